@@ -1,0 +1,169 @@
+"""What a detector found in one picture."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector import boxes as box_geometry
+from flask_detector.masks import Mask
+
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One found object; `box` is xyxy in pixels of the picture, `mask` is None for a boxes-only model."""
+
+    label: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    mask: Mask | None
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one picture, best score first.
+
+    width, height: the picture's size in pixels as the user sees it (after EXIF orientation).
+    boxes: (N, 4) float32, xyxy, in pixels of that picture and clipped to it.
+    scores: (N,) float32 in 0..1, descending.
+    class_ids: (N,) int64, each an index into `labels`.
+    labels: the names of all classes that the model knows.
+    model: the name of the model that found them.
+    masks: None for a boxes-only model, else one for each instance, in the same order.
+    timings: seconds by stage, in the order of the stages; the stages follow one another.
+
+    Raises ValueError when an array's shape or values break one of these rules.
+    """
+
+    width: int
+    height: int
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    model: str
+    masks: tuple[Mask, ...] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes.shape != (count, 4) or self.class_ids.shape != (count,) or self.scores.ndim != 1:
+            raise ValueError("boxes (N, 4), scores (N,) and class_ids (N,) must be of one N")
+        if self.masks is not None and len(self.masks) != count:
+            raise ValueError("there must be one mask for each instance")
+        if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
+            raise ValueError("boxes and scores must be finite numbers")
+        if ((self.scores < 0) | (self.scores > 1)).any() or (np.diff(self.scores) > 0).any():
+            raise ValueError("scores must lie in 0..1 and descend")
+        if ((self.class_ids < 0) | (self.class_ids >= len(self.labels))).any():
+            raise ValueError("class_ids must be indices into labels")
+        inside = box_geometry.clip(self.boxes, width=self.width, height=self.height)
+        if (inside != self.boxes).any() or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
+            raise ValueError("boxes must be xyxy and lie within the picture")
+
+    @classmethod
+    def from_unordered(
+        cls,
+        boxes: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32],
+        class_ids: npt.NDArray[np.int64],
+        *,
+        masks: tuple[Mask, ...] | None = None,
+        width: int,
+        height: int,
+        labels: tuple[str, ...],
+        model: str,
+    ) -> Self:
+        """Return the detections with the boxes clipped to the picture and the best score first."""
+        order = np.argsort(-scores, kind="stable")
+        return cls(
+            width=width,
+            height=height,
+            boxes=box_geometry.clip(boxes[order].astype(np.float32), width=width, height=height),
+            scores=scores[order].astype(np.float32),
+            class_ids=class_ids[order].astype(np.int64),
+            labels=labels,
+            model=model,
+            masks=None if masks is None else tuple(masks[i] for i in order),
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Instance]:
+        for i in range(len(self)):
+            x1, y1, x2, y2 = self.boxes[i].tolist()
+            class_id = int(self.class_ids[i])
+            mask = None if self.masks is None else self.masks[i]
+            yield Instance(self.labels[class_id], class_id, float(self.scores[i]), (x1, y1, x2, y2), mask)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many instances each found label has, most first, then by name."""
+        found, numbers = np.unique(self.class_ids, return_counts=True)
+        named = [(self.labels[c], int(n)) for c, n in zip(found, numbers, strict=True)]
+        return dict(sorted(named, key=lambda item: (-item[1], item[0])))
+
+    def over(self, min_score: float) -> Self:
+        """Return only the instances whose score is at least `min_score`."""
+        count = int((self.scores >= min_score).sum())
+        return replace(
+            self,
+            boxes=self.boxes[:count],
+            scores=self.scores[:count],
+            class_ids=self.class_ids[:count],
+            masks=None if self.masks is None else self.masks[:count],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the detections as plain containers: version 1 of the form in docs/results.md."""
+        return {
+            "version": JSON_VERSION,
+            "model": self.model,
+            "width": self.width,
+            "height": self.height,
+            "instances": [self._instance_to_json(instance) for instance in self],
+            "labels": list(self.labels),
+            "has_masks": self.masks is not None,
+            "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.timings.items()},
+        }
+
+    def _instance_to_json(self, instance: Instance) -> dict[str, Any]:
+        form: dict[str, Any] = {
+            "label": instance.label,
+            "class_id": instance.class_id,
+            "score": round(instance.score, 6),
+            "box": [round(side, 3) for side in instance.box],
+        }
+        if instance.mask is not None:
+            form["area"] = instance.mask.area
+            form["mask"] = instance.mask.to_rle(width=self.width, height=self.height)
+        return form
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Self:
+        """Return the detections that `to_json` wrote.
+
+        Raises ValueError when the form is of another version or breaks a rule of this class.
+        """
+        try:
+            if form["version"] != JSON_VERSION:
+                raise ValueError(f"version {form['version']!r} of the result form is not known")
+            instances = form["instances"]
+            return cls(
+                width=form["width"],
+                height=form["height"],
+                boxes=np.array([i["box"] for i in instances], np.float32).reshape(-1, 4),
+                scores=np.array([i["score"] for i in instances], np.float32),
+                class_ids=np.array([i["class_id"] for i in instances], np.int64),
+                labels=tuple(form["labels"]),
+                model=form["model"],
+                masks=tuple(Mask.from_rle(i["mask"]) for i in instances) if form["has_masks"] else None,
+                timings={stage: ms / 1000 for stage, ms in form["timings_ms"].items()},
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a detection result: {error}") from error

@@ -1,0 +1,63 @@
+"""What every detector offers."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.detections import Detections
+
+Picture = npt.NDArray[np.uint8]
+
+OnStage = Callable[[str], None]
+
+
+class Detector(Protocol):
+    """A loaded model: constructed once, then given one picture after another, from any thread."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in the table of models."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, by class id."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its detections have masks."""
+
+    @property
+    def default_min_score(self) -> float:
+        """The lowest score that is worth showing, as a number in 0..1."""
+
+    def detect(
+        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+    ) -> Detections:
+        """Return what is found in a picture (H, W, 3), RGB, uint8.
+
+        min_score: the lowest score to keep, in 0..1; None for the model's default.
+        on_stage: called with the name of each stage as it begins.
+        """
+
+
+class StageClock:
+    """Measures the stages of one detection and tells them to whoever listens."""
+
+    def __init__(self, on_stage: OnStage | None = None) -> None:
+        self.timings: dict[str, float] = {}
+        self._on_stage = on_stage
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent within to the stage of that name."""
+        if self._on_stage is not None and name not in self.timings:
+            self._on_stage(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start

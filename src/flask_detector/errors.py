@@ -1,0 +1,225 @@
+"""Every failure that a user can meet, as one tree.
+
+::
+
+    DetectorError
+    ├── PictureError               the picture can't be used
+    │   ├── NoPicture
+    │   ├── EmptyPicture
+    │   ├── NotAPicture
+    │   ├── DamagedPicture
+    │   ├── PictureTooLarge        too many bytes
+    │   └── TooManyPixels
+    ├── ModelError                 the model can't be used
+    │   ├── UnknownModel
+    │   ├── ModelNotInstalled
+    │   ├── CheckpointError        a weights file that can't be read
+    │   │   ├── UnsafeCheckpoint   it names code to run
+    │   │   └── ForeignCheckpoint  another network's, or of another shape
+    │   └── DownloadError
+    ├── DetectionError             the detection asked for can't be shown
+    │   ├── UnknownDetection
+    │   ├── DetectionExpired
+    │   ├── DetectionNotFinished
+    │   └── DetectionFailed
+    ├── ServiceError               this installation can't do it right now
+    │   ├── QueueFull
+    │   ├── BrokerUnavailable
+    │   └── StorageUnavailable
+    ├── RequestError               the request itself is wrong
+    │   └── BadParameter
+    └── SettingsError              the installation is set up wrongly
+
+An error carries a ``code`` (closed list: one per class), a ``message`` that says what is the matter and a
+``hint`` that says what to do. Both are written for users. Which HTTP status a code becomes is known to
+``web/errors.py`` alone.
+"""
+
+from typing import ClassVar
+
+
+class DetectorError(Exception):
+    """Base of all errors that are meant for a user."""
+
+    code: ClassVar[str] = "internal_error"
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class PictureError(DetectorError):
+    """The picture can't be used."""
+
+    code = "bad_picture"
+
+
+class NoPicture(PictureError):
+    """The request carries no picture."""
+
+    code = "no_picture"
+    default_hint = "Choose a picture and send it again."
+
+
+class EmptyPicture(PictureError):
+    """The file has no bytes."""
+
+    code = "empty_picture"
+    default_hint = "Check that the file opens on your computer, then send it again."
+
+
+class NotAPicture(PictureError):
+    """The bytes are of no picture format that is known here."""
+
+    code = "not_a_picture"
+    default_hint = "Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
+
+
+class DamagedPicture(PictureError):
+    """The file starts as a picture but is cut short or corrupt."""
+
+    code = "damaged_picture"
+    default_hint = "The file may not have been copied completely. Send the original again."
+
+
+class PictureTooLarge(PictureError):
+    """The file has more bytes than this installation accepts."""
+
+    code = "picture_too_large"
+    default_hint = "Send a smaller file, for example a JPEG of the same picture."
+
+
+class TooManyPixels(PictureError):
+    """The picture has more pixels than this installation accepts."""
+
+    code = "too_many_pixels"
+    default_hint = "Make the picture smaller and send it again."
+
+
+class ModelError(DetectorError):
+    """The model can't be used."""
+
+    code = "model_error"
+
+
+class UnknownModel(ModelError):
+    """No model has that name."""
+
+    code = "unknown_model"
+    default_hint = "'flask-detector models' lists the names."
+
+
+class ModelNotInstalled(ModelError):
+    """The model exists, but its weights are not on this machine."""
+
+    code = "model_not_installed"
+
+
+class CheckpointError(ModelError):
+    """A weights file can't be read."""
+
+    code = "bad_checkpoint"
+    default_hint = "Download or copy the file again."
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """A weights file asks for something other than tensors and plain containers."""
+
+    code = "unsafe_checkpoint"
+    default_hint = "Nothing of it was run. Use a checkpoint from a source that you trust."
+
+
+class ForeignCheckpoint(CheckpointError):
+    """A weights file is of another network, or lacks tensors, or has others or other shapes."""
+
+    code = "foreign_checkpoint"
+    default_hint = "Use a checkpoint of Mask R-CNN R-50 FPN from MMDetection or torchvision."
+
+
+class DownloadError(ModelError):
+    """A weights file could not be fetched."""
+
+    code = "download_failed"
+
+
+class DetectionError(DetectorError):
+    """The detection asked for can't be shown."""
+
+    code = "detection_error"
+
+
+class UnknownDetection(DetectionError):
+    """No detection has that id."""
+
+    code = "unknown_detection"
+    default_hint = "Check the address, or send the picture again."
+
+
+class DetectionExpired(DetectionError):
+    """The detection existed; it and its picture have been deleted."""
+
+    code = "detection_expired"
+    default_hint = "Send the picture again."
+
+
+class DetectionNotFinished(DetectionError):
+    """The detection has no result yet."""
+
+    code = "detection_not_finished"
+    default_hint = "Ask again in a moment."
+
+
+class DetectionFailed(DetectionError):
+    """The detection ended without a result."""
+
+    code = "detection_failed"
+    default_hint = "Try again; if it fails again, the log of the worker tells more."
+
+
+class ServiceError(DetectorError):
+    """This installation can't do it right now; the same request may succeed later."""
+
+    code = "service_unavailable"
+    default_hint = "Try again in a moment."
+
+
+class QueueFull(ServiceError):
+    """Too many pictures are waiting already."""
+
+    code = "queue_full"
+
+
+class BrokerUnavailable(ServiceError):
+    """Redis can't be reached."""
+
+    code = "broker_unavailable"
+    default_hint = "Nothing is lost. Try again in a moment."
+
+
+class StorageUnavailable(ServiceError):
+    """Pictures can't be written or read."""
+
+    code = "storage_unavailable"
+
+
+class RequestError(DetectorError):
+    """The request itself is wrong."""
+
+    code = "bad_request"
+
+
+class BadParameter(RequestError):
+    """A parameter has a value that can't be used."""
+
+    code = "bad_parameter"
+
+
+class SettingsError(DetectorError):
+    """The installation is set up wrongly."""
+
+    code = "bad_settings"

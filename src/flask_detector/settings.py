@@ -1,0 +1,133 @@
+"""Every setting, read once from the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flask_detector.errors import SettingsError
+
+MEGABYTE = 1_000_000
+
+
+def _default_data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "flask-detector"
+
+
+def _conventional(name: str) -> AliasChoices:
+    """Name a variable that every hosting platform sets, and so has no prefix of ours."""
+    return AliasChoices(name, name.lower())
+
+
+class Settings(BaseSettings):
+    """The settings of one process; a field's variable is its name in capitals behind ``DETECTOR_``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DETECTOR_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    secret_key: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=_conventional("SECRET_KEY"),
+            description="Signs cookies and form tokens. Unset: made once and kept in the data folder. Give "
+            "all web processes of one site the same.",
+        ),
+    ] = None
+    port: Annotated[
+        int,
+        Field(validation_alias=_conventional("PORT"), ge=1, le=65535, description="The web server's port."),
+    ] = 5000
+    redis_url: Annotated[
+        str | None,
+        Field(
+            validation_alias=_conventional("REDIS_URL"),
+            description="The Redis to use (redis://, rediss:// or unix://). Unset: one is started, see "
+            "docs/redis.md.",
+        ),
+    ] = None
+    host: Annotated[
+        str, Field(description="The address that the web server listens on; 0.0.0.0 for every network.")
+    ] = "127.0.0.1"
+    data_dir: Annotated[
+        Path,
+        Field(
+            default_factory=_default_data_dir,
+            description="The folder for pictures, model weights and the Redis that is started here.",
+        ),
+    ]
+    model: Annotated[
+        str, Field(description="The model to use; `auto` is the most accurate one that is installed.")
+    ] = "auto"
+    threads: Annotated[
+        int, Field(ge=0, le=256, description="Threads of one worker's model; 0 lets the model choose.")
+    ] = 0
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="In which numbers Mask R-CNN computes; `auto` is bfloat16 where the CPU has it."),
+    ] = "auto"
+    offline: Annotated[bool, Field(description="Never fetch model weights by itself.")] = False
+    mirror_url: Annotated[
+        str | None,
+        Field(
+            description="Fetch model weights from this address (it holds the files by their names) instead."
+        ),
+    ] = None
+    workers: Annotated[int, Field(ge=1, le=64, description="Worker processes that `serve` starts.")] = 1
+    web_threads: Annotated[
+        int, Field(ge=2, le=512, description="Requests that the web process answers at once.")
+    ] = 32
+    max_upload_mb: Annotated[
+        float, Field(gt=0, le=10_000, description="The largest accepted file, in megabytes (10^6 bytes).")
+    ] = 25
+    max_megapixels: Annotated[
+        float, Field(gt=0, le=1_000, description="The largest accepted picture, in millions of pixels.")
+    ] = 50
+    max_queue: Annotated[
+        int, Field(ge=1, description="Pictures that may wait; more are turned away until some are done.")
+    ] = 1000
+    job_timeout: Annotated[
+        int, Field(ge=1, description="Seconds that one detection may take before it counts as failed.")
+    ] = 180
+    retention_hours: Annotated[
+        float, Field(gt=0, description="Hours until a picture and its result are deleted.")
+    ] = 24
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest accepted file, in bytes."""
+        return int(self.max_upload_mb * MEGABYTE)
+
+    @property
+    def max_pixels(self) -> int:
+        """The largest accepted picture, in pixels."""
+        return int(self.max_megapixels * 1_000_000)
+
+    @property
+    def retention_seconds(self) -> int:
+        """How long a picture and its result are kept, in seconds."""
+        return int(self.retention_hours * 3600)
+
+    @classmethod
+    def from_environment(cls, **overrides: object) -> Self:
+        """Return the settings of the environment, with `overrides` (by field name) before it.
+
+        Raises SettingsError that names the variable and what is wrong with it.
+        """
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+        except ValidationError as error:
+            problems = "; ".join(f"{variable_of(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+            raise SettingsError(
+                f"A setting can't be used: {problems}.",
+                hint="Correct the environment variable and start again.",
+            ) from error
+
+
+def variable_of(field: str) -> str:
+    """Return the name of the environment variable of a field."""
+    name = field.upper()
+    return name if name in {"SECRET_KEY", "PORT", "REDIS_URL"} else f"DETECTOR_{name}"
