@@ -111,6 +111,16 @@ class Settings(BaseSettings):
         """How long a picture and its result are kept, in seconds."""
         return int(self.retention_hours * 3600)
 
+    @property
+    def required_redis_url(self) -> str:
+        """The Redis to use; raises SettingsError where none is named."""
+        if self.redis_url is None:
+            raise SettingsError(
+                "This command needs a Redis.",
+                hint="Set REDIS_URL, or use 'flask-detector serve', which starts one of its own.",
+            )
+        return self.redis_url
+
     @classmethod
     def from_environment(cls, **overrides: object) -> Self:
         """Return the settings of the environment, with `overrides` (by field name) before it.
