@@ -179,7 +179,7 @@ class Jobs:
                 created_at=created_at,
                 expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
                 position=job.get_position() if status is JobStatus.QUEUED else None,
-                stage=None if stage is None else stage.decode(),
+                stage=stage.decode() if isinstance(stage, bytes) else None,
                 failure=_failure_of(job) if status is JobStatus.FAILED else None,
             )
 
@@ -192,7 +192,8 @@ class Jobs:
             job = self._fetch(id)
             result = job.latest_result()
         if result is not None and result.type == Result.Type.SUCCESSFUL:
-            return Detections.from_json(result.return_value), result.return_value["shown_score"]
+            form: dict[str, Any] = result.return_value or {}
+            return Detections.from_json(form), form["shown_score"]
         if job.get_status(refresh=False) == RqStatus.FAILED:
             failure = _failure_of(job)
             raise DetectionFailed(failure.message, hint=failure.hint)

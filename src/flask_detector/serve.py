@@ -45,7 +45,10 @@ class Child:
         """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
-            self.command, env=self.environment, start_new_session=True, preexec_fn=_die_with_parent
+            self.command,
+            env=self.environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
         )
         return self.process
 
@@ -164,6 +167,6 @@ def _only_one(settings: Settings) -> Iterator[None]:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process when the supervisor dies, however it dies; elsewhere there is no such thing."""
+    """Ask Linux to end this process when the supervisor dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

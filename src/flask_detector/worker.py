@@ -13,6 +13,7 @@ import threading
 import time
 from contextvars import ContextVar
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Never
 
 import redis
@@ -27,7 +28,7 @@ from rq.utils import now
 from rq.worker_registration import clean_worker_registry
 
 from flask_detector import images
-from flask_detector.detectors import DetectorPool
+from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
 from flask_detector.jobs import WORKER_SILENCE, Failure, Jobs
 from flask_detector.settings import Settings
@@ -88,7 +89,7 @@ class Workplace:
         found = detector.detect(
             picture, min_score=lowest, on_stage=lambda stage: self.jobs.set_stage(id, stage)
         )
-        form = found.to_json()
+        form: dict[str, Any] = found.to_json()
         form["timings_ms"] = {"decode": round((decoded - start) * 1000, 2), **form["timings_ms"]}
         form["shown_score"] = detector.default_min_score if min_score is None else min_score
         return form
@@ -228,13 +229,13 @@ class DetectionWorker(SimpleWorker):
     def clean_registries(self) -> None:
         """Give the jobs of dead workers back to the queue, and forget what has expired."""
         for queue in self.queues:
-            # RQ's own lock lasts a quarter of an hour if its holder dies; this one as long as maintenance may.
+            # RQ's own lock outlives a holder that dies by a quarter of an hour; this one by seconds.
             lock = f"flask-detector:maintenance:{queue.name}"
             if self.connection.set(lock, self.name, nx=True, ex=_MAINTENANCE_SECONDS - 1):
                 clean_registries(queue, self._exc_handlers)
                 clean_worker_registry(queue)
                 self._rescue_stranded(queue)
-        self.last_cleaned_at = now()
+        self.last_cleaned_at: datetime | None = now()
         if time.monotonic() - self._last_sweep > _SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
             self._sweep()

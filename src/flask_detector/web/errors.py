@@ -1,4 +1,4 @@
-"""What becomes of an error on its way out: one JSON body for programs, a page with the same words for people."""
+"""What becomes of an error: one JSON body for programs, a page with the same words for people."""
 
 import logging
 from http import HTTPStatus

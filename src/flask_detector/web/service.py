@@ -4,7 +4,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 import redis
 from flask import current_app
@@ -44,7 +44,7 @@ class Service:
 
     def accept(
         self,
-        source: BinaryIO | None,
+        source: IO[bytes] | None,
         *,
         filename: str | None,
         model: str = AUTO,
@@ -105,9 +105,9 @@ class Service:
         found, shown_score = self.result(id)
         picture, info = images.decode(io.BytesIO(self._original(id)), self._limits)
         drawn = rendering.draw(picture, found.over(shown_score if min_score is None else min_score))
-        format = images.browser_format(info.format) if for_browser else images.output_format(info.format)
-        data = images.encode(drawn, format)
-        name = f"detected_{PurePath(record.filename).stem}{images.suffix_of(format)}"
+        kind = images.browser_format(info.format) if for_browser else images.output_format(info.format)
+        data = images.encode(drawn, kind)
+        name = f"detected_{PurePath(record.filename).stem}{images.suffix_of(kind)}"
         return File(data, images.media_type_of(data), name)
 
     def result(self, id: str) -> tuple[Detections, float]:
