@@ -105,7 +105,7 @@ def encode(
     options = _WRITING[picture_format] | {"icc_profile": icc_profile}
     file = io.BytesIO()
     if picture_format == "HEIF":
-        from pillow_heif import from_pillow  # noqa: PLC0415  # 4 MB that most processes never need
+        from pillow_heif import from_pillow  # 4 MB that most processes never need
 
         image.info = {"icc_profile": icc_profile} if icc_profile else {}
         from_pillow(image).save(file, quality=quality, **options)
@@ -124,6 +124,25 @@ def for_browser(picture: Picture, info: PictureInfo) -> tuple[bytes, str]:
     too_long_for_jpeg = max(picture.shape) > _JPEG_LONGEST_SIDE
     output = "PNG" if too_long_for_jpeg or (lossless_upload and _has_flat_areas(picture)) else "JPEG"
     return encode(picture, output, icc_profile=info.icc_profile), media_type(output)
+
+
+def format_of(head: bytes) -> str | None:
+    """Return the format that a file's first bytes tell, or None where it is none of those known here."""
+    for signature, name in _SIGNATURES.items():
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        box = head[: int.from_bytes(head[:4], "big")]
+        brands = {box[i : i + 4] for i in (8, *range(16, len(box), 4))}
+        if brands & _AVIF_BRANDS:
+            return "AVIF"
+        if brands & _HEIF_BRANDS:
+            return "HEIF"
+    return None
 
 
 class _Format(NamedTuple):
@@ -242,28 +261,10 @@ def _recognise(file: BinaryIO, limits: Limits) -> str:
             f"The file has {size / 1e6:.1f} MB; at most {limits.max_bytes / 1e6:g} are accepted here."
         )
     file.seek(0)
-    picture_format = _format_of(file.read(256))
+    picture_format = format_of(file.read(256))
     if picture_format is None:
         raise NotAPicture("The file is not a picture of a known format.")
     return picture_format
-
-
-def _format_of(head: bytes) -> str | None:
-    for signature, name in _SIGNATURES.items():
-        if head.startswith(signature):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "BMP"
-    if head[4:8] == b"ftyp":
-        box = head[: int.from_bytes(head[:4], "big")]
-        brands = {box[i : i + 4] for i in (8, *range(16, len(box), 4))}
-        if brands & _AVIF_BRANDS:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIF"
-    return None
 
 
 def _set_up_pillow(limits: Limits) -> None:

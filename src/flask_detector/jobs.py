@@ -7,7 +7,7 @@ detection is in, and a mark that outlives the record, so that "expired" can be t
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -135,23 +135,19 @@ class Jobs:
         retention = self._settings.retention_seconds
         with _reaching_redis():
             self.check_room()
-            mark_seconds = retention * _MARK_OUTLIVES_RECORD
-            with self._connection.pipeline() as pipeline:
-                pipeline.set(_mark_key(id), "", ex=mark_seconds)
-                self.queue.enqueue_call(
-                    TASK,
-                    kwargs={"model": model, "min_score": min_score},
-                    job_id=id,
-                    timeout=self._settings.job_timeout,
-                    ttl=retention,
-                    result_ttl=retention,
-                    failure_ttl=retention,
-                    description="detection",
-                    meta={"filename": filename, "picture": asdict(picture)},
-                    retry=Retry(max=TRIES - 1, enqueue_at_front=True),
-                    pipeline=pipeline,
-                )
-                pipeline.execute()
+            self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+            self.queue.enqueue_call(
+                TASK,
+                kwargs={"model": model, "min_score": min_score},
+                job_id=id,
+                timeout=self._settings.job_timeout,
+                ttl=retention,
+                result_ttl=retention,
+                failure_ttl=retention,
+                description="detection",
+                meta={"filename": filename, "picture": _facts(picture)},
+                retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+            )
 
     def check_room(self) -> None:
         """Raise QueueFull when as many pictures wait as may."""
@@ -272,6 +268,16 @@ class Jobs:
 def new_id() -> str:
     """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+def _facts(picture: PictureInfo) -> dict[str, Any]:
+    """Return what a record keeps of a picture: all but its colour profile."""
+    return {
+        "format": picture.format,
+        "media_type": picture.media_type,
+        "width": picture.width,
+        "height": picture.height,
+    }
 
 
 def _failure_of(job: Job) -> Failure:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import BinaryIO, Protocol
 
 from flask_detector.errors import StorageUnavailable
 from flask_detector.settings import Settings
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 class Storage(Protocol):
     """Where pictures are kept. Every method raises StorageUnavailable when the place can't be used."""
 
-    def put(self, id: str, name: str, source: IO[bytes]) -> None:
+    def put(self, id: str, name: str, source: BinaryIO) -> None:
         """Keep all bytes of a stream under an id and a name; they are there whole or not at all."""
 
     def get(self, id: str, name: str) -> bytes:
@@ -44,7 +44,7 @@ class FolderStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, id: str, name: str, source: IO[bytes]) -> None:
+    def put(self, id: str, name: str, source: BinaryIO) -> None:
         """Keep all bytes of a stream under an id and a name."""
         target = self._path(id, name)
         with _reporting("written"):

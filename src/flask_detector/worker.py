@@ -6,14 +6,14 @@ queue (a bounded number of times); an end to detections that hang in native code
 once, and not at all when the user has deleted or cancelled the detection meanwhile.
 """
 
-import io
 import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any, Never
 
 import redis
@@ -82,7 +82,7 @@ class Workplace:
             raise DetectionExpired("The picture was deleted before its turn came.") from error
         limits = images.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
         self.jobs.set_stage(id, "decode")
-        picture, _ = images.decode(io.BytesIO(data), limits)
+        picture, _ = images.decode(data, limits)
         decoded = time.perf_counter()
         detector = self.detectors.get(model)
         lowest = LOWEST_SCORE if min_score is None else min_score
@@ -128,7 +128,7 @@ class DetectionWorker(SimpleWorker):
 
     def register_birth(self) -> None:
         """Register the worker, with the model that it has loaded."""
-        super().register_birth()
+        super().register_birth()  # type: ignore[no-untyped-call]
         self.tell_model()
 
     def tell_model(self) -> None:
@@ -235,7 +235,7 @@ class DetectionWorker(SimpleWorker):
                 clean_registries(queue, self._exc_handlers)
                 clean_worker_registry(queue)
                 self._rescue_stranded(queue)
-        self.last_cleaned_at: datetime | None = now()
+        self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ declares it as None
         if time.monotonic() - self._last_sweep > _SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
             self._sweep()
@@ -271,9 +271,19 @@ class DetectionWorker(SimpleWorker):
             log.warning("expired pictures could not be deleted: %s", error)
 
 
+@contextmanager
+def at_work(workplace: Workplace) -> Iterator[None]:
+    """Let jobs run within the block in that workplace."""
+    token = _workplace.set(workplace)
+    try:
+        yield
+    finally:
+        _workplace.reset(token)
+
+
 def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     """Load the model, then work until asked to stop (SIGTERM or SIGINT lets the current picture finish)."""
     workplace = Workplace(settings, connection, storage)
     workplace.detectors.get("auto")
-    _workplace.set(workplace)
-    DetectionWorker(workplace, connection).work(logging_level="WARNING")
+    with at_work(workplace):
+        DetectionWorker(workplace, connection).work(logging_level="WARNING")

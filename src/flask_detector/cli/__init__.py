@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from flask_detector import __version__
+from flask_detector.cli.detect import detect
 from flask_detector.errors import DetectorError
 from flask_detector.settings import Settings
 
@@ -37,6 +38,9 @@ def main() -> None:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
+
+
+main.add_command(detect)
 
 
 @main.command()

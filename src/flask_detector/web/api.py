@@ -1,7 +1,7 @@
 """The HTTP API, version 1. It uses no cookie; a detection's id is the key to it."""
 
 import io
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
@@ -14,9 +14,10 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 @blueprint.post("/detections")
 def create() -> Response:
     """Take a picture in: the file of a form's field `picture`, or the body itself."""
+    source: BinaryIO | None
     file = request.files.get("picture")
     if file is not None:
-        source, filename = file.stream, file.filename
+        source, filename = cast(BinaryIO, file.stream), file.filename
     elif request.mimetype in {"multipart/form-data", "application/x-www-form-urlencoded"}:
         source, filename = None, None
     else:

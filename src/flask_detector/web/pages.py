@@ -1,5 +1,7 @@
 """The pages. They work without JavaScript: a form, a link, a refresh."""
 
+from typing import BinaryIO, cast
+
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,7 +27,7 @@ def create() -> AnyResponse:
     """Take a picture in; go to its detection's page, or tell a script where that is."""
     file = request.files.get("picture")
     id = service().accept(
-        file.stream if file is not None and file.filename else None,
+        cast(BinaryIO, file.stream) if file is not None and file.filename else None,
         filename=file.filename if file is not None else None,
         model=request.form.get("model", AUTO),
         min_score=request.form.get("min_score"),

@@ -4,7 +4,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 import redis
 from flask import current_app
@@ -44,7 +44,7 @@ class Service:
 
     def accept(
         self,
-        source: IO[bytes] | None,
+        source: BinaryIO | None,
         *,
         filename: str | None,
         model: str = AUTO,
@@ -91,9 +91,9 @@ class Service:
         try:
             data = self._storage.get(id, _FOR_BROWSER)
         except FileNotFoundError:
-            data = images.for_browser(self._original(id), self._limits)
+            data, _ = images.for_browser(*images.decode(self._original(id), self._limits))
             self._storage.put(id, _FOR_BROWSER, io.BytesIO(data))
-        return File(data, images.media_type_of(data), record.filename)
+        return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
 
     def drawn(self, id: str, *, min_score: float | None = None, for_browser: bool = False) -> File:
         """Return the picture at full size with what was found drawn on it, in the format of the upload.
@@ -103,12 +103,18 @@ class Service:
         """
         record = self.jobs.find(id)
         found, shown_score = self.result(id)
-        picture, info = images.decode(io.BytesIO(self._original(id)), self._limits)
+        picture, info = images.decode(self._original(id), self._limits)
         drawn = rendering.draw(picture, found.over(shown_score if min_score is None else min_score))
-        kind = images.browser_format(info.format) if for_browser else images.output_format(info.format)
-        data = images.encode(drawn, kind)
-        name = f"detected_{PurePath(record.filename).stem}{images.suffix_of(kind)}"
-        return File(data, images.media_type_of(data), name)
+        if for_browser:
+            data, media_type = images.for_browser(drawn, info)
+        else:
+            output = images.output_format(info.format)
+            data, media_type = (
+                images.encode(drawn, output, icc_profile=info.icc_profile),
+                images.media_type(output),
+            )
+        suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
+        return File(data, media_type, f"detected_{PurePath(record.filename).stem}.{suffix}")
 
     def result(self, id: str) -> tuple[Detections, float]:
         """Return all that was found, and the lowest score that is usually shown."""
