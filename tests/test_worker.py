@@ -100,7 +100,7 @@ def test_a_picture_is_detected_with_the_model_named(
     assert found.model == "nanodet-g"
     assert (found.width, found.height) == (1024, 683)
     assert found.over(shown_score).counts()["chair"] >= 1
-    assert list(found.timings)[0] == "decode"
+    assert next(iter(found.timings)) == "decode"
     assert jobs.find(id).stage is None
     assert [worker.model for worker in jobs.workers()] == ["nanodet-g"]
 
@@ -226,7 +226,7 @@ def test_a_detection_that_is_deleted_while_it_runs_does_not_come_back(
     eventually(lambda: not [w for w in jobs.workers() if w.busy], 20)
     with pytest.raises(DetectionExpired):
         jobs.find(id)
-    assert [key for key in connection.scan_iter(f"rq:*{id}*")] == []
+    assert list(connection.scan_iter(f"rq:*{id}*")) == []
 
 
 def test_a_cancelled_detection_stays_cancelled_though_its_worker_finishes(

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,13 +95,17 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         with _only_one(self._settings):
+            _check_port(self._settings)
             children: list[Child] = []
             try:
                 self._start(children)
+                answers = False
                 while not self._stopping:
                     for child in children:
                         child.watch()
-                    time.sleep(0.2)
+                    if not answers and (answers := _answers(self._settings)):
+                        log.info("serving on http://%s:%d", self._settings.host, self._settings.port)
+                    time.sleep(0.1)
             finally:
                 _stop_all(children)
                 if self._local_redis is not None:
@@ -164,6 +169,30 @@ def _only_one(settings: Settings) -> Iterator[None]:
                 hint="Stop it first, or set DETECTOR_DATA_DIR and PORT for a second one.",
             ) from error
         yield
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise SettingsError where another program has the port already."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"The address {settings.host}, port {settings.port} can't be used: {error.strerror}.",
+            hint="Stop the program that uses it, or set PORT (or DETECTOR_HOST) to another one.",
+        ) from error
+
+
+def _answers(settings: Settings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # not bound here
+    try:
+        socket.create_connection((host, settings.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _die_with_parent() -> None:
