@@ -78,6 +78,7 @@ class LocalRedis:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._log = folder / "redis.log"
         self._socket = folder / "redis.sock"
         self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
         if len(str(self._socket.absolute()).encode()) > _LONGEST_SOCKET_PATH:
@@ -99,7 +100,7 @@ class LocalRedis:
             "dir": str(self._folder.absolute()),
             "appendonly": "yes",
             "save": "",
-            "loglevel": "warning",
+            "logfile": str(self._log.absolute()),
             "daemonize": "no",
         }
         return [find_server(), *(word for name, value in options.items() for word in (f"--{name}", value))]
@@ -116,7 +117,7 @@ class LocalRedis:
                     time.sleep(0.02)
         raise BrokerUnavailable(
             "The Redis server that was started here does not answer.",
-            hint=f"Its data is in {self._folder}; its own messages are above.",
+            hint=f"Its own messages are in {self._log}.",
         )
 
     def remove_socket_folder(self) -> None:
