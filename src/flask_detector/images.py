@@ -12,7 +12,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import BinaryIO, Final, NamedTuple
@@ -50,8 +50,9 @@ class PictureInfo:
 def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
     """Return what a file holds; all of its first picture is known to be there.
 
-    A JPEG is decoded at an eighth of its size, which reads all its data in little memory. Other formats are
-    decoded in full, one at a time in the process. A file object is read from its start, and stays open.
+    A JPEG is decoded at an eighth of its size, which reads all its data in 3 MB of memory for 24 megapixels.
+    Progressive ones (71 MB) and other formats (23 to 370 MB) are decoded one at a time in the process. A file
+    object is read from its start, and stays open.
 
     Raises EmptyPicture, NotAPicture, DamagedPicture, PictureTooLarge or TooManyPixels.
     """
@@ -59,11 +60,12 @@ def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
         if image.format == "JPEG":
             info = _info(image)
             image.draft(None, (1, 1))
-            image.load()
+            with _ONE_AT_A_TIME if image.info.get("progressive") else nullcontext():
+                image.load()
             return info
-        with _FULL_CHECK:
+        with _ONE_AT_A_TIME:
             image.load()
-            return _info(image)
+        return _info(image)
 
 
 def decode(source: bytes | BinaryIO, limits: Limits) -> tuple[Picture, PictureInfo]:
@@ -202,7 +204,7 @@ _DAMAGE: Final = (
     zlib.error,
 )
 
-_FULL_CHECK: Final = threading.Lock()
+_ONE_AT_A_TIME: Final = threading.Lock()
 _PILLOW: Final = re.compile(r"PIL\.")
 _TIFF_TILE_WIDTH: Final = 322
 _TIFF_TILE_LENGTH: Final = 323
