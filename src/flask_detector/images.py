@@ -105,14 +105,15 @@ def encode(
     """
     image = Image.fromarray(picture)
     options = _WRITING[picture_format] | {"icc_profile": icc_profile}
+    if picture_format in _LOSSY:
+        options["quality"] = quality
     file = io.BytesIO()
     if picture_format == "HEIF":
         from pillow_heif import from_pillow  # noqa: PLC0415  # 4 MB that most processes never need
 
-        image.info = {"icc_profile": icc_profile} if icc_profile else {}
-        from_pillow(image).save(file, quality=quality, **options)
+        from_pillow(image).save(file, **options)
     else:
-        image.save(file, picture_format, quality=quality, **options)
+        image.save(file, picture_format, **options)
     return file.getvalue()
 
 
@@ -122,9 +123,8 @@ def for_browser(picture: Picture, info: PictureInfo) -> tuple[bytes, str]:
     Photographs become JPEG. What was kept without loss and has flat areas, such as a screenshot, becomes PNG,
     which is then the smaller file too and keeps its edges sharp.
     """
-    lossless_upload = info.format in {"PNG", "GIF", "BMP", "TIFF"}
-    too_long_for_jpeg = max(picture.shape) > _JPEG_LONGEST_SIDE
-    output = "PNG" if too_long_for_jpeg or (lossless_upload and _has_flat_areas(picture)) else "JPEG"
+    flat = info.format not in _LOSSY and _has_flat_areas(picture)
+    output = "PNG" if flat or max(picture.shape) > _JPEG_LONGEST_SIDE else "JPEG"
     return encode(picture, output, icc_profile=info.icc_profile), media_type(output)
 
 
@@ -158,6 +158,8 @@ _WRITING: Final[dict[str, dict[str, object]]] = {
     "BMP": {},
     "TIFF": {"compression": "tiff_lzw"},
 }
+
+_LOSSY: Final = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "JPEG",
