@@ -1,0 +1,39 @@
+"""The models: which there are, and how one is loaded. Importing this loads no inference engine."""
+
+from flask_detector.detectors.base import Detector
+from flask_detector.detectors.models import MAIN_MODEL, MODELS, ModelInfo
+from flask_detector.detectors.weights import ModelStore
+from flask_detector.settings import Settings
+
+__all__ = ["MAIN_MODEL", "MODELS", "Detector", "ModelInfo", "ModelStore", "load_detector", "model_store"]
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """Return the models of an installation."""
+    return ModelStore(settings.data_dir / "models")
+
+
+def load_detector(name: str = "auto", *, settings: Settings | None = None) -> Detector:
+    """Return a loaded model, converted first if need be.
+
+    name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the most
+    accurate one that is installed.
+
+    Raises UnknownModel, ModelNotInstalled and CheckpointError.
+    """
+    settings = settings or Settings.from_environment()
+    store = model_store(settings)
+    if name == "auto":
+        name = settings.model
+    if name == "auto":
+        name = store.default()
+    if store.info(name).architecture == "nanodet":
+        from flask_detector.detectors.nanodet import NanoDet  # noqa: PLC0415
+
+        return NanoDet(threads=settings.threads)
+    from flask_detector.detectors.mask_rcnn.model import MaskRCNN  # noqa: PLC0415
+    from flask_detector.detectors.runtime import Precision  # noqa: PLC0415
+
+    return MaskRCNN(
+        store.ready(name), name=name, threads=settings.threads, precision=Precision(settings.precision)
+    )
