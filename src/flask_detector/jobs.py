@@ -4,6 +4,7 @@ The RQ job is the record of a detection. Beside it lie two small keys of ours: t
 detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -257,12 +258,17 @@ class Jobs:
             yield wait
 
     def _fetch(self, id: str) -> Job:
+        if not _ID.fullmatch(id):
+            raise UnknownDetection("There is no such detection.")
         try:
             return Job.fetch(id, connection=self._connection, serializer=JSONSerializer)
         except NoSuchJobError:
             if self._connection.exists(_mark_key(id)):
                 raise DetectionExpired("This detection and its picture have been deleted.") from None
             raise UnknownDetection("There is no such detection.") from None
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> str:

@@ -9,7 +9,8 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
@@ -46,8 +47,12 @@ def upload(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestR
     """A function that sends the front page's form with a picture, as a browser does."""
 
     def upload(data: bytes, name: str = "picture.jpg", **fields: str) -> TestResponse:
-        form = {"csrf_token": token(), "picture": (io.BytesIO(data), name), **fields}
-        return client.post("/detections", data=form, headers={"Accept": "text/html"})
+        form = {"csrf_token": token(), "picture": FileStorage(io.BytesIO(data), name), **fields}
+        boundary, body = encode_multipart(form)  # in memory; the test client would leave a file open
+        content_type = f'multipart/form-data; boundary="{boundary}"'
+        return client.post(
+            "/detections", data=body, content_type=content_type, headers={"Accept": "text/html"}
+        )
 
     return upload
 

@@ -172,7 +172,7 @@ def test_a_model_that_is_not_installed_is_refused_with_the_way_to_get_it(upload:
         ("../../etc/passwd.jpg", "passwd.jpg"),
         ("C:\\pictures\\cat.jpg", "cat.jpg"),
         ("<script>alert(1)</script>.jpg", "&lt;/script&gt;.jpg".replace("&lt;/", "")),
-        ("a\x00b\n.jpg", "ab.jpg"),
+        ("cat\u202egpj.exe", "catgpj.exe"),
     ],
 )
 def test_file_names_are_shown_safely(

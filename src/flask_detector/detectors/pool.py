@@ -1,8 +1,6 @@
 """The detectors that one process has loaded."""
 
-from flask_detector.detectors.weights import ModelStore
-
-from flask_detector.detectors import load_detector
+from flask_detector.detectors import load_detector, model_store
 from flask_detector.detectors.base import Detector
 from flask_detector.settings import Settings
 
@@ -12,7 +10,7 @@ class DetectorPool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = ModelStore(settings.data_dir / "models")
+        self._store = model_store(settings)
         self._detector: Detector | None = None
 
     @property

@@ -18,6 +18,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.NoPicture: HTTPStatus.BAD_REQUEST,
     e.EmptyPicture: HTTPStatus.BAD_REQUEST,
+    e.DamagedPicture: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.NotAPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     e.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.TooManyPixels: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -46,6 +47,11 @@ def install(app: Flask) -> None:
 def status_of(error: e.DetectorError) -> HTTPStatus:
     """Return the HTTP status that an error becomes."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def status_of_code(code: str) -> HTTPStatus:
+    """Return the HTTP status that the error with this code becomes."""
+    return next((status for kind, status in STATUS.items() if kind.code == code), STATUS[e.DetectorError])
 
 
 def answer(error: e.DetectorError) -> Response:

@@ -5,10 +5,9 @@ from typing import BinaryIO, cast
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector import rendering
-from flask_detector.errors import DetectionFailed
+from flask_detector import palette
 from flask_detector.jobs import JobStatus, Record
-from flask_detector.web.errors import status_of, wants_json
+from flask_detector.web.errors import status_of_code, wants_json
 from flask_detector.web.service import AUTO, File, service
 
 blueprint = Blueprint("pages", __name__)
@@ -43,7 +42,7 @@ def show(id: str) -> AnyResponse:
         return _result_page(record)
     response = make_response(render_template(f"{_PAGES[record.status]}.html", record=record))
     if record.failure is not None:
-        response.status_code = status_of(DetectionFailed(record.failure.message))
+        response.status_code = status_of_code(record.failure.code)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -66,7 +65,7 @@ def _result_page(record: Record) -> Response:
             found=found,
             shown=shown,
             shown_score=shown_score,
-            colour_of=rendering.colour_of,
+            colour_of=palette.colour_of,
         )
     )
     response.headers["Cache-Control"] = "no-store"
@@ -79,7 +78,7 @@ def result(id: str) -> Response:
     found, shown_score = service().result(id)
     form = found.to_json()
     form["shown_score"] = shown_score
-    form["colours"] = {label: rendering.colour_of(c) for c, label in enumerate(found.labels)}
+    form["colours"] = {label: palette.colour_of(c) for c, label in enumerate(found.labels)}
     response = jsonify(form)
     response.headers["Cache-Control"] = _PRIVATE_HOUR
     return response

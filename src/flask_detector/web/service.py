@@ -11,7 +11,7 @@ from flask import current_app
 
 from flask_detector import images, rendering
 from flask_detector.detections import Detections
-from flask_detector.detectors.weights import ModelStore
+from flask_detector.detectors import model_store
 from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, Record, new_id
 from flask_detector.settings import Settings
@@ -38,7 +38,7 @@ class Service:
     def __init__(self, settings: Settings, connection: redis.Redis, storage: Storage) -> None:
         self.settings = settings
         self.jobs = Jobs(connection, settings)
-        self.models = ModelStore(settings.data_dir / "models")
+        self.models = model_store(settings)
         self._storage = storage
         self._limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
 
@@ -58,7 +58,7 @@ class Service:
             raise NoPicture("No picture was sent.")
         lowest = _score(min_score)
         if model != AUTO:
-            self.models.check_installed(model)
+            self.models.path(model)
         self.jobs.check_room()
         picture = images.check(source, self._limits)
         source.seek(0)
