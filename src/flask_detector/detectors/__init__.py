@@ -1,11 +1,22 @@
 """The models: which there are, and how one is loaded. Importing this loads no inference engine."""
 
 from flask_detector.detectors.base import Detector
+from flask_detector.detectors.model_state import ModelState, Stage
 from flask_detector.detectors.models import MAIN_MODEL, MODELS, ModelInfo
 from flask_detector.detectors.weights import ModelStore
 from flask_detector.settings import Settings
 
-__all__ = ["MAIN_MODEL", "MODELS", "Detector", "ModelInfo", "ModelStore", "load_detector", "model_store"]
+__all__ = [
+    "MAIN_MODEL",
+    "MODELS",
+    "Detector",
+    "ModelInfo",
+    "ModelState",
+    "ModelStore",
+    "Stage",
+    "load_detector",
+    "model_store",
+]
 
 
 def model_store(settings: Settings) -> ModelStore:
@@ -30,7 +41,7 @@ def load_detector(name: str = "auto", *, settings: Settings | None = None) -> De
     if store.info(name).architecture == "nanodet":
         from flask_detector.detectors.nanodet import NanoDet  # noqa: PLC0415
 
-        return NanoDet(threads=settings.threads)
+        return NanoDet(threads=settings.threads or 1)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN  # noqa: PLC0415
     from flask_detector.detectors.runtime import Precision  # noqa: PLC0415
 

@@ -64,7 +64,10 @@ class HttpSource:
     """
 
     def __init__(self, url: str, *, timeout: float, by_hand: str) -> None:
-        address = urlsplit(url)
+        try:
+            address = urlsplit(url)
+        except ValueError:
+            address = urlsplit("")
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise DownloadError(
                 f"'{url}' is no address of a web server.", hint="It must begin with https:// or http://."
