@@ -6,9 +6,10 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector import palette
+from flask_detector.detectors import AUTO
 from flask_detector.jobs import JobStatus, Record
 from flask_detector.web.errors import status_of_code, wants_json
-from flask_detector.web.service import AUTO, File, service
+from flask_detector.web.service import File, service
 
 blueprint = Blueprint("pages", __name__)
 

@@ -11,13 +11,11 @@ from flask import current_app
 
 from flask_detector import images, rendering
 from flask_detector.detections import Detections
-from flask_detector.detectors import model_store
+from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, Record, new_id
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
-
-AUTO = "auto"
 
 _FOR_BROWSER = "browser"
 _LONGEST_NAME = 120
