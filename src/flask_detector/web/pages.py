@@ -4,8 +4,8 @@ from typing import BinaryIO, cast
 
 from flask import (
     Blueprint,
-    abort,
     Response,
+    abort,
     jsonify,
     make_response,
     redirect,
