@@ -1,0 +1,51 @@
+"""The models: which there are, and how one is loaded. Importing this loads no inference engine."""
+
+from flask_detector.detectors.base import Detector
+from flask_detector.detectors.model_state import ModelState, Stage
+from flask_detector.detectors.models import AUTO, MAIN_MODEL, MODELS, ModelInfo
+from flask_detector.detectors.weights import ModelStore
+from flask_detector.settings import Settings
+
+__all__ = [
+    "AUTO",
+    "MAIN_MODEL",
+    "MODELS",
+    "Detector",
+    "ModelInfo",
+    "ModelState",
+    "ModelStore",
+    "Stage",
+    "load_detector",
+    "model_store",
+]
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """Return the models of an installation."""
+    return ModelStore(settings.data_dir / "models")
+
+
+def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> Detector:
+    """Return a loaded model, converted first if need be.
+
+    name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the most
+    accurate one that is installed.
+
+    Raises UnknownModel, ModelNotInstalled and CheckpointError.
+    """
+    settings = settings or Settings.from_environment()
+    store = model_store(settings)
+    if name == AUTO:
+        name = settings.model
+    if name == AUTO:
+        name = store.default()
+    if store.info(name).architecture == "nanodet":
+        from flask_detector.detectors.nanodet import NanoDet
+
+        return NanoDet(threads=settings.threads or 1)
+    from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+    from flask_detector.detectors.runtime import Precision
+
+    return MaskRCNN(
+        store.ready(name), name=name, threads=settings.threads, precision=Precision(settings.precision)
+    )

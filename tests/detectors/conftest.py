@@ -1,0 +1,231 @@
+"""A web server with faults, and a store of small models that it publishes."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flask_detector.detectors.conversion import Converter
+from flask_detector.detectors.download import Patience
+from flask_detector.detectors.models import Embedded, ModelInfo, Published
+from flask_detector.detectors.weights import ModelStore
+from flask_detector.errors import BadParameter, CheckpointError
+
+WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
+PATIENCE = Patience(timeout=0.5, pauses=(0.01, 0.01, 0.01))
+
+Fault = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the file of that name; ranges, If-Range and absolute addresses (as a proxy) included."""
+
+    protocol_version = "HTTP/1.1"
+    server: "FileServer"
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.path, dict(self.headers)))
+        fault = self.server.faults.pop(0) if self.server.faults else None
+        if fault is not None:
+            fault(self)
+        else:
+            self.send_file()
+
+    def send_file(self, *, count: int | None = None, pause: float = 0.0) -> None:
+        """Send the file, or only `count` bytes of what is due and then the end of the connection."""
+        content = self.server.files.get(self.path.rsplit("/", 1)[-1])
+        if content is None:
+            self.send_error(404)
+            return
+        start = self.range_start()
+        if start >= len(content) > 0 and start:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        for name, value in self.server.identity.items():
+            self.send_header(name, value)
+        body = content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if count is None else body[:count])
+        if count is not None:
+            self.wfile.flush()
+            time.sleep(pause)
+            self.close_connection = True
+
+    def range_start(self) -> int:
+        condition = self.headers.get("If-Range")
+        wanted = self.headers.get("Range", "")
+        if not self.server.ranges or not wanted or condition not in self.server.identity.values():
+            return 0
+        return int(wanted.removeprefix("bytes=").removesuffix("-"))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class FileServer(ThreadingHTTPServer):
+    """Publishes `files` by name; each request takes the next of `faults` first.
+
+    identity: the headers that identify the present version of the files.
+    seen: path and headers of each request.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {"weights.pth": WEIGHTS}
+        self.faults: list[Fault | None] = []
+        self.identity = {"ETag": '"one"'}
+        self.ranges = True
+        self.seen: list[tuple[str, dict[str, str]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def ranges_seen(self) -> list[str | None]:
+        return [headers.get("Range") for _, headers in self.seen]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Be quiet: clients of these tests go away in the middle."""
+
+
+@dataclass
+class Faults:
+    """The faults that a request can meet."""
+
+    @staticmethod
+    def cut(count: int, *, pause: float = 0.0) -> Fault:
+        """Send `count` bytes, wait, then end the connection."""
+        return lambda handler: handler.send_file(count=count, pause=pause)
+
+    @staticmethod
+    def answer(status: int, **headers: str) -> Fault:
+        """Answer with a status and no file."""
+
+        def send(handler: Handler) -> None:
+            handler.send_response(status)
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        return send
+
+    @staticmethod
+    def of_unknown_size() -> Fault:
+        """Send the file without its size; it ends with the connection."""
+
+        def send(handler: Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Connection", "close")
+            handler.end_headers()
+            handler.wfile.write(handler.server.files[handler.path.rsplit("/", 1)[-1]])
+
+        return send
+
+
+@dataclass
+class StandInConverter:
+    """Makes one small file of a checkpoint; counts its calls. Refuses files that begin with `bad`."""
+
+    version: int = 1
+    calls: list[str | None] = field(default_factory=list)
+    before: Callable[[], None] = lambda: None
+
+    def __call__(self) -> Converter:
+        return Converter(self.version, self._convert)
+
+    def _convert(
+        self, checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
+    ) -> None:
+        self.calls.append(variant)
+        if variant == "unheard-of":
+            raise BadParameter("There is no variant 'unheard-of'.")
+        (folder / "half").write_text("half")
+        on_progress(0.5)
+        self.before()
+        if checkpoint.read_bytes().startswith(b"bad"):
+            raise CheckpointError("The file is no checkpoint.")
+        (folder / "half").rename(folder / "graph")
+        on_progress(1.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def converter() -> StandInConverter:
+    return StandInConverter()
+
+
+@pytest.fixture
+def table(server: FileServer) -> dict[str, ModelInfo]:
+    """Three models: an embedded one, one on the server, and a better one that the server doesn't have."""
+    rows = [
+        ModelInfo("tiny", "Tiny", "", "nanodet", "MIT", False, Embedded("tiny.onnx"), box_ap=20.0),
+        ModelInfo(
+            "big",
+            "Big",
+            "",
+            "mask-rcnn",
+            "MIT",
+            True,
+            Published(
+                f"{server.url}/files/weights.pth", hashlib.sha256(WEIGHTS).hexdigest()[:8], len(WEIGHTS)
+            ),
+            variant="mmdet-caffe",
+            box_ap=40.0,
+            mask_ap=35.0,
+        ),
+        ModelInfo(
+            "best",
+            "Best",
+            "",
+            "mask-rcnn",
+            "MIT",
+            True,
+            Published(f"{server.url}/files/best.pth", hashlib.sha256(b"best").hexdigest(), 4),
+            variant="torchvision-v2",
+            box_ap=47.0,
+            mask_ap=41.0,
+        ),
+    ]
+    return {row.name: row for row in rows}
+
+
+@pytest.fixture
+def store(tmp_path: Path, table: dict[str, ModelInfo], converter: StandInConverter) -> ModelStore:
+    return ModelStore(tmp_path / "models", models=table, converter=converter, patience=PATIENCE)
