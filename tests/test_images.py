@@ -280,6 +280,33 @@ def test_cmyk_without_a_usable_profile_has_its_plain_colours(
     assert info.icc_profile is None
 
 
+@pytest.mark.parametrize("picture_format", ["JPEG", "TIFF"])
+def test_cmyk_goes_through_its_profile(picture_format: str) -> None:
+    data = written(corners().convert("CMYK"), picture_format, icc_profile=grey_cmyk_profile())
+
+    picture, _ = decode(data, LIMITS)
+
+    # The profile says that coloured ink gives no colour and only black ink darkens.
+    spread = picture.max(axis=2).astype(int) - picture.min(axis=2)
+    assert spread.max() <= 2
+    assert picture.min() > 100
+
+
+def grey_cmyk_profile() -> bytes:
+    """Make an ICC profile (ICC.1:2001-04, lut8Type) for a press with four inks of which only black shows."""
+    identity = bytes(range(256))
+    # Lab of each of the 16 corners of the ink cube; black runs fastest.
+    corners_of_cube = b"".join(bytes([255 if k == 0 else 0, 128, 128]) for _ in range(8) for k in (0, 1))
+    matrix = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + identity * 4 + corners_of_cube + identity * 3
+    tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(lut))
+    header = struct.pack(
+        ">I4s4s4s4s4s", 144 + len(lut), b"", bytes([2, 0x20, 0, 0]), b"prtr", b"CMYK", b"Lab "
+    )
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + tags + lut
+
+
 def test_the_colour_profile_of_rgb_numbers_is_kept_and_its_pixels_are_left_alone() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

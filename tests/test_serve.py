@@ -57,7 +57,8 @@ def test_a_killed_worker_is_replaced_and_no_picture_is_lost(
     start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually
 ) -> None:
     with start_stack(tmp_path) as stack:
-        eventually(lambda: look(stack, send(stack, jpeg)["id"])["status"] == "done", 20)
+        first = send(stack, jpeg)["id"]
+        eventually(lambda: look(stack, first)["status"] == "done", 20)
         ids = [send(stack, jpeg)["id"] for _ in range(20)]
         worker_of(stack).kill()
         ids += [send(stack, jpeg)["id"] for _ in range(20)]

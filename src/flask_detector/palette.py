@@ -4,33 +4,34 @@ from typing import Final
 
 Colour = tuple[int, int, int]
 
-# Chosen one after the other, each as far as possible from those before it: in OKLab, seen normally and with
-# protanopia and deuteranopia (Machado et al. 2009). The order keeps five in a row apart, since classes that
-# are neighbours in COCO often occur together; 23 is prime, so that classes of one colour rarely do.
+# Chosen one after the other in OKLab, each as far as possible from those before it. Then ordered so that any
+# five in a row are apart, also for eyes with protanopia or deuteranopia: classes that are neighbours in COCO
+# often occur together. 23 is prime, so that classes of one colour rarely do. Nobody tells 23 colours apart at
+# each glance; the labels are there for that.
 PALETTE: Final = (
     "#3c91fd",
-    "#aff03c",
-    "#b3260e",
     "#fa808a",
-    "#22e0ea",
-    "#0fb129",
-    "#2154d8",
-    "#d085fc",
-    "#b2006f",
-    "#f4b768",
-    "#1a763f",
-    "#32c3b3",
-    "#2382ba",
     "#deadfd",
-    "#9425ab",
-    "#d07b00",
-    "#b25977",
-    "#21e79b",
     "#dc53c2",
+    "#0fb129",
+    "#b2006f",
+    "#21e79b",
+    "#2154d8",
     "#08baf8",
-    "#974edc",
     "#608a05",
+    "#b25977",
     "#88bc6e",
+    "#974edc",
+    "#aff03c",
+    "#22e0ea",
+    "#b3260e",
+    "#d085fc",
+    "#2382ba",
+    "#f4b768",
+    "#32c3b3",
+    "#1a763f",
+    "#d07b00",
+    "#9425ab",
 )
 
 BLACK: Final[Colour] = (0, 0, 0)

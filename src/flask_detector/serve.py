@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import logging
+import math
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from flask_detector.broker import LocalRedis, check, connect
+from flask_detector.detectors.models import AUTO, MAIN_MODEL
 from flask_detector.errors import SettingsError
 from flask_detector.settings import Settings
 
@@ -27,16 +29,20 @@ _GRACE_SECONDS = 25.0
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 
+# What needs a network is not tried again at once.
+_ERRAND_PAUSE = 600.0
+
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass
 class Child:
-    """One process to keep running."""
+    """One process to keep running; an errand is only run until it succeeds."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
+    is_errand: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     start_again_at: float = 0.0
@@ -57,10 +63,16 @@ class Child:
         """Start the process again when it has ended, after a pause that grows while it keeps ending."""
         now = time.monotonic()
         if self.process is not None and (status := self.process.poll()) is not None:
-            steady = now - self.started_at > _STEADY_SECONDS
-            self.pause = 0.0 if steady else min(_LONGEST_PAUSE, 2 * self.pause + 0.5)
-            self.start_again_at = now + self.pause
             self.process = None
+            if self.is_errand:
+                self.pause = _ERRAND_PAUSE
+                if status == 0:
+                    self.start_again_at = math.inf
+                    return
+            else:
+                steady = now - self.started_at > _STEADY_SECONDS
+                self.pause = 0.0 if steady else min(_LONGEST_PAUSE, 2 * self.pause + 0.5)
+            self.start_again_at = now + self.pause
             log.error("%s ended with status %d and is started again in %.1f s", self.name, status, self.pause)
         if self.process is None and now >= self.start_again_at:
             self.start()
@@ -130,6 +142,11 @@ class Supervisor:
             Child(f"worker {i + 1}", [*this, "worker"], environment) for i in range(self._settings.workers)
         ]
         children.append(Child("web", [*this, "web"], environment))
+        if self._settings.model == AUTO and not self._settings.offline:
+            # The embedded model serves meanwhile; the workers take the main one when it is there.
+            children.append(
+                Child("fetch", [*this, "models", "pull", MAIN_MODEL], environment, is_errand=True)
+            )
         for child in children:
             if child.process is None:
                 child.start()
@@ -138,7 +155,7 @@ class Supervisor:
 def _stop_all(children: list[Child]) -> None:
     """Stop the web process first, so that nothing new comes in, then the workers, then Redis."""
     deadline = time.monotonic() + _GRACE_SECONDS
-    for names in ("web", "worker", "redis"):
+    for names in ("web", "fetch", "worker", "redis"):
         group = [child for child in children if child.name.startswith(names)]
         for child in group:
             child.ask_to_stop()

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="Seconds that one detection may take before it counts as failed.")
     ] = 180
     retention_hours: Annotated[
-        float, Field(gt=0, description="Hours until a picture and its result are deleted.")
+        float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
 
     @property

@@ -43,7 +43,7 @@ class TagStyle:
     def for_side(cls, side: int) -> "TagStyle":
         """Return the style for a picture of that side: letters of about 1/64 of it, never illegibly small."""
         size = max(11, round(side / 64))
-        return cls(size, round(size * 0.35), round(size * 0.2), round(size * 0.25))
+        return cls(size, round(size * 0.35), round(size * 0.25), round(size * 0.25))
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def tag_of(text: str, *, fallback: str, style: TagStyle) -> Tag:
     """Return the tag for a text; for `fallback` where no font of this machine can write the text."""
     text, font = _writable(text, fallback, style.font_size)
     left, _, right, _ = font.getbbox(text)
-    # The height of one line, not of this text's letters: tags side by side are equally high.
-    _, top, _, bottom = font.getbbox("Ég")
+    # The height of high and low letters, not of this text's: tags side by side are equally high.
+    _, top, _, bottom = font.getbbox("bg")
     width = round(right - left) + 2 * style.padding_x
     height = round(bottom - top) + 2 * style.padding_y
     letters = Image.new("L", (width, height))

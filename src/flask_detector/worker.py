@@ -28,6 +28,7 @@ from rq.utils import now
 from rq.worker_registration import clean_worker_registry
 
 from flask_detector import images
+from flask_detector.detectors import AUTO
 from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
 from flask_detector.jobs import WORKER_SILENCE, Failure, Jobs
@@ -240,6 +241,14 @@ class DetectionWorker(SimpleWorker):
             self._last_sweep = time.monotonic()
             self._sweep()
 
+    def run_maintenance_tasks(self) -> None:
+        """Do RQ's maintenance and, so that the next picture need not wait for it, load a better model."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        before = self._workplace.detectors.loaded
+        self._workplace.detectors.get(AUTO)
+        if self._workplace.detectors.loaded != before:
+            self.tell_model()
+
     def _rescue_stranded(self, queue: Queue) -> None:
         """Give back the jobs of workers that died between taking them and registering them.
 
@@ -284,6 +293,6 @@ def at_work(workplace: Workplace) -> Iterator[None]:
 def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     """Load the model, then work until asked to stop (SIGTERM or SIGINT lets the current picture finish)."""
     workplace = Workplace(settings, connection, storage)
-    workplace.detectors.get("auto")
+    workplace.detectors.get(AUTO)
     with at_work(workplace):
         DetectionWorker(workplace, connection).work(logging_level="WARNING")

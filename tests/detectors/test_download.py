@@ -30,12 +30,12 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def download(server: Any, target: Path) -> Callable[..., None]:
     def run(url: str | None = None, **options: Any) -> None:
-        options = {
+        usual: dict[str, Any] = {
             "sha256": SHA256[:8],
             "by_hand": "Bring it by hand.",
             "patience": Patience(timeout=0.5, pauses=(0.01, 0.01, 0.01)),
-        } | options
-        fetch(url or f"{server.url}/weights.pth", target, **options)
+        }
+        fetch(url or f"{server.url}/weights.pth", target, **(usual | options))
 
     return run
 
@@ -86,7 +86,7 @@ def test_a_hanging_server_is_left_and_asked_again(
 ) -> None:
     server.faults = [faults.cut(1000, pause=2.0)]
     notes: list[str] = []
-    download(patience=Patience(timeout=0.2, pauses=(0.01,)), on_bytes=lambda d, t, note: notes.append(note))
+    download(patience=Patience(timeout=0.2, pauses=(0.01,)), on_bytes=lambda *state: notes.append(state[2]))
     assert target.read_bytes() == WEIGHTS
     assert "127.0.0.1 sent nothing for 0.2 s; trying again in 0 s" in notes
 
@@ -101,7 +101,7 @@ def test_server_errors_are_tried_again(download: Any, server: Any, faults: Any, 
 def test_retry_after_is_waited_for(download: Any, server: Any, faults: Any) -> None:
     server.faults = [faults.answer(503, Retry_After="1")]
     notes: list[str] = []
-    download(on_bytes=lambda done, total, note: notes.append(note))
+    download(on_bytes=lambda *state: notes.append(state[2]))
     assert "127.0.0.1 answers 503 Service Unavailable; trying again in 1 s" in notes
 
 
@@ -250,7 +250,9 @@ def test_a_redirect_away_from_the_web_is_refused(
     assert not target.exists()
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://host/file", "weights.pth", "https://"])
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "ftp://host/file", "weights.pth", "https://", "http://[::1"]
+)
 def test_only_addresses_of_web_servers_are_taken(download: Any, address: str) -> None:
     with pytest.raises(DownloadError, match="no address of a web server"):
         download(address)
@@ -298,8 +300,8 @@ def test_a_proxy_that_is_down_is_named(download: Any, monkeypatch: pytest.Monkey
     with pytest.raises(DownloadError) as caught:
         download("https://models.invalid/weights.pth")
     assert caught.value.message == (
-        f"The download failed: models.invalid can't be reached through the proxy {proxy} (Connection refused)."
-        " Tried 4 times."
+        "The download failed: models.invalid can't be reached through the proxy "
+        f"{proxy} (Connection refused). Tried 4 times."
     )
 
 
@@ -311,14 +313,12 @@ def test_without_a_network_the_message_names_the_host(download: Any) -> None:
     assert caught.value.hint == "Bring it by hand."
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 def test_a_server_without_a_proper_certificate_is_refused_at_once(download: Any, tmp_path: Path) -> None:
     certificate = tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
-        + ["-keyout", certificate, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    command += ["-keyout", str(certificate), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     connections = []
@@ -377,7 +377,7 @@ def fetch_on_a_small_disk(server: Any, tmp_path: Path) -> Callable[[], str]:
     folder.mkdir()
     alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = f"mount -t tmpfs -o size={HALF} none '{folder}'"
-    if shutil.which("unshare") is None or subprocess.run([*alone, mount], capture_output=True).returncode:
+    if shutil.which("unshare") is None or subprocess.run([*alone, mount], check=False).returncode:
         pytest.skip("needs the right to mount a small disk in a user namespace")
 
     def run() -> str:
@@ -429,7 +429,7 @@ def test_an_interruption_leaves_what_the_next_call_resumes(
     with pytest.raises(KeyboardInterrupt):
         download(on_bytes=interrupt)
     received = part_of(target).stat().st_size
-    assert HALF <= received
+    assert received >= HALF
     assert not target.exists()
     download()
     assert target.read_bytes() == WEIGHTS

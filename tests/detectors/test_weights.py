@@ -276,7 +276,7 @@ def test_the_published_file_can_be_brought_by_hand(
 def test_another_file_is_refused_under_a_published_name(store: ModelStore, tmp_path: Path) -> None:
     brought = tmp_path / "mine.pth"
     brought.write_bytes(b"other weights")
-    with pytest.raises(CheckpointError, match="sha256 begins with .{8}, not with .{8}") as caught:
+    with pytest.raises(CheckpointError, match=r"sha256 begins with \w{8}, not with \w{8}") as caught:
         store.add("big", brought)
     assert "give it another name" in caught.value.hint
     assert store.state("big").stage is Stage.ABSENT
@@ -335,7 +335,7 @@ def test_a_file_that_is_no_checkpoint_is_not_added(
         store.add("mine", brought, variant=variant)
     with pytest.raises(UnknownModel):
         store.info("mine")
-    assert files(tmp_path / "models") == {".locks/mine"}
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [".locks"]
     brought.write_bytes(b"good")
     store.add("mine", brought)
     assert store.state("mine").stage is Stage.INSTALLED
@@ -428,7 +428,7 @@ def test_two_processes_at_once_fetch_and_convert_once(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_process_that_ends_in_a_download_leaves_what_the_next_resumes(
-    process: Any, server: Any, faults: Any, store: ModelStore, tmp_path: Path, how: signal.Signals
+    *, process: Any, server: Any, faults: Any, store: ModelStore, tmp_path: Path, how: signal.Signals
 ) -> None:
     half = len(WEIGHTS) // 2
     server.faults = [faults.cut(half, pause=30.0)]

@@ -41,6 +41,13 @@ def test_a_picture_in_a_form_is_detected(
     assert (done["filename"], done["model"], done["width"]) == ("cat.jpg", "nanodet-g", 64)
 
 
+def test_a_picture_whose_type_the_client_mistook_for_a_form_is_detected(
+    client: FlaskClient, jpeg: bytes
+) -> None:
+    sent = client.post("/api/v1/detections", data=jpeg, content_type="application/x-www-form-urlencoded")
+    assert sent.status_code == 202
+
+
 def test_a_form_without_a_picture_is_refused(client: FlaskClient) -> None:
     answer = client.post("/api/v1/detections", data={"model": "auto"})
     assert answer.status_code == 400

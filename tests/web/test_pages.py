@@ -77,6 +77,17 @@ def test_the_picture_is_shown_without_its_place(
         assert not shown.getexif()
 
 
+def test_the_result_can_be_taken_away_as_a_file(
+    upload: Upload, client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    address = upload((pictures / "street.jpg").read_bytes(), "street.jpg").headers["Location"]
+    work_off()
+    table = client.get(f"{address}/exports/csv")
+    assert table.headers["Content-Disposition"] == "attachment; filename=street.csv"
+    assert "street.jpg,car," in table.text
+    assert client.get(f"{address}/exports/docx").status_code == 404
+
+
 def test_again_needs_no_new_upload(
     upload: Upload, client: FlaskClient, token: Callable[[], str], jpeg: bytes, work_off: Callable[[], None]
 ) -> None:

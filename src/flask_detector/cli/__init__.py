@@ -2,30 +2,19 @@
 
 import logging
 import sys
-from typing import Any
 
 import click
 
 from flask_detector import __version__
 from flask_detector.cli.detect import detect
-from flask_detector.errors import DetectorError
+from flask_detector.cli.explained import ExplainedGroup
+from flask_detector.cli.models import models
 from flask_detector.settings import Settings
 
 
-class _Group(click.Group):
-    """A group whose commands tell a user what is the matter without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DetectorError as error:
-            click.secho(f"Error: {error.message}", fg="red", err=True)
-            if error.hint:
-                click.echo(error.hint, err=True)
-            ctx.exit(1)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=ExplainedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="flask-detector %(version)s")
 def main() -> None:
     """Detect objects in pictures: on pages, over HTTP, or right here.
@@ -41,6 +30,7 @@ def main() -> None:
 
 
 main.add_command(detect)
+main.add_command(models)
 
 
 @main.command()

@@ -64,7 +64,10 @@ class HttpSource:
     """
 
     def __init__(self, url: str, *, timeout: float, by_hand: str) -> None:
-        address = urlsplit(url)
+        try:
+            address = urlsplit(url)
+        except ValueError:
+            address = urlsplit("")
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise DownloadError(
                 f"'{url}' is no address of a web server.", hint="It must begin with https:// or http://."
@@ -167,7 +170,7 @@ class HttpSource:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects from one web server to another, but not from https to http."""
 
-    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
+    def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme

@@ -13,7 +13,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flask_detector.detectors.download import DISK_FULL, MAKE_ROOM, sync
@@ -79,6 +79,8 @@ class ModelFolder:
                 self._state.clear()
                 if failure and keep_failure:
                     self._state.write(ModelState(Stage.FAILED, note=failure))
+                with suppress(OSError):
+                    self.path.rmdir()  # if nothing came of it
 
     @contextmanager
     def draft(self) -> Iterator[Path]:

@@ -5,23 +5,21 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
+from flask_detector import images
+from flask_detector.detectors import AUTO
 from flask_detector.jobs import JobStatus, Record
-from flask_detector.web.service import AUTO, service
+from flask_detector.web.service import service
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
 @blueprint.post("/detections")
 def create() -> Response:
-    """Take a picture in: the file of a form's field `picture`, or the body itself."""
-    source: BinaryIO | None
-    file = request.files.get("picture")
-    if file is not None:
-        source, filename = cast(BinaryIO, file.stream), file.filename
-    elif request.mimetype in {"multipart/form-data", "application/x-www-form-urlencoded"}:
-        source, filename = None, None
-    else:
-        source, filename = io.BytesIO(request.get_data(cache=False)), None
+    """Take a picture in: the file of a form's field `picture`, or the body itself.
+
+    The options `model` and `min_score` are fields of the form or parameters of the address.
+    """
+    source, filename = _sent_picture()
     id = service().accept(
         source,
         filename=filename,
@@ -32,6 +30,17 @@ def create() -> Response:
     response.status_code = 202
     response.headers["Location"] = url_for("api.show", id=id)
     return response
+
+
+def _sent_picture() -> tuple[BinaryIO | None, str | None]:
+    if request.mimetype == "multipart/form-data":
+        file = request.files.get("picture")
+        return (None, None) if file is None else (cast(BinaryIO, file.stream), file.filename)
+    body = request.get_data()
+    # Many HTTP clients call a bare body a form unless told otherwise.
+    if request.mimetype == "application/x-www-form-urlencoded" and images.format_of(body[:256]) is None:
+        return None, None
+    return io.BytesIO(body), None
 
 
 @blueprint.get("/detections/<id>")

@@ -2,13 +2,25 @@
 
 from typing import BinaryIO, cast
 
-from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector import palette
+from flask_detector.detectors import AUTO
+from flask_detector.formats import FORMATS
 from flask_detector.jobs import JobStatus, Record
 from flask_detector.web.errors import status_of_code, wants_json
-from flask_detector.web.service import AUTO, File, service
+from flask_detector.web.service import File, service
 
 blueprint = Blueprint("pages", __name__)
 
@@ -66,6 +78,7 @@ def _result_page(record: Record) -> Response:
             shown=shown,
             shown_score=shown_score,
             colour_of=palette.colour_of,
+            formats=FORMATS,
         )
     )
     response.headers["Cache-Control"] = "no-store"
@@ -100,6 +113,14 @@ def drawn(id: str) -> Response:
 def download(id: str) -> Response:
     """Send the drawn picture to keep: full size, in the format of the upload."""
     return _send(service().drawn(id), as_download=True)
+
+
+@blueprint.get("/detections/<id>/exports/<name>")
+def export(id: str, name: str) -> Response:
+    """Send what is usually shown of the result as a file of that format."""
+    if name not in FORMATS:
+        abort(404)
+    return _send(service().export(id, FORMATS[name]), as_download=True)
 
 
 @blueprint.post("/detections/<id>/again")

@@ -11,13 +11,12 @@ from flask import current_app
 
 from flask_detector import images, rendering
 from flask_detector.detections import Detections
-from flask_detector.detectors import model_store
+from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
+from flask_detector.formats import Format
 from flask_detector.jobs import Jobs, Record, new_id
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
-
-AUTO = "auto"
 
 _FOR_BROWSER = "browser"
 _LONGEST_NAME = 120
@@ -115,6 +114,13 @@ class Service:
             )
         suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
         return File(data, media_type, f"detected_{PurePath(record.filename).stem}.{suffix}")
+
+    def export(self, id: str, format: Format) -> File:
+        """Return what is usually shown of the result as a file of that format."""
+        record = self.jobs.find(id)
+        found, shown_score = self.result(id)
+        data = format.write(found.over(shown_score), record.filename)
+        return File(data, format.media_type, f"{PurePath(record.filename).stem}{format.suffix}")
 
     def result(self, id: str) -> tuple[Detections, float]:
         """Return all that was found, and the lowest score that is usually shown."""

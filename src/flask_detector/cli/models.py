@@ -1,0 +1,174 @@
+"""The `models` commands: which models there are, and how their weights come and go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flask_detector.cli.explained import ExplainedGroup
+from flask_detector.cli.progress import ModelProgress
+from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
+from flask_detector.detectors.download import in_words
+from flask_detector.settings import Settings
+
+_RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP"}
+
+
+@click.group(cls=ExplainedGroup, invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_context
+def models(ctx: click.Context, as_json: bool) -> None:
+    """List the models; fetch, add and remove their weights.
+
+    AP is the average precision on COCO val2017, in percent, as the model's authors publish it.
+    """
+    settings = Settings.from_environment()
+    store = ctx.find_object(ModelStore)
+    if store is None:
+        store = ctx.obj = model_store(settings)
+    if ctx.invoked_subcommand is not None:
+        return
+    default = store.default() if settings.model == "auto" else settings.model
+    rows = [(info, store.state(info.name)) for info in store.known()]
+    if as_json:
+        click.echo(json.dumps([_form(i, s, default=i.name == default) for i, s in rows], indent=2))
+    else:
+        click.echo(_table(rows, default))
+        for line in _remarks(rows, default):
+            click.echo(line)
+
+
+@models.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.pass_obj
+def pull(store: ModelStore, names: tuple[str, ...]) -> None:
+    """Fetch the weights of models and make them ready.
+
+    An interrupted download goes on where it stopped. DETECTOR_MIRROR_URL names another server, HTTPS_PROXY
+    a proxy.
+    """
+    mirror_url = Settings.from_environment().mirror_url
+    for name in names:
+        store.info(name)
+    for name in names:
+        try:
+            with ModelProgress(name) as progress:
+                store.install(name, mirror_url=mirror_url, on_progress=progress)
+        except KeyboardInterrupt:
+            _tell_interrupted(store, name)
+            raise SystemExit(130) from None
+        state = store.state(name)
+        what = "is part of the program" if state.stage is Stage.EMBEDDED else "is installed"
+        click.echo(f"The model {name} {what}.", err=True)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--variant", help="Of a model of your own; by default its tensors tell.")
+@click.pass_obj
+def add(store: ModelStore, name: str, file: Path, variant: str | None) -> None:
+    """Add a weights FILE that is on this machine.
+
+    With a NAME of the list, the file must be the published one. Any other NAME makes it a model of your own:
+    a Mask R-CNN R-50 FPN of MMDetection or torchvision, for example one that you trained further.
+    """
+    with ModelProgress(name) as progress:
+        store.add(name, file, variant=variant, on_progress=progress)
+    click.echo(f"The model {name} is installed.", err=True)
+
+
+@models.command()
+@click.argument("name")
+@click.pass_obj
+def remove(store: ModelStore, name: str) -> None:
+    """Delete the files of the model NAME."""
+    store.remove(name)
+    click.echo(f"The model {name} is removed.", err=True)
+
+
+@models.command()
+@click.argument("name")
+@click.pass_obj
+def path(store: ModelStore, name: str) -> None:
+    """Print where the weights of the model NAME lie."""
+    click.echo(str(store.path(name)))
+
+
+def _tell_interrupted(store: ModelStore, name: str) -> None:
+    state = store.state(name)
+    kept = f" {in_words(state.done)} are kept." if state.stage is Stage.ABSENT and state.done else ""
+    click.echo(f"Stopped.{kept} To go on: flask-detector models pull {name}", err=True)
+
+
+def _form(info: ModelInfo, state: ModelState, *, default: bool) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "title": info.title,
+        "what": info.what,
+        "architecture": info.architecture,
+        "has_masks": info.has_masks,
+        "box_ap": info.box_ap,
+        "mask_ap": info.mask_ap,
+        "licence": info.licence,
+        "size": info.source.size,
+        "state": state.stage,
+        "done": state.done,
+        "total": state.total,
+        "note": state.note,
+        "default": default,
+    }
+
+
+def _table(rows: list[tuple[ModelInfo, ModelState]], default: str) -> str:
+    heads = ["", "NAME", "INSTALLED", "SIZE", "BOX AP", "MASK AP", "LICENCE"]
+    cells = [
+        [
+            "*" if info.name == default else "",
+            info.name,
+            _installed(state),
+            in_words(info.source.size),
+            _figure(info.box_ap),
+            _figure(info.mask_ap),
+            info.licence,
+        ]
+        for info, state in rows
+    ]
+    widths = [max(len(row[column]) for row in [heads, *cells]) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if head in _RIGHT_ALIGNED else cell.ljust(width)
+            for cell, width, head in zip(row, widths, heads, strict=True)
+        ).rstrip()
+        for row in [heads, *cells]
+    )
+
+
+def _installed(state: ModelState) -> str:
+    share = "" if state.fraction is None else f" {state.fraction:.0%}"
+    match state.stage:
+        case Stage.INSTALLED:
+            return "yes"
+        case Stage.ABSENT:
+            return f"no, partly{share}" if state.done else "no"
+        case stage:
+            return f"{stage}{share}"
+
+
+def _figure(percent: float | None) -> str:
+    return "-" if percent is None else f"{percent:.1f}"
+
+
+def _remarks(rows: list[tuple[ModelInfo, ModelState]], default: str) -> list[str]:
+    states = {info.name: state for info, state in rows}
+    remarks = ["", "* the model that is used by default"]
+    if default not in states:
+        remarks = ["", f"DETECTOR_MODEL is '{default}', but there is no such model."]
+    elif states[default].stage is Stage.ABSENT:
+        remarks.append(f"It is not installed. To fetch it: flask-detector models pull {default}")
+    main = states.get(MAIN_MODEL)
+    if main is not None and main.stage is Stage.ABSENT and default != MAIN_MODEL:
+        remarks.append(f"For masks, fetch the main model: flask-detector models pull {MAIN_MODEL}")
+    remarks += [f"{name}: {state.note}" for name, state in states.items() if state.note]
+    return remarks
