@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from flask_detector.settings import Settings
 
@@ -33,37 +33,51 @@ def complaints() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="session")
+def usual_context(browser: Browser, stack: Any) -> Iterator[BrowserContext]:
+    """The browser context of all tests that need no other one."""
+    context = browser.new_context(base_url=stack.url)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser, stack: Any, complaints: list[str]) -> Iterator[Callable[..., Page]]:
-    """A function that opens the front page in a browser context of the given options."""
-    contexts: list[BrowserContext] = []
-    own_host = urlsplit(stack.url).netloc
+def open_page(
+    browser: Browser, usual_context: BrowserContext, stack: Any, complaints: list[str]
+) -> Iterator[Callable[..., Page]]:
+    """A function that opens a page; given options, in a browser context of its own."""
+    pages: list[Page] = []
 
     def open_page(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=stack.url, **options)
-        context.set_default_timeout(10 * SECONDS)
-        contexts.append(context)
+        context = browser.new_context(base_url=stack.url, **options) if options else usual_context
         page = context.new_page()
-
-        def on_console(message: ConsoleMessage) -> None:
-            if message.type in {"error", "warning"}:
-                complaints.append(message.text)
-
-        def on_request(request: Any) -> None:
-            address = urlsplit(request.url)
-            if address.scheme in {"http", "https", "ws", "wss"} and address.netloc != own_host:
-                complaints.append(f"a request to {address.netloc}")
-
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", on_request)
+        pages.append(page)
+        page.set_default_timeout(10 * SECONDS)
+        _watch(page, urlsplit(stack.url).netloc, complaints)
         page.goto(path)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
+        if page.context is not usual_context:
+            page.context.close()
     assert complaints == []
+
+
+def _watch(page: Page, own_host: str, complaints: list[str]) -> None:
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    def on_request(request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"} and address.netloc != own_host:
+            complaints.append(f"a request to {address.netloc}")
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", on_request)
 
 
 @pytest.fixture
@@ -85,16 +99,15 @@ def send() -> Callable[[Page, Path], None]:
 
 
 @pytest.fixture(scope="session")
-def result_path(browser: Browser, stack: Any, pictures: Path) -> str:
+def result_path(usual_context: BrowserContext, pictures: Path) -> str:
     """The path of a finished detection with many instances, for tests that only look at it."""
-    context = browser.new_context(base_url=stack.url)
-    page = context.new_page()
+    page = usual_context.new_page()
     page.goto("/")
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
     page.locator(".shapes").wait_for(timeout=20 * SECONDS)
     path = urlsplit(page.url).path
-    context.close()
+    page.close()
     return path
 
 
