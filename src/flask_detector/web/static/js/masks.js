@@ -1,6 +1,6 @@
 /** From COCO's compressed run lengths to the outline that is drawn. */
 
-const SAMPLES = 256; // across the longer side of a box: Mask R-CNN knows 28
+const SAMPLES = 384; // across the longer side of a box: Mask R-CNN knows 28
 
 /** Right, down, left, up: the inside lies to the right of the way. */
 const STEPS = [

@@ -11,7 +11,9 @@ const STAGES = {
   features: "Looking for shapes and textures.",
   proposals: "Choosing regions to look at.",
   boxes: "Naming what is in the regions.",
+  select: "Choosing the best of what was found.",
   masks: "Outlining what was found.",
+  paste: "Outlining what was found.",
 };
 
 const page = /** @type {HTMLElement} */ (document.getElementById("waiting"));
