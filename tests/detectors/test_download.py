@@ -81,6 +81,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(
     assert server.ranges_seen() == [None, "bytes=1000-", "bytes=3000-"]
 
 
+def test_tries_never_end_while_each_brings_bytes(
+    download: Any, server: Any, faults: Any, target: Path
+) -> None:
+    server.faults = [faults.cut(1000)] * 20
+    download()
+    assert target.read_bytes() == WEIGHTS
+
+
 def test_a_hanging_server_is_left_and_asked_again(
     download: Any, server: Any, faults: Any, target: Path
 ) -> None:
@@ -206,6 +214,19 @@ def test_an_unfinished_file_that_is_too_long_is_begun_anew(
     download()
     assert target.read_bytes() == WEIGHTS
     assert server.ranges_seen() == [f"bytes={len(WEIGHTS) + 4}-", None]
+
+
+def test_a_file_that_became_shorter_meanwhile_is_begun_anew(
+    download: Any, server: Any, faults: Any, target: Path
+) -> None:
+    def cut_and_shorten(handler: Any) -> None:
+        faults.cut(1000)(handler)
+        server.files["weights.pth"] = WEIGHTS[:500]
+
+    server.faults = [cut_and_shorten]
+    download(sha256=hashlib.sha256(WEIGHTS[:500]).hexdigest())
+    assert target.read_bytes() == WEIGHTS[:500]
+    assert server.ranges_seen() == [None, "bytes=1000-", None]
 
 
 def test_another_part_than_asked_for_is_not_used(

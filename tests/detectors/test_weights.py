@@ -181,6 +181,23 @@ def test_graphs_are_made_once(store: ModelStore, converter: Any, tmp_path: Path)
     ]
 
 
+def test_two_who_need_graphs_at_once_make_them_once(store: ModelStore, converter: Any) -> None:
+    converter.before = lambda: time.sleep(0.3)
+    store.pull("big")
+    told: list[list[ModelState]] = [[], []]
+    threads = [
+        threading.Thread(target=store.ready, args=("big",), kwargs={"on_progress": t.append}) for t in told
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(converter.calls) == 1
+    assert all(state.stage is Stage.CONVERTING for states in told for state in states)
+    assert all(told)
+    assert files(store.ready("big")) == {"graph"}
+
+
 def test_others_see_that_a_model_is_being_converted(store: ModelStore, converter: Any) -> None:
     seen: list[Any] = []
     converter.before = lambda: seen.extend([store.state("big"), store.default()])
