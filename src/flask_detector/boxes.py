@@ -10,6 +10,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+# Boxes whose overlaps `nms` computes at once: few enough for the cache, enough to spare Python the loop.
+_BLOCK = 64
+
 
 def areas(boxes: Floats) -> Floats:
     """Return the area (N,) of each box of (N, 4); 0 for a box turned inside out."""
@@ -30,10 +33,10 @@ def iou(a: Floats, b: Floats) -> Floats:
 
     Two boxes that both have no area have an IoU of 0.
     """
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(bottom_right - top_left, 0)
-    intersection = sides[..., 0] * sides[..., 1]
+    # Coordinate by coordinate: numpy is several times slower along a last axis of two.
+    widths = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    heights = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    intersection = np.maximum(widths, 0) * np.maximum(heights, 0)
     union = areas(a)[:, None] + areas(b)[None, :] - intersection
     overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return overlap
@@ -45,16 +48,18 @@ def nms(boxes: Floats, scores: Floats, iou_threshold: float) -> Ints:
     A box goes when its IoU with a better one that stays is strictly over the threshold. Among equal scores
     the earlier box is the better one.
     """
-    order = np.argsort(-scores, kind="stable")
-    suppressed = np.zeros(len(order), bool)
-    kept = []
-    for rank, index in enumerate(order):
-        if suppressed[rank]:
-            continue
-        kept.append(index)
-        rest = order[rank + 1 :]
-        suppressed[rank + 1 :] |= iou(boxes[index : index + 1], boxes[rest])[0] > iou_threshold
-    return np.array(kept, np.int64)
+    columns = np.asfortranarray(boxes)
+    rest = np.argsort(-scores, kind="stable")
+    kept = [np.zeros(0, np.int64)]
+    while rest.size:
+        overlaps = iou(columns[rest[:_BLOCK]], columns[rest]) > iou_threshold
+        goes = np.zeros(len(rest), bool)
+        for rank, overlap in enumerate(overlaps):
+            if not goes[rank]:
+                goes[rank + 1 :] |= overlap[rank + 1 :]
+        kept.append(rest[:_BLOCK][~goes[:_BLOCK]])
+        rest = rest[_BLOCK:][~goes[_BLOCK:]]
+    return np.concatenate(kept)
 
 
 def nms_per_class(

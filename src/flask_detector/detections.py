@@ -34,7 +34,7 @@ class Detections:
     class_ids: (N,) int64, each an index into `labels`.
     labels: the names of all classes that the model knows.
     model: the name of the model that found them.
-    masks: None for a boxes-only model, else one for each instance, in the same order.
+    masks: None for a boxes-only model, else one for each instance, in the same order, within the picture.
     timings: seconds by stage, in the order of the stages; the stages follow one another.
 
     Raises ValueError when an array's shape or values break one of these rules.
@@ -56,6 +56,8 @@ class Detections:
             raise ValueError("boxes (N, 4), scores (N,) and class_ids (N,) must be of one N")
         if self.masks is not None and len(self.masks) != count:
             raise ValueError("there must be one mask for each instance")
+        if any(m.x + m.width > self.width or m.y + m.height > self.height for m in self.masks or ()):
+            raise ValueError("masks must lie within the picture")
         if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
             raise ValueError("boxes and scores must be finite numbers")
         if ((self.scores < 0) | (self.scores > 1)).any() or (np.diff(self.scores) > 0).any():
@@ -165,5 +167,5 @@ class Detections:
                 masks=tuple(Mask.from_rle(i["mask"]) for i in instances) if form["has_masks"] else None,
                 timings={stage: ms / 1000 for stage, ms in form["timings_ms"].items()},
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a detection result: {error}") from error

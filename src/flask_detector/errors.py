@@ -27,7 +27,8 @@
     │   ├── BrokerUnavailable
     │   └── StorageUnavailable
     ├── RequestError               the request itself is wrong
-    │   └── BadParameter
+    │   ├── BadParameter
+    │   └── BadFormToken
     └── SettingsError              the installation is set up wrongly
 
 An error carries a ``code`` (closed list: one per class), a ``message`` that says what is the matter and a
@@ -217,6 +218,13 @@ class BadParameter(RequestError):
     """A parameter has a value that can't be used."""
 
     code = "bad_parameter"
+
+
+class BadFormToken(RequestError):
+    """A form was sent without the token that its page carries."""
+
+    code = "bad_form_token"
+    default_hint = "Open the page again and repeat what you did; cookies must be allowed."
 
 
 class SettingsError(DetectorError):

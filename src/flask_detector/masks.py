@@ -10,6 +10,7 @@ Source: pycocotools, maskApi.c.
 """
 
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ import numpy.typing as npt
 
 Bitmap = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.uint32]
+
+# The difference of two run lengths of 32 bits has 33: seven groups of five bits.
+_LARGEST_SHIFT = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +77,13 @@ class Mask:
         Raises ValueError where they are malformed or do not add up to the size.
         """
         try:
-            height, width = (int(side) for side in rle["size"])
+            height, width = (index(side) for side in rle["size"])
             counts = rle["counts"]
-            runs = decompress_counts(counts) if isinstance(counts, str) else np.array(counts, np.int64)
-        except (KeyError, TypeError, IndexError) as error:
+            if isinstance(counts, str):
+                runs = decompress_counts(counts)
+            else:
+                runs = np.array([index(count) for count in counts], np.int64)
+        except (KeyError, OverflowError, TypeError) as error:
             raise ValueError("not a run-length encoding") from error
         if height < 0 or width < 0 or (runs < 0).any() or int(runs.sum()) != width * height:
             raise ValueError("run lengths must not be negative and must add up to the size")
@@ -140,7 +147,7 @@ def decompress_counts(text: str) -> npt.NDArray[np.int64]:
     number = shift = 0
     for character in text:
         value = ord(character) - 48
-        if not 0 <= value < 64 or shift > 60:
+        if not 0 <= value < 64 or shift > _LARGEST_SHIFT:
             raise ValueError("not a compressed run-length encoding")
         number |= (value & 0x1F) << shift
         shift += 5

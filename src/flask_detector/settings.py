@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="Seconds that one detection may take before it counts as failed.")
     ] = 180
     retention_hours: Annotated[
-        float, Field(gt=0, description="Hours until a picture and its result are deleted.")
+        float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
 
     @property
@@ -110,6 +110,16 @@ class Settings(BaseSettings):
     def retention_seconds(self) -> int:
         """How long a picture and its result are kept, in seconds."""
         return int(self.retention_hours * 3600)
+
+    @property
+    def required_redis_url(self) -> str:
+        """The Redis to use; raises SettingsError where none is named."""
+        if self.redis_url is None:
+            raise SettingsError(
+                "This command needs a Redis.",
+                hint="Set REDIS_URL, or use 'flask-detector serve', which starts one of its own.",
+            )
+        return self.redis_url
 
     @classmethod
     def from_environment(cls, **overrides: object) -> Self:

@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             return 0
         return int(wanted.removeprefix("bytes=").removesuffix("-"))
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

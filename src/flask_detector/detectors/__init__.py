@@ -2,11 +2,12 @@
 
 from flask_detector.detectors.base import Detector
 from flask_detector.detectors.model_state import ModelState, Stage
-from flask_detector.detectors.models import MAIN_MODEL, MODELS, ModelInfo
+from flask_detector.detectors.models import AUTO, MAIN_MODEL, MODELS, ModelInfo
 from flask_detector.detectors.weights import ModelStore
 from flask_detector.settings import Settings
 
 __all__ = [
+    "AUTO",
     "MAIN_MODEL",
     "MODELS",
     "Detector",
@@ -24,7 +25,7 @@ def model_store(settings: Settings) -> ModelStore:
     return ModelStore(settings.data_dir / "models")
 
 
-def load_detector(name: str = "auto", *, settings: Settings | None = None) -> Detector:
+def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> Detector:
     """Return a loaded model, converted first if need be.
 
     name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the most
@@ -34,16 +35,16 @@ def load_detector(name: str = "auto", *, settings: Settings | None = None) -> De
     """
     settings = settings or Settings.from_environment()
     store = model_store(settings)
-    if name == "auto":
+    if name == AUTO:
         name = settings.model
-    if name == "auto":
+    if name == AUTO:
         name = store.default()
     if store.info(name).architecture == "nanodet":
-        from flask_detector.detectors.nanodet import NanoDet  # noqa: PLC0415
+        from flask_detector.detectors.nanodet import NanoDet
 
         return NanoDet(threads=settings.threads or 1)
-    from flask_detector.detectors.mask_rcnn.model import MaskRCNN  # noqa: PLC0415
-    from flask_detector.detectors.runtime import Precision  # noqa: PLC0415
+    from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+    from flask_detector.detectors.runtime import Precision
 
     return MaskRCNN(
         store.ready(name), name=name, threads=settings.threads, precision=Precision(settings.precision)

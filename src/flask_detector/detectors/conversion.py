@@ -30,7 +30,7 @@ class Converter:
 
 def mask_rcnn_converter() -> Converter:
     """Return the converter of every model that is not embedded."""
-    from flask_detector.detectors.mask_rcnn import GRAPH_VERSION, Variant, convert  # noqa: PLC0415
+    from flask_detector.detectors.mask_rcnn import GRAPH_VERSION, Variant, convert
 
     def convert_variant(
         checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]

@@ -170,7 +170,7 @@ class HttpSource:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects from one web server to another, but not from https to http."""
 
-    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
+    def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme

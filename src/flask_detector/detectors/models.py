@@ -6,6 +6,9 @@ from typing import Literal
 
 Architecture = Literal["nanodet", "mask-rcnn"]
 
+# In place of a name: the best model that is there.
+AUTO = "auto"
+
 MAIN_MODEL = "mask-rcnn-r50-fpn"
 
 

@@ -1,5 +1,7 @@
 """Sessions of the inference engine. This is the only module that knows which engine it is (OpenVINO)."""
 
+import os
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
@@ -8,7 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
+
+# The engine imports its model converter where it finds it, and that one reports each import to Google Analytics
+# and keeps an identifier in the user's home folder. Nothing here needs the converter.
+sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed leaves out that None forbids
+
+import openvino as ov  # noqa: E402
 
 Array = npt.NDArray[Any]
 
@@ -24,6 +31,8 @@ class Precision(StrEnum):
 @cache
 def engine() -> ov.Core:
     """Return the process's one engine."""
+    # The library that makes the kernels would keep up to 1024 of them itself. It reads this at its first one.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
     return ov.Core()
 
 
@@ -52,6 +61,10 @@ class Session:
             # Several processes pinned to the same cores lose 40% of their speed.
             "ENABLE_CPU_PINNING": False,
         }
+        if graph.is_dynamic():
+            # Kernels are made for one size of picture. Keeping those of every size that ever came would cost
+            # up to 90 MB; making them anew whenever the size changes costs NanoDet 12 ms.
+            properties["CPU_RUNTIME_CACHE_CAPACITY"] = 0
         self._compiled = engine().compile_model(graph, "CPU", properties)
         self._request = self._compiled.create_infer_request()
 

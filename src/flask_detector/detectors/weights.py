@@ -66,17 +66,20 @@ class ModelStore:
         """
         return [info.name for info in self.known() if self._is_installed(info)]
 
-    def default(self) -> str:
-        """Return the name of the most accurate installed model, by box AP.
+    def ranked(self) -> list[str]:
+        """Return the names of the models that can be loaded at once, the most accurate first, by box AP.
 
-        A user's own model has none and is only used by its name. Raises ModelNotInstalled if there is none.
+        A user's own model has none and is only used by its name. One that is not converted yet is left out.
         """
-        rated = [
-            (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
-        ]
-        if not rated:
+        ready = [(info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_ready(info)]
+        return [name for _, name in sorted(ready, reverse=True)]
+
+    def default(self) -> str:
+        """Return the first name of `ranked`; raises ModelNotInstalled if there is none."""
+        ranked = self.ranked()
+        if not ranked:
             raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
-        return max(rated)[1]
+        return ranked[0]
 
     def state(self, name: str) -> ModelState:
         """Return the stage of a model and how far it got, whichever process works on it."""
@@ -216,6 +219,11 @@ class ModelStore:
             return True
         told = self._of(info.name).told()
         return self._weights(info).is_file() and (told is None or told.stage is not Stage.FAILED)
+
+    def _is_ready(self, info: ModelInfo) -> bool:
+        if isinstance(info.source, Embedded):
+            return True
+        return self._is_installed(info) and self._of(info.name).graphs(self._converter().version).is_dir()
 
     def _fetch(
         self, info: ModelInfo, source: Published, weights: Path, mirror_url: str | None, tell: OnState

@@ -1,0 +1,53 @@
+# Two commands: `make run` and `make test`. Everything goes into .venv; nothing else on the machine changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all lint types browser-types clean
+
+help:
+	@echo 'make run       install what is needed and serve on http://127.0.0.1:5000 (PORT=8000 make run: another port)'
+	@echo 'make test      install what is needed and run the tests'
+	@echo 'make test-all  the same with the slow tests'
+	@echo 'make lint      check formatting, style and types'
+	@echo 'make clean     remove what these commands made'
+
+run: $(VENV)/.run
+	@exec $(BIN)/flask-detector serve
+
+test: $(VENV)/.test
+	$(BIN)/pytest -m 'not slow'
+
+test-all: $(VENV)/.test
+	$(BIN)/pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+# Checks the JavaScript's types; needs Node.js.
+browser-types: node_modules/.installed
+	npx --no-install tsc --project tsconfig.json
+
+clean:
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'flask-detector needs Python 3.11 or newer; name one with: make run PYTHON=python3.12'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+node_modules/.installed: package.json
+	npm install --no-audit --no-fund --no-package-lock --silent
+	@touch $@

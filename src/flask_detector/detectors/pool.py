@@ -1,0 +1,51 @@
+"""The detectors that one process has loaded."""
+
+import logging
+
+from flask_detector.detectors import AUTO, load_detector, model_store
+from flask_detector.detectors.base import Detector
+from flask_detector.errors import ModelError, ModelNotInstalled
+from flask_detector.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class DetectorPool:
+    """Loads a model when it is first asked for and keeps it; one at a time, so that memory stays bounded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = model_store(settings)
+        self._detector: Detector | None = None
+        self._broken: set[str] = set()
+
+    @property
+    def loaded(self) -> str | None:
+        """The name of the model that is loaded."""
+        return None if self._detector is None else self._detector.name
+
+    def get(self, name: str) -> Detector:
+        """Return the detector of that name, or with `auto` the one of the settings or the best that loads.
+
+        Raises UnknownModel, ModelNotInstalled or CheckpointError.
+        """
+        wanted = self._settings.model if name == AUTO else name
+        return self._best() if wanted == AUTO else self._load(wanted)
+
+    def _best(self) -> Detector:
+        for name in self._store.ranked():
+            if name not in self._broken:
+                try:
+                    return self._load(name)
+                except ModelError as error:
+                    # A damaged file must not stop an installation that has another model.
+                    self._broken.add(name)
+                    log.error("the model %s can't be used: %s", name, error)
+        raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+
+    def _load(self, name: str) -> Detector:
+        if self._detector is None or self._detector.name != name:
+            self._detector = None  # frees its memory before the next one needs some
+            self._detector = load_detector(name, settings=self._settings)
+            log.info("the model %s is loaded", name)
+        return self._detector

@@ -1,0 +1,324 @@
+"""Detections as jobs: the one place that knows RQ's Queue and Job.
+
+The RQ job is the record of a detection. Beside it lie two small keys of ours: the stage that a running
+detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+import redis
+from rq import Queue, Retry
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.job import JobStatus as RqStatus
+from rq.results import Result
+from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys
+
+from flask_detector.detections import Detections
+from flask_detector.errors import (
+    BrokerUnavailable,
+    DetectionExpired,
+    DetectionFailed,
+    DetectionNotFinished,
+    DetectorError,
+    QueueFull,
+    ServiceError,
+    UnknownDetection,
+)
+from flask_detector.images import PictureInfo
+from flask_detector.settings import Settings
+
+QUEUE = "detections"
+TASK = "flask_detector.worker.run_detection"
+
+# A detection whose worker dies is tried this many times in all.
+TRIES = 3
+
+# How long a worker may be silent before it counts as dead, in seconds.
+WORKER_SILENCE = 10
+
+_MARK_OUTLIVES_RECORD = 8  # times the retention
+
+
+class JobStatus(StrEnum):
+    """What has become of a detection."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
+
+
+_STATUS = {
+    RqStatus.STARTED: JobStatus.RUNNING,
+    RqStatus.FINISHED: JobStatus.DONE,
+    RqStatus.FAILED: JobStatus.FAILED,
+    RqStatus.STOPPED: JobStatus.CANCELLED,
+    RqStatus.CANCELED: JobStatus.CANCELLED,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a detection failed, in words for the user; `code` is one of errors.py."""
+
+    code: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: DetectorError) -> Self:
+        """Return the failure that an error tells of."""
+        return cls(error.code, error.message, error.hint)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A detection as it stands.
+
+    position: how many pictures are before it in the queue; None unless it is queued.
+    stage: what the detector is doing; None unless it is running.
+    model: the model asked for; the result names the one that was used.
+    min_score: the lowest score asked for; None for the model's own.
+    """
+
+    id: str
+    status: JobStatus
+    filename: str
+    picture: PictureInfo
+    model: str
+    min_score: float | None
+    created_at: datetime
+    expires_at: datetime
+    position: int | None
+    stage: str | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A live worker: its name, whether it is at work, and the model that it has loaded."""
+
+    name: str
+    busy: bool
+    model: str
+
+
+class Jobs:
+    """The detections of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
+
+    def __init__(self, connection: redis.Redis, settings: Settings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+
+    def enqueue(
+        self, id: str, *, filename: str, picture: PictureInfo, model: str, min_score: float | None
+    ) -> None:
+        """Queue the picture that is stored under that id.
+
+        Raises QueueFull when as many pictures wait as may.
+        """
+        retention = self._settings.retention_seconds
+        with _reaching_redis():
+            self.check_room()
+            self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+            self.queue.enqueue_call(
+                TASK,
+                kwargs={"model": model, "min_score": min_score},
+                job_id=id,
+                timeout=self._settings.job_timeout,
+                ttl=retention,
+                result_ttl=retention,
+                failure_ttl=retention,
+                description="detection",
+                meta={"filename": filename, "picture": _facts(picture)},
+                retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+            )
+
+    def check_room(self) -> None:
+        """Raise QueueFull when as many pictures wait as may."""
+        with _reaching_redis():
+            if self.queue.count >= self._settings.max_queue:
+                raise QueueFull(f"{self._settings.max_queue} pictures are waiting already.")
+
+    def find(self, id: str) -> Record:
+        """Return a detection as it stands.
+
+        Raises UnknownDetection or DetectionExpired.
+        """
+        with _reaching_redis():
+            job = self._fetch(id)
+            status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
+            stage = self._connection.get(_stage_key(id)) if status is JobStatus.RUNNING else None
+            created_at = (job.created_at or datetime.now(UTC)).replace(tzinfo=UTC)
+            return Record(
+                id=id,
+                status=status,
+                filename=job.meta["filename"],
+                picture=PictureInfo(**job.meta["picture"]),
+                model=job.kwargs["model"],
+                min_score=job.kwargs["min_score"],
+                created_at=created_at,
+                expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
+                position=job.get_position() if status is JobStatus.QUEUED else None,
+                stage=stage.decode() if isinstance(stage, bytes) else None,
+                failure=_failure_of(job) if status is JobStatus.FAILED else None,
+            )
+
+    def result(self, id: str) -> tuple[Detections, float]:
+        """Return all that was found, and the lowest score that is usually shown.
+
+        Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
+        """
+        with _reaching_redis():
+            job = self._fetch(id)
+            result = job.latest_result()
+        if result is not None and result.type == Result.Type.SUCCESSFUL:
+            form: dict[str, Any] = result.return_value or {}
+            return Detections.from_json(form), form["shown_score"]
+        if job.get_status(refresh=False) == RqStatus.FAILED:
+            failure = _failure_of(job)
+            raise DetectionFailed(failure.message, hint=failure.hint)
+        raise DetectionNotFinished("This detection has no result yet.")
+
+    def cancel(self, id: str) -> None:
+        """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
+        with _reaching_redis():
+            job = self._fetch(id)
+            if not _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED).is_final:
+                try:
+                    job.cancel()
+                except InvalidJobOperation:  # another request cancelled it meanwhile
+                    return
+                self._connection.expire(job.key, self._settings.retention_seconds)
+                self.announce(id)
+
+    def delete(self, id: str) -> None:
+        """Forget a detection, whatever it is doing; the mark stays and says that it existed."""
+        with _reaching_redis():
+            self._fetch(id).delete()
+            self.announce(id)
+
+    def exists(self, id: str) -> bool:
+        """Tell whether there is a record under that id."""
+        with _reaching_redis():
+            return Job.exists(id, self._connection)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return the workers that were heard of lately."""
+        with _reaching_redis():
+            keys = sorted(get_keys(self.queue))
+            with self._connection.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hmget(key, "last_heartbeat", "state", "model")
+                answers = pipeline.execute()
+        found = []
+        for key, (heartbeat, state, model) in zip(keys, answers, strict=True):
+            if heartbeat is not None and model is not None and _seconds_since(heartbeat) < WORKER_SILENCE:
+                found.append(WorkerInfo(key.rsplit(":", 1)[-1], state == b"busy", model.decode()))
+        return found
+
+    def set_stage(self, id: str, stage: str) -> None:
+        """Tell those who wait for a detection what the detector is doing."""
+        self._connection.set(_stage_key(id), stage, ex=self._settings.job_timeout)
+        self.announce(id)
+
+    def announce(self, id: str) -> None:
+        """Wake those who wait for a detection: it has changed."""
+        self._connection.publish(_channel(id), "")
+
+    @contextmanager
+    def waiting(self, id: str) -> Iterator[Callable[[float], None]]:
+        """Yield a function that returns when the detection changes or that many seconds have passed.
+
+        A change between entering and the first call is not missed.
+        """
+        with _reaching_redis(), self._connection.pubsub(ignore_subscribe_messages=True) as subscription:
+            subscription.subscribe(_channel(id))
+
+            def wait(seconds: float) -> None:
+                with _reaching_redis():
+                    subscription.get_message(timeout=seconds)
+
+            yield wait
+
+    def _fetch(self, id: str) -> Job:
+        if not _ID.fullmatch(id):
+            raise UnknownDetection("There is no such detection.")
+        try:
+            return Job.fetch(id, connection=self._connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            if self._connection.exists(_mark_key(id)):
+                raise DetectionExpired("This detection and its picture have been deleted.") from None
+            raise UnknownDetection("There is no such detection.") from None
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id() -> str:
+    """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def _facts(picture: PictureInfo) -> dict[str, Any]:
+    """Return what a record keeps of a picture: all but its colour profile."""
+    return {
+        "format": picture.format,
+        "media_type": picture.media_type,
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def _failure_of(job: Job) -> Failure:
+    known: dict[str, Any] | None = job.meta.get("failure")
+    if known is not None:
+        return Failure(**known)
+    return Failure(
+        DetectionFailed.code,
+        f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
+        "Send another picture; the log of the worker tells why it stopped.",
+    )
+
+
+def _mark_key(id: str) -> str:
+    return f"flask-detector:mark:{id}"
+
+
+def _stage_key(id: str) -> str:
+    return f"flask-detector:stage:{id}"
+
+
+def _channel(id: str) -> str:
+    return f"flask-detector:changes:{id}"
+
+
+def _seconds_since(timestamp: bytes) -> float:
+    heard = datetime.fromisoformat(timestamp.decode().replace("Z", "+00:00"))
+    return (datetime.now(UTC) - heard.replace(tzinfo=UTC)).total_seconds()
+
+
+@contextmanager
+def _reaching_redis() -> Iterator[None]:
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError as error:
+        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        raise BrokerUnavailable("Redis can't be reached.") from error

@@ -1,0 +1,35 @@
+"""The web application: pages, and the HTTP API."""
+
+import redis
+from flask import Flask
+
+from flask_detector.broker import connect
+from flask_detector.settings import MEGABYTE, Settings
+from flask_detector.storage import Storage, open_storage
+from flask_detector.web import api, errors, events, pages, security
+from flask_detector.web.service import Service
+
+
+def create_app(
+    settings: Settings, *, connection: redis.Redis | None = None, storage: Storage | None = None
+) -> Flask:
+    """Return the application; Redis and storage are the settings' own unless given."""
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=security.secret_key(settings),
+        # The form's other fields and its boundaries need some room beside the picture.
+        MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days
+    )
+    app.extensions["flask-detector"] = Service(
+        settings,
+        connection or connect(settings.required_redis_url),
+        storage or open_storage(settings),
+    )
+    for module in (pages, events, api):
+        app.register_blueprint(module.blueprint)
+    errors.install(app)
+    security.install(app, exempt=[api.blueprint])
+    return app

@@ -1,0 +1,119 @@
+"""What becomes of an error: one JSON body for programs, a page with the same words for people."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from flask_detector import errors as e
+from flask_detector.web.service import service
+
+log = logging.getLogger(__name__)
+
+# The HTTP status of each error; a class that is not named has that of the nearest one above it.
+STATUS: dict[type[e.DetectorError], HTTPStatus] = {
+    e.DetectorError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.NoPicture: HTTPStatus.BAD_REQUEST,
+    e.EmptyPicture: HTTPStatus.BAD_REQUEST,
+    e.DamagedPicture: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.NotAPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    e.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.TooManyPixels: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.ModelNotInstalled: HTTPStatus.CONFLICT,
+    e.UnknownDetection: HTTPStatus.NOT_FOUND,
+    e.DetectionExpired: HTTPStatus.GONE,
+    e.DetectionNotFinished: HTTPStatus.CONFLICT,
+    e.DetectionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.ServiceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    e.RequestError: HTTPStatus.BAD_REQUEST,
+}
+
+_RETRY_AFTER_SECONDS = "5"
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the application."""
+    app.register_error_handler(e.DetectorError, answer)
+    app.register_error_handler(CSRFError, _bad_form_token)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: e.DetectorError) -> HTTPStatus:
+    """Return the HTTP status that an error becomes."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def status_of_code(code: str) -> HTTPStatus:
+    """Return the HTTP status that the error with this code becomes."""
+    return next((status for kind, status in STATUS.items() if kind.code == code), STATUS[e.DetectorError])
+
+
+def answer(error: e.DetectorError) -> Response:
+    """Return the answer that tells of an error, as JSON where the client is a program."""
+    return _answer(status_of(error), error.code, error.message, error.hint)
+
+
+def body(code: str, message: str, hint: str) -> dict[str, dict[str, str]]:
+    """Return the one JSON form of an error."""
+    return {"error": {"code": code, "message": message, "hint": hint}}
+
+
+def _answer(status: HTTPStatus, code: str, message: str, hint: str) -> Response:
+    if wants_json():
+        response = jsonify(body(code, message, hint))
+    else:
+        response = make_response(
+            render_template("error.html", status=status, code=code, message=message, hint=hint)
+        )
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def wants_json() -> bool:
+    """Tell whether the client is a program: it asks the API, or prefers JSON to a page."""
+    if request.path.startswith("/api/"):
+        return True
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    return best == "application/json"
+
+
+def _bad_form_token(error: CSRFError) -> Response:
+    return answer(e.BadFormToken("The form could not be checked to come from this site."))
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    limit = service().settings.max_upload_mb
+    return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here."))
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    hints = {
+        HTTPStatus.NOT_FOUND: "Check the address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "The address exists, but not for this kind of request.",
+    }
+    messages = {HTTPStatus.NOT_FOUND: "There is nothing at this address."}
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    response = _answer(status, code, messages.get(status, f"{status.phrase}."), hints.get(status, ""))
+    for name, value in error.get_headers():
+        if name in {"Allow", "Location"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    if current_app.testing or current_app.debug:
+        raise error
+    log.exception("an unexpected error")
+    return answer(
+        e.DetectorError("Something went wrong here.", hint="It has been logged. Try again in a moment.")
+    )

@@ -1,0 +1,93 @@
+"""Live news of a detection, as server-sent events (WHATWG HTML, 9.2)."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, stream_with_context
+
+from flask_detector.errors import DetectionError, DetectorError, ServiceError
+from flask_detector.jobs import Record
+from flask_detector.web.service import service
+
+blueprint = Blueprint("events", __name__)
+
+# The queue's order can change without a message: look again this often, in seconds.
+_LOOK_AGAIN_SECONDS = 2.0
+
+_RECONNECT_MILLISECONDS = 1000
+
+
+class Seats:
+    """How many may listen at once: each one keeps a thread of the web process busy."""
+
+    def __init__(self, number: int) -> None:
+        self._free = threading.BoundedSemaphore(number)
+
+    def take(self) -> None:
+        """Take a seat, or raise ServiceError; a page asks for the state now and then instead."""
+        if not self._free.acquire(blocking=False):
+            raise ServiceError("Too many pages are listening.")
+
+    def leave(self) -> None:
+        """Give the seat back."""
+        self._free.release()
+
+
+@blueprint.record_once
+def _provide_seats(state: Any) -> None:
+    threads = state.app.extensions["flask-detector"].settings.web_threads
+    state.app.extensions["flask-detector-seats"] = Seats(threads // 2)
+
+
+@blueprint.get("/detections/<id>/events")
+def events(id: str) -> Response:
+    """Send the detection's state now and whenever it changes, until it has ended."""
+    service().find(id)  # an unknown id is a plain error, not a stream
+    seats: Seats = current_app.extensions["flask-detector-seats"]
+    seats.take()
+    response = Response(stream_with_context(_stream(id)), mimetype="text/event-stream")
+    response.call_on_close(seats.leave)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+    return response
+
+
+@blueprint.get("/detections/<id>/state")
+def state(id: str) -> Response:
+    """Send the detection's state once."""
+    response = jsonify(state_of(service().find(id)))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def state_of(record: Record) -> dict[str, Any]:
+    """Return what a waiting page shows."""
+    return {
+        "status": record.status,
+        "position": record.position,
+        "stage": record.stage,
+        "final": record.status.is_final,
+    }
+
+
+def _stream(id: str) -> Iterator[str]:
+    yield f"retry: {_RECONNECT_MILLISECONDS}\n\n"
+    last: dict[str, Any] | None = None
+    try:
+        with service().jobs.waiting(id) as wait:
+            while last is None or not last["final"]:
+                now = state_of(service().find(id))
+                yield _event("state", now) if now != last else ": still here\n\n"
+                last = now
+                if not now["final"]:
+                    wait(_LOOK_AGAIN_SECONDS)
+    except DetectionError:  # deleted meanwhile: its page says so
+        yield _event("state", {"status": "gone", "position": None, "stage": None, "final": True})
+    except DetectorError:  # Redis went away: the browser connects again by itself
+        return
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

@@ -1,0 +1,103 @@
+/** The controls beside and under the picture: lowest score, classes, what is drawn; and the headline. */
+
+import { count, percent } from "./words.js";
+
+/** @typedef {import("./view.js").View} View */
+
+/** @param {HTMLElement} page @param {View} view */
+export function connectScore(page, view) {
+  const section = /** @type {HTMLElement | null} */ (page.querySelector(".score"));
+  if (!section) {
+    return;
+  }
+  const slider = /** @type {HTMLInputElement} */ (section.querySelector("input"));
+  const output = /** @type {HTMLOutputElement} */ (section.querySelector("output"));
+  const show = () => {
+    output.value = percent(view.score);
+    slider.ariaValueText = percent(view.score);
+  };
+  slider.min = String(Math.floor(Math.min(view.usualScore, ...view.instances.map((i) => i.score)) * 100));
+  slider.value = String(Math.round(view.score * 100));
+  slider.addEventListener("input", () => view.setScore(slider.valueAsNumber / 100));
+  view.addEventListener("change", show);
+  show();
+  section.hidden = false;
+  const weaker = /** @type {HTMLElement | null} */ (page.querySelector(".weaker"));
+  if (weaker) {
+    weaker.hidden = false;
+  }
+}
+
+/** @param {HTMLElement} page @param {import("./result.js").Result} result @param {View} view */
+export function connectClasses(page, result, view) {
+  const items = /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(".classes li"));
+  const labels = new Set(result.instances.map((instance) => instance.label));
+  const rows = [...items].map((item) => ({
+    item,
+    label: item.dataset.label ?? "",
+    box: /** @type {HTMLInputElement} */ (item.querySelector("input")),
+    count: /** @type {HTMLElement} */ (item.querySelector(".class-count")),
+  }));
+  const show = () => {
+    const counts = view.counts();
+    for (const { item, label, box, count } of rows) {
+      item.hidden = !counts.has(label);
+      box.checked = !view.off.has(label);
+      count.textContent = String(counts.get(label) ?? 0);
+    }
+  };
+  for (const { label, box } of rows) {
+    box.hidden = false;
+    box.addEventListener("change", () => {
+      const off = new Set(view.off);
+      box.checked ? off.delete(label) : off.add(label);
+      view.setOff(off);
+    });
+  }
+  const buttons = /** @type {HTMLElement | null} */ (page.querySelector(".all-none"));
+  if (buttons) {
+    buttons.querySelector("[name=all]")?.addEventListener("click", () => view.setOff([]));
+    buttons.querySelector("[name=none]")?.addEventListener("click", () => view.setOff(labels));
+    buttons.hidden = false;
+  }
+  view.addEventListener("change", show);
+  show();
+}
+
+/** @param {HTMLElement} tools @param {HTMLElement} frame @param {View} view */
+export function connectToggles(tools, frame, view) {
+  const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (tools.querySelectorAll("input"));
+  const show = () => {
+    for (const box of boxes) {
+      const part = /** @type {import("./view.js").Switch} */ (box.name);
+      box.checked = !view.hidden.has(part);
+      frame.classList.toggle(`no-${part}`, !box.checked);
+    }
+  };
+  for (const box of boxes) {
+    const part = /** @type {import("./view.js").Switch} */ (box.name);
+    box.addEventListener("change", () => view.setSwitch(part, box.checked));
+  }
+  view.addEventListener("change", show);
+  show();
+}
+
+/** @param {HTMLElement} page @param {View} view */
+export function connectHeadline(page, view) {
+  const headline = /** @type {HTMLElement} */ (page.querySelector("h1"));
+  const nothing = /** @type {HTMLElement | null} */ (page.querySelector("#nothing"));
+  const show = () => {
+    const number = view.instances.filter((_, i) => view.shows(i)).length;
+    const switchedOff = view.off.size > 0;
+    headline.textContent = switchedOff
+      ? `${count(number, "object")} shown`
+      : number
+        ? `${count(number, "object")} found`
+        : "Nothing found";
+    if (nothing) {
+      nothing.hidden = number > 0;
+    }
+  };
+  view.addEventListener("change", show);
+  show();
+}

@@ -1,0 +1,66 @@
+/** The result page: the picture with what was found, the list beside it, and one view that both follow. */
+
+import { Camera } from "./camera.js";
+import { connectClasses, connectHeadline, connectScore, connectToggles } from "./controls.js";
+import { moveByHand, moveByTools } from "./gestures.js";
+import { Labels } from "./labels.js";
+import { connectRows } from "./rows.js";
+import { Shapes } from "./shapes.js";
+import { View } from "./view.js";
+
+/** @typedef {{size: [number, number], counts: string}} Rle */
+/**
+ * What was found, best score first; a box is xyxy in pixels of the picture.
+ *
+ * @typedef {{label: string, score: number, box: [number, number, number, number], mask?: Rle}} Instance
+ */
+/**
+ * @typedef {object} Result
+ * @property {number} width
+ * @property {number} height
+ * @property {Instance[]} instances
+ * @property {number} shown_score
+ * @property {Record<string, [number, number, number]>} colours
+ */
+
+const page = /** @type {HTMLElement} */ (document.getElementById("result"));
+const frame = /** @type {HTMLElement} */ (page.querySelector(".frame"));
+const tools = /** @type {HTMLElement} */ (page.querySelector(".tools"));
+
+const image = new Image(Number(page.dataset.width), Number(page.dataset.height));
+image.alt = page.querySelector(".file")?.textContent ?? "";
+image.draggable = false;
+image.src = page.dataset.picture ?? "";
+frame.prepend(image);
+
+/** @type {Result} */
+const result = await (await fetch(page.dataset.result ?? "")).json();
+const view = new View(result);
+const camera = new Camera(result.width, result.height);
+const shapes = new Shapes(frame, result, view);
+const labels = new Labels(frame, result, view);
+
+camera.addEventListener("change", () => {
+  const { x, y, scale } = camera.imageTransform();
+  image.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+  frame.classList.toggle("zoomed", camera.zoom > 1);
+  frame.classList.toggle("deep", camera.pixelSize >= 4);
+  shapes.look(camera);
+  labels.look(camera);
+});
+new ResizeObserver(() => camera.resize(frame.clientWidth, frame.clientHeight)).observe(frame);
+
+moveByHand(frame, camera);
+moveByTools(tools, camera);
+connectToggles(tools, frame, view);
+connectScore(page, view);
+connectClasses(page, result, view);
+connectHeadline(page, view);
+connectRows(page, view, (index) => camera.reveal(result.instances[index].box));
+
+for (const time of page.querySelectorAll("time")) {
+  time.textContent = new Date(time.dateTime).toLocaleString("en-GB", {
+    dateStyle: "long",
+    timeStyle: "short",
+  });
+}

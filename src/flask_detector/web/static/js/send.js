@@ -1,0 +1,53 @@
+/** Sends a form with progress, which `fetch` doesn't tell. */
+
+/** @typedef {{id: string, url: string} | {error: {message: string, hint: string}}} Answer */
+
+/**
+ * Send a form and return the server's answer, or what went wrong on the way.
+ *
+ * @param {HTMLFormElement} form
+ * @param {AbortSignal} signal rejects with an AbortError
+ * @param {(share: number) => void} onProgress called with 0..1
+ * @returns {Promise<Answer>}
+ */
+export function send(form, signal, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) {
+        onProgress(event.loaded / event.total);
+      }
+    });
+    request.addEventListener("load", () => resolve(read(request)));
+    request.addEventListener("error", () =>
+      resolve({
+        error: {
+          message: "The server could not be reached.",
+          hint: "Check the connection and send the picture again.",
+        },
+      }),
+    );
+    request.addEventListener("abort", () => reject(new DOMException("cancelled", "AbortError")));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(new FormData(form));
+  });
+}
+
+/**
+ * @param {XMLHttpRequest} request
+ * @returns {Answer}
+ */
+function read(request) {
+  try {
+    return JSON.parse(request.responseText);
+  } catch {
+    return {
+      error: {
+        message: `The server gave an answer that can't be read (${request.status}).`,
+        hint: "Try again in a moment.",
+      },
+    };
+  }
+}

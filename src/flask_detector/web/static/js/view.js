@@ -1,0 +1,116 @@
+/** What of a result is shown, and which instance is lit; kept in the page's address, so that a link shows it. */
+
+const SWITCHES = /** @type {const} */ (["boxes", "masks", "labels"]);
+
+/** @typedef {typeof SWITCHES[number]} Switch */
+
+/** Tells of changes by the events "change" (what is shown) and "light" (which instance is lit or chosen). */
+export class View extends EventTarget {
+  /** @param {import("./result.js").Result} result */
+  constructor(result) {
+    super();
+    this.instances = result.instances;
+    this.usualScore = result.shown_score;
+    this.score = result.shown_score;
+    /** @type {Set<string>} labels that are switched off */
+    this.off = new Set();
+    /** @type {Set<Switch>} what isn't drawn */
+    this.hidden = new Set();
+    /** @type {number | null} the instance that is pointed at */
+    this.pointed = null;
+    /** @type {number | null} the instance that stays lit until another one is chosen */
+    this.chosen = null;
+    this.#readAddress();
+  }
+
+  /** The instance that is lit now, or null. */
+  get lit() {
+    return this.pointed ?? this.chosen;
+  }
+
+  /** @param {number} index */
+  shows(index) {
+    const { label, score } = this.instances[index];
+    return score >= this.score && !this.off.has(label);
+  }
+
+  /** How many instances have at least the lowest score, by label. */
+  counts() {
+    /** @type {Map<string, number>} */
+    const counts = new Map();
+    for (const { label, score } of this.instances) {
+      if (score >= this.score) {
+        counts.set(label, (counts.get(label) ?? 0) + 1);
+      }
+    }
+    return counts;
+  }
+
+  /** @param {number} score in 0..1 */
+  setScore(score) {
+    this.score = score;
+    this.#changed();
+  }
+
+  /** @param {Iterable<string>} labels */
+  setOff(labels) {
+    this.off = new Set(labels);
+    this.#changed();
+  }
+
+  /** @param {Switch} part @param {boolean} on */
+  setSwitch(part, on) {
+    if (on) {
+      this.hidden.delete(part);
+    } else {
+      this.hidden.add(part);
+    }
+    this.#changed();
+  }
+
+  /** @param {number | null} index */
+  point(index) {
+    if (index !== this.pointed) {
+      this.pointed = index;
+      this.dispatchEvent(new Event("light"));
+    }
+  }
+
+  /** @param {number | null} index choosing the chosen one lets it go */
+  choose(index) {
+    this.chosen = index === this.chosen ? null : index;
+    this.dispatchEvent(new Event("light"));
+  }
+
+  #changed() {
+    if (this.chosen !== null && !this.shows(this.chosen)) {
+      this.chosen = null;
+      this.dispatchEvent(new Event("light"));
+    }
+    this.#writeAddress();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #readAddress() {
+    const query = new URLSearchParams(location.search);
+    const score = Number.parseFloat(query.get("score") ?? "");
+    if (score >= 0 && score <= 1) {
+      this.score = score;
+    }
+    this.off = new Set(query.getAll("off"));
+    this.hidden = new Set(SWITCHES.filter((part) => query.getAll("hide").includes(part)));
+  }
+
+  #writeAddress() {
+    const query = new URLSearchParams();
+    if (this.score !== this.usualScore) {
+      query.set("score", String(this.score));
+    }
+    this.off.forEach((label) => query.append("off", label));
+    this.hidden.forEach((part) => query.append("hide", part));
+    const search = query.size ? `?${query}` : "";
+    if (search !== location.search) {
+      history.replaceState(null, "", location.pathname + search);
+    }
+  }
+}

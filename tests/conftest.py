@@ -1,0 +1,181 @@
+"""Real parts for the tests: a Redis, workers, a running installation, pictures."""
+
+import contextlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+from PIL import Image
+
+from flask_detector.broker import LocalRedis, connect
+from flask_detector.settings import Settings
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference outputs and test pictures beside the project."""
+    folder = PROJECT.parent / "shared"
+    if not folder.exists():
+        pytest.skip("the folder ../shared with pictures and reference outputs is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(shared: Path) -> Path:
+    """The seven test pictures."""
+    return shared / "pictures"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis server, for all tests of the session."""
+    server = LocalRedis(tmp_path_factory.mktemp("redis"))
+    process = subprocess.Popen(server.command())
+    try:
+        server.wait_until_ready(process)
+        yield server.url
+    finally:
+        process.terminate()
+        process.wait(10)
+        server.remove_socket_folder()
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of that server, which is empty at first."""
+    with connect(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    """The settings of an installation with its data in a temporary folder."""
+    return Settings(data_dir=tmp_path / "data", redis_url=redis_url, offline=True)
+
+
+@pytest.fixture
+def jpeg() -> bytes:
+    """A small picture."""
+    return encoded(Image.fromarray(np.full((48, 64, 3), (200, 120, 40), np.uint8)))
+
+
+def encoded(image: Image.Image, format: str = "JPEG") -> bytes:
+    """Return a picture as a file's bytes."""
+    file = io.BytesIO()
+    image.save(file, format)
+    return file.getvalue()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool], float], None]:
+    """A function that waits until a condition holds, and fails after that many seconds."""
+
+    def wait(condition: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def start_worker(settings: Settings) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+    """A function that starts a real worker process; all of them end with the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask_detector", "worker"], env=environment_of(settings)
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(10)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment in which a child process has these settings."""
+    return {
+        **os.environ,
+        "REDIS_URL": settings.redis_url or "",
+        "PORT": str(settings.port),
+        "DETECTOR_DATA_DIR": str(settings.data_dir),
+        "DETECTOR_OFFLINE": "1",
+        "DETECTOR_JOB_TIMEOUT": str(settings.job_timeout),
+    }
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running installation."""
+
+    url: str
+    data_dir: Path
+    process: "subprocess.Popen[bytes]"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An installation started as a user starts it, with an embedded Redis, for all tests of the session."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def start_stack() -> Callable[[Path], "contextlib.AbstractContextManager[Stack]"]:
+    """A function that starts an installation of the test's own."""
+    return running_stack
+
+
+@contextlib.contextmanager
+def running_stack(data_dir: Path) -> Iterator[Stack]:
+    """Run ``flask-detector serve`` until the block ends."""
+    settings = Settings(data_dir=data_dir, port=_free_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask_detector", "serve"], env=environment_of(settings)
+    )
+    try:
+        stack = Stack(f"http://127.0.0.1:{settings.port}", data_dir, process)
+        _wait_for_answer(stack)
+        yield stack
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(40)
+
+
+def _wait_for_answer(stack: Stack) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"{stack.url}/healthz", timeout=5):
+                return
+        except OSError:
+            assert stack.process.poll() is None, "the installation ended by itself"
+            assert time.monotonic() < deadline, "the installation does not answer"
+            time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

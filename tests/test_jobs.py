@@ -1,0 +1,119 @@
+import json
+import time
+import zlib
+from collections.abc import Callable
+
+import pytest
+import redis
+from rq.job import Job
+
+from flask_detector.broker import connect
+from flask_detector.errors import (
+    BrokerUnavailable,
+    DetectionExpired,
+    DetectionNotFinished,
+    QueueFull,
+    UnknownDetection,
+)
+from flask_detector.images import PictureInfo
+from flask_detector.jobs import TASK, Jobs, JobStatus, new_id
+from flask_detector.settings import Settings
+
+PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
+
+
+@pytest.fixture
+def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
+    return Jobs(connection, settings)
+
+
+def enqueued(jobs: Jobs) -> str:
+    id = new_id()
+    jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model="auto", min_score=0.25)
+    return id
+
+
+def test_ids_are_128_random_bits() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(id) == 32 and int(id, 16) >= 0 for id in ids)
+
+
+def test_a_queued_detection_tells_all_that_it_was_given(jobs: Jobs, settings: Settings) -> None:
+    record = jobs.find(enqueued(jobs))
+    assert (record.status, record.filename, record.picture) == (JobStatus.QUEUED, "cat.jpg", PICTURE)
+    assert (record.model, record.min_score, record.stage, record.failure) == ("auto", 0.25, None, None)
+    assert (record.expires_at - record.created_at).total_seconds() == settings.retention_seconds
+    assert abs(record.created_at.timestamp() - time.time()) < 5
+
+
+def test_positions_count_the_pictures_before(jobs: Jobs) -> None:
+    ids = [enqueued(jobs) for _ in range(3)]
+    assert [jobs.find(id).position for id in ids] == [0, 1, 2]
+
+
+def test_an_unknown_id_is_told_from_an_expired_one(jobs: Jobs) -> None:
+    with pytest.raises(UnknownDetection):
+        jobs.find(new_id())
+    id = enqueued(jobs)
+    jobs.delete(id)
+    with pytest.raises(DetectionExpired):
+        jobs.find(id)
+    with pytest.raises(DetectionExpired):
+        jobs.result(id)
+
+
+def test_a_record_expires_by_itself_even_if_no_worker_ever_comes(
+    connection: redis.Redis, settings: Settings, eventually: Callable[[Callable[[], bool], float], None]
+) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"retention_hours": 1 / 3600}))
+    id = enqueued(jobs)
+    eventually(lambda: not jobs.exists(id), 5)
+    with pytest.raises(DetectionExpired):
+        jobs.find(id)
+
+
+def test_a_result_that_is_not_there_yet_is_told(jobs: Jobs) -> None:
+    with pytest.raises(DetectionNotFinished):
+        jobs.result(enqueued(jobs))
+
+
+def test_the_queue_is_bounded(connection: redis.Redis, settings: Settings) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"max_queue": 2}))
+    enqueued(jobs)
+    enqueued(jobs)
+    with pytest.raises(QueueFull):
+        enqueued(jobs)
+
+
+def test_cancelling_takes_it_out_of_the_queue(jobs: Jobs) -> None:
+    first, second = enqueued(jobs), enqueued(jobs)
+    jobs.cancel(first)
+    assert jobs.find(first).status is JobStatus.CANCELLED
+    assert jobs.find(second).position == 0
+    jobs.cancel(first)  # once more does no harm
+
+
+def test_whoever_waits_is_woken_by_a_change(jobs: Jobs) -> None:
+    id = enqueued(jobs)
+    with jobs.waiting(id) as wait:
+        wait(0.1)  # takes in the confirmation of the subscription
+        jobs.cancel(id)
+        start = time.monotonic()
+        wait(10)
+        assert time.monotonic() - start < 5
+
+
+def test_a_job_is_kept_as_json_and_never_as_a_pickle(jobs: Jobs, connection: redis.Redis) -> None:
+    record = connection.hgetall(Job.key_for(enqueued(jobs)))
+    function, _, arguments, options = json.loads(zlib.decompress(record[b"data"]))
+    assert (function, arguments, options) == (TASK, [], {"model": "auto", "min_score": 0.25})
+    assert json.loads(record[b"meta"])["filename"] == "cat.jpg"
+
+
+def test_a_redis_that_is_gone_is_its_own_error(settings: Settings) -> None:
+    with connect("redis://127.0.0.1:1") as nowhere:
+        jobs = Jobs(nowhere, settings)
+        for call in (lambda: jobs.find(new_id()), lambda: enqueued(jobs), jobs.workers):
+            with pytest.raises(BrokerUnavailable):
+                call()

@@ -1,0 +1,67 @@
+"""The import rules of the design, read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import flask_detector
+
+PACKAGE = Path(flask_detector.__file__).parent
+PURE = ["images", "pixels", "detections", "boxes", "masks", "rendering", "formats", "detectors"]
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _files(part: str) -> list[Path]:
+    file = PACKAGE / f"{part}.py"
+    return [file] if file.exists() else sorted((PACKAGE / part).rglob("*.py"))
+
+
+def _offenders(part: str, *forbidden: str) -> list[str]:
+    return [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in _files(part)
+        for name in _imports(path)
+        if any(name == rule or name.startswith(f"{rule}.") for rule in forbidden)
+    ]
+
+
+def test_each_named_part_exists() -> None:
+    parts = [*PURE, "web", "worker", "cli", "serve"]
+    assert [part for part in parts if not (PACKAGE / part).exists() and not _files(part)] == []
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_what_detects_and_draws_knows_neither_web_nor_queue(part: str) -> None:
+    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs") == []
+
+
+def test_the_web_imports_no_worker_and_no_inference_engine() -> None:
+    heavy = ["runtime", "nanodet", "pool", "mask_rcnn.model", "mask_rcnn.graph"]
+    rules = ["flask_detector.worker", "openvino", *(f"flask_detector.detectors.{name}" for name in heavy)]
+    assert _offenders("web", *rules) == []
+
+
+def test_the_worker_imports_no_flask() -> None:
+    assert _offenders("worker", "flask", "flask_detector.web") == []
+
+
+def test_only_the_runtime_imports_the_inference_engine() -> None:
+    engines = [line for line in _offenders("detectors", "openvino") if "runtime.py" not in line]
+    assert engines == []
+
+
+def test_only_jobs_and_worker_know_rq() -> None:
+    allowed = {"jobs.py", "worker.py"}
+    files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
+    users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]
+    assert users == []

@@ -1,0 +1,156 @@
+"""The whole installation, started as a user starts it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import pytest
+
+
+class Stack(Protocol):
+    url: str
+    data_dir: Path
+    process: "subprocess.Popen[bytes]"
+
+
+StartStack = Callable[[Path], "contextlib.AbstractContextManager[Stack]"]
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+def send(stack: Stack, picture: bytes) -> dict[str, Any]:
+    request = urllib.request.Request(f"{stack.url}/api/v1/detections", data=picture, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def look(stack: Stack, id: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{stack.url}/api/v1/detections/{id}", timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def children(stack: Stack) -> list[psutil.Process]:
+    return psutil.Process(stack.process.pid).children(recursive=True)
+
+
+def worker_of(stack: Stack) -> psutil.Process:
+    (worker,) = [child for child in children(stack) if child.cmdline()[-1:] == ["worker"]]
+    return worker
+
+
+def test_a_picture_is_detected_over_http(stack: Stack, jpeg: bytes, eventually: Eventually) -> None:
+    id = send(stack, jpeg)["id"]
+    eventually(lambda: look(stack, id)["status"] == "done", 20)
+
+
+def test_a_killed_worker_is_replaced_and_no_picture_is_lost(
+    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually
+) -> None:
+    with start_stack(tmp_path) as stack:
+        first = send(stack, jpeg)["id"]
+        eventually(lambda: look(stack, first)["status"] == "done", 20)
+        ids = [send(stack, jpeg)["id"] for _ in range(20)]
+        worker_of(stack).kill()
+        ids += [send(stack, jpeg)["id"] for _ in range(20)]
+        eventually(lambda: all(look(stack, id)["status"] == "done" for id in ids), 40)
+
+
+def test_results_outlive_a_restart(
+    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually
+) -> None:
+    with start_stack(tmp_path) as stack:
+        id = send(stack, jpeg)["id"]
+        eventually(lambda: look(stack, id)["status"] == "done", 20)
+    with start_stack(tmp_path) as stack:
+        assert look(stack, id)["status"] == "done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path, number: int) -> None:
+    with start_stack(tmp_path) as stack:
+        family = children(stack)
+        assert len(family) >= 4  # Redis, a worker, gunicorn and its process
+        stack.process.send_signal(number)
+        assert stack.process.wait(30) == 0
+        _, alive = psutil.wait_procs(family, timeout=5)
+        assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
+def test_even_a_killed_supervisor_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path) -> None:
+    with start_stack(tmp_path) as stack:
+        family = children(stack)
+        stack.process.kill()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert alive == []
+
+
+def run_serve(data_dir: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "flask_detector", "serve"],
+        env={**os.environ, "DETECTOR_DATA_DIR": str(data_dir), "DETECTOR_OFFLINE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_second_one_on_the_same_data_is_refused(stack: Stack) -> None:
+    second = run_serve(stack.data_dir)
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_port_that_is_taken_is_said(stack: Stack, tmp_path: Path) -> None:
+    second = run_serve(tmp_path, PORT=stack.url.rpartition(":")[2])
+    assert second.returncode == 1
+    assert "PORT" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_redis_that_does_not_answer_is_said(tmp_path: Path) -> None:
+    failed = run_serve(tmp_path, REDIS_URL="redis://127.0.0.1:1")
+    assert failed.returncode == 1
+    assert "REDIS_URL" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+    failed = run_serve(tmp_path, DETECTOR_WORKERS="none")
+    assert failed.returncode == 1
+    assert "DETECTOR_WORKERS" in failed.stderr
+
+
+def test_it_says_where_it_serves(start_stack: StartStack, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask_detector", "serve", "--port", str(port)],
+        env={**os.environ, "DETECTOR_DATA_DIR": str(tmp_path), "DETECTOR_OFFLINE": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    deadline = time.monotonic() + 30
+    lines = []
+    while time.monotonic() < deadline:
+        lines.append(process.stderr.readline())
+        if f"http://127.0.0.1:{port}" in lines[-1]:
+            break
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    process.stderr.close()
+    assert f"http://127.0.0.1:{port}" in lines[-1], lines

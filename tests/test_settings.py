@@ -1,0 +1,146 @@
+import pytest
+
+from flask_detector.errors import SettingsError
+from flask_detector.settings import Settings, variable_of
+
+# Each variable, a text for it, the field and the value that it must become.
+VARIABLES = [
+    ("PORT", "8080", "port", 8080),
+    ("REDIS_URL", "redis://cache:6379/1", "redis_url", "redis://cache:6379/1"),
+    ("DETECTOR_HOST", "0.0.0.0", "host", "0.0.0.0"),
+    ("DETECTOR_MODEL", "nanodet-g", "model", "nanodet-g"),
+    ("DETECTOR_THREADS", "3", "threads", 3),
+    ("DETECTOR_PRECISION", "float32", "precision", "float32"),
+    ("DETECTOR_OFFLINE", "1", "offline", True),
+    ("DETECTOR_OFFLINE", "no", "offline", False),
+    ("DETECTOR_MIRROR_URL", "https://mirror.example/weights", "mirror_url", "https://mirror.example/weights"),
+    ("DETECTOR_WORKERS", "4", "workers", 4),
+    ("DETECTOR_WEB_THREADS", "8", "web_threads", 8),
+    ("DETECTOR_MAX_UPLOAD_MB", "2.5", "max_upload_mb", 2.5),
+    ("DETECTOR_MAX_MEGAPIXELS", "12", "max_megapixels", 12),
+    ("DETECTOR_MAX_QUEUE", "10", "max_queue", 10),
+    ("DETECTOR_JOB_TIMEOUT", "60", "job_timeout", 60),
+    ("DETECTOR_RETENTION_HOURS", "0.5", "retention_hours", 0.5),
+]
+# Each variable with texts that it must refuse.
+BAD_VALUES = [
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("DETECTOR_THREADS", "-1"),
+    ("DETECTOR_THREADS", "1.5"),
+    ("DETECTOR_PRECISION", "float16"),
+    ("DETECTOR_OFFLINE", "perhaps"),
+    ("DETECTOR_WORKERS", "0"),
+    ("DETECTOR_WEB_THREADS", "1"),
+    ("DETECTOR_MAX_UPLOAD_MB", "0"),
+    ("DETECTOR_MAX_UPLOAD_MB", "nan"),
+    ("DETECTOR_MAX_UPLOAD_MB", "inf"),
+    ("DETECTOR_MAX_MEGAPIXELS", "-5"),
+    ("DETECTOR_MAX_MEGAPIXELS", "nan"),
+    ("DETECTOR_MAX_QUEUE", "0"),
+    ("DETECTOR_JOB_TIMEOUT", "0"),
+    ("DETECTOR_RETENTION_HOURS", "0"),
+    ("DETECTOR_RETENTION_HOURS", "nan"),
+    ("DETECTOR_RETENTION_HOURS", "inf"),
+]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable_of(field), raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", "/data-home")
+
+
+def test_the_defaults() -> None:
+    settings = Settings.from_environment()
+
+    assert settings.secret_key is None
+    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 5000, None)
+    assert (settings.model, settings.threads, settings.precision) == ("auto", 0, "auto")
+    assert (settings.offline, settings.mirror_url) == (False, None)
+    assert (settings.workers, settings.web_threads) == (1, 32)
+    assert (settings.max_upload_bytes, settings.max_pixels) == (25_000_000, 50_000_000)
+    assert (settings.max_queue, settings.job_timeout, settings.retention_seconds) == (1000, 180, 86_400)
+    assert str(settings.data_dir) == "/data-home/flask-detector"
+
+
+def test_the_data_folder_lies_in_the_home_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", "/home/ada")
+
+    assert str(Settings.from_environment().data_dir) == "/home/ada/.local/share/flask-detector"
+
+
+@pytest.mark.parametrize(("variable", "text", "field", "value"), VARIABLES)
+def test_each_variable_sets_its_field(
+    variable: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    assert getattr(Settings.from_environment(), field) == value
+    assert variable_of(field) == variable
+
+
+def test_each_setting_is_covered_here() -> None:
+    assert {field for _, _, field, _ in VARIABLES} | {"secret_key", "data_dir"} == set(Settings.model_fields)
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.setenv(variable_of(field), "")
+
+    assert Settings.from_environment().port == 5000
+
+
+@pytest.mark.parametrize(("variable", "text"), BAD_VALUES)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    with pytest.raises(SettingsError, match=rf"A setting can't be used: {variable}: .*\. Correct the"):
+        Settings.from_environment()
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "high")
+    monkeypatch.setenv("DETECTOR_WORKERS", "none")
+
+    with pytest.raises(SettingsError, match=r"(?=.*PORT: )(?=.*DETECTOR_WORKERS: )"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [("PORT", "8080", "port", 9090), ("DETECTOR_WORKERS", "4", "workers", 2)],
+)
+def test_an_override_goes_before_the_environment(
+    variable: str, text: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    assert getattr(Settings.from_environment(**{field: value}), field) == value
+
+
+def test_an_unknown_override_is_refused() -> None:
+    with pytest.raises(SettingsError, match="COLOUR"):
+        Settings.from_environment(colour="blue")
+
+
+def test_the_secret_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "hush-hush")
+
+    settings = Settings.from_environment()
+
+    assert settings.secret_key is not None
+    assert settings.secret_key.get_secret_value() == "hush-hush"
+    assert "hush-hush" not in repr(settings) + str(settings)
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.from_environment()
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1

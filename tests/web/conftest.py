@@ -1,0 +1,72 @@
+"""The application in this process, on a real Redis, and a real worker that runs on demand."""
+
+import io
+import re
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from flask_detector.settings import Settings
+from flask_detector.storage import open_storage
+from flask_detector.web import create_app
+from flask_detector.worker import DetectionWorker, Workplace, at_work
+
+
+@pytest.fixture
+def app(settings: Settings, connection: redis.Redis) -> Flask:
+    app = create_app(settings, connection=connection)
+    app.config["TESTING"] = True
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def token(client: FlaskClient) -> Callable[[], str]:
+    """A function that returns the token that the front page's form carries."""
+
+    def token() -> str:
+        match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/").text)
+        assert match is not None
+        return match[1]
+
+    return token
+
+
+@pytest.fixture
+def upload(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestResponse]:
+    """A function that sends the front page's form with a picture, as a browser does."""
+
+    def upload(data: bytes, name: str = "picture.jpg", **fields: str) -> TestResponse:
+        form = {"csrf_token": token(), "picture": FileStorage(io.BytesIO(data), name), **fields}
+        boundary, body = encode_multipart(form)  # in memory; the test client would leave a file open
+        content_type = f'multipart/form-data; boundary="{boundary}"'
+        return client.post(
+            "/detections", data=body, content_type=content_type, headers={"Accept": "text/html"}
+        )
+
+    return upload
+
+
+@pytest.fixture
+def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[], None]]:
+    """A function that lets a real worker, in this process, empty the queue."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    workplace = Workplace(settings, connection, open_storage(settings))
+
+    def work_off() -> None:
+        with at_work(workplace):
+            DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+
+    yield work_off
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
