@@ -158,7 +158,7 @@ class Conversion:
             case "ResizeBilinear" if node["attr"]["half_pixel_centers"]["b"]:
                 converted = self._resize(node)
             case operator:
-                raise UnknownGraphError(f"{node['name']} is a {operator} of a kind that is not known here")
+                raise UnknownGraphError(f"{node['name']} ({operator}) is of a kind that is not known here")
         return converted
 
     def _normalised_picture(self) -> FeatureMap:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# The engine imports its model converter where it finds it, and that one reports each import to Google Analytics
-# and keeps an identifier in the user's home folder. Nothing here needs the converter.
+# The engine imports its model converter where it finds it, and that one reports each import to Google
+# Analytics and keeps an identifier in the user's home folder. Nothing here needs the converter.
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed leaves out that None forbids
 
 import openvino as ov  # noqa: E402
