@@ -213,6 +213,21 @@ def test_a_new_version_of_the_graphs_replaces_the_old(store: ModelStore, convert
     assert files(folder.parent) == {"weights.pth", "converted-2/graph"}
 
 
+def test_only_what_is_converted_is_ranked(store: ModelStore, converter: Any, server: Any) -> None:
+    server.files["best.pth"] = b"best"
+    store.install("big")
+    store.pull("best")
+    assert store.ranked() == ["big", "tiny"]
+    assert store.unconverted() == ["best"]
+    assert store.default() == "best"
+    store.ready("best")
+    assert store.ranked() == ["best", "big", "tiny"]
+    assert store.unconverted() == []
+    converter.version = 2
+    assert store.ranked() == ["tiny"]
+    assert store.unconverted() == ["big", "best"]
+
+
 def test_a_failed_conversion_keeps_the_old_graphs_and_no_half_ones(
     store: ModelStore, converter: Any, tmp_path: Path
 ) -> None:

@@ -66,20 +66,29 @@ class ModelStore:
         """
         return [info.name for info in self.known() if self._is_installed(info)]
 
+    def default(self) -> str:
+        """Return the name of the most accurate installed model, by box AP: what `auto` is for who can wait.
+
+        A user's own model has none and is only used by its name. Raises ModelNotInstalled if there is none.
+        """
+        rated = [
+            (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
+        ]
+        if not rated:
+            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+        return max(rated)[1]
+
     def ranked(self) -> list[str]:
         """Return the names of the models that can be loaded at once, the most accurate first, by box AP.
 
-        A user's own model has none and is only used by its name. One that is not converted yet is left out.
+        One that is not converted yet is left out, and the user's own as well.
         """
         ready = [(info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_ready(info)]
         return [name for _, name in sorted(ready, reverse=True)]
 
-    def default(self) -> str:
-        """Return the first name of `ranked`; raises ModelNotInstalled if there is none."""
-        ranked = self.ranked()
-        if not ranked:
-            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
-        return ranked[0]
+    def unconverted(self) -> list[str]:
+        """Return the names of the installed models without graphs of the present version (after an update)."""
+        return [i.name for i in self.known() if self._is_installed(i) and not self._is_ready(i)]
 
     def state(self, name: str) -> ModelState:
         """Return the stage of a model and how far it got, whichever process works on it."""
