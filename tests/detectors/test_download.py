@@ -411,8 +411,14 @@ def fetch_on_a_small_disk(server: Any, tmp_path: Path) -> Callable[[], str]:
 
 def test_a_disk_that_is_too_small_is_told_with_both_numbers(fetch_on_a_small_disk: Any) -> None:
     told = fetch_on_a_small_disk()
-    assert re.search(r"The download needs 1\.0 MB, but only 5\d\d\.\d kB are free in", told)
+    assert re.search(r"The model needs 1\.0 MB, but only 5\d\d\.\d kB are free in", told)
     assert told.endswith("[]\n")
+
+
+def test_the_room_that_must_stay_free_counts_too(download: Any, server: Any) -> None:
+    with pytest.raises(DownloadError, match=r"The model needs 1000000000\.0 GB"):
+        download(spare=10**18)
+    download(spare=1)
 
 
 def test_a_disk_that_becomes_full_is_told_and_freed(

@@ -43,9 +43,8 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> Dete
         from flask_detector.detectors.nanodet import NanoDet
 
         return NanoDet(threads=settings.threads or 1)
+    graphs = store.ready(name)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
     from flask_detector.detectors.runtime import Precision
 
-    return MaskRCNN(
-        store.ready(name), name=name, threads=settings.threads, precision=Precision(settings.precision)
-    )
+    return MaskRCNN(graphs, name=name, threads=settings.threads, precision=Precision(settings.precision))
