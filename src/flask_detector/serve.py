@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from flask_detector.broker import LocalRedis, check, connect
-from flask_detector.detectors.models import AUTO, MAIN_MODEL
+from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
 from flask_detector.errors import SettingsError
 from flask_detector.settings import Settings
 
@@ -142,11 +142,13 @@ class Supervisor:
             Child(f"worker {i + 1}", [*this, "worker"], environment) for i in range(self._settings.workers)
         ]
         children.append(Child("web", [*this, "web"], environment))
-        if self._settings.model == AUTO and not self._settings.offline:
-            # The embedded model serves meanwhile; the workers take the main one when it is there.
-            children.append(
-                Child("fetch", [*this, "models", "pull", MAIN_MODEL], environment, is_errand=True)
-            )
+        # What an update left to convert again needs no network.
+        wanted = model_store(self._settings).unconverted()
+        if not self._settings.offline and MAIN_MODEL not in wanted:
+            wanted.append(MAIN_MODEL)
+        if self._settings.model == AUTO and wanted:
+            # The embedded model serves meanwhile; the workers take a better one when it is there.
+            children.append(Child("fetch", [*this, "models", "pull", *wanted], environment, is_errand=True))
         for child in children:
             if child.process is None:
                 child.start()

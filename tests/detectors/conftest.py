@@ -159,7 +159,7 @@ class StandInConverter:
         on_progress(0.5)
         self.before()
         if checkpoint.read_bytes().startswith(b"bad"):
-            raise CheckpointError("The file is no checkpoint.")
+            raise CheckpointError(f"{checkpoint.name} is no checkpoint.")
         (folder / "half").rename(folder / "graph")
         on_progress(1.0)
 

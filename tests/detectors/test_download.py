@@ -81,6 +81,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(
     assert server.ranges_seen() == [None, "bytes=1000-", "bytes=3000-"]
 
 
+def test_tries_never_end_while_each_brings_bytes(
+    download: Any, server: Any, faults: Any, target: Path
+) -> None:
+    server.faults = [faults.cut(1000)] * 20
+    download()
+    assert target.read_bytes() == WEIGHTS
+
+
 def test_a_hanging_server_is_left_and_asked_again(
     download: Any, server: Any, faults: Any, target: Path
 ) -> None:
@@ -206,6 +214,19 @@ def test_an_unfinished_file_that_is_too_long_is_begun_anew(
     download()
     assert target.read_bytes() == WEIGHTS
     assert server.ranges_seen() == [f"bytes={len(WEIGHTS) + 4}-", None]
+
+
+def test_a_file_that_became_shorter_meanwhile_is_begun_anew(
+    download: Any, server: Any, faults: Any, target: Path
+) -> None:
+    def cut_and_shorten(handler: Any) -> None:
+        faults.cut(1000)(handler)
+        server.files["weights.pth"] = WEIGHTS[:500]
+
+    server.faults = [cut_and_shorten]
+    download(sha256=hashlib.sha256(WEIGHTS[:500]).hexdigest())
+    assert target.read_bytes() == WEIGHTS[:500]
+    assert server.ranges_seen() == [None, "bytes=1000-", None]
 
 
 def test_another_part_than_asked_for_is_not_used(
@@ -390,8 +411,14 @@ def fetch_on_a_small_disk(server: Any, tmp_path: Path) -> Callable[[], str]:
 
 def test_a_disk_that_is_too_small_is_told_with_both_numbers(fetch_on_a_small_disk: Any) -> None:
     told = fetch_on_a_small_disk()
-    assert re.search(r"The download needs 1\.0 MB, but only 5\d\d\.\d kB are free in", told)
+    assert re.search(r"The model needs 1\.0 MB, but only 5\d\d\.\d kB are free in", told)
     assert told.endswith("[]\n")
+
+
+def test_the_room_that_must_stay_free_counts_too(download: Any, server: Any) -> None:
+    with pytest.raises(DownloadError, match=r"The model needs 1000000000\.0 GB"):
+        download(spare=10**18)
+    download(spare=1)
 
 
 def test_a_disk_that_becomes_full_is_told_and_freed(

@@ -181,6 +181,23 @@ def test_graphs_are_made_once(store: ModelStore, converter: Any, tmp_path: Path)
     ]
 
 
+def test_two_who_need_graphs_at_once_make_them_once(store: ModelStore, converter: Any) -> None:
+    converter.before = lambda: time.sleep(0.3)
+    store.pull("big")
+    told: list[list[ModelState]] = [[], []]
+    threads = [
+        threading.Thread(target=store.ready, args=("big",), kwargs={"on_progress": t.append}) for t in told
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(converter.calls) == 1
+    assert all(state.stage is Stage.CONVERTING for states in told for state in states)
+    assert all(told)
+    assert files(store.ready("big")) == {"graph"}
+
+
 def test_others_see_that_a_model_is_being_converted(store: ModelStore, converter: Any) -> None:
     seen: list[Any] = []
     converter.before = lambda: seen.extend([store.state("big"), store.default()])
@@ -194,6 +211,21 @@ def test_a_new_version_of_the_graphs_replaces_the_old(store: ModelStore, convert
     folder = store.ready("big")
     assert folder.name == "converted-2"
     assert files(folder.parent) == {"weights.pth", "converted-2/graph"}
+
+
+def test_only_what_is_converted_is_ranked(store: ModelStore, converter: Any, server: Any) -> None:
+    server.files["best.pth"] = b"best"
+    store.install("big")
+    store.pull("best")
+    assert store.ranked() == ["big", "tiny"]
+    assert store.unconverted() == ["best"]
+    assert store.default() == "best"
+    store.ready("best")
+    assert store.ranked() == ["best", "big", "tiny"]
+    assert store.unconverted() == []
+    converter.version = 2
+    assert store.ranked() == ["tiny"]
+    assert store.unconverted() == ["big", "best"]
 
 
 def test_a_failed_conversion_keeps_the_old_graphs_and_no_half_ones(
@@ -214,7 +246,7 @@ def test_a_model_whose_conversion_failed_is_not_the_default(store: ModelStore, c
         store.ready("big")
     state = store.state("big")
     assert state.stage is Stage.FAILED
-    assert state.note.startswith("The file is no checkpoint.")
+    assert state.note.startswith("weights.pth is no checkpoint.")
     assert (store.installed(), store.default()) == (["tiny"], "tiny")
 
 
@@ -331,7 +363,7 @@ def test_a_file_that_is_no_checkpoint_is_not_added(
 ) -> None:
     brought = tmp_path / "mine.pth"
     brought.write_bytes(content)
-    with pytest.raises((CheckpointError, BadParameter)):
+    with pytest.raises((CheckpointError, BadParameter), match=r"mine\.pth is no checkpoint|no variant"):
         store.add("mine", brought, variant=variant)
     with pytest.raises(UnknownModel):
         store.info("mine")
@@ -452,7 +484,7 @@ def test_a_process_killed_while_it_converts_leaves_no_half_graphs(
 ) -> None:
     assert process("dies").wait() == -signal.SIGKILL
     folder = tmp_path / "models" / "big"
-    assert files(folder) == {"weights.pth", "state.json", "draft/half"}
+    assert files(folder) == {"weights.pth", "state.json", "draft/graphs/half"}
     assert json.loads((folder / "state.json").read_text())["stage"] == "converting"
     assert store.state("big") == ModelState(Stage.INSTALLED)
     assert files(store.ready("big")) == {"graph"}

@@ -42,13 +42,13 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         name = settings.model
     if name == AUTO:
         name = store.default()
+    from flask_detector.detectors.runtime import Precision
+
+    precision = Precision(settings.precision)
     if store.info(name).architecture == "nanodet":
         from flask_detector.detectors.nanodet import NanoDet
 
-        return NanoDet(threads=settings.threads or 1)
+        return NanoDet(threads=settings.threads or 1, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.runtime import Precision
 
-    return MaskRCNN(
-        store.ready(name), name=name, threads=settings.threads, precision=Precision(settings.precision)
-    )
+    return MaskRCNN(store.ready(name), name=name, threads=settings.threads, precision=precision)

@@ -39,6 +39,7 @@ def fetch(
     *,
     sha256: str,
     by_hand: str,
+    spare: int = 0,
     patience: Patience | None = None,
     on_bytes: OnBytes | None = None,
 ) -> None:
@@ -50,6 +51,7 @@ def fetch(
     url: http or https; a user name and password in it are sent to that server only.
     sha256: all 64 hexadecimal digits in lower case, or the first ones.
     by_hand: the hint of an error that says how to do without this download.
+    spare: bytes of the disk that must be free when the file is there; checked beforehand.
     on_bytes: called with the bytes that are here, those of the whole file (None if not known) and a note for
     users, which is empty unless it waits.
 
@@ -57,7 +59,7 @@ def fetch(
     """
     patience = patience or Patience()
     source = HttpSource(url, timeout=patience.timeout, by_hand=by_hand)
-    download = _Download(source, target, patience, by_hand, on_bytes)
+    download = _Download(source, target, patience, by_hand, spare, on_bytes)
     resumed = download.part.exists()
     found = download.complete()
     if resumed and not found.startswith(sha256):
@@ -106,7 +108,13 @@ class _Download:
     """The received bytes of one file, and where the missing ones come from."""
 
     def __init__(
-        self, source: HttpSource, target: Path, patience: Patience, by_hand: str, on_bytes: OnBytes | None
+        self,
+        source: HttpSource,
+        target: Path,
+        patience: Patience,
+        by_hand: str,
+        spare: int,
+        on_bytes: OnBytes | None,
     ) -> None:
         self.part = part_of(target)
         self._facts = self.part.with_name(self.part.name + ".json")
@@ -114,6 +122,7 @@ class _Download:
         self._target = target
         self._patience = patience
         self._by_hand = by_hand
+        self._spare = spare
         self._on_bytes = on_bytes
         self._total: int | None = None
 
@@ -180,11 +189,11 @@ class _Download:
                 self._report(done)
 
     def _check_space(self, answer: Answer) -> None:
-        needed = (answer.total or 0) - answer.start
+        needed = (answer.total or answer.start) - answer.start + self._spare
         free = shutil.disk_usage(self.part.parent).free
         if needed > free:
             raise DownloadError(
-                f"The download needs {in_words(needed)}, but only {in_words(free)} are free in "
+                f"The model needs {in_words(needed)}, but only {in_words(free)} are free in "
                 f"{self.part.parent}.",
                 hint=MAKE_ROOM,
             )

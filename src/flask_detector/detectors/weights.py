@@ -66,20 +66,29 @@ class ModelStore:
         """
         return [info.name for info in self.known() if self._is_installed(info)]
 
+    def default(self) -> str:
+        """Return the name of the most accurate installed model, by box AP: what `auto` is for who can wait.
+
+        A user's own model has none and is only used by its name. Raises ModelNotInstalled if there is none.
+        """
+        rated = [
+            (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
+        ]
+        if not rated:
+            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+        return max(rated)[1]
+
     def ranked(self) -> list[str]:
         """Return the names of the models that can be loaded at once, the most accurate first, by box AP.
 
-        A user's own model has none and is only used by its name. One that is not converted yet is left out.
+        One that is not converted yet is left out, and the user's own as well.
         """
         ready = [(info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_ready(info)]
         return [name for _, name in sorted(ready, reverse=True)]
 
-    def default(self) -> str:
-        """Return the first name of `ranked`; raises ModelNotInstalled if there is none."""
-        ranked = self.ranked()
-        if not ranked:
-            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
-        return ranked[0]
+    def unconverted(self) -> list[str]:
+        """Return the names of the installed models that have no graphs of the present version yet."""
+        return [i.name for i in self.known() if self._is_installed(i) and not self._is_ready(i)]
 
     def state(self, name: str) -> ModelState:
         """Return the stage of a model and how far it got, whichever process works on it."""
@@ -113,13 +122,13 @@ class ModelStore:
         info = self.info(name)
         if isinstance(info.source, Embedded):
             raise ModelError(f"The model {name} is part of the program and is not converted.")
-        folder, converter, checkpoint = self._of(name), self._converter(), self.path(name)
+        checkpoint = self.path(name)
+        folder, converter = self._of(name), self._converter()
         graphs = folder.graphs(converter.version)
         if not graphs.is_dir():
             with folder.work(on_progress) as tell, folder.draft() as draft:
                 if not graphs.is_dir():
-                    _convert(converter, checkpoint, draft, info, tell)
-                    folder.put_graphs(draft, converter.version)
+                    folder.put_graphs(_convert(converter, checkpoint, draft, info, tell), converter.version)
         return graphs
 
     def pull(self, name: str, *, mirror_url: str | None = None, on_progress: OnState | None = None) -> Path:
@@ -173,16 +182,16 @@ class ModelStore:
                     f"There is a model {name} already.",
                     hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
                 )
+            # Errors of the conversion name the file as the user knows it.
+            copy = draft / "brought" / file.name
+            copy.parent.mkdir()
+            shutil.copyfile(file, copy)
             suffix = file.suffix.lower() if file.suffix.lower() in _SUFFIXES else ".pth"
-            copy = Path(shutil.copyfile(file, draft / f"weights{suffix}"))
-            source = Added(copy.name, file.name, sha256_of(copy), copy.stat().st_size)
+            source = Added(f"weights{suffix}", file.name, sha256_of(copy), copy.stat().st_size)
             if listed is not None and isinstance(listed.source, Published):
                 _check_published(name, listed.source, source)
             info = listed or own_models.own_model(name, source, variant)
-            made = draft / "graphs"
-            made.mkdir()
-            _convert(converter, copy, made, info, tell)
-            folder.put_graphs(made, converter.version)
+            folder.put_graphs(_convert(converter, copy, draft, info, tell), converter.version)
             sync(copy)
             copy.replace(self._weights(info))
             if listed is None:
@@ -234,6 +243,7 @@ class ModelStore:
             sha256=source.sha256,
             by_hand=f"To bring the file by hand, download {source.url} on another machine, copy it here and "
             f"run: flask-detector models add {info.name} FILE",
+            spare=source.size,  # the graphs are as large as the weights
             patience=self._patience,
             on_bytes=lambda done, total, note: tell(
                 ModelState(Stage.DOWNLOADING, done, total or source.size, note)
@@ -241,7 +251,10 @@ class ModelStore:
         )
 
 
-def _convert(converter: Converter, checkpoint: Path, folder: Path, info: ModelInfo, tell: OnState) -> None:
+def _convert(converter: Converter, checkpoint: Path, draft: Path, info: ModelInfo, tell: OnState) -> Path:
+    """Return the folder of the graphs, made within `draft`."""
+    folder = draft / "graphs"
+    folder.mkdir()
     tell(ModelState(Stage.CONVERTING, 0, 100))
     converter.convert(
         checkpoint,
@@ -249,6 +262,7 @@ def _convert(converter: Converter, checkpoint: Path, folder: Path, info: ModelIn
         variant=info.variant,
         on_progress=lambda share: tell(ModelState(Stage.CONVERTING, round(share * 100), 100)),
     )
+    return folder
 
 
 def _check_published(name: str, published: Published, brought: Added) -> None:
