@@ -16,7 +16,7 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector import palette
-from flask_detector.detectors import AUTO
+from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.formats import FORMATS
 from flask_detector.jobs import JobStatus, Record
 from flask_detector.web.errors import status_of_code, wants_json
@@ -36,6 +36,7 @@ def home() -> str:
         workers=service().jobs.workers(),
         models=service().models_by_state(),
         default_model=service().default_model(),
+        main_model=MAIN_MODEL,
     )
 
 
