@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from flask_detector import errors
@@ -57,7 +58,7 @@ def test_each_error_has_a_code_of_its_own_and_stands_in_the_drawn_tree() -> None
 
 def test_the_readme_names_each_command() -> None:
     readme = text_of("README.md")
-    for name in main.commands:
+    for name in main.list_commands(click.Context(main)):
         assert f"flask-detector {name}" in readme
 
 

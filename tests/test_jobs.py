@@ -2,6 +2,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import redis
@@ -106,7 +107,7 @@ def test_whoever_waits_is_woken_by_a_change(jobs: Jobs) -> None:
 
 def test_a_job_is_kept_as_json_and_never_as_a_pickle(jobs: Jobs, connection: redis.Redis) -> None:
     record = connection.hgetall(Job.key_for(enqueued(jobs)))
-    function, _, arguments, options = json.loads(zlib.decompress(record[b"data"]))
+    function, _, arguments, options = json.loads(zlib.decompress(cast(bytes, record[b"data"])))
     assert (function, arguments, options) == (TASK, [], {"model": "auto", "min_score": 0.25})
     assert json.loads(record[b"meta"])["filename"] == "cat.jpg"
 

@@ -8,7 +8,18 @@ import pytest
 import flask_detector
 
 PACKAGE = Path(flask_detector.__file__).parent
-PURE = ["images", "pixels", "detections", "boxes", "masks", "rendering", "formats", "detectors"]
+PURE = [
+    "images",
+    "pixels",
+    "palette",
+    "tags",
+    "detections",
+    "boxes",
+    "masks",
+    "rendering",
+    "formats",
+    "detectors",
+]
 
 
 def _imports(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ def start_faulty_worker(
     program = """
 import os, sys, time
 from pathlib import Path
+from typing import cast
 from flask_detector import worker
 from flask_detector.broker import connect
 from flask_detector.settings import Settings
@@ -154,8 +156,8 @@ def test_a_picture_that_kills_every_worker_fails_with_a_reason_and_harms_no_othe
         worker = start_faulty_worker("os._exit(139)")
         assert worker.wait(30) == 139
         # Stands for the time that must pass until its silence is noticed.
-        for entry in connection.zrange(jobs.queue.started_job_registry.key, 0, -1):
-            connection.zadd(jobs.queue.started_job_registry.key, {entry: 1})
+        registry = jobs.queue.started_job_registry.key
+        connection.zadd(registry, dict.fromkeys(cast(list[bytes], connection.zrange(registry, 0, -1)), 1))
     other = submit(small_jpeg())
     start_worker()
     eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)

@@ -1,3 +1,28 @@
-"""Self-hosted object detection and instance segmentation."""
+"""Self-hosted object detection and instance segmentation.
+
+The public names are imported when they are first used: the supervisor needs none of them, and stays small.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask_detector.detections import Detections, Instance
+    from flask_detector.detectors import MODELS, load_detector
+
+__all__ = ["MODELS", "Detections", "Instance", "__version__", "load_detector"]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Detections": "flask_detector.detections",
+    "Instance": "flask_detector.detections",
+    "MODELS": "flask_detector.detectors",
+    "load_detector": "flask_detector.detectors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flask_detector' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

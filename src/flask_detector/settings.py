@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     ] = 0
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Field(description="In which numbers Mask R-CNN computes; `auto` is bfloat16 where the CPU has it."),
+        Field(description="In which numbers models compute; `auto` is bfloat16 where the CPU has it."),
     ] = "auto"
     offline: Annotated[bool, Field(description="Never fetch model weights by itself.")] = False
     mirror_url: Annotated[

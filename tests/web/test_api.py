@@ -64,6 +64,14 @@ def test_deleting_is_final(client: FlaskClient, jpeg: bytes) -> None:
     assert client.delete(address).status_code == 410
 
 
+def test_the_models_are_listed_with_their_state(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/models").json
+    assert answer is not None
+    states = {model["name"]: (model["state"], model["default"]) for model in answer["models"]}
+    assert states["nanodet-g"] == ("embedded", True)
+    assert states["mask-rcnn-r50-fpn"] == ("absent", False)
+
+
 def test_an_unknown_id_is_not_found(client: FlaskClient) -> None:
     answer = client.get(f"/api/v1/detections/{new_id()}")
     assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (404, "unknown_detection")

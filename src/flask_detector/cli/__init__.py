@@ -1,19 +1,38 @@
-"""The command ``flask-detector``."""
+"""The command ``flask-detector``. Each command is imported when it is used: the supervisor stays small."""
 
 import logging
 import sys
+from importlib import import_module
 
 import click
 
 from flask_detector import __version__
-from flask_detector.cli.detect import detect
 from flask_detector.cli.explained import ExplainedGroup
-from flask_detector.cli.models import models
-from flask_detector.settings import Settings
+
+_COMMANDS = {
+    "serve": "flask_detector.cli.run",
+    "web": "flask_detector.cli.run",
+    "worker": "flask_detector.cli.run",
+    "detect": "flask_detector.cli.detect",
+    "models": "flask_detector.cli.models",
+}
+
+
+class _Commands(ExplainedGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
 
 
 @click.group(
-    cls=ExplainedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, message="flask-detector %(version)s")
 def main() -> None:
@@ -27,39 +46,3 @@ def main() -> None:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
-
-
-main.add_command(detect)
-main.add_command(models)
-
-
-@main.command()
-@click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
-@click.option("--port", type=int, help="The port to listen on.")
-def serve(host: str | None, port: int | None) -> None:
-    """Run everything: Redis if none is set, workers and the web server."""
-    from flask_detector.serve import Supervisor
-
-    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
-    Supervisor(Settings.from_environment(**given)).run()
-
-
-@main.command()
-def web() -> None:
-    """Run the web server alone; REDIS_URL names the Redis."""
-    from flask_detector.web.server import run
-
-    run(Settings.from_environment())
-
-
-@main.command()
-def worker() -> None:
-    """Run one worker alone; REDIS_URL names the Redis."""
-    from flask_detector.broker import check, connect
-    from flask_detector.storage import open_storage
-    from flask_detector.worker import main as work
-
-    settings = Settings.from_environment()
-    connection = connect(settings.required_redis_url, patient=True)
-    check(connection)
-    work(settings, connection, open_storage(settings))

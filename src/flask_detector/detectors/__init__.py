@@ -1,16 +1,19 @@
-"""The models: which there are, and how one is loaded. Importing this loads no inference engine."""
+"""The models: which there are, and how one is loaded. Importing this imports neither engine nor numpy."""
 
-from flask_detector.detectors.base import Detector
+from typing import TYPE_CHECKING
+
 from flask_detector.detectors.model_state import ModelState, Stage
 from flask_detector.detectors.models import AUTO, MAIN_MODEL, MODELS, ModelInfo
 from flask_detector.detectors.weights import ModelStore
 from flask_detector.settings import Settings
 
+if TYPE_CHECKING:
+    from flask_detector.detectors.base import Detector
+
 __all__ = [
     "AUTO",
     "MAIN_MODEL",
     "MODELS",
-    "Detector",
     "ModelInfo",
     "ModelState",
     "ModelStore",
@@ -25,7 +28,7 @@ def model_store(settings: Settings) -> ModelStore:
     return ModelStore(settings.data_dir / "models")
 
 
-def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> Detector:
+def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Detector":
     """Return a loaded model, converted first if need be.
 
     name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the most
@@ -39,12 +42,13 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> Dete
         name = settings.model
     if name == AUTO:
         name = store.default()
+    from flask_detector.detectors.runtime import Precision
+
+    precision = Precision(settings.precision)
     if store.info(name).architecture == "nanodet":
         from flask_detector.detectors.nanodet import NanoDet
 
-        return NanoDet(threads=settings.threads or 1)
-    graphs = store.ready(name)
+        return NanoDet(threads=settings.threads or 1, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.runtime import Precision
 
-    return MaskRCNN(graphs, name=name, threads=settings.threads, precision=Precision(settings.precision))
+    return MaskRCNN(store.ready(name), name=name, threads=settings.threads, precision=precision)

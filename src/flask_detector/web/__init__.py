@@ -6,7 +6,7 @@ from flask import Flask
 from flask_detector.broker import connect
 from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import Storage, open_storage
-from flask_detector.web import api, errors, events, pages, security
+from flask_detector.web import api, assets, errors, events, pages, security
 from flask_detector.web.service import Service
 
 
@@ -14,11 +14,12 @@ def create_app(
     settings: Settings, *, connection: redis.Redis | None = None, storage: Storage | None = None
 ) -> Flask:
     """Return the application; Redis and storage are the settings' own unless given."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_url_path=assets.url_path())
     app.config.update(
         SECRET_KEY=security.secret_key(settings),
         # The form's other fields and its boundaries need some room beside the picture.
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
+        SEND_FILE_MAX_AGE_DEFAULT=assets.MAX_AGE_SECONDS,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days

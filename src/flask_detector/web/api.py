@@ -58,6 +58,30 @@ def delete(id: str) -> tuple[str, int]:
     return "", 204
 
 
+@blueprint.get("/models")
+def models() -> Response:
+    """Send which models there are and how far each is on its way to being used."""
+    default = service().default_model()
+    forms = [
+        {
+            "name": info.name,
+            "title": info.title,
+            "has_masks": info.has_masks,
+            "box_ap": info.box_ap,
+            "mask_ap": info.mask_ap,
+            "licence": info.licence,
+            "bytes": info.source.size,
+            "state": state.stage,
+            "fraction": state.fraction,
+            "default": info.name == default,
+        }
+        for info, state in service().models_by_state()
+    ]
+    response = jsonify({"models": forms})
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def _form_of(record: Record) -> dict[str, Any]:
     form: dict[str, Any] = {
         "id": record.id,

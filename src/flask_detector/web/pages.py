@@ -30,7 +30,13 @@ _PRIVATE_HOUR = "private, max-age=3600"
 @blueprint.get("/")
 def home() -> str:
     """Show the upload form."""
-    return render_template("home.html", settings=service().settings, workers=service().jobs.workers())
+    return render_template(
+        "home.html",
+        settings=service().settings,
+        workers=service().jobs.workers(),
+        models=service().models_by_state(),
+        default_model=service().default_model(),
+    )
 
 
 @blueprint.post("/detections")

@@ -11,7 +11,7 @@ from flask import current_app
 
 from flask_detector import images, rendering
 from flask_detector.detections import Detections
-from flask_detector.detectors import AUTO, model_store
+from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
 from flask_detector.formats import Format
 from flask_detector.jobs import Jobs, Record, new_id
@@ -40,6 +40,14 @@ class Service:
         self.models = model_store(settings)
         self._storage = storage
         self._limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+
+    def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
+        """Return all models that are known here, each with how far it is on its way to being used."""
+        return [(info, self.models.state(info.name)) for info in self.models.known()]
+
+    def default_model(self) -> str:
+        """Return the name of the model that a picture gets whose sender names none."""
+        return self.models.ranked()[0] if self.settings.model == AUTO else self.settings.model
 
     def accept(
         self,

@@ -31,7 +31,7 @@ export class Shapes {
       this.#outline(result, view);
     };
     const light = () => {
-      this.svg.classList.toggle("has-lit", view.lit !== null);
+      frame.classList.toggle("has-lit", view.lit !== null);
       this.groups.forEach((g, i) => g.classList.toggle("lit", i === view.lit));
     };
     view.addEventListener("change", show);

@@ -1,0 +1,37 @@
+"""The commands that run the service: all of it, or one part."""
+
+import click
+
+from flask_detector.settings import Settings
+
+
+@click.command()
+@click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
+@click.option("--port", type=int, help="The port to listen on.")
+def serve(host: str | None, port: int | None) -> None:
+    """Run everything: Redis if none is set, workers and the web server."""
+    from flask_detector.serve import Supervisor
+
+    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    Supervisor(Settings.from_environment(**given)).run()
+
+
+@click.command()
+def web() -> None:
+    """Run the web server alone; REDIS_URL names the Redis."""
+    from flask_detector.web.server import run
+
+    run(Settings.from_environment())
+
+
+@click.command()
+def worker() -> None:
+    """Run one worker alone; REDIS_URL names the Redis."""
+    from flask_detector.broker import check, connect
+    from flask_detector.storage import open_storage
+    from flask_detector.worker import main as work
+
+    settings = Settings.from_environment()
+    connection = connect(settings.required_redis_url, patient=True)
+    check(connection)
+    work(settings, connection, open_storage(settings))

@@ -1,0 +1,104 @@
+"""Waiting, and how it ends."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+
+@pytest.fixture
+def stopped_worker(stack: Any) -> Callable[[], AbstractContextManager[None]]:
+    """A function: while its block runs, the installation's worker stands still."""
+
+    @contextmanager
+    def stopped() -> Iterator[None]:
+        worker = _worker_of(stack.process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+    return stopped
+
+
+def test_waiting_shows_the_picture_and_gives_way_to_the_result_by_itself(
+    page: Page, stopped_worker: Callable[[], AbstractContextManager[None]], pictures: Path
+) -> None:
+    with stopped_worker():
+        page.set_input_files("#picture", pictures / "park.jpg")
+        page.get_by_role("button", name="Detect objects").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+        expect(page.get_by_role("img", name="park.jpg")).to_be_visible()
+        expect(page.get_by_role("listitem").first).to_have_attribute("aria-current", "step")
+    page.locator(".shapes").wait_for()
+
+
+def test_a_page_that_gets_no_events_asks_now_and_then(
+    page: Page,
+    complaints: list[str],
+    stopped_worker: Callable[[], AbstractContextManager[None]],
+    pictures: Path,
+) -> None:
+    page.route("**/events", lambda route: route.fulfill(status=503))
+    with stopped_worker():
+        page.set_input_files("#picture", pictures / "park.jpg")
+        page.get_by_role("button", name="Detect objects").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+    page.locator(".shapes").wait_for()
+    assert [text for text in complaints if "503" not in text] == []
+    complaints.clear()
+
+
+def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
+    page: Page,
+    complaints: list[str],
+    stopped_worker: Callable[[], AbstractContextManager[None]],
+    pictures: Path,
+) -> None:
+    with stopped_worker():
+        page.set_input_files("#picture", pictures / "park.jpg")
+        page.get_by_role("button", name="Detect objects").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
+    page.get_by_role("button", name="Detect after all").click()
+    page.locator(".shapes").wait_for()
+    address = page.url
+    page.get_by_role("button", name="Delete now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
+    page.goto(address)
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "This detection and its picture have been deleted."
+    )
+    assert [text for text in complaints if "410" not in text] == []
+    complaints.clear()
+
+
+def test_an_address_that_never_was_has_a_calm_page(
+    open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_page(f"/detections/{'0' * 32}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such detection.")
+    page.get_by_role("link", name="Send a picture").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
+    assert [text for text in complaints if "404" not in text] == []
+    complaints.clear()
+
+
+def _worker_of(supervisor: int) -> int:
+    """Return the process id of the supervisor's worker."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        for child in children:
+            if b"\0worker\0" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        time.sleep(0.05)
+    pytest.fail("the installation has no worker")

@@ -1,0 +1,139 @@
+"""The result page as an instrument: what acts on what."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def result(open_page: OpenPage, result_path: str) -> Page:
+    """The page of a finished detection."""
+    page = open_page(result_path)
+    page.locator(".shapes").wait_for()
+    return page
+
+
+def test_pointing_at_a_row_lights_its_instance_and_the_other_way_round(result: Page) -> None:
+    row = result.get_by_role("option").nth(1)
+    row.hover()
+    expect(result.locator(".shape.lit")).to_have_attribute("data-index", "1")
+    expect(result.locator(".label.lit")).to_be_visible()
+    result.get_by_role("heading", level=1).hover()
+    expect(result.locator(".shape.lit")).to_have_count(0)
+    result.locator('.shape[data-index="1"] .area').dispatch_event("pointerover")
+    expect(row).to_have_class("lit")
+
+
+def test_the_score_acts_at_once_on_picture_list_and_counts(result: Page) -> None:
+    slider = result.get_by_role("slider", name="Lowest score")
+    usual = result.get_by_role("option").count()
+    slider.fill(slider.get_attribute("min") or "")
+    assert result.get_by_role("option").count() > usual
+    slider.fill("50")
+    scores = [int(text.rstrip("%")) for text in result.locator(".instance-score:visible").all_inner_texts()]
+    assert min(scores) >= 50
+    assert 0 < len(scores) < usual
+    assert result.locator(".shape:not([hidden])").count() == len(scores)
+    counts = result.locator(".class-count:visible").all_inner_texts()
+    assert sum(map(int, counts)) == len(scores)
+
+
+def test_a_class_that_is_switched_off_is_in_neither_picture_nor_list(result: Page) -> None:
+    first = result.locator(".classes li:visible").first
+    label = first.get_attribute("data-label") or ""
+    first.get_by_role("checkbox").uncheck()
+    assert label not in result.locator(".instance-label:visible").all_inner_texts()
+    result.get_by_role("button", name="None").click()
+    expect(result.locator(".shape:not([hidden])")).to_have_count(0)
+    result.get_by_role("button", name="All").click()
+    expect(first.get_by_role("checkbox")).to_be_checked()
+    expect(result.locator(".shape:not([hidden])")).not_to_have_count(0)
+
+
+def test_the_address_shows_what_its_sender_saw(result: Page, open_page: OpenPage) -> None:
+    result.get_by_role("slider").fill("45")
+    result.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
+    result.get_by_role("checkbox", name="Labels").uncheck()
+    seen = result.locator(".instances li:visible").all_inner_texts()
+    other = open_page(result.url)
+    other.locator(".shapes").wait_for()
+    assert other.locator(".instances li:visible").all_inner_texts() == seen
+    expect(other.get_by_role("checkbox", name="Labels")).not_to_be_checked()
+    expect(other.locator(".label:visible")).to_have_count(0)
+
+
+def test_labels_keep_their_size_and_never_hide_each_other(result: Page) -> None:
+    for _ in range(3):
+        areas = result.locator(".label:visible").evaluate_all(
+            "labels => labels.map(l => { const r = l.getBoundingClientRect(); "
+            "return [r.left, r.top, r.right, r.bottom] })"
+        )
+        assert areas
+        assert {round(bottom - top) for _, top, _, bottom in areas} == {20}
+        for i, (left, top, right, bottom) in enumerate(areas):
+            for other in areas[:i]:
+                apart_x = other[2] <= left + 0.5 or right <= other[0] + 0.5
+                apart_y = other[3] <= top + 0.5 or bottom <= other[1] + 0.5
+                assert apart_x or apart_y
+        result.get_by_role("button", name="Zoom in").click()
+
+
+@pytest.mark.parametrize("way", ["wheel", "keys", "button"])
+def test_boxes_stay_on_their_objects_while_zooming(result: Page, way: str) -> None:
+    frame = result.locator(".frame")
+    before = _corner_in_picture(result)
+    match way:
+        case "wheel":
+            frame.hover(position={"x": 120, "y": 90})
+            result.keyboard.down("Control")
+            result.mouse.wheel(0, -120)
+            result.keyboard.up("Control")
+        case "keys":
+            frame.focus()
+            result.keyboard.press("+")
+            result.keyboard.press("ArrowRight")
+        case "button":
+            result.get_by_role("button", name="Zoom in").click()
+    expect(frame).to_have_class("frame zoomed")
+    after = _corner_in_picture(result)
+    assert after == pytest.approx(before, abs=0.02)
+    result.get_by_role("button", name="Whole picture").click()
+    expect(frame).to_have_class("frame")
+
+
+def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(result: Page) -> None:
+    result.set_viewport_size({"width": 700, "height": 500})
+    result.locator(".frame").hover()
+    result.mouse.wheel(0, 200)
+    result.wait_for_function("scrollY > 100")
+    expect(result.locator(".frame")).to_have_class("frame")
+
+
+def test_the_list_is_one_stop_for_the_tab_key_and_arrows_go_through_it(result: Page) -> None:
+    result.get_by_role("button", name="None").focus()
+    for _ in range(result.locator(".classes li:visible").count() + 1):
+        result.keyboard.press("Tab")
+    rows = result.get_by_role("option")
+    expect(rows.first).to_be_focused()
+    result.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    expect(result.locator(".shape.lit")).to_have_attribute("data-index", "1")
+    result.keyboard.press("Enter")
+    expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    result.keyboard.press("Escape")
+    expect(rows.nth(1)).to_have_attribute("aria-selected", "false")
+
+
+def _corner_in_picture(page: Page) -> list[float]:
+    """Return where the first box's top left corner lies on the shown image, in shares of its size."""
+    corner: list[float] = page.evaluate(
+        """() => {
+          const image = document.querySelector(".frame img").getBoundingClientRect();
+          const box = document.querySelector('[data-index="0"] .area').getBoundingClientRect();
+          return [(box.left - image.left) / image.width, (box.top - image.top) / image.height];
+        }"""
+    )
+    return corner

@@ -1,0 +1,141 @@
+"""The ways of a picture into the program, in a real browser."""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+# How a user's file reaches the page, as far as a script can act it out.
+_FILE_EVENT = """([kind, name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  const options = { bubbles: true, cancelable: true };
+  document.body.dispatchEvent(kind === "paste"
+    ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
+    : new DragEvent("drop", { ...options, dataTransfer: transfer }));
+}"""
+
+
+def test_a_chosen_picture_comes_back_with_boxes_a_list_and_a_download_in_its_format(
+    page: Page, send: Callable[[Page, Path], None], pictures: Path, tmp_path: Path
+) -> None:
+    send(page, pictures / "apartment.jpg")
+    boxes = page.locator(".shape:not([hidden]) .outline")
+    rows = page.get_by_role("option")
+    assert boxes.count() > 3
+    assert rows.count() == boxes.count()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{boxes.count()} objects found")
+    expect(page.locator(".classes")).to_contain_text("chair")
+    frame = page.locator(".frame img").bounding_box()
+    box = boxes.first.bounding_box()
+    assert frame is not None
+    assert box is not None
+    assert frame["x"] - 2 <= box["x"] < box["x"] + box["width"] <= frame["x"] + frame["width"] + 2
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download").click()
+    assert downloading.value.suggested_filename == "detected_apartment.jpg"
+    downloading.value.save_as(tmp_path / "drawn")
+    with Image.open(tmp_path / "drawn") as drawn, Image.open(pictures / "apartment.jpg") as original:
+        assert (drawn.format, drawn.size) == ("JPEG", original.size)
+        assert drawn.convert("RGB").tobytes() != original.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_a_picture_can_be_dropped_or_pasted_anywhere(page: Page, pictures: Path, kind: str) -> None:
+    content = base64.b64encode((pictures / "park.jpg").read_bytes()).decode()
+    page.evaluate(_FILE_EVENT, [kind, "from elsewhere.jpg", content])
+    expect(page.locator(".chosen-name")).to_have_text("from elsewhere.jpg")
+    with Image.open(pictures / "park.jpg") as original:
+        size = f"{original.width} \N{MULTIPLICATION SIGN} {original.height} pixels"
+    expect(page.locator(".chosen-size")).to_contain_text(size)
+    page.keyboard.press("Enter")
+    expect(page.locator(".file")).to_have_text("from elsewhere.jpg")
+
+
+def test_the_example_picture_is_there_for_who_has_none(page: Page) -> None:
+    page.get_by_role("button", name="No picture at hand?").click()
+    page.get_by_role("button", name="Detect objects").click()
+    expect(page.locator(".file")).to_have_text("example.jpg")
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "bytes", "pixels"])
+def test_what_the_server_would_refuse_is_refused_at_once_in_its_words(
+    page: Page, stack: Any, limits: Any, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "picture.jpg"
+    match kind:
+        case "text":
+            file.write_text("This is not a picture.")
+        case "empty":
+            file.touch()
+        case "bytes":
+            with file.open("wb") as large:
+                large.write(b"\xff\xd8\xff")
+                large.truncate(limits.max_upload_bytes + 400_000)
+        case "pixels":
+            Image.new("1", (8000, limits.max_pixels // 8000 + 100)).save(file, "PNG")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.set_input_files("#picture", file)
+    expect(page.get_by_role("alert")).to_have_text(_refusal_of_the_server(stack.url, file.read_bytes()))
+    expect(page.get_by_role("button", name="Detect objects")).to_be_hidden()
+    assert "POST" not in sent
+
+
+def test_what_only_the_server_can_refuse_is_said_in_place(
+    page: Page, stack: Any, complaints: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "half.jpg"
+    file.write_bytes((pictures / "apartment.jpg").read_bytes()[:40_000])
+    page.set_input_files("#picture", file)
+    page.get_by_role("button", name="Detect objects").click()
+    expect(page.get_by_role("alert")).to_have_text(_refusal_of_the_server(stack.url, file.read_bytes()))
+    expect(page.get_by_role("button", name="Choose another")).to_be_visible()
+    assert [text for text in complaints if "422" not in text] == []
+    complaints.clear()  # the browser notes each answer that is an error
+
+
+def test_sending_shows_how_far_it_is_and_can_be_cancelled(page: Page, pictures: Path) -> None:
+    page.route("**/detections", lambda route: None)  # the answer never comes
+    page.set_input_files("#picture", pictures / "apartment.jpg")
+    page.get_by_role("button", name="Detect objects").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Detect objects")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
+    open_page: Callable[..., Page], pictures: Path
+) -> None:
+    page = open_page(java_script_enabled=False)
+    page.set_input_files("#picture", pictures / "apartment.jpg")
+    page.get_by_role("button", name="Detect objects").click()
+    drawn = page.locator(".frame img")
+    expect(drawn).to_be_visible()
+    address = drawn.get_attribute("src") or ""
+    assert address.endswith("/drawn")
+    assert page.request.get(address).headers["content-type"] == "image/jpeg"
+    expect(page.locator(".instances li:visible").first).to_contain_text("%")
+    expect(page.get_by_role("slider")).to_be_hidden()
+    page.get_by_role("button", name="Delete now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
+
+
+def _refusal_of_the_server(url: str, body: bytes) -> str:
+    request = urllib.request.Request(
+        f"{url}/api/v1/detections", body, {"Content-Type": "image/jpeg"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as answer:
+        error = json.load(answer)["error"]
+    return f"{error['message']} {error['hint']}"
