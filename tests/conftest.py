@@ -23,6 +23,9 @@ from flask_detector.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 
+# A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

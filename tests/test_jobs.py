@@ -17,7 +17,8 @@ from flask_detector.errors import (
     UnknownDetection,
 )
 from flask_detector.images import PictureInfo
-from flask_detector.jobs import TASK, Jobs, JobStatus, new_id
+from flask_detector.jobs import TASK, Jobs, new_id
+from flask_detector.records import JobStatus
 from flask_detector.settings import Settings
 
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)

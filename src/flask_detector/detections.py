@@ -1,7 +1,8 @@
 """What a detector found in one picture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -112,13 +113,21 @@ class Detections:
 
     def over(self, min_score: float) -> Self:
         """Return only the instances whose score is at least `min_score`."""
-        count = int((self.scores >= min_score).sum())
+        return self.where(self.scores >= min_score)
+
+    def without(self, labels: Collection[str]) -> Self:
+        """Return only the instances of other classes."""
+        left_out = [c for c, label in enumerate(self.labels) if label in labels]
+        return self.where(~np.isin(self.class_ids, left_out))
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Self:
+        """Return only the instances for which `keep` (N,) is true."""
         return replace(
             self,
-            boxes=self.boxes[:count],
-            scores=self.scores[:count],
-            class_ids=self.class_ids[:count],
-            masks=None if self.masks is None else self.masks[:count],
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+            class_ids=self.class_ids[keep],
+            masks=None if self.masks is None else tuple(compress(self.masks, keep)),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -6,12 +6,10 @@ detection is in, and a mark that outlives the record, so that "expired" can be t
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 import redis
 from rq import Queue, Retry
@@ -28,12 +26,12 @@ from flask_detector.errors import (
     DetectionExpired,
     DetectionFailed,
     DetectionNotFinished,
-    DetectorError,
     QueueFull,
     ServiceError,
     UnknownDetection,
 )
 from flask_detector.images import PictureInfo
+from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
 from flask_detector.settings import Settings
 
 QUEUE = "detections"
@@ -48,21 +46,6 @@ WORKER_SILENCE = 10
 _MARK_OUTLIVES_RECORD = 8  # times the retention
 
 
-class JobStatus(StrEnum):
-    """What has become of a detection."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
-
-
 _STATUS = {
     RqStatus.STARTED: JobStatus.RUNNING,
     RqStatus.FINISHED: JobStatus.DONE,
@@ -70,52 +53,6 @@ _STATUS = {
     RqStatus.STOPPED: JobStatus.CANCELLED,
     RqStatus.CANCELED: JobStatus.CANCELLED,
 }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a detection failed, in words for the user; `code` is one of errors.py."""
-
-    code: str
-    message: str
-    hint: str
-
-    @classmethod
-    def of(cls, error: DetectorError) -> Self:
-        """Return the failure that an error tells of."""
-        return cls(error.code, error.message, error.hint)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A detection as it stands.
-
-    position: how many pictures are before it in the queue; None unless it is queued.
-    stage: what the detector is doing; None unless it is running.
-    model: the model asked for; the result names the one that was used.
-    min_score: the lowest score asked for; None for the model's own.
-    """
-
-    id: str
-    status: JobStatus
-    filename: str
-    picture: PictureInfo
-    model: str
-    min_score: float | None
-    created_at: datetime
-    expires_at: datetime
-    position: int | None
-    stage: str | None
-    failure: Failure | None
-
-
-@dataclass(frozen=True)
-class WorkerInfo:
-    """A live worker: its name, whether it is at work, and the model that it has loaded."""
-
-    name: str
-    busy: bool
-    model: str
 
 
 class Jobs:
@@ -127,14 +64,21 @@ class Jobs:
         self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
 
     def enqueue(
-        self, id: str, *, filename: str, picture: PictureInfo, model: str, min_score: float | None
+        self,
+        id: str,
+        *,
+        filename: str,
+        picture: PictureInfo,
+        model: str,
+        min_score: float | None,
+        owner: str | None = None,
     ) -> None:
         """Queue the picture that is stored under that id.
 
         Raises QueueFull when as many pictures wait as may.
         """
         retention = self._settings.retention_seconds
-        with _reaching_redis():
+        with reaching_redis():
             self.check_room()
             self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
             self.queue.enqueue_call(
@@ -146,13 +90,13 @@ class Jobs:
                 result_ttl=retention,
                 failure_ttl=retention,
                 description="detection",
-                meta={"filename": filename, "picture": _facts(picture)},
+                meta={"filename": filename, "picture": _facts(picture), "owner": owner},
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             )
 
     def check_room(self) -> None:
         """Raise QueueFull when as many pictures wait as may."""
-        with _reaching_redis():
+        with reaching_redis():
             if self.queue.count >= self._settings.max_queue:
                 raise QueueFull(f"{self._settings.max_queue} pictures are waiting already.")
 
@@ -161,31 +105,41 @@ class Jobs:
 
         Raises UnknownDetection or DetectionExpired.
         """
-        with _reaching_redis():
-            job = self._fetch(id)
-            status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
-            stage = self._connection.get(_stage_key(id)) if status is JobStatus.RUNNING else None
-            created_at = (job.created_at or datetime.now(UTC)).replace(tzinfo=UTC)
-            return Record(
-                id=id,
-                status=status,
-                filename=job.meta["filename"],
-                picture=PictureInfo(**job.meta["picture"]),
-                model=job.kwargs["model"],
-                min_score=job.kwargs["min_score"],
-                created_at=created_at,
-                expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
-                position=job.get_position() if status is JobStatus.QUEUED else None,
-                stage=stage.decode() if isinstance(stage, bytes) else None,
-                failure=_failure_of(job) if status is JobStatus.FAILED else None,
-            )
+        with reaching_redis():
+            return self._record(self._fetch(id))
+
+    def find_all(self, ids: Sequence[str]) -> list[Record]:
+        """Return those of the detections that there still are, in the same order."""
+        with reaching_redis():
+            jobs = Job.fetch_many(ids, connection=self._connection, serializer=JSONSerializer)
+            return [self._record(job) for job in jobs if job is not None]
+
+    def _record(self, job: Job) -> Record:
+        status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
+        stage = self._connection.get(_stage_key(job.id)) if status is JobStatus.RUNNING else None
+        created_at = (job.created_at or datetime.now(UTC)).replace(tzinfo=UTC)
+        return Record(
+            id=job.id,
+            status=status,
+            filename=job.meta["filename"],
+            picture=PictureInfo(**job.meta["picture"]),
+            model=job.kwargs["model"],
+            min_score=job.kwargs["min_score"],
+            created_at=created_at,
+            expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
+            position=job.get_position() if status is JobStatus.QUEUED else None,
+            stage=stage.decode() if isinstance(stage, bytes) else None,
+            failure=_failure_of(job) if status is JobStatus.FAILED else None,
+            owner=job.meta.get("owner"),
+            counts=job.meta.get("counts"),
+        )
 
     def result(self, id: str) -> tuple[Detections, float]:
         """Return all that was found, and the lowest score that is usually shown.
 
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
-        with _reaching_redis():
+        with reaching_redis():
             job = self._fetch(id)
             result = job.latest_result()
         if result is not None and result.type == Result.Type.SUCCESSFUL:
@@ -198,7 +152,7 @@ class Jobs:
 
     def cancel(self, id: str) -> None:
         """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
-        with _reaching_redis():
+        with reaching_redis():
             job = self._fetch(id)
             if not _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED).is_final:
                 try:
@@ -210,18 +164,18 @@ class Jobs:
 
     def delete(self, id: str) -> None:
         """Forget a detection, whatever it is doing; the mark stays and says that it existed."""
-        with _reaching_redis():
+        with reaching_redis():
             self._fetch(id).delete()
             self.announce(id)
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""
-        with _reaching_redis():
+        with reaching_redis():
             return Job.exists(id, self._connection)
 
     def workers(self) -> list[WorkerInfo]:
         """Return the workers that were heard of lately."""
-        with _reaching_redis():
+        with reaching_redis():
             keys = sorted(get_keys(self.queue))
             with self._connection.pipeline(transaction=False) as pipeline:
                 for key in keys:
@@ -248,11 +202,11 @@ class Jobs:
 
         A change between entering and the first call is not missed.
         """
-        with _reaching_redis(), self._connection.pubsub(ignore_subscribe_messages=True) as subscription:
+        with reaching_redis(), self._connection.pubsub(ignore_subscribe_messages=True) as subscription:
             subscription.subscribe(_channel(id))
 
             def wait(seconds: float) -> None:
-                with _reaching_redis():
+                with reaching_redis():
                     subscription.get_message(timeout=seconds)
 
             yield wait
@@ -274,6 +228,17 @@ _ID = re.compile(r"[0-9a-f]{32}")
 def new_id() -> str:
     """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+@contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Raise our own errors for Redis's within the block."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError as error:
+        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        raise BrokerUnavailable("Redis can't be reached.") from error
 
 
 def _facts(picture: PictureInfo) -> dict[str, Any]:
@@ -312,13 +277,3 @@ def _channel(id: str) -> str:
 def _seconds_since(timestamp: bytes) -> float:
     heard = datetime.fromisoformat(timestamp.decode().replace("Z", "+00:00"))
     return (datetime.now(UTC) - heard.replace(tzinfo=UTC)).total_seconds()
-
-
-@contextmanager
-def _reaching_redis() -> Iterator[None]:
-    try:
-        yield
-    except redis.exceptions.OutOfMemoryError as error:
-        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-        raise BrokerUnavailable("Redis can't be reached.") from error

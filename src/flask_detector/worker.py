@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,7 +32,8 @@ from flask_detector import images
 from flask_detector.detectors import AUTO
 from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
-from flask_detector.jobs import WORKER_SILENCE, Failure, Jobs
+from flask_detector.jobs import WORKER_SILENCE, Jobs
+from flask_detector.records import Failure
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
 
@@ -72,7 +74,7 @@ class Workplace:
         self.detectors = DetectorPool(settings)
 
     def run(self, id: str, *, model: str, min_score: float | None) -> dict[str, Any]:
-        """Detect in the picture stored under an id; return the result's JSON form.
+        """Detect in the picture stored under an id; return the result's JSON form and the usual lowest score.
 
         Raises DetectorError when that can't be done, and never will for this picture.
         """
@@ -104,7 +106,10 @@ def run_detection(*, model: str, min_score: float | None) -> dict[str, Any]:
     job = get_current_job()
     if job is None:
         raise RuntimeError("a detection can only run within a worker")
-    return _workplace.get().run(job.id, model=model, min_score=min_score)
+    form = _workplace.get().run(job.id, model=model, min_score=min_score)
+    shown = [one["label"] for one in form["instances"] if one["score"] >= form["shown_score"]]
+    job.meta["counts"] = dict(Counter(shown).most_common())
+    return form
 
 
 class DetectionWorker(SimpleWorker):
@@ -199,6 +204,7 @@ class DetectionWorker(SimpleWorker):
     ) -> None:
         """Write the result, unless the detection was deleted, cancelled or finished elsewhere meanwhile."""
         if self._is_wanted(job):
+            job.save_meta()
             super().handle_job_success(job, queue, started_job_registry, execution)
         else:
             self._drop(job, execution)

@@ -66,7 +66,7 @@ def pull(store: ModelStore, names: tuple[str, ...]) -> None:
 @models.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--variant", help="Of a model of your own; by default its tensors tell.")
+@click.option("--variant", help="Of a model of your own whose file doesn't tell, e.g. mmdet-pytorch.")
 @click.pass_obj
 def add(store: ModelStore, name: str, file: Path, variant: str | None) -> None:
     """Add a weights FILE that is on this machine.

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from flask_detector import images
 from flask_detector.detectors import AUTO
-from flask_detector.jobs import JobStatus, Record
+from flask_detector.records import JobStatus, Record
 from flask_detector.web.service import service
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, stream_with_context
 
 from flask_detector.errors import DetectionError, DetectorError, ServiceError
-from flask_detector.jobs import Record
+from flask_detector.records import Record
 from flask_detector.web.service import service
 
 blueprint = Blueprint("events", __name__)

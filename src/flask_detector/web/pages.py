@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector import palette
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.formats import FORMATS
-from flask_detector.jobs import JobStatus, Record
+from flask_detector.records import JobStatus, Record
 from flask_detector.web.errors import status_of_code, wants_json
 from flask_detector.web.service import File, service
 

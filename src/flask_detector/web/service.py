@@ -14,7 +14,8 @@ from flask_detector.detections import Detections
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
 from flask_detector.formats import Format
-from flask_detector.jobs import Jobs, Record, new_id
+from flask_detector.jobs import Jobs, new_id
+from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
 
