@@ -4,6 +4,7 @@ import io
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -34,12 +35,25 @@ def client(app: Flask) -> FlaskClient:
 def token(client: FlaskClient) -> Callable[[], str]:
     """A function that returns the token that the front page's form carries."""
 
-    def token() -> str:
-        match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/").text)
-        assert match is not None
-        return match[1]
+    return lambda: _token(client)
 
-    return token
+
+@pytest.fixture
+def token_of() -> Callable[[FlaskClient], str]:
+    """A function that returns the token that the front page's form carries for a browser."""
+    return _token
+
+
+def _token(client: FlaskClient) -> str:
+    match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/").text)
+    assert match is not None
+    return match[1]
+
+
+@pytest.fixture
+def shared_pictures(pictures: Path) -> dict[str, bytes]:
+    """Two pictures with chairs, and with cars."""
+    return {name: (pictures / name).read_bytes() for name in ("apartment.jpg", "street.jpg")}
 
 
 @pytest.fixture

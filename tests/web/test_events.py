@@ -48,7 +48,8 @@ def test_a_detection_that_is_deleted_meanwhile_ends_the_stream(
     address = upload(jpeg).headers["Location"]
     stream = iter(client.get(f"{address}/events", buffered=False).iter_encoded())
     next(stream), next(stream)
-    app.extensions["flask-detector"].delete(address.rpartition("/")[2])
+    service = app.extensions["flask-detector"]
+    service.delete(service.jobs.find(address.rpartition("/")[2]))
     assert states(b"".join(stream).decode())[-1]["status"] == "gone"
 
 

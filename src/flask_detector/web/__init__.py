@@ -1,12 +1,14 @@
 """The web application: pages, and the HTTP API."""
 
+from datetime import timedelta
+
 import redis
 from flask import Flask
 
 from flask_detector.broker import connect
 from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import Storage, open_storage
-from flask_detector.web import api, assets, errors, events, pages, security
+from flask_detector.web import actions, api, assets, detection, errors, events, pages, security
 from flask_detector.web.service import Service
 
 
@@ -20,6 +22,7 @@ def create_app(
         # The form's other fields and its boundaries need some room beside the picture.
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
         SEND_FILE_MAX_AGE_DEFAULT=assets.MAX_AGE_SECONDS,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=365),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days
@@ -29,8 +32,11 @@ def create_app(
         connection or connect(settings.required_redis_url),
         storage or open_storage(settings),
     )
-    for module in (pages, events, api):
+    for module in (pages, actions, api):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
+    app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
+    events.install(app, web_threads=settings.web_threads)
     errors.install(app)
     security.install(app, exempt=[api.blueprint])
     return app

@@ -7,8 +7,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from flask_detector import images
 from flask_detector.detectors import AUTO
+from flask_detector.errors import UnknownDetection
 from flask_detector.records import JobStatus, Record
 from flask_detector.web.service import service
+from flask_detector.web.view import score_of
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -24,9 +26,9 @@ def create() -> Response:
         source,
         filename=filename,
         model=request.values.get("model", AUTO),
-        min_score=request.values.get("min_score"),
+        min_score=score_of(request.values.get("min_score"), "min_score"),
     )
-    response = jsonify(_form_of(service().find(id)))
+    response = jsonify(_form_of(_find(id)))
     response.status_code = 202
     response.headers["Location"] = url_for("api.show", id=id)
     return response
@@ -46,7 +48,7 @@ def _sent_picture() -> tuple[BinaryIO | None, str | None]:
 @blueprint.get("/detections/<id>")
 def show(id: str) -> Response:
     """Send a detection as it stands, with its result once that is there."""
-    response = jsonify(_form_of(service().find(id)))
+    response = jsonify(_form_of(_find(id)))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -54,7 +56,7 @@ def show(id: str) -> Response:
 @blueprint.delete("/detections/<id>")
 def delete(id: str) -> tuple[str, int]:
     """Delete a detection and its picture now."""
-    service().delete(id)
+    service().delete(_find(id))
     return "", 204
 
 
@@ -82,6 +84,13 @@ def models() -> Response:
     return response
 
 
+def _find(id: str) -> Record:
+    record = service().jobs.find(id)
+    if record.owner is not None:  # it belongs to a browser, which shows that by its cookie
+        raise UnknownDetection("There is no such detection.")
+    return record
+
+
 def _form_of(record: Record) -> dict[str, Any]:
     form: dict[str, Any] = {
         "id": record.id,
@@ -92,8 +101,8 @@ def _form_of(record: Record) -> dict[str, Any]:
         "model": record.model,
         "created_at": record.created_at.isoformat(),
         "expires_at": record.expires_at.isoformat(),
-        "page": url_for("pages.show", id=record.id),
-        "drawn": url_for("pages.download", id=record.id),
+        "page": url_for("detection.show", key=record.id),
+        "drawn": url_for("detection.download", key=record.id),
     }
     if record.position is not None:
         form["position"] = record.position
@@ -106,6 +115,6 @@ def _form_of(record: Record) -> dict[str, Any]:
             "hint": record.failure.hint,
         }
     if record.status is JobStatus.DONE:
-        found, shown_score = service().result(record.id)
+        found, shown_score = service().jobs.result(record.id)
         form["result"] = found.over(shown_score).to_json()
     return form

@@ -5,13 +5,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, stream_with_context
+from flask import Flask, Response, current_app, g, jsonify, stream_with_context
 
 from flask_detector.errors import DetectionError, DetectorError, ServiceError
 from flask_detector.records import Record
+from flask_detector.web.detection import blueprint
 from flask_detector.web.service import service
-
-blueprint = Blueprint("events", __name__)
 
 # The queue's order can change without a message: look again this often, in seconds.
 _LOOK_AGAIN_SECONDS = 2.0
@@ -35,29 +34,27 @@ class Seats:
         self._free.release()
 
 
-@blueprint.record_once
-def _provide_seats(state: Any) -> None:
-    threads = state.app.extensions["flask-detector"].settings.web_threads
-    state.app.extensions["flask-detector-seats"] = Seats(threads // 2)
+def install(app: Flask, *, web_threads: int) -> None:
+    """Let half of the threads listen."""
+    app.extensions["flask-detector-seats"] = Seats(web_threads // 2)
 
 
-@blueprint.get("/detections/<id>/events")
-def events(id: str) -> Response:
+@blueprint.get("/events")
+def events() -> Response:
     """Send the detection's state now and whenever it changes, until it has ended."""
-    service().find(id)  # an unknown id is a plain error, not a stream
     seats: Seats = current_app.extensions["flask-detector-seats"]
     seats.take()
-    response = Response(stream_with_context(_stream(id)), mimetype="text/event-stream")
+    response = Response(stream_with_context(_stream(g.record.id)), mimetype="text/event-stream")
     response.call_on_close(seats.leave)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return response
 
 
-@blueprint.get("/detections/<id>/state")
-def state(id: str) -> Response:
+@blueprint.get("/state")
+def state() -> Response:
     """Send the detection's state once."""
-    response = jsonify(state_of(service().find(id)))
+    response = jsonify(state_of(g.record))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -78,7 +75,7 @@ def _stream(id: str) -> Iterator[str]:
     try:
         with service().jobs.waiting(id) as wait:
             while last is None or not last["final"]:
-                now = state_of(service().find(id))
+                now = state_of(service().jobs.find(id))
                 yield _event("state", now) if now != last else ": still here\n\n"
                 last = now
                 if not now["final"]:

@@ -1,153 +1,108 @@
-"""The pages. They work without JavaScript: a form, a link, a refresh."""
+"""The pages that are about no single detection. They work without JavaScript: a form, a link, a refresh."""
 
 from typing import BinaryIO, cast
 
-from flask import (
-    Blueprint,
-    Response,
-    abort,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, render_template, request, url_for
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector import palette
-from flask_detector.detectors import AUTO, MAIN_MODEL
-from flask_detector.formats import FORMATS
-from flask_detector.records import JobStatus, Record
-from flask_detector.web.errors import status_of_code, wants_json
-from flask_detector.web.service import File, service
+from flask_detector.detectors import AUTO
+from flask_detector.errors import DetectorError, UnknownDetection
+from flask_detector.records import Failure, Record
+from flask_detector.shelf import Refused
+from flask_detector.web.answers import go_to, unkept
+from flask_detector.web.service import service, shown_name
+from flask_detector.web.view import score_of
+from flask_detector.web.visitor import may_see, visitor
 
 blueprint = Blueprint("pages", __name__)
 
-_PRIVATE_HOUR = "private, max-age=3600"
-
 
 @blueprint.get("/")
-def home() -> str:
+def home() -> Response:
     """Show the upload form."""
-    return render_template(
+    page = render_template(
         "home.html",
         settings=service().settings,
         workers=service().jobs.workers(),
         models=service().models_by_state(),
         default_model=service().default_model(),
-        main_model=MAIN_MODEL,
     )
+    return unkept(page)
 
 
 @blueprint.post("/detections")
 def create() -> AnyResponse:
-    """Take a picture in; go to its detection's page, or tell a script where that is."""
-    file = request.files.get("picture")
-    id = service().accept(
-        cast(BinaryIO, file.stream) if file is not None and file.filename else None,
-        filename=file.filename if file is not None else None,
-        model=request.form.get("model", AUTO),
-        min_score=request.form.get("min_score"),
+    """Take one or more pictures in; go to the detection's page, or to the one of the batch.
+
+    Of several pictures the good ones are accepted, and the batch says why the others were not.
+    """
+    files = [file for file in request.files.getlist("picture") if file.filename]
+    if len(files) <= 1:
+        id = _accept(files[0] if files else None)
+        return go_to(url_for("detection.show", key=id), id=id)
+    accepted, refused, errors = [], [], []
+    for file in files:
+        try:
+            accepted.append(_accept(file))
+        except DetectorError as error:
+            errors.append(error)
+            refused.append(Refused(shown_name(file.filename), Failure.of(error)))
+    if not accepted:
+        raise errors[0]
+    return _go_to_batch(accepted, refused)
+
+
+@blueprint.post("/batches")
+def create_batch() -> AnyResponse:
+    """Put detections of this visitor, the form's `detection` fields, on one page."""
+    records = [service().jobs.find(id) for id in request.form.getlist("detection")]
+    if not records or not all(may_see(record) for record in records):
+        raise UnknownDetection("There is no such detection.")
+    return _go_to_batch([record.id for record in records], [])
+
+
+@blueprint.get("/batches/<id>")
+def batch(id: str) -> Response:
+    """Show the pictures that were sent together."""
+    found = service().shelf.batch(id)
+    if found.owner != visitor():
+        raise UnknownDetection("There is no such batch.")
+    records = service().jobs.find_all(found.detections)
+    return unkept(render_template("batch.html", batch=found, records=records))
+
+
+@blueprint.get("/history")
+def history() -> Response:
+    """Show the detections of this browser, newest first, those with a label if one is asked for."""
+    records = _mine()
+    labels = sorted({label for record in records for label in record.counts or {}})
+    label = request.args.get("label", "").strip()
+    if label:
+        records = [r for r in records if any(label.lower() in known for known in r.counts or {})]
+    return unkept(render_template("history.html", records=records, labels=labels, label=label))
+
+
+@blueprint.post("/history/clear")
+def clear_history() -> AnyResponse:
+    """Delete all detections of this browser, and their pictures, now."""
+    for record in _mine():
+        service().delete(record)
+    return go_to(url_for("pages.history"))
+
+
+@blueprint.get("/about")
+def about() -> Response:
+    """Say which models there are, what the limits are, and how the queue is doing."""
+    page = render_template(
+        "about.html",
+        settings=service().settings,
+        workers=service().jobs.workers(),
+        queued=service().jobs.queue.count,
+        models=service().models_by_state(),
+        default_model=service().default_model(),
     )
-    return _go_to(id)
-
-
-@blueprint.get("/detections/<id>")
-def show(id: str) -> AnyResponse:
-    """Show a detection as it stands: waiting, done, failed or cancelled."""
-    record = service().find(id)
-    if record.status is JobStatus.DONE:
-        return _result_page(record)
-    response = make_response(render_template(f"{_PAGES[record.status]}.html", record=record))
-    if record.failure is not None:
-        response.status_code = status_of_code(record.failure.code)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-_PAGES = {
-    JobStatus.QUEUED: "waiting",
-    JobStatus.RUNNING: "waiting",
-    JobStatus.FAILED: "failed",
-    JobStatus.CANCELLED: "cancelled",
-}
-
-
-def _result_page(record: Record) -> Response:
-    found, shown_score = service().result(record.id)
-    shown = found.over(shown_score)
-    response = make_response(
-        render_template(
-            "result.html",
-            record=record,
-            found=found,
-            shown=shown,
-            shown_score=shown_score,
-            colour_of=palette.colour_of,
-            formats=FORMATS,
-        )
-    )
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-@blueprint.get("/detections/<id>/result.json")
-def result(id: str) -> Response:
-    """Send the result in its documented form, with the colour of each class that the overlay needs."""
-    found, shown_score = service().result(id)
-    form = found.to_json()
-    form["shown_score"] = shown_score
-    form["colours"] = {label: palette.colour_of(c) for c, label in enumerate(found.labels)}
-    response = jsonify(form)
-    response.headers["Cache-Control"] = _PRIVATE_HOUR
-    return response
-
-
-@blueprint.get("/detections/<id>/picture")
-def picture(id: str) -> Response:
-    """Send the picture as it came, upright and without its metadata."""
-    return _send(service().picture(id))
-
-
-@blueprint.get("/detections/<id>/drawn")
-def drawn(id: str) -> Response:
-    """Send the drawn picture to look at."""
-    return _send(service().drawn(id, for_browser=True))
-
-
-@blueprint.get("/detections/<id>/download")
-def download(id: str) -> Response:
-    """Send the drawn picture to keep: full size, in the format of the upload."""
-    return _send(service().drawn(id), as_download=True)
-
-
-@blueprint.get("/detections/<id>/exports/<name>")
-def export(id: str, name: str) -> Response:
-    """Send what is usually shown of the result as a file of that format."""
-    if name not in FORMATS:
-        abort(404)
-    return _send(service().export(id, FORMATS[name]), as_download=True)
-
-
-@blueprint.post("/detections/<id>/again")
-def again(id: str) -> AnyResponse:
-    """Detect in the same picture once more, without a new upload."""
-    return _go_to(service().again(id))
-
-
-@blueprint.post("/detections/<id>/cancel")
-def cancel(id: str) -> AnyResponse:
-    """Stop waiting for a detection."""
-    service().jobs.cancel(id)
-    return redirect(url_for("pages.show", id=id), 303)
-
-
-@blueprint.post("/detections/<id>/delete")
-def delete(id: str) -> AnyResponse:
-    """Delete a detection and its picture now."""
-    service().delete(id)
-    return redirect(url_for("pages.home"), 303)
+    return unkept(page)
 
 
 @blueprint.get("/healthz")
@@ -156,20 +111,20 @@ def healthz() -> str:
     return "ok\n"
 
 
-def _go_to(id: str) -> AnyResponse:
-    address = url_for("pages.show", id=id)
-    if wants_json():
-        response = jsonify({"id": id, "url": address})
-        response.status_code = 202
-        response.headers["Location"] = address
-        return response
-    return redirect(address, 303)
+def _accept(file: FileStorage | None) -> str:
+    return service().accept(
+        None if file is None else cast(BinaryIO, file.stream),
+        filename=None if file is None else file.filename,
+        model=request.form.get("model", AUTO),
+        min_score=score_of(request.form.get("min_score"), "min_score"),
+        owner=visitor(),
+    )
 
 
-def _send(file: File, *, as_download: bool = False) -> Response:
-    response = make_response(file.data)
-    response.headers["Content-Type"] = file.media_type
-    response.headers["Cache-Control"] = _PRIVATE_HOUR
-    if as_download:
-        response.headers.set("Content-Disposition", "attachment", filename=file.name)
-    return response
+def _go_to_batch(detections: list[str], refused: list[Refused]) -> AnyResponse:
+    id = service().shelf.keep_batch(visitor(), detections, refused)
+    return go_to(url_for("pages.batch", id=id), id=id)
+
+
+def _mine() -> list[Record]:
+    return service().jobs.find_all(service().shelf.history(visitor()))

@@ -1,35 +1,22 @@
-"""What pages and API do alike: take a picture in, look a detection up, give a drawn picture out."""
+"""What pages and API do alike: take a picture in, look a detection up, forget it."""
 
 import io
-import math
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
 import redis
 from flask import current_app
 
-from flask_detector import images, rendering
-from flask_detector.detections import Detections
+from flask_detector import images
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
-from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
-from flask_detector.formats import Format
+from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, new_id
 from flask_detector.records import Record
 from flask_detector.settings import Settings
+from flask_detector.shelf import Shelf
 from flask_detector.storage import ORIGINAL, Storage
 
-_FOR_BROWSER = "browser"
 _LONGEST_NAME = 120
-
-
-@dataclass(frozen=True)
-class File:
-    """Bytes to send, what they are, and what a downloaded file of them is called."""
-
-    data: bytes
-    media_type: str
-    name: str
 
 
 class Service:
@@ -38,9 +25,10 @@ class Service:
     def __init__(self, settings: Settings, connection: redis.Redis, storage: Storage) -> None:
         self.settings = settings
         self.jobs = Jobs(connection, settings)
+        self.shelf = Shelf(connection, settings.retention_seconds)
+        self.storage = storage
         self.models = model_store(settings)
-        self._storage = storage
-        self._limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+        self.limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
 
     def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
         """Return all models that are known here, each with how far it is on its way to being used."""
@@ -56,92 +44,60 @@ class Service:
         *,
         filename: str | None,
         model: str = AUTO,
-        min_score: str | None = None,
+        min_score: float | None = None,
+        owner: str | None = None,
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
-        Raises PictureError, ModelError, BadParameter or ServiceError; nothing is queued or kept then.
+        Raises PictureError, ModelError or ServiceError; nothing is queued or kept then.
         """
         if source is None:
             raise NoPicture("No picture was sent.")
-        lowest = _score(min_score)
         if model != AUTO:
             self.models.path(model)
         self.jobs.check_room()
-        picture = images.check(source, self._limits)
+        picture = images.check(source, self.limits)
         source.seek(0)
         id = new_id()
-        self._storage.put(id, ORIGINAL, source)
+        self.storage.put(id, ORIGINAL, source)
         try:
             self.jobs.enqueue(
-                id, filename=_shown_name(filename), picture=picture, model=model, min_score=lowest
+                id,
+                filename=shown_name(filename),
+                picture=picture,
+                model=model,
+                min_score=min_score,
+                owner=owner,
             )
         except BaseException:
-            self._storage.delete(id)
+            self.storage.delete(id)
             raise
+        if owner is not None:
+            self.shelf.remember(owner, id)
         return id
 
-    def again(self, id: str) -> str:
+    def again(self, record: Record) -> str:
         """Queue a new detection of the same picture with the same wishes; return its id."""
-        record = self.jobs.find(id)
-        copy = io.BytesIO(self._original(id))
-        lowest = None if record.min_score is None else str(record.min_score)
-        return self.accept(copy, filename=record.filename, model=record.model, min_score=lowest)
+        return self.accept(
+            io.BytesIO(self.original(record.id)),
+            filename=record.filename,
+            model=record.model,
+            min_score=record.min_score,
+            owner=record.owner,
+        )
 
-    def delete(self, id: str) -> None:
+    def delete(self, record: Record) -> None:
         """Forget a detection and its picture at once."""
-        self.jobs.delete(id)
-        self._storage.delete(id)
+        self.shelf.withdraw(record.id)
+        if record.owner is not None:
+            self.shelf.forget(record.owner, record.id)
+        self.jobs.delete(record.id)
+        self.storage.delete(record.id)
 
-    def picture(self, id: str) -> File:
-        """Return the picture upright, in a format that every browser shows, without its metadata."""
-        record = self.jobs.find(id)
+    def original(self, id: str) -> bytes:
+        """Return the picture as it came; raises DetectionExpired."""
         try:
-            data = self._storage.get(id, _FOR_BROWSER)
-        except FileNotFoundError:
-            data, _ = images.for_browser(*images.decode(self._original(id), self._limits))
-            self._storage.put(id, _FOR_BROWSER, io.BytesIO(data))
-        return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
-
-    def drawn(self, id: str, *, min_score: float | None = None, for_browser: bool = False) -> File:
-        """Return the picture at full size with what was found drawn on it, in the format of the upload.
-
-        min_score: the lowest score to draw, in 0..1; None for the usual one.
-        for_browser: in a format that every browser shows instead.
-        """
-        record = self.jobs.find(id)
-        found, shown_score = self.result(id)
-        picture, info = images.decode(self._original(id), self._limits)
-        drawn = rendering.draw(picture, found.over(shown_score if min_score is None else min_score))
-        if for_browser:
-            data, media_type = images.for_browser(drawn, info)
-        else:
-            output = images.output_format(info.format)
-            data, media_type = (
-                images.encode(drawn, output, icc_profile=info.icc_profile),
-                images.media_type(output),
-            )
-        suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
-        return File(data, media_type, f"detected_{PurePath(record.filename).stem}.{suffix}")
-
-    def export(self, id: str, format: Format) -> File:
-        """Return what is usually shown of the result as a file of that format."""
-        record = self.jobs.find(id)
-        found, shown_score = self.result(id)
-        data = format.write(found.over(shown_score), record.filename)
-        return File(data, format.media_type, f"{PurePath(record.filename).stem}{format.suffix}")
-
-    def result(self, id: str) -> tuple[Detections, float]:
-        """Return all that was found, and the lowest score that is usually shown."""
-        return self.jobs.result(id)
-
-    def find(self, id: str) -> Record:
-        """Return a detection as it stands; raises UnknownDetection or DetectionExpired."""
-        return self.jobs.find(id)
-
-    def _original(self, id: str) -> bytes:
-        try:
-            return self._storage.get(id, ORIGINAL)
+            return self.storage.get(id, ORIGINAL)
         except FileNotFoundError as error:
             raise DetectionExpired("This detection and its picture have been deleted.") from error
 
@@ -151,21 +107,7 @@ def service() -> Service:
     return cast(Service, current_app.extensions["flask-detector"])
 
 
-def _score(text: str | None) -> float | None:
-    if text is None or not text.strip():
-        return None
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not 0 <= score <= 1:
-        raise BadParameter(
-            f"min_score is {text[:20]!r}.", hint="It must be a number from 0 to 1, such as 0.5."
-        )
-    return score
-
-
-def _shown_name(filename: str | None) -> str:
+def shown_name(filename: str | None) -> str:
     """Return the last part of a file's name as it may be shown: printable and not too long."""
     last = PurePath((filename or "").replace("\\", "/")).name
     printable = "".join(c for c in last if c.isprintable()).strip()

@@ -1,0 +1,36 @@
+"""Small answers that several pages give."""
+
+from flask import Response, jsonify, make_response, redirect
+from werkzeug.wrappers import Response as AnyResponse
+
+from flask_detector.web.errors import wants_json
+from flask_detector.web.renditions import File
+
+PRIVATE_HOUR = "private, max-age=3600"
+
+
+def go_to(address: str, **facts: str) -> AnyResponse:
+    """Send a person to an address, and tell a script that and the facts."""
+    if not wants_json():
+        return redirect(address, 303)
+    response = jsonify({"url": address, **facts})
+    response.status_code = 202
+    response.headers["Location"] = address
+    return response
+
+
+def send(file: File, *, as_download: bool = False) -> Response:
+    """Send a file, for its visitor's browser alone to keep."""
+    response = make_response(file.data)
+    response.headers["Content-Type"] = file.media_type
+    response.headers["Cache-Control"] = PRIVATE_HOUR
+    if as_download:
+        response.headers.set("Content-Disposition", "attachment", filename=file.name)
+    return response
+
+
+def unkept(page: str) -> Response:
+    """Send a page that changes: no cache may keep it."""
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,129 @@
+"""The files that are made of a picture and its result, when they are asked for."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+from PIL import Image
+
+from flask_detector import images, rendering
+from flask_detector.detections import Detections
+from flask_detector.errors import BadParameter
+from flask_detector.formats import Format
+from flask_detector.pixels import Picture
+from flask_detector.records import Record
+from flask_detector.web.service import Service
+from flask_detector.web.view import View
+
+# What the drawn picture can be asked for as, besides the format of the upload.
+OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
+
+Make = Callable[[Picture, images.PictureInfo], bytes]
+
+_FOR_BROWSER = "browser"
+_THUMBNAIL = "thumbnail"
+_THUMBNAIL_SIDE = 320
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes to send, what they are, and what a downloaded file of them is called."""
+
+    data: bytes
+    media_type: str
+    name: str
+
+
+def picture(service: Service, record: Record) -> File:
+    """Return the picture upright, in a format that every browser shows, without its metadata."""
+    return _kept(service, record, _FOR_BROWSER, lambda pixels, info: images.for_browser(pixels, info)[0])
+
+
+def thumbnail(service: Service, record: Record) -> File:
+    """Return a small copy of the picture, made once."""
+    return _kept(service, record, _THUMBNAIL, _small)
+
+
+def drawn(
+    service: Service, record: Record, view: View, *, output: str | None = None, for_browser: bool = False
+) -> File:
+    """Return the picture at full size with what is shown of the result drawn on it.
+
+    output: a key of OUTPUTS; None for the format of the upload.
+    for_browser: in a format that every browser shows instead.
+    """
+    if output is not None and output not in OUTPUTS:
+        raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
+    shown = view.filter(*service.jobs.result(record.id))
+    pixels, info = images.decode(service.original(record.id), service.limits)
+    drawing = rendering.draw(
+        pixels,
+        shown,
+        show_boxes="boxes" not in view.hidden,
+        show_labels="labels" not in view.hidden,
+        show_masks="masks" not in view.hidden,
+    )
+    if for_browser:
+        data, media_type = images.for_browser(drawing, info)
+    else:
+        kind = images.output_format(info.format) if output is None else OUTPUTS[output]
+        data, media_type = images.encode(drawing, kind, icc_profile=info.icc_profile), images.media_type(kind)
+    suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
+    return File(data, media_type, f"detected_{_stem(record)}.{suffix}")
+
+
+def export(service: Service, record: Record, view: View, export_format: Format) -> File:
+    """Return what is shown of the result as a file of that format."""
+    shown = view.filter(*service.jobs.result(record.id))
+    data = export_format.write(shown, record.filename)
+    return File(data, export_format.media_type, f"{_stem(record)}{export_format.suffix}")
+
+
+def cutout(service: Service, record: Record, number: int) -> File | None:
+    """Return one instance as a PNG of its box, transparent outside its mask; None if there is no such one.
+
+    number: its place among all that was found, best score first, from 0. Without masks the whole box is kept.
+    """
+    found, _ = service.jobs.result(record.id)
+    if number >= len(found):
+        return None
+    pixels, _ = images.decode(service.original(record.id), service.limits)
+    file = io.BytesIO()
+    _cut(pixels, found, number).save(file, "PNG", compress_level=1)
+    label = found.labels[int(found.class_ids[number])].replace(" ", "_")
+    return File(file.getvalue(), "image/png", f"{_stem(record)}_{label}_{number + 1}.png")
+
+
+def _cut(pixels: Picture, found: Detections, number: int) -> Image.Image:
+    x1, y1, x2, y2 = (int(side) for side in found.boxes[number])
+    x2, y2 = max(x1 + 1, min(x2 + 1, found.width)), max(y1 + 1, min(y2 + 1, found.height))
+    if found.masks is None:
+        return Image.fromarray(np.ascontiguousarray(pixels[y1:y2, x1:x2]))
+    mask = found.masks[number]
+    x1, y1, x2, y2 = mask.x, mask.y, mask.x + max(mask.width, 1), mask.y + max(mask.height, 1)
+    alpha = np.zeros((y2 - y1, x2 - x1), np.uint8)
+    alpha[: mask.height, : mask.width] = mask.bitmap() * np.uint8(255)
+    return Image.fromarray(np.dstack([pixels[y1:y2, x1:x2], alpha]))
+
+
+def _small(pixels: Picture, info: images.PictureInfo) -> bytes:
+    small = Image.fromarray(pixels)
+    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), reducing_gap=2.0)
+    return images.encode(np.asarray(small), "JPEG", quality=80, icc_profile=info.icc_profile)
+
+
+def _kept(
+    service: Service, record: Record, name: str, make: Callable[[Picture, images.PictureInfo], bytes]
+) -> File:
+    try:
+        data = service.storage.get(record.id, name)
+    except FileNotFoundError:
+        data = make(*images.decode(service.original(record.id), service.limits))
+        service.storage.put(record.id, name, io.BytesIO(data))
+    return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
+
+
+def _stem(record: Record) -> str:
+    return PurePath(record.filename).stem
