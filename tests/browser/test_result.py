@@ -65,6 +65,18 @@ def test_the_address_shows_what_its_sender_saw(result: Page, open_page: OpenPage
     expect(other.locator(".label:visible")).to_have_count(0)
 
 
+def test_what_is_taken_away_is_what_is_shown(result: Page) -> None:
+    result.get_by_role("slider").fill("45")
+    result.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
+    result.get_by_text("Data", exact=True).click()
+    with result.expect_download() as downloading:
+        result.get_by_role("link", name="CSV").click()
+    lines = downloading.value.path().read_text().splitlines()
+    assert len(lines) - 1 == result.get_by_role("option").count()
+    expect(result.get_by_role("link", name="CSV")).to_be_hidden()
+    assert "score=0.45&off=" in (result.get_by_role("link", name="Download").get_attribute("href") or "")
+
+
 def test_labels_keep_their_size_and_never_hide_each_other(result: Page) -> None:
     for _ in range(3):
         areas = result.locator(".label:visible").evaluate_all(

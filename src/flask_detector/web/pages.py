@@ -21,6 +21,7 @@ from flask_detector.formats import FORMATS
 from flask_detector.records import JobStatus, Record
 from flask_detector.web.errors import status_of_code, wants_json
 from flask_detector.web.service import File, service
+from flask_detector.web.view import View
 
 blueprint = Blueprint("pages", __name__)
 
@@ -76,14 +77,16 @@ _PAGES = {
 
 def _result_page(record: Record) -> Response:
     found, shown_score = service().result(record.id)
-    shown = found.over(shown_score)
+    view = View.of(request.args)
+    shown = view.of_result(found, shown_score)
     response = make_response(
         render_template(
             "result.html",
             record=record,
             found=found,
             shown=shown,
-            shown_score=shown_score,
+            shown_score=shown_score if view.min_score is None else view.min_score,
+            view=view,
             colour_of=palette.colour_of,
             formats=FORMATS,
         )
@@ -113,21 +116,21 @@ def picture(id: str) -> Response:
 @blueprint.get("/detections/<id>/drawn")
 def drawn(id: str) -> Response:
     """Send the drawn picture to look at."""
-    return _send(service().drawn(id, for_browser=True))
+    return _send(service().drawn(id, View.of(request.args), for_browser=True))
 
 
 @blueprint.get("/detections/<id>/download")
 def download(id: str) -> Response:
     """Send the drawn picture to keep: full size, in the format of the upload."""
-    return _send(service().drawn(id), as_download=True)
+    return _send(service().drawn(id, View.of(request.args)), as_download=True)
 
 
 @blueprint.get("/detections/<id>/exports/<name>")
 def export(id: str, name: str) -> Response:
-    """Send what is usually shown of the result as a file of that format."""
+    """Send what is shown of the result as a file of that format."""
     if name not in FORMATS:
         abort(404)
-    return _send(service().export(id, FORMATS[name]), as_download=True)
+    return _send(service().export(id, FORMATS[name], View.of(request.args)), as_download=True)
 
 
 @blueprint.post("/detections/<id>/again")

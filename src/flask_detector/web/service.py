@@ -1,7 +1,6 @@
 """What pages and API do alike: take a picture in, look a detection up, give a drawn picture out."""
 
 import io
-import math
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, cast
@@ -12,12 +11,13 @@ from flask import current_app
 from flask_detector import images, rendering
 from flask_detector.detections import Detections
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
-from flask_detector.errors import BadParameter, DetectionExpired, NoPicture
+from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.formats import Format
 from flask_detector.jobs import Jobs, new_id
 from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
+from flask_detector.web.view import USUAL_VIEW, View, score
 
 _FOR_BROWSER = "browser"
 _LONGEST_NAME = 120
@@ -64,7 +64,7 @@ class Service:
         """
         if source is None:
             raise NoPicture("No picture was sent.")
-        lowest = _score(min_score)
+        lowest = score(min_score, name="min_score")
         if model != AUTO:
             self.models.path(model)
         self.jobs.check_room()
@@ -103,16 +103,21 @@ class Service:
             self._storage.put(id, _FOR_BROWSER, io.BytesIO(data))
         return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
 
-    def drawn(self, id: str, *, min_score: float | None = None, for_browser: bool = False) -> File:
-        """Return the picture at full size with what was found drawn on it, in the format of the upload.
+    def drawn(self, id: str, view: View = USUAL_VIEW, *, for_browser: bool = False) -> File:
+        """Return the picture at full size with what the view shows drawn on it, in the format of the upload.
 
-        min_score: the lowest score to draw, in 0..1; None for the usual one.
         for_browser: in a format that every browser shows instead.
         """
         record = self.jobs.find(id)
         found, shown_score = self.result(id)
         picture, info = images.decode(self._original(id), self._limits)
-        drawn = rendering.draw(picture, found.over(shown_score if min_score is None else min_score))
+        drawn = rendering.draw(
+            picture,
+            view.of_result(found, shown_score),
+            show_boxes="boxes" not in view.hide,
+            show_labels="labels" not in view.hide,
+            show_masks="masks" not in view.hide,
+        )
         if for_browser:
             data, media_type = images.for_browser(drawn, info)
         else:
@@ -124,11 +129,11 @@ class Service:
         suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
         return File(data, media_type, f"detected_{PurePath(record.filename).stem}.{suffix}")
 
-    def export(self, id: str, format: Format) -> File:
-        """Return what is usually shown of the result as a file of that format."""
+    def export(self, id: str, format: Format, view: View = USUAL_VIEW) -> File:
+        """Return what the view shows of the result as a file of that format."""
         record = self.jobs.find(id)
         found, shown_score = self.result(id)
-        data = format.write(found.over(shown_score), record.filename)
+        data = format.write(view.of_result(found, shown_score), record.filename)
         return File(data, format.media_type, f"{PurePath(record.filename).stem}{format.suffix}")
 
     def result(self, id: str) -> tuple[Detections, float]:
@@ -149,20 +154,6 @@ class Service:
 def service() -> Service:
     """Return the service of the application that handles the current request."""
     return cast(Service, current_app.extensions["flask-detector"])
-
-
-def _score(text: str | None) -> float | None:
-    if text is None or not text.strip():
-        return None
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not 0 <= score <= 1:
-        raise BadParameter(
-            f"min_score is {text[:20]!r}.", hint="It must be a number from 0 to 1, such as 0.5."
-        )
-    return score
 
 
 def _shown_name(filename: str | None) -> str:

@@ -7,7 +7,7 @@ import { follow } from "./news.js";
 import { bytes } from "./words.js";
 
 // A detection that ends within this time is gone to when it is done, without the waiting page between.
-const PATIENCE_MILLISECONDS = 1500;
+const PATIENCE_MILLISECONDS = 1000;
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("picture"));
