@@ -116,6 +116,34 @@ def test_boxes_stay_on_their_objects_while_zooming(result: Page, way: str) -> No
     expect(frame).to_have_class("frame")
 
 
+def test_dragging_moves_a_zoomed_picture_and_chooses_nothing(result: Page) -> None:
+    result.get_by_role("button", name="Zoom in").click(click_count=3)
+    shapes = result.locator(".shapes")
+    before = shapes.get_attribute("viewBox")
+    area = result.locator(".frame").bounding_box()
+    assert area is not None
+    result.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    result.mouse.down()
+    result.mouse.move(area["x"] + 100, area["y"] + 80, steps=4)
+    result.mouse.up()
+    assert shapes.get_attribute("viewBox") != before
+    expect(result.locator("[aria-selected=true]")).to_have_count(0)
+    result.get_by_role("button", name="Whole picture").click()
+    result.locator(".shape:not([hidden]) .area").last.click()
+    expect(result.locator("[aria-selected=true]")).to_have_count(1)
+
+
+def test_the_picture_has_its_place_before_it_is_there(open_page: OpenPage, result_path: str) -> None:
+    page = open_page(result_path)
+    page.locator(".shapes").wait_for()
+    shift = page.evaluate(
+        """new Promise((resolve) => new PerformanceObserver((list) =>
+          resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0))
+        ).observe({ type: "layout-shift", buffered: true }) ?? setTimeout(resolve, 200, 0))"""
+    )
+    assert shift < 0.1, "what is over 0.1 people find unsteady (Web Vitals, CLS)"
+
+
 def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(result: Page) -> None:
     result.set_viewport_size({"width": 700, "height": 500})
     result.locator(".frame").hover()

@@ -72,7 +72,8 @@ async function show(file) {
   if (input.files?.[0] !== file) {
     return;
   }
-  thumbnail.hidden = size === null; // a format that this browser doesn't show, such as HEIC
+  // Hidden for a format that this browser doesn't show, such as HEIC.
+  /** @type {HTMLElement} */ (thumbnail.parentElement).hidden = size === null;
   if (size?.refusal) {
     clear();
     tell(size.refusal);

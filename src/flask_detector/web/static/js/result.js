@@ -32,7 +32,7 @@ const image = new Image(Number(page.dataset.width), Number(page.dataset.height))
 image.alt = page.querySelector(".file")?.textContent ?? "";
 image.draggable = false;
 image.src = page.dataset.picture ?? "";
-frame.prepend(image);
+frame.querySelector(".room")?.replaceWith(image);
 
 /** @type {Result} */
 const result = await (await fetch(page.dataset.result ?? "")).json();
