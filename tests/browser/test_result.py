@@ -65,6 +65,18 @@ def test_the_address_shows_what_its_sender_saw(result: Page, open_page: OpenPage
     expect(other.locator(".label:visible")).to_have_count(0)
 
 
+def test_what_is_taken_away_is_what_is_shown(result: Page) -> None:
+    result.get_by_role("slider").fill("45")
+    result.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
+    result.get_by_text("Data", exact=True).click()
+    with result.expect_download() as downloading:
+        result.get_by_role("link", name="CSV").click()
+    lines = downloading.value.path().read_text().splitlines()
+    assert len(lines) - 1 == result.get_by_role("option").count()
+    expect(result.get_by_role("link", name="CSV")).to_be_hidden()
+    assert "score=0.45&off=" in (result.get_by_role("link", name="Download").get_attribute("href") or "")
+
+
 def test_labels_keep_their_size_and_never_hide_each_other(result: Page) -> None:
     for _ in range(3):
         areas = result.locator(".label:visible").evaluate_all(
@@ -102,6 +114,34 @@ def test_boxes_stay_on_their_objects_while_zooming(result: Page, way: str) -> No
     assert after == pytest.approx(before, abs=0.02)
     result.get_by_role("button", name="Whole picture").click()
     expect(frame).to_have_class("frame")
+
+
+def test_dragging_moves_a_zoomed_picture_and_chooses_nothing(result: Page) -> None:
+    result.get_by_role("button", name="Zoom in").click(click_count=3)
+    shapes = result.locator(".shapes")
+    before = shapes.get_attribute("viewBox")
+    area = result.locator(".frame").bounding_box()
+    assert area is not None
+    result.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    result.mouse.down()
+    result.mouse.move(area["x"] + 100, area["y"] + 80, steps=4)
+    result.mouse.up()
+    assert shapes.get_attribute("viewBox") != before
+    expect(result.locator("[aria-selected=true]")).to_have_count(0)
+    result.get_by_role("button", name="Whole picture").click()
+    result.locator(".shape:not([hidden]) .area").last.click()
+    expect(result.locator("[aria-selected=true]")).to_have_count(1)
+
+
+def test_the_picture_has_its_place_before_it_is_there(open_page: OpenPage, result_path: str) -> None:
+    page = open_page(result_path)
+    page.locator(".shapes").wait_for()
+    shift = page.evaluate(
+        """new Promise((resolve) => new PerformanceObserver((list) =>
+          resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0))
+        ).observe({ type: "layout-shift", buffered: true }) ?? setTimeout(resolve, 200, 0))"""
+    )
+    assert shift < 0.1, "what is over 0.1 people find unsteady (Web Vitals, CLS)"
 
 
 def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(result: Page) -> None:

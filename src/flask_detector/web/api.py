@@ -10,7 +10,7 @@ from flask_detector.detectors import AUTO
 from flask_detector.errors import UnknownDetection
 from flask_detector.records import JobStatus, Record
 from flask_detector.web.service import service
-from flask_detector.web.view import score_of
+from flask_detector.web.view import score
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -26,7 +26,7 @@ def create() -> Response:
         source,
         filename=filename,
         model=request.values.get("model", AUTO),
-        min_score=score_of(request.values.get("min_score"), "min_score"),
+        min_score=score(request.values.get("min_score"), name="min_score"),
     )
     response = jsonify(_form_of(_find(id)))
     response.status_code = 202

@@ -63,12 +63,14 @@ _PAGES = {
 
 def _result_page(record: Record) -> str:
     found, shown_score = service().jobs.result(record.id)
+    view = View.of(request.args)
     return render_template(
         "result.html",
         record=record,
         found=found,
-        shown=found.over(shown_score),
-        shown_score=shown_score,
+        shown=view.of_result(found, shown_score),
+        shown_score=shown_score if view.min_score is None else view.min_score,
+        view=view,
         colour_of=palette.colour_of,
         formats=FORMATS,
         share_token=None if g.is_shared else service().shelf.token_of(record.id),

@@ -12,7 +12,7 @@ from flask_detector.records import Failure, Record
 from flask_detector.shelf import Refused
 from flask_detector.web.answers import go_to, unkept
 from flask_detector.web.service import service, shown_name
-from flask_detector.web.view import score_of
+from flask_detector.web.view import score
 from flask_detector.web.visitor import may_see, visitor
 
 blueprint = Blueprint("pages", __name__)
@@ -116,7 +116,7 @@ def _accept(file: FileStorage | None) -> str:
         None if file is None else cast(BinaryIO, file.stream),
         filename=None if file is None else file.filename,
         model=request.form.get("model", AUTO),
-        min_score=score_of(request.form.get("min_score"), "min_score"),
+        min_score=score(request.form.get("min_score"), name="min_score"),
         owner=visitor(),
     )
 

@@ -56,14 +56,14 @@ def drawn(
     """
     if output is not None and output not in OUTPUTS:
         raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
-    shown = view.filter(*service.jobs.result(record.id))
+    shown = view.of_result(*service.jobs.result(record.id))
     pixels, info = images.decode(service.original(record.id), service.limits)
     drawing = rendering.draw(
         pixels,
         shown,
-        show_boxes="boxes" not in view.hidden,
-        show_labels="labels" not in view.hidden,
-        show_masks="masks" not in view.hidden,
+        show_boxes="boxes" not in view.hide,
+        show_labels="labels" not in view.hide,
+        show_masks="masks" not in view.hide,
     )
     if for_browser:
         data, media_type = images.for_browser(drawing, info)
@@ -76,7 +76,7 @@ def drawn(
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
     """Return what is shown of the result as a file of that format."""
-    shown = view.filter(*service.jobs.result(record.id))
+    shown = view.of_result(*service.jobs.result(record.id))
     data = export_format.write(shown, record.filename)
     return File(data, export_format.media_type, f"{_stem(record)}{export_format.suffix}")
 

@@ -1,4 +1,4 @@
-"""What of a result is shown, as the address says it: ``?score=0.5&off=chair&off=couch&hide=labels``."""
+"""What of a result is shown, as the result page's address says it: what is switched on is what is drawn."""
 
 import math
 from dataclasses import dataclass
@@ -9,44 +9,49 @@ from werkzeug.datastructures import MultiDict
 from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter
 
-PARTS = frozenset({"boxes", "masks", "labels"})
-
 
 @dataclass(frozen=True)
 class View:
-    """What is shown.
+    """A choice of instances and of what is drawn of each.
 
-    score: the lowest one, in 0..1; None for the usual one.
+    min_score: the lowest score, in 0..1; None for the usual one.
     off: labels that are left out.
-    hidden: which of boxes, masks and labels are not drawn.
+    hide: of "boxes", "masks" and "labels" those that are not drawn.
     """
 
-    score: float | None = None
+    min_score: float | None = None
     off: frozenset[str] = frozenset()
-    hidden: frozenset[str] = frozenset()
+    hide: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, query: "MultiDict[str, str]") -> Self:
-        """Return the view of an address; raises BadParameter."""
+    def of(cls, query: MultiDict[str, str]) -> Self:
+        """Return the view that an address asks for: ``score``, any number of ``off`` and of ``hide``.
+
+        Raises BadParameter for a score that is none.
+        """
         return cls(
-            score=score_of(query.get("score"), "score"),
-            off=frozenset(query.getlist("off")),
-            hidden=PARTS.intersection(query.getlist("hide")),
+            score(query.get("score"), name="score"),
+            frozenset(query.getlist("off")),
+            frozenset(query.getlist("hide")),
         )
 
-    def filter(self, found: Detections, shown_score: float) -> Detections:
-        """Return the instances that are shown; `shown_score` is the usual lowest one."""
-        return found.over(shown_score if self.score is None else self.score).without(self.off)
+    def of_result(self, found: Detections, shown_score: float) -> Detections:
+        """Return the instances that the view shows; `shown_score` is the usual lowest score."""
+        lowest = shown_score if self.min_score is None else self.min_score
+        return found.over(lowest).without(self.off)
 
 
-def score_of(text: str | None, name: str) -> float | None:
-    """Return a score that a user wrote, or None where there is none; raises BadParameter, which names it."""
+def score(text: str | None, *, name: str) -> float | None:
+    """Return the score that a parameter says, in 0..1; None for one that is missing or empty.
+
+    Raises BadParameter, which names the parameter.
+    """
     if text is None or not text.strip():
         return None
     try:
-        score = float(text)
+        number = float(text)
     except ValueError:
-        score = math.nan
-    if not 0 <= score <= 1:
+        number = math.nan
+    if not 0 <= number <= 1:
         raise BadParameter(f"{name} is {text[:20]!r}.", hint="It must be a number from 0 to 1, such as 0.5.")
-    return score
+    return number

@@ -1,4 +1,4 @@
-/** The controls beside and under the picture: lowest score, classes, what is drawn; and the headline. */
+/** The controls beside and under the picture: lowest score, classes, what is drawn; the headline; the links. */
 
 import { count, percent } from "./words.js";
 
@@ -100,4 +100,10 @@ export function connectHeadline(page, view) {
   };
   view.addEventListener("change", show);
   show();
+}
+
+/** What is taken away is what is shown. @param {HTMLElement} page @param {View} view */
+export function connectLinks(page, view) {
+  const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (page.querySelectorAll("[data-follows-view]"));
+  view.addEventListener("change", () => links.forEach((link) => (link.search = location.search)));
 }

@@ -79,15 +79,18 @@ export function moveByHand(frame, camera) {
   });
 
   for (const end of /** @type {const} */ (["pointerup", "pointercancel", "pointerleave"])) {
-    frame.addEventListener(end, (event) => fingers.delete(event.pointerId));
+    frame.addEventListener(end, (event) => {
+      fingers.delete(event.pointerId);
+      // Not before the click that may follow.
+      setTimeout(() => frame.classList.remove("panning"));
+    });
   }
 
-  // The click that follows the end of a pan chooses nothing.
+  // The click that ends a pan chooses nothing.
   frame.addEventListener(
     "click",
     (event) => {
       if (frame.classList.contains("panning")) {
-        frame.classList.remove("panning");
         event.stopPropagation();
       }
     },

@@ -7,7 +7,7 @@ import { follow } from "./news.js";
 import { bytes } from "./words.js";
 
 // A detection that ends within this time is gone to when it is done, without the waiting page between.
-const PATIENCE_MILLISECONDS = 1500;
+const PATIENCE_MILLISECONDS = 1000;
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("picture"));
@@ -72,7 +72,8 @@ async function show(file) {
   if (input.files?.[0] !== file) {
     return;
   }
-  thumbnail.hidden = size === null; // a format that this browser doesn't show, such as HEIC
+  // Hidden for a format that this browser doesn't show, such as HEIC.
+  /** @type {HTMLElement} */ (thumbnail.parentElement).hidden = size === null;
   if (size?.refusal) {
     clear();
     tell(size.refusal);

@@ -1,9 +1,10 @@
 /** The result page: the picture with what was found, the list beside it, and one view that both follow. */
 
 import { Camera } from "./camera.js";
-import { connectClasses, connectHeadline, connectScore, connectToggles } from "./controls.js";
+import { connectClasses, connectHeadline, connectLinks, connectScore, connectToggles } from "./controls.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
+import { closeByItself } from "./menu.js";
 import { connectRows } from "./rows.js";
 import { Shapes } from "./shapes.js";
 import { View } from "./view.js";
@@ -31,7 +32,7 @@ const image = new Image(Number(page.dataset.width), Number(page.dataset.height))
 image.alt = page.querySelector(".file")?.textContent ?? "";
 image.draggable = false;
 image.src = page.dataset.picture ?? "";
-frame.prepend(image);
+frame.querySelector(".room")?.replaceWith(image);
 
 /** @type {Result} */
 const result = await (await fetch(page.dataset.result ?? "")).json();
@@ -56,8 +57,12 @@ connectToggles(tools, frame, view);
 connectScore(page, view);
 connectClasses(page, result, view);
 connectHeadline(page, view);
+connectLinks(page, view);
 connectRows(page, view, (index) => camera.reveal(result.instances[index].box));
 
+for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (page.querySelectorAll(".menu"))) {
+  closeByItself(menu);
+}
 for (const time of page.querySelectorAll("time")) {
   time.textContent = new Date(time.dateTime).toLocaleString("en-GB", {
     dateStyle: "long",
