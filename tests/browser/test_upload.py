@@ -98,7 +98,7 @@ def test_what_only_the_server_can_refuse_is_said_in_place(
     page.set_input_files("#picture", file)
     page.get_by_role("button", name="Detect objects").click()
     expect(page.get_by_role("alert")).to_have_text(_refusal_of_the_server(stack.url, file.read_bytes()))
-    expect(page.get_by_role("button", name="Choose another")).to_be_visible()
+    expect(page.get_by_role("button", name="Choose others")).to_be_visible()
     assert [text for text in complaints if "422" not in text] == []
     complaints.clear()  # the browser notes each answer that is an error
 
