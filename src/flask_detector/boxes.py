@@ -10,6 +10,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_NMS_BLOCK = 64
+
 
 def areas(boxes: Floats) -> Floats:
     """Return the area (N,) of each box of (N, 4); 0 for a box turned inside out."""
@@ -30,11 +32,18 @@ def iou(a: Floats, b: Floats) -> Floats:
 
     Two boxes that both have no area have an IoU of 0.
     """
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(bottom_right - top_left, 0)
-    intersection = sides[..., 0] * sides[..., 1]
-    union = areas(a)[:, None] + areas(b)[None, :] - intersection
+    # One side at a time: whole rows of numbers are several times as fast as pairs of them.
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T.copy()
+    intersection = np.minimum(ax2, bx2)
+    intersection -= np.maximum(ax1, bx1)
+    np.maximum(intersection, 0, out=intersection)
+    heights = np.minimum(ay2, by2)
+    heights -= np.maximum(ay1, by1)
+    np.maximum(heights, 0, out=heights)
+    intersection *= heights
+    union = areas(a)[:, None] + areas(b)[None, :]
+    union -= intersection
     overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return overlap
 
@@ -46,15 +55,20 @@ def nms(boxes: Floats, scores: Floats, iou_threshold: float) -> Ints:
     the earlier box is the better one.
     """
     order = np.argsort(-scores, kind="stable")
-    suppressed = np.zeros(len(order), bool)
-    kept = []
-    for rank, index in enumerate(order):
-        if suppressed[rank]:
-            continue
-        kept.append(index)
-        rest = order[rank + 1 :]
-        suppressed[rank + 1 :] |= iou(boxes[index : index + 1], boxes[rest])[0] > iou_threshold
-    return np.array(kept, np.int64)
+    ranked = boxes[order]
+    stays = np.ones(len(order), bool)
+    # A block at a time: within it one by one, then all that is behind it by those of it that stay.
+    for start in range(0, len(order), _NMS_BLOCK):
+        block = slice(start, start + _NMS_BLOCK)
+        block_stays = stays[block]
+        overlaps = iou(ranked[block], ranked[block]) > iou_threshold
+        for row in np.flatnonzero(np.triu(overlaps, 1).any(axis=1)):
+            if block_stays[row]:
+                block_stays[row + 1 :] &= ~overlaps[row, row + 1 :]
+        behind = start + _NMS_BLOCK + np.flatnonzero(stays[start + _NMS_BLOCK :])
+        better = ranked[block][block_stays]
+        stays[behind] = ~(iou(better, ranked[behind]) > iou_threshold).any(axis=0)
+    return order[stays]
 
 
 def nms_per_class(
