@@ -8,8 +8,8 @@ called.
 import json
 import mmap
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ def convert(
     variant: needed only where the checkpoint does not tell, see `recognise`.
     on_progress: called with the part that is done, ending with 1.0.
 
-    Raises UnsafeCheckpoint, ForeignCheckpoint or another CheckpointError, with the checkpoint's name.
+    Raises UnsafeCheckpoint, ForeignCheckpoint or another CheckpointError, with the checkpoint's name, and
+    OSError where the folder can't be written.
     """
     report = on_progress or (lambda _: None)
     found = read_checkpoint(checkpoint)
@@ -84,7 +85,8 @@ class Converted:
             if manifest["graph_version"] != GRAPH_VERSION:
                 raise ValueError("another version")
             with (folder / _WEIGHTS).open("rb") as file:
-                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                # The engine takes only arrays that could be written to; nobody writes.
+                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             weights = {
                 name: np.frombuffer(
                     mapping, np.float32, int(np.prod(entry["shape"])), entry["offset"]
@@ -150,7 +152,8 @@ def _write(recognised: Recognised, folder: Path, report: Callable[[float], None]
 def _whole_or_not_at_all(folder: Path) -> Iterator[Path]:
     """Give a folder beside `folder` that takes its place at the end, or is removed after a failure."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    unfinished.mkdir()
     try:
         yield unfinished
         if folder.exists():

@@ -37,7 +37,7 @@ class Prepared:
 def prepare(image: Picture, traits: Traits) -> Prepared:
     """Return the network's input for a picture (H, W, 3), RGB, uint8."""
     height, width = resized_size(image.shape[0], image.shape[1], traits.origin)
-    pixels = np.zeros((_padded(height), _padded(width), 3), np.float32)
+    pixels = np.zeros((padded(height), padded(width), 3), np.float32)
     resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
     for start, rows in resize(image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
@@ -67,7 +67,8 @@ def resize_opencv(image: Picture, height: int, width: int) -> Picture:
     return resized
 
 
-def _padded(side: int) -> int:
+def padded(side: int) -> int:
+    """Return a side grown to a multiple of 32, as the network needs it."""
     return -(-side // MULTIPLE) * MULTIPLE
 
 
