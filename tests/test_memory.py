@@ -3,20 +3,31 @@ import sys
 
 import pytest
 
+# mallinfo2(3): how many bytes lie in blocks of their own.
 PROGRAM = """
-import psutil, numpy as np
-from flask_detector.memory import give_back_large_blocks
-give_back_large_blocks()
-kept, before = [], psutil.Process().memory_info().rss
-for size in range(100_000, 900_000, 4_000):
-    block = np.ones(size, np.uint8)
-    kept.append(np.ones(3_000, np.uint8))  # would hold a heap open from above
-    del block
-print(psutil.Process().memory_info().rss - before)
+import ctypes, sys
+from flask_detector.memory import give_back_large_blocks, give_back_unused
+
+FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
+
+library = ctypes.CDLL("libc.so.6")
+library.mallinfo2.restype = Info
+library.malloc.restype = ctypes.c_void_p
+if sys.argv[1] == "with":
+    give_back_large_blocks()
+    give_back_unused()
+before = library.mallinfo2().hblkhd
+library.malloc(ctypes.c_size_t(100_000))
+print(library.mallinfo2().hblkhd - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the option is glibc's")
-def test_large_blocks_go_back_to_the_system() -> None:
-    answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    assert int(answer.stdout) < 3_000_000
+@pytest.mark.skipif(sys.platform != "linux", reason="the options are glibc's")
+@pytest.mark.parametrize(("how", "least", "most"), [("with", 100_000, 110_000), ("without", 0, 0)])
+def test_large_blocks_are_mapped_one_by_one(how: str, least: int, most: int) -> None:
+    command = [sys.executable, "-c", PROGRAM, how]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert least <= int(answer.stdout) <= most

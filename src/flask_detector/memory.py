@@ -1,7 +1,8 @@
-"""How this process asks the system for memory."""
+"""How this process asks the system for memory, on systems with glibc; elsewhere nothing here does anything."""
 
 import ctypes
 import sys
+from functools import cache
 
 # Options of mallopt(3), glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
@@ -15,13 +16,25 @@ def give_back_large_blocks() -> None:
     """Have large blocks mapped one by one, so that they go back to the system as soon as they are freed.
 
     Otherwise the allocator keeps the room of the largest picture that ever came, once for each thread. To be
-    called before there are threads; on systems without glibc nothing happens.
+    called before there are threads.
     """
+    if (library := _glibc()) is not None:
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_M_ARENA_MAX, 1)
+
+
+def give_back_unused() -> None:
+    """Return what the allocator holds and nobody uses, as after a model was loaded."""
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
-        return
+        return None
     try:
-        set_option = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    set_option(_M_MMAP_THRESHOLD, _LARGE)
-    set_option(_M_ARENA_MAX, 1)
+        library = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return library if hasattr(library, "malloc_trim") else None
