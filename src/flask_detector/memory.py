@@ -1,4 +1,4 @@
-"""How this process asks the system for memory, on systems with glibc; elsewhere nothing here does anything."""
+"""How this process asks the system for memory where it has glibc; elsewhere nothing here does anything."""
 
 import ctypes
 import sys
@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-# Room for pictures of up to three megapixels stays for the next one: to ask for it anew costs 10 ms a picture.
+# Room for pictures of up to three megapixels stays for the next one: asking anew costs 10 ms a picture.
 _LARGE = 8 << 20
 _KEPT = 64 << 20
 
@@ -27,7 +27,7 @@ def give_back_large_blocks() -> None:
 
 
 def give_back_unused() -> None:
-    """Return what the allocator holds and nobody uses, as after a model was loaded or while there is no work."""
+    """Return what the allocator holds and nobody uses, as after loading a model or without work."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
