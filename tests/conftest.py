@@ -114,6 +114,12 @@ def start_worker(settings: Settings) -> Iterator[Callable[[], "subprocess.Popen[
         process.wait(10)
 
 
+@pytest.fixture
+def environment_for() -> Callable[[Settings], dict[str, str]]:
+    """A function that returns the environment in which a child process has these settings."""
+    return environment_of
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment in which a child process has these settings."""
     return {

@@ -33,6 +33,7 @@ from flask_detector.detectors import AUTO
 from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
 from flask_detector.jobs import WORKER_SILENCE, Jobs
+from flask_detector.memory import give_back_unused
 from flask_detector.records import Failure
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
@@ -250,6 +251,7 @@ class DetectionWorker(SimpleWorker):
     def run_maintenance_tasks(self) -> None:
         """Do RQ's maintenance and, so that the next picture need not wait for it, load a better model."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        give_back_unused()
         before = self._workplace.detectors.loaded
         self._workplace.detectors.get(AUTO)
         if self._workplace.detectors.loaded != before:

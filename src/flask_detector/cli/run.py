@@ -19,8 +19,10 @@ def serve(host: str | None, port: int | None) -> None:
 @click.command()
 def web() -> None:
     """Run the web server alone; REDIS_URL names the Redis."""
+    from flask_detector.memory import give_back_large_blocks
     from flask_detector.web.server import run
 
+    give_back_large_blocks()
     run(Settings.from_environment())
 
 
@@ -28,9 +30,11 @@ def web() -> None:
 def worker() -> None:
     """Run one worker alone; REDIS_URL names the Redis."""
     from flask_detector.broker import check, connect
+    from flask_detector.memory import give_back_large_blocks
     from flask_detector.storage import open_storage
     from flask_detector.worker import main as work
 
+    give_back_large_blocks()
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url, patient=True)
     check(connection)

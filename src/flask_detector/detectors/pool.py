@@ -5,6 +5,7 @@ import logging
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.base import Detector
 from flask_detector.errors import ModelError, ModelNotInstalled
+from flask_detector.memory import give_back_unused
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,5 +48,6 @@ class DetectorPool:
         if self._detector is None or self._detector.name != name:
             self._detector = None  # frees its memory before the next one needs some
             self._detector = load_detector(name, settings=self._settings)
+            give_back_unused()
             log.info("the model %s is loaded", name)
         return self._detector

@@ -16,8 +16,12 @@ import numpy.typing as npt
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed leaves out that None forbids
 
 import openvino as ov  # noqa: E402
+import openvino.opset15 as opset  # noqa: E402
+
+__all__ = ["Array", "Graph", "Precision", "Session", "cpu_has_bfloat16", "engine", "opset", "read_graph"]
 
 Array = npt.NDArray[Any]
+Graph = ov.Model
 
 
 class Precision(StrEnum):
@@ -26,6 +30,12 @@ class Precision(StrEnum):
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+    def resolved(self) -> "Precision":
+        """Return the precision itself, or for AUTO the one that suits the processor."""
+        if self is not Precision.AUTO:
+            return self
+        return Precision.BFLOAT16 if cpu_has_bfloat16() else Precision.FLOAT32
 
 
 @cache
@@ -50,14 +60,12 @@ class Session:
     """One compiled graph with one request of its own."""
 
     def __init__(self, graph: ov.Model, *, threads: int, precision: Precision = Precision.FLOAT32) -> None:
-        if precision is Precision.AUTO:
-            precision = Precision.BFLOAT16 if cpu_has_bfloat16() else Precision.FLOAT32
         properties = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
             # The engine would take bfloat16 by itself where the CPU has it.
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision.resolved()],
             # Several processes pinned to the same cores lose 40% of their speed.
             "ENABLE_CPU_PINNING": False,
         }
@@ -68,14 +76,25 @@ class Session:
         self._compiled = engine().compile_model(graph, "CPU", properties)
         self._request = self._compiled.create_infer_request()
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], outputs: Sequence[Array] = ()) -> list[Array]:
         """Return the outputs for the inputs, in the graph's order.
 
-        The outputs are the engine's own memory: they hold until the next call.
+        outputs: C-contiguous arrays of the right shapes and types that take the first outputs. The others are
+        the engine's own memory: they hold until the next call or release.
         """
         for index, array in enumerate(inputs):
             self._request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(array), shared_memory=True))
+        for index, array in enumerate(outputs):
+            self._request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
         # infer() would copy every output.
         self._request.start_async()
         self._request.wait()
         return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
+
+    def release(self) -> None:
+        """Give the memory of intermediate results back; the next run takes it again.
+
+        Outputs of earlier runs that are the engine's own memory must not be used any more.
+        """
+        self._request = self._compiled.create_infer_request()
+        self._compiled.release_memory()

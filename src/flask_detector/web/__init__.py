@@ -27,6 +27,7 @@ def create_app(
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # stages and instances come in their own order
     app.extensions["flask-detector"] = Service(
         settings,
         connection or connect(settings.required_redis_url),

@@ -1,0 +1,336 @@
+"""Reading checkpoints without torch, and without running anything that is in them.
+
+Three forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
+that, and safetensors. Files are mapped into memory; a tensor's values are read when they are asked for.
+
+Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); github.com/huggingface/safetensors.
+"""
+
+import json
+import mmap
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flask_detector.detectors.mask_rcnn import pickled
+from flask_detector.detectors.mask_rcnn.pickled import Inert
+from flask_detector.detectors.mask_rcnn.tensors import Bytes, Storage, Tensor, contiguous
+from flask_detector.errors import CheckpointError, UnsafeCheckpoint
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    tensors: by name, in the file's order.
+    meta: what the file says about itself besides, as plain containers.
+    """
+
+    tensors: Mapping[str, Tensor]
+    meta: Mapping[str, Any]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the tensors of a .pth or .safetensors file.
+
+    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script ("model")
+    save it.
+
+    Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
+    UnsafeCheckpoint when it names anything but tensors and plain containers.
+    """
+    try:
+        content = _mapped(path)
+        if content[:4].tobytes() == b"PK\x03\x04":
+            return _of_object(_read_zip(path, content))
+        if len(content) > 9 and content[8] == ord("{"):
+            return _read_safetensors(content)
+        return _of_object(_read_stream(content))
+    except CheckpointError as error:
+        raise type(error)(f"{path.name}: {error.message}", hint=error.hint) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{path.name}: the file can't be read ({error.strerror}).", hint="Check its place and its permissions."
+        ) from error
+
+
+def _mapped(path: Path) -> Bytes:
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            raise CheckpointError("The file is empty.")
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def _of_object(found: Any) -> Checkpoint:
+    meta: Mapping[str, Any] = {}
+    if isinstance(found, dict):
+        for key in ("state_dict", "model"):
+            if isinstance(found.get(key), dict):
+                meta = found.get("meta") or {}
+                found = found[key]
+                break
+    if not isinstance(found, dict) or not any(isinstance(value, Tensor) for value in found.values()):
+        raise CheckpointError("The file has no state dict.", hint="Save the model's state_dict() and use that.")
+    others = [name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
+    if others:
+        raise CheckpointError(f"The entry '{others[0]}' of the state dict is not a tensor.")
+    return Checkpoint(found, meta if isinstance(meta, dict) else {})
+
+
+# --- the names in PyTorch's pickles
+
+
+_ELEMENT_OF_STORAGE = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    if not isinstance(storage, _View):
+        raise TypeError("a tensor must be a view of a storage")
+    return Tensor(storage.storage, storage.offset + offset, tuple(shape), tuple(strides))
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
+    return dict(items)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    # How Python 3 writes bytes into an old pickle; the other encoding that it could name may run long.
+    if encoding != "latin1":
+        raise ValueError(encoding)
+    return text.encode("latin-1")
+
+
+def _attribute(owner: Any, name: str) -> Inert:
+    if not isinstance(owner, pickled.Global) or owner.name != _HISTORY:
+        raise UnsafeCheckpoint("The file names 'getattr', which is no part of a checkpoint's tensors.")
+    return Inert(name)
+
+
+def _inert(name: str) -> Callable[..., Inert]:
+    return lambda *_: Inert(name)
+
+
+# What training leaves in checkpoints beside the weights. Nothing is made of these and nothing is kept: the
+# machine only has to get past them.
+_HISTORY = "mmengine.logging.history_buffer.HistoryBuffer"
+_LEFT_BY_TRAINING = (
+    _HISTORY,
+    "argparse.Namespace",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "torch.device",
+)
+
+_BUILDERS: dict[str, pickled.Builder] = {
+    "collections.OrderedDict": _ordered_dict,
+    "collections.Counter": _ordered_dict,
+    "builtins.set": set,
+    "__builtin__.set": set,
+    "_codecs.encode": _encoded,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "builtins.getattr": _attribute,
+    "__builtin__.getattr": _attribute,
+    **{name: _inert(name) for name in _LEFT_BY_TRAINING},
+    **{f"torch.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
+    **{f"torch.cuda.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
+}
+
+
+@dataclass(frozen=True)
+class _View:
+    """A storage as a pickle refers to it: old files know views that begin at an offset."""
+
+    storage: Storage
+    offset: int
+
+
+class _Storages:
+    """The storages that a pickle refers to, by key."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Storage] = {}
+
+    def refer(self, reference: Any) -> _View:
+        """Return the storage of ("storage", type, key, device, count[, view])."""
+        if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
+            raise CheckpointError("The file holds a whole model as code.", hint="Save its state_dict() instead.")
+        kind, key, count = reference[1], reference[2], reference[4]
+        name = kind.name.rpartition(".")[2] if isinstance(kind, pickled.Global) else ""
+        if name not in _ELEMENT_OF_STORAGE or not isinstance(key, str) or type(count) is not int or count < 0:
+            raise CheckpointError("The file is damaged: a storage has no proper type or size.")
+        storage = self.found.setdefault(key, Storage(key, _ELEMENT_OF_STORAGE[name], count))
+        if (storage.element, storage.count) != (_ELEMENT_OF_STORAGE[name], count):
+            raise CheckpointError(f"The file is damaged: storage {key} is of two types or sizes.")
+        view = reference[5] if len(reference) > 5 else None
+        return _View(storage, 0 if view is None else int(view[1]))
+
+
+# --- the zip archive
+
+
+def _read_zip(path: Path, content: Bytes) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = {info.filename: info for info in archive.infolist()}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+        raise CheckpointError("The archive is cut short or damaged.") from error
+    folder = next((name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")), None)
+    if folder is None:
+        raise CheckpointError("The file is a zip archive, but none that PyTorch wrote.")
+
+    def record(name: str) -> Bytes:
+        if folder + name not in records:
+            raise CheckpointError(f"The archive lacks its part '{name}'.")
+        return _record(content, records[folder + name])
+
+    if f"{folder}byteorder" in records and record("byteorder").tobytes() != b"little":
+        raise CheckpointError("The file was written on a big-endian machine.", hint="Save it on another one.")
+    storages = _Storages()
+    stream = _Reader(record("data.pkl"))
+    found = pickled.load(stream, builders=_BUILDERS, persistent=storages.refer)
+    for storage in storages.found.values():
+        storage.data = record(f"data/{storage.key}")
+        if len(storage.data) < storage.size:
+            raise CheckpointError(f"The file is damaged: storage {storage.key} is too short.")
+    return found
+
+
+def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
+    """Return the bytes of one part of the archive, checked against its checksum."""
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
+        raise CheckpointError("The archive is compressed or encrypted; PyTorch writes it plainly.")
+    header = content[info.header_offset : info.header_offset + 30].tobytes()
+    if len(header) < 30 or header[:4] != b"PK\x03\x04":
+        raise CheckpointError("The archive is damaged.")
+    name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
+    start = info.header_offset + 30 + name + extra
+    data = content[start : start + info.file_size]
+    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        raise CheckpointError(f"The archive is damaged: the checksum of its part '{info.filename}' is wrong.")
+    return data
+
+
+# --- the stream of PyTorch before 1.6
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_STREAM_VERSION = 1001
+
+
+def _read_stream(content: Bytes) -> Any:
+    stream = _Reader(content)
+    if content[:1].tobytes() != b"\x80":
+        raise CheckpointError("The file is no checkpoint of PyTorch and no safetensors file.")
+    if pickled.load(stream, builders=_BUILDERS) != _MAGIC:
+        raise CheckpointError("The file is a pickle, but no checkpoint of PyTorch.")
+    version, system = (pickled.load(stream, builders=_BUILDERS) for _ in range(2))
+    if version != _STREAM_VERSION or not isinstance(system, dict) or not system.get("little_endian"):
+        raise CheckpointError("The checkpoint was written by a version or machine that is not known here.")
+    storages = _Storages()
+    found = pickled.load(stream, builders=_BUILDERS, persistent=storages.refer)
+    keys = pickled.load(stream, builders=_BUILDERS)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise CheckpointError("The file is damaged: its list of storages can't be read.")
+    for key in keys:
+        count = int.from_bytes(stream.read(8), "little", signed=True)
+        storage = storages.found.get(key)
+        if storage is None or count != storage.count:
+            raise CheckpointError(f"The file is damaged or cut short at storage {key}.")
+        storage.data = stream.take(storage.size)
+    missing = [storage.key for storage in storages.found.values() if storage.data is None]
+    if missing:
+        raise CheckpointError(f"The file is damaged: the data of storage {missing[0]} are missing.")
+    return found
+
+
+class _Reader:
+    """Reads on in mapped bytes."""
+
+    def __init__(self, content: Bytes) -> None:
+        self._content, self._place = content, 0
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int, /) -> bytes:
+        found = self._content[self._place : self._place + size].tobytes()
+        self._place += len(found)
+        return found
+
+    def readline(self) -> bytes:
+        # No line of a checkpoint's pickle is longer than the longest name in it.
+        ahead = self._content[self._place : self._place + 4096].tobytes()
+        end = ahead.find(b"\n")
+        return self.read(end + 1 if end >= 0 else len(ahead))
+
+    def take(self, size: int) -> Bytes:
+        found = self._content[self._place : self._place + size]
+        if len(found) != size:
+            raise CheckpointError("The file is cut short.")
+        self._place += size
+        return found
+
+
+# --- safetensors
+
+_ELEMENT_OF_SAFETENSORS = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+def _read_safetensors(content: Bytes) -> Checkpoint:
+    size = int.from_bytes(content[:8].tobytes(), "little")
+    data = content[8 + size :]
+    if 8 + size > len(content):
+        raise CheckpointError("The file is cut short.")
+    try:
+        header = json.loads(content[8 : 8 + size].tobytes())
+        meta = header.pop("__metadata__", {})
+        tensors = {}
+        for name, entry in header.items():
+            start, end = entry["data_offsets"]
+            element = _ELEMENT_OF_SAFETENSORS[entry["dtype"]]
+            count = int(np.prod(entry["shape"], dtype=np.int64))
+            storage = Storage(name, element, count)
+            if not 0 <= start <= end <= len(data) or end - start != storage.size:
+                raise CheckpointError(f"The file is cut short or damaged at '{name}'.")
+            storage.data = data[start:end]
+            tensors[name] = contiguous(storage, tuple(entry["shape"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError("The file is damaged: its header can't be read.") from error
+    return Checkpoint(tensors, meta if isinstance(meta, dict) else {})

@@ -1,0 +1,114 @@
+"""Mask R-CNN as a detector: the way of a picture through its stages."""
+
+import math
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.detections import Detections
+from flask_detector.detectors.base import OnStage, Picture, StageClock
+from flask_detector.detectors.mask_rcnn.converted import Converted
+from flask_detector.detectors.mask_rcnn.network import Network
+from flask_detector.detectors.mask_rcnn.paste import paste
+from flask_detector.detectors.mask_rcnn.prepare import Prepared, prepare
+from flask_detector.detectors.mask_rcnn.proposals import propose
+from flask_detector.detectors.mask_rcnn.selection import select
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
+from flask_detector.detectors.runtime import Precision
+from flask_detector.errors import BadParameter
+
+Floats = npt.NDArray[np.float32]
+
+
+class MaskRCNN:
+    """Mask R-CNN R-50 FPN of any of its variants; see the Detector protocol.
+
+    folder: of converted weights, as `convert` makes it.
+    threads: of one detection; 0 for as many as there are cores to use.
+
+    Raises CheckpointError where the folder holds no converted weights.
+    """
+
+    has_masks = True
+    default_min_score = 0.5
+
+    def __init__(
+        self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
+    ) -> None:
+        converted = Converted.open(folder)
+        self.name = name
+        self.labels = converted.labels
+        self.precision = precision.resolved()
+        self._traits = TRAITS[converted.variant]
+        self._classes = np.array(converted.classes, np.int64)
+        self._network = Network(converted, threads=threads or _cores(), precision=self.precision)
+        self._one_at_a_time = threading.Lock()
+
+    def detect(
+        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+    ) -> Detections:
+        """Return what is found in a picture (H, W, 3), RGB, uint8: at most 100 instances.
+
+        The stages are prepare, features, proposals, boxes, masks and paste.
+
+        min_score: the lowest score to keep, in 0..1; None for 0.5. Under 0.05 it also asks for candidates
+        that the original implementations leave out.
+        """
+        least = self.default_min_score if min_score is None else min_score
+        if not 0 <= least <= 1:
+            raise BadParameter("The lowest score must be a number from 0 to 1.")
+        with self._one_at_a_time:
+            return self._detect(image, least, StageClock(on_stage))
+
+    def _detect(self, image: Picture, min_score: float, clock: StageClock) -> Detections:
+        origin = self._traits.origin
+        with clock.stage("prepare"):
+            prepared = prepare(image, self._traits)
+        with clock.stage("features"):
+            answers, grids = self._network.features(prepared.pixels)
+        with clock.stage("proposals"):
+            padded = prepared.pixels.shape[0], prepared.pixels.shape[1]
+            proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, origin=origin)
+        with clock.stage("boxes"):
+            logits, deltas = self._network.boxes(proposals)
+            found = select(
+                proposals, logits, deltas, size=prepared.size, min_score=min_score, origin=origin
+            )
+        with clock.stage("masks"):
+            probabilities = self._network.masks(found.boxes, found.classes)
+        with clock.stage("paste"):
+            height, width = prepared.original
+            boxes = _in_picture(found.boxes, prepared, origin)
+            masks = tuple(
+                paste(mask, box, width=width, height=height, origin=origin)
+                for mask, box in zip(probabilities, boxes, strict=True)
+            )
+        detections = Detections.from_unordered(
+            boxes,
+            np.minimum(found.scores, 1),
+            self._classes[found.classes],
+            masks=masks,
+            width=width,
+            height=height,
+            labels=self.labels,
+            model=self.name,
+        )
+        return replace(detections, timings=clock.timings)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_picture(boxes: Floats, prepared: Prepared, origin: Origin) -> Floats:
+    """Return boxes of the resized picture in pixels of the picture itself, not clipped."""
+    resized = np.float32([prepared.size[1], prepared.size[0]] * 2)
+    original = np.float32([prepared.original[1], prepared.original[0]] * 2)
+    if origin is Origin.MMDET:
+        return boxes / (resized / original)
+    return boxes * (original / resized)

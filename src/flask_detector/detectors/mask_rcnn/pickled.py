@@ -1,0 +1,209 @@
+"""A reader of pickles that makes plain containers and nothing else.
+
+A pickle is a program for a small stack machine, and Python's own machine runs whatever function the program
+names. This one knows the opcodes that build numbers, texts, lists, tuples, sets and dicts; a name is only
+ever looked up in a table that the caller gives, and "calling" it means calling what that table says. It holds
+nothing that is larger than the file: lengths are checked by what can be read, and the memo is a dict.
+
+Source of the opcodes' meanings: Python's pickletools, which also splits the program into opcodes.
+"""
+
+import pickletools
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from flask_detector.errors import CheckpointError, UnsafeCheckpoint
+
+Builder = Callable[..., Any]
+_T = TypeVar("_T")
+
+
+class Stream(Protocol):
+    """A file or the like; it stands behind the pickle afterwards."""
+
+    def read(self, size: int, /) -> bytes: ...  # noqa: D102
+    def readline(self) -> bytes: ...  # noqa: D102
+    def tell(self) -> int: ...  # noqa: D102
+
+
+class Inert:
+    """Stands for an object of a harmless class whose contents nobody needs; it has no contents."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Global:
+    """A name in the pickle, and what it stands for."""
+
+    def __init__(self, name: str, build: Builder) -> None:
+        self.name, self.build = name, build
+
+
+def load(
+    stream: Stream, *, builders: Mapping[str, Builder], persistent: Callable[[Any], Any] | None = None
+) -> Any:
+    """Return what the pickle at the stream's place holds.
+
+    builders: by qualified name, what is called where the pickle calls that name.
+    persistent: makes objects of the ids by which the pickle refers to what is kept outside of it.
+
+    Raises UnsafeCheckpoint, with the name, where the pickle names anything else, and CheckpointError where
+    it is malformed or ends early.
+    """
+    machine = _Machine(builders, persistent)
+    try:
+        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+            if opcode.name == "STOP":
+                return machine.stack.pop()
+            machine.step(opcode.name, argument)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise CheckpointError("The file is damaged: its table of contents can't be read.") from error
+    raise CheckpointError("The file is damaged: its table of contents has no end.")
+
+
+_LITERALS = frozenset(
+    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE "
+    "SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8".split()
+)
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_FROM_MARK: dict[str, Callable[[list[Any]], Any]] = {
+    "LIST": list,
+    "TUPLE": tuple,
+    "FROZENSET": lambda items: frozenset(map(_key, items)),
+    "DICT": lambda items: {_key(k): v for k, v in zip(items[::2], items[1::2], strict=True)},
+}
+_PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_IGNORED = frozenset({"PROTO", "FRAME"})
+
+
+class _Machine:
+    def __init__(self, builders: Mapping[str, Builder], persistent: Callable[[Any], Any] | None) -> None:
+        self.stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._builders = builders
+        self._persistent = persistent
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Do one opcode."""
+        if opcode in _LITERALS:
+            self.stack.append(argument)
+        elif opcode in _PUT:
+            self._memo[argument] = self.stack[-1]
+        elif opcode in _GET:
+            self.stack.append(self._memo[argument])
+        elif opcode in _CONSTANTS:
+            self.stack.append(_CONSTANTS[opcode])
+        elif opcode in _EMPTY:
+            self.stack.append(_EMPTY[opcode]())
+        elif opcode in _TUPLES:
+            count = _TUPLES[opcode]
+            self.stack[-count:] = [tuple(self.stack[-count:])]
+        elif opcode in _FROM_MARK:
+            self.stack.append(_FROM_MARK[opcode](self._above_mark()))
+        elif opcode not in _IGNORED:
+            operation = getattr(self, f"_do_{opcode.lower()}", None)
+            if operation is None:
+                raise CheckpointError(f"The file has an instruction that no checkpoint needs ({opcode}).")
+            operation(argument)
+
+    def _above_mark(self) -> list[Any]:
+        mark = self._marks.pop()
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
+
+    def _do_mark(self, _: None) -> None:
+        self._marks.append(len(self.stack))
+
+    def _do_pop(self, _: None) -> None:
+        self.stack.pop()
+
+    def _do_pop_mark(self, _: None) -> None:
+        self._above_mark()
+
+    def _do_dup(self, _: None) -> None:
+        self.stack.append(self.stack[-1])
+
+    def _do_memoize(self, _: None) -> None:
+        self._memo[len(self._memo)] = self.stack[-1]
+
+    def _do_append(self, _: None) -> None:
+        item = self.stack.pop()
+        _expect(self.stack[-1], list).append(item)
+
+    def _do_appends(self, _: None) -> None:
+        items = self._above_mark()
+        _expect(self.stack[-1], list).extend(items)
+
+    def _do_additems(self, _: None) -> None:
+        items = self._above_mark()
+        _expect(self.stack[-1], set).update(map(_key, items))
+
+    def _do_setitem(self, _: None) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
+
+    def _do_setitems(self, _: None) -> None:
+        self._set(self._above_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        # Dicts of classes that nobody needs are filled like any other.
+        if not isinstance(self.stack[-1], Inert):
+            _expect(self.stack[-1], dict).update(_FROM_MARK["DICT"](items))
+
+    def _do_global(self, argument: str) -> None:
+        self._push_global(argument.replace(" ", "."))
+
+    def _do_stack_global(self, _: None) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self._push_global(f"{_expect(module, str)}.{_expect(name, str)}")
+
+    def _push_global(self, name: str) -> None:
+        if name not in self._builders:
+            raise UnsafeCheckpoint(f"The file names '{name}', which is no part of a checkpoint's tensors.")
+        self.stack.append(Global(name, self._builders[name]))
+
+    def _do_reduce(self, _: None) -> None:
+        arguments = _expect(self.stack.pop(), tuple)
+        self.stack.append(_expect(self.stack.pop(), Global).build(*arguments))
+
+    _do_newobj = _do_reduce
+
+    def _do_newobj_ex(self, _: None) -> None:
+        self.stack.pop()
+        self._do_reduce(None)
+
+    def _do_build(self, _: None) -> None:
+        # State is only ever set on dicts (attributes of a state dict) and on what nobody needs.
+        self.stack.pop()
+        if not isinstance(self.stack[-1], dict | Inert):
+            raise CheckpointError("The file sets attributes of something that has none.")
+
+    def _do_binpersid(self, _: None) -> None:
+        if self._persistent is None:
+            raise CheckpointError("The file refers to data that it does not have.")
+        self.stack.append(self._persistent(self.stack.pop()))
+
+
+def _expect(value: Any, kind: type[_T]) -> _T:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _key(value: Any) -> Any:
+    """Return a dict's key; deeply nested ones, whose hash could exhaust the stack, are refused."""
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(part is None or isinstance(part, str | bytes | int | float) for part in parts):
+        raise TypeError("a key must be a number or a text")
+    return value

@@ -1,0 +1,157 @@
+"""From a picture to the network's input: resized, normalised and padded, as each origin does it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.detectors.base import Picture
+from flask_detector.detectors.mask_rcnn.variants import Origin, Traits
+
+Floats = npt.NDArray[np.float32]
+
+SHORT_SIDE = 800
+LONG_SIDE = 1333
+MULTIPLE = 32
+
+# So many rows of the result are made at a time: enough to be fast, few enough to need little memory.
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The network's input.
+
+    pixels: (height, width, 3) float32, normalised, zeros right of and below the resized picture.
+    size: height and width of the resized picture within.
+    original: height and width of the picture itself.
+    """
+
+    pixels: Floats
+    size: tuple[int, int]
+    original: tuple[int, int]
+
+
+def prepare(image: Picture, traits: Traits) -> Prepared:
+    """Return the network's input for a picture (H, W, 3), RGB, uint8."""
+    height, width = resized_size(image.shape[0], image.shape[1], traits.origin)
+    pixels = np.zeros((padded(height), padded(width), 3), np.float32)
+    resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
+    for start, rows in resize(image, height, width, traits):
+        pixels[start : start + len(rows), :width] = rows
+    return Prepared(pixels, (height, width), (image.shape[0], image.shape[1]))
+
+
+def resized_size(height: int, width: int, origin: Origin) -> tuple[int, int]:
+    """Return height and width after the resize: the short side 800, but the long side at most 1333.
+
+    MMDetection rounds, torchvision cuts. Neither knows pictures so long that a side would become 0; here it
+    stays 1.
+    """
+    scale = min(LONG_SIDE / max(height, width), SHORT_SIDE / min(height, width))
+    half = 0.5 if origin is Origin.MMDET else 0.0
+    return max(int(height * scale + half), 1), max(int(width * scale + half), 1)
+
+
+def resize_opencv(image: Picture, height: int, width: int) -> Picture:
+    """Return a picture (H, W, C), uint8, in another size, bit for bit as OpenCV's bilinear resize makes it.
+
+    Source: OpenCV 4, resize.cpp, INTER_LINEAR for 8 bits: weights are integers in 1/2048, across first, then
+    down, with intermediate shifts by 4, 16 and 2 bits.
+    """
+    resized = np.empty((height, width, image.shape[2]), np.uint8)
+    for start, rows in _opencv_rows(image, height, width):
+        resized[start : start + len(rows)] = rows
+    return resized
+
+
+def padded(side: int) -> int:
+    """Return a side grown to a multiple of 32, as the network needs it."""
+    return -(-side // MULTIPLE) * MULTIPLE
+
+
+def _resize_opencv(
+    image: Picture, height: int, width: int, traits: Traits
+) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    mean, std = np.float32(traits.mean), np.float32(traits.std)
+    for start, rows in _opencv_rows(image, height, width):
+        values = rows[..., ::-1] if traits.bgr else rows
+        yield start, (values - mean) / std
+
+
+def _opencv_rows(image: Picture, height: int, width: int) -> Iterator[tuple[int, Picture]]:
+    left, right, left_weight, right_weight = _opencv_taps(width, image.shape[1], clamp=True)
+    upper, lower, upper_weight, lower_weight = _opencv_taps(height, image.shape[0], clamp=False)
+    for block, rows, above, below in _row_blocks(upper, lower):
+        source = image[rows]
+        across = source[:, left] * left_weight[:, None] + source[:, right] * right_weight[:, None]
+        across >>= 4
+        mixed = across[above] * upper_weight[block, None, None] >> 16
+        mixed += across[below] * lower_weight[block, None, None] >> 16
+        yield block.start, ((mixed + 2) >> 2).astype(np.uint8)
+
+
+def _opencv_taps(new: int, old: int, *, clamp: bool) -> tuple[npt.NDArray[np.int64], ...]:
+    place = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
+    first = np.floor(place).astype(np.int64)
+    part = place - first.astype(np.float32)
+    if clamp:
+        part[(first < 0) | (first >= old - 1)] = 0
+    weight = np.rint(part * np.float32(2048)).astype(np.int32)
+    rest = np.rint((np.float32(1) - part) * np.float32(2048)).astype(np.int32)
+    return first.clip(0, old - 1), (first + 1).clip(0, old - 1), rest, weight
+
+
+def _resize_torch(image: Picture, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
+    """Yield normalised rows: torchvision resizes what is normalised already, in floats.
+
+    Source: torch.nn.functional.interpolate, bilinear, align_corners=False, without antialiasing.
+    """
+    left, right, across = _torch_taps(width, image.shape[1])
+    upper, lower, down = _torch_taps(height, image.shape[0])
+    mean, std = np.float32(traits.mean), np.float32(traits.std)
+
+    def normalised(values: Picture) -> Floats:
+        floats: Floats = values.astype(np.float32)
+        floats /= np.float32(traits.pixel_range)
+        floats -= mean
+        floats /= std
+        return floats
+
+    for block, rows, above, below in _row_blocks(upper, lower):
+        source = image[rows]
+        resampled = _between(normalised(source[:, left]), normalised(source[:, right]), across[:, None])
+        yield block.start, _between(resampled[above], resampled[below], down[block, None, None])
+
+
+def _between(first: Floats, second: Floats, part: Floats) -> Floats:
+    """Return first * (1 - part) + second * part with the rounding of a fused multiply-add.
+
+    Only the second product is rounded on its own: so torch's compiled code does it, on every processor with
+    that instruction.
+    """
+    mixed = first.astype(np.float64)
+    mixed *= np.float32(1) - part
+    mixed += second * part
+    return mixed.astype(np.float32)
+
+
+def _torch_taps(new: int, old: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    # A fused multiply-add here too: the product is not rounded.
+    scale = np.float64(np.float32(old / new))
+    place = np.maximum(scale * (np.arange(new) + 0.5) - 0.5, 0).astype(np.float32)
+    first = np.minimum(place.astype(np.int64), old - 1)
+    return first, np.minimum(first + 1, old - 1), place - first.astype(np.float32)
+
+
+def _row_blocks(
+    upper: npt.NDArray[np.int64], lower: npt.NDArray[np.int64]
+) -> Iterator[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield blocks of rows: the block, which rows of the picture it needs, and for each row its two in these."""
+    for start in range(0, len(upper), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        rows, places = np.unique(np.concatenate([upper[block], lower[block]]), return_inverse=True)
+        count = len(upper[block])
+        yield block, rows, places[:count], places[count:]

@@ -1,0 +1,98 @@
+"""Tensors of a checkpoint: views of bytes in the file, checked before anything is made of them."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.errors import CheckpointError
+
+Bytes = npt.NDArray[np.uint8]
+
+# numpy has no bfloat16: its bits are kept in 16-bit integers and widened when the values are asked for.
+ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype("<f8"),
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int64": np.dtype("<i8"),
+    "int32": np.dtype("<i4"),
+    "int16": np.dtype("<i2"),
+    "int8": np.dtype("i1"),
+    "uint8": np.dtype("u1"),
+    "bool": np.dtype("?"),
+}
+
+_MOST_AXES = 32
+
+
+@dataclass
+class Storage:
+    """A run of elements in the file, which tensors are views of.
+
+    data: the bytes; None until they are found, where the file has them behind its table of contents.
+    """
+
+    key: str
+    element: str
+    count: int
+    data: Bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.count * ELEMENT_TYPES[self.element].itemsize
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A view of a storage. offset and strides are counted in elements.
+
+    Raises CheckpointError when it would reach beyond its storage.
+    """
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        numbers = (self.offset, *self.shape, *self.strides)
+        if len(self.shape) != len(self.strides) or len(self.shape) > _MOST_AXES:
+            raise CheckpointError("The file is damaged: a tensor has no proper shape.")
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise CheckpointError("The file is damaged: a tensor's shape or place is not a number.")
+        steps = zip(self.shape, self.strides, strict=True)
+        last = self.offset + sum((side - 1) * stride for side, stride in steps)
+        reaches = last + 1 if 0 not in self.shape else self.offset
+        if reaches > self.storage.count or math.prod(self.shape) > max(self.storage.count, 1):
+            raise CheckpointError("The file is damaged: a tensor reaches beyond its data.")
+
+    def array(self) -> npt.NDArray[Any]:
+        """Return the values in the checkpoint's own element type, bfloat16 as float32.
+
+        The array is read-only, not always contiguous or aligned, and a view of the file where it can be.
+        """
+        if self.storage.data is None:
+            raise CheckpointError(f"The file is damaged: the data of storage {self.storage.key} are missing.")
+        kind = ELEMENT_TYPES[self.storage.element]
+        flat = self.storage.data[: self.storage.size].view(kind)
+        strides = [stride * kind.itemsize for stride in self.strides]
+        values = np.lib.stride_tricks.as_strided(
+            flat[self.offset :], self.shape, strides, writeable=False
+        )
+        if self.storage.element == "bfloat16":
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        return values
+
+
+def contiguous(storage: Storage, shape: tuple[int, ...]) -> Tensor:
+    """Return a storage's elements as one tensor, the last axis the closest."""
+    strides: list[int] = []
+    step = 1
+    for side in reversed(shape):
+        strides.insert(0, step)
+        step *= side
+    return Tensor(storage, 0, shape, tuple(strides))
