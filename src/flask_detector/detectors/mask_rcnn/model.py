@@ -67,10 +67,11 @@ class MaskRCNN:
     def _detect(self, image: Picture, min_score: float, clock: StageClock) -> Detections:
         origin = self._traits.origin
         with clock.stage("prepare"):
-            prepared = prepare(image, self._traits)
+            prepared = prepare(image, self._traits, dtype=self._network.pixel_type)
         with clock.stage("features"):
-            answers, grids = self._network.features(prepared.pixels)
+            self._network.features(prepared.pixels)
         with clock.stage("proposals"):
+            answers, grids = self._network.proposals()
             padded = prepared.pixels.shape[0], prepared.pixels.shape[1]
             proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, origin=origin)
         with clock.stage("boxes"):

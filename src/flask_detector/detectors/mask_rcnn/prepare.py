@@ -24,20 +24,20 @@ _ROWS_AT_ONCE = 64
 class Prepared:
     """The network's input.
 
-    pixels: (height, width, 3) float32, normalised, zeros right of and below the resized picture.
+    pixels: (height, width, 3), normalised, zeros right of and below the resized picture.
     size: height and width of the resized picture within.
     original: height and width of the picture itself.
     """
 
-    pixels: Floats
+    pixels: npt.NDArray[np.floating]
     size: tuple[int, int]
     original: tuple[int, int]
 
 
-def prepare(image: Picture, traits: Traits) -> Prepared:
-    """Return the network's input for a picture (H, W, 3), RGB, uint8."""
+def prepare(image: Picture, traits: Traits, *, dtype: type[np.floating] = np.float32) -> Prepared:
+    """Return the network's input for a picture (H, W, 3), RGB, uint8; its pixels are kept as `dtype`."""
     height, width = resized_size(image.shape[0], image.shape[1], traits.origin)
-    pixels = np.zeros((padded(height), padded(width), 3), np.float32)
+    pixels = np.zeros((padded(height), padded(width), 3), dtype)
     resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
     for start, rows in resize(image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
