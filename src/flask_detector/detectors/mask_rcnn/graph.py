@@ -54,9 +54,7 @@ def proposals(weights: Weights, grids: Sequence[tuple[int, int]]) -> Graph:
     """
     net = _Net(weights)
     maps = [_input(CHANNELS) for _ in grids]
-    levels = [
-        _grid(rows, [1, *grid, CHANNELS]) for rows, grid in zip(maps, grids, strict=True)
-    ]
+    levels = [_grid(rows, [1, *grid, CHANNELS]) for rows, grid in zip(maps, grids, strict=True)]
     answers = [_rows(net.answers(level), 15) for level in [*levels, _every_second(levels[-1])]]
     return Graph(answers, maps, "proposals")
 
@@ -103,7 +101,8 @@ def mask_head(weights: Weights, *, block: int) -> Graph:
     fine = _reshape(fine, [block, MASK_CELLS**2 * 4, CHANNELS])
     logits = opset.matmul(fine, _reshape(filters, [block, CHANNELS, 1]), False, False)
     logits = opset.add(logits, _reshape(bias, [block, 1, 1]))
-    return Graph([_reshape(logits, [block, MASK_CELLS, MASK_CELLS, 2, 2])], [cells, filters, bias], "mask_head")
+    masks = _reshape(logits, [block, MASK_CELLS, MASK_CELLS, 2, 2])
+    return Graph([masks], [cells, filters, bias], "mask_head")
 
 
 def row_sums(*, taps: int, bags: int) -> Graph:
@@ -177,7 +176,7 @@ class _Net:
 
 
 def _input(channels: int, dtype: type[np.floating] = np.float32) -> Node:
-    """Return an input of rows. Were their number told, the engine would set room of its own aside for them."""
+    """Return an input of rows. Were their number told, the engine would set room of its own aside."""
     return opset.parameter([-1, channels], dtype)
 
 

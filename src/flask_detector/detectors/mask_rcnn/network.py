@@ -12,7 +12,7 @@ from flask_detector.detectors.mask_rcnn.pooling import Pooler
 from flask_detector.detectors.mask_rcnn.prepare import LONG_SIDE, SHORT_SIDE, padded
 from flask_detector.detectors.mask_rcnn.table import Table
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
-from flask_detector.detectors.runtime import Precision, Session
+from flask_detector.detectors.runtime import Graph, Precision, Session
 from flask_detector.memory import give_back_large_blocks, give_back_unused
 
 Floats = npt.NDArray[np.float32]
@@ -78,7 +78,7 @@ class Network:
         return answers, [*self._grids, (-(-rows // 2), -(-columns // 2))]
 
     def boxes(self, proposals: Floats) -> tuple[Floats, Floats]:
-        """Return the class logits and box deltas of the proposals (N, 4), in pixels of the network's input."""
+        """Return class logits and box deltas of the proposals (N, 4), in pixels of the network's input."""
         weights = self._converted.weights
         logits = np.empty((len(proposals), len(weights["box.logits.bias"])), np.float32)
         deltas = np.empty((len(proposals), len(weights["box.deltas.bias"])), np.float32)
@@ -104,10 +104,11 @@ class Network:
         self._maps.forget()
         fine = logits.transpose(0, 1, 3, 2, 4).reshape(-1, 2 * MASK_CELLS, 2 * MASK_CELLS)
         with np.errstate(over="ignore"):
-            probabilities: Floats = 1 / (1 + np.exp(-fine))
+            np.exp(-fine, out=fine)
+        probabilities: Floats = np.reciprocal(fine + np.float32(1))
         return probabilities
 
-    def _session(self, network: graph.Graph) -> Session:
+    def _session(self, network: Graph) -> Session:
         return Session(network, threads=self._threads, precision=self._precision)
 
     def _pooler(self, cells: int, block: int, capacity: int) -> Pooler:

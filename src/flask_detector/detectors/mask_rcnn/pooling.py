@@ -40,9 +40,7 @@ class Pooler:
         self._session = Session(graph.row_sums(taps=capacity, bags=bags), threads=threads)
         self._session.bind(self._inputs, [self._sums.rows])
 
-    def blocks(
-        self, boxes: Floats, grids: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[slice, Floats]]:
+    def blocks(self, boxes: Floats, grids: Sequence[tuple[int, int]]) -> Iterator[tuple[slice, Floats]]:
         """Yield blocks of boxes: which ones, and their features. Each holds until the next.
 
         The last block is filled up with what happens to be there.
