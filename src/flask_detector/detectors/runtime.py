@@ -77,24 +77,31 @@ class Session:
         self._request = self._compiled.create_infer_request()
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array] = ()) -> list[Array]:
-        """Return the outputs for the inputs, in the graph's order.
+        """Return the outputs for the inputs, in the graph's order; see `bind` for the arrays.
 
-        outputs: C-contiguous arrays of the right shapes and types that take the first outputs. The others are
-        the engine's own memory: they hold until the next call or release.
+        Outputs without an array of ours are the engine's own memory: they hold until the next run or release.
+        """
+        self.bind(inputs, outputs)
+        # infer() would copy every output.
+        self._request.start_async()
+        self._request.wait()
+        return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
+
+    def bind(self, inputs: Sequence[Array], outputs: Sequence[Array] = ()) -> None:
+        """Say which arrays hold the inputs, and take the first outputs, of the runs to come.
+
+        Until then the engine keeps room of its own for them; doing this before the first run saves that.
+
+        inputs: of the graph's shapes and types. outputs: these too, C-contiguous.
         """
         for index, array in enumerate(inputs):
             self._request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(array), shared_memory=True))
         for index, array in enumerate(outputs):
             self._request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
-        # infer() would copy every output.
-        self._request.start_async()
-        self._request.wait()
-        return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
 
     def release(self) -> None:
         """Give the memory of intermediate results back; the next run takes it again.
 
         Outputs of earlier runs that are the engine's own memory must not be used any more.
         """
-        self._request = self._compiled.create_infer_request()
         self._compiled.release_memory()

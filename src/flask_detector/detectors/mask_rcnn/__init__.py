@@ -1,7 +1,7 @@
 """Mask R-CNN R-50 FPN of MMDetection and torchvision, without either.
 
-A checkpoint's way: checkpoint.py reads it, recognise.py tells whose it is, folding.py and converted.py make the
-weights of it that graph.py puts together. A picture's way, in model.py: prepare.py, the features graph,
+A checkpoint's way: checkpoint.py reads it, recognise.py tells whose it is, folding.py and converted.py make
+the weights of it that graph.py puts together. A picture's way, in model.py: prepare.py, the features graph,
 proposals.py, pooling.py (RoIAlign), the box head, selection.py, the mask head, paste.py.
 """
 

@@ -1,8 +1,11 @@
 """The network as graphs of the inference engine, built from the converted weights.
 
-Three graphs, and what is between them is done outside (anchors, decoding, suppression, RoIAlign):
+What is between these graphs is done outside (anchors, decoding, suppression):
 
-- features: a picture -> the pyramid's maps P2..P5 and the proposal network's answers on P2..P6
+- features: a picture -> the pyramid's maps P2..P5
+- proposals: these maps -> the proposal network's answers on P2..P6. In one graph with the features the
+  engine would keep a second copy of all maps, because they are results and still in use.
+- row sums: maps -> the features of boxes, which is RoIAlign
 - box head: the features of a block of boxes -> class logits and box deltas
 - mask head: the features of a block of instances -> the mask of each one's class
 
@@ -10,7 +13,7 @@ Maps leave and enter as rows of channels, (height * width, 256): that is how the
 so nothing is moved around, and RoIAlign wants rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,37 +27,36 @@ Node = Any
 
 
 def features(
-    weights: Weights, *, height: int, width: int, stride_in_1x1: bool, maps_as: str = "f32"
+    weights: Weights, *, height: int, width: int, stride_in_1x1: bool, dtype: type[np.floating] = np.float32
 ) -> Graph:
     """Return the graph from a padded picture to maps.
 
     height, width: of the padded picture, multiples of 32.
-    maps_as: the element type in which P2..P5 leave the graph.
+    dtype: of its pixels.
 
-    Input: (height, width, 3), float32, normalised, in the model's order of channels.
-    Outputs: P2..P5, each (rows, 256); then for P2..P6 the proposal network's (rows, 15) float32, rows
-    ordered y, x: three logits, then four deltas for each of the three anchors.
+    Input: (height * width, 3), normalised, in the model's order of channels.
+    Outputs: P2..P5, each (rows * columns, 256).
     """
     net = _Net(weights)
-    picture = opset.parameter([height, width, 3], np.float32)
-    image = opset.transpose(
-        opset.unsqueeze(picture, opset.constant(np.int64([0]))), opset.constant(np.int64([0, 3, 1, 2]))
-    )
+    picture = _input(3, dtype)
+    image = opset.convert(_grid(picture, [1, height, width, 3]), np.float32)
     stages = net.resnet(image, stride_in_1x1)
-    pyramid = net.pyramid(stages)
-    outputs = [_rows(level, CHANNELS) for level in pyramid]
-    if maps_as != "f32":
-        outputs = [opset.convert(rows, maps_as) for rows in outputs]
-    every_second = opset.strided_slice(
-        pyramid[3],
-        opset.constant(np.int64([0, 0, 0, 0])),
-        opset.constant(np.int64([0, 0, 0, 0])),
-        opset.constant(np.int64([1, 1, 2, 2])),
-        begin_mask=[1, 1, 1, 1],
-        end_mask=[1, 1, 1, 1],
-    )
-    outputs += [_rows(net.proposals(level), 15) for level in [*pyramid, every_second]]
-    return Graph(outputs, [picture], "features")
+    return Graph([_rows(level, CHANNELS) for level in net.pyramid(stages)], [picture], "features")
+
+
+def proposals(weights: Weights, grids: Sequence[tuple[int, int]]) -> Graph:
+    """Return the graph from maps to the proposal network's answers.
+
+    grids: rows and columns of P2..P5.
+
+    Inputs: P2..P5, each (rows * columns, 256).
+    Outputs: for P2..P6, (rows * columns, 15): three logits, then four deltas for each of the three anchors.
+    """
+    net = _Net(weights)
+    maps = [_input(CHANNELS) for _ in grids]
+    levels = [_grid(rows, [1, *grid, CHANNELS]) for rows, grid in zip(maps, grids, strict=True)]
+    answers = [_rows(net.answers(level), 15) for level in [*levels, _every_second(levels[-1])]]
+    return Graph(answers, maps, "proposals")
 
 
 def box_head(weights: Weights, *, block: int) -> Graph:
@@ -64,13 +66,13 @@ def box_head(weights: Weights, *, block: int) -> Graph:
     Outputs: (block, classes with background) logits; (block, 4 * classes) deltas. Both float32.
     """
     net = _Net(weights)
-    cells = opset.parameter([block * BOX_CELLS**2, CHANNELS], np.float32)
+    cells = _input(CHANNELS)
     flat = cells
     if "box.conv0.weight" in weights:
-        grid = _grid(cells, block, BOX_CELLS)
+        grid = _grid(cells, [block, BOX_CELLS, BOX_CELLS, CHANNELS])
         for i in range(4):
             grid = net.conv(f"box.conv{i}", grid, relu=True)
-        flat = opset.transpose(grid, opset.constant(np.int64([0, 2, 3, 1])))
+        flat = opset.transpose(grid, opset.constant(np.array([0, 2, 3, 1])))
     flat = _reshape(flat, [block, BOX_CELLS**2 * CHANNELS])
     flat = opset.relu(net.fc("box.fc0", flat))
     if "box.fc1.weight" in weights:
@@ -86,30 +88,31 @@ def mask_head(weights: Weights, *, block: int) -> Graph:
     Output: (block, 14, 14, 2, 2) float32 logits; the last two are the row and column within a cell.
     """
     net = _Net(weights)
-    cells = opset.parameter([block * MASK_CELLS**2, CHANNELS], np.float32)
+    cells = _input(CHANNELS)
     filters = opset.parameter([block, CHANNELS], np.float32)
     bias = opset.parameter([block], np.float32)
-    grid = _grid(cells, block, MASK_CELLS)
+    grid = _grid(cells, [block, MASK_CELLS, MASK_CELLS, CHANNELS])
     for i in range(4):
         grid = net.conv(f"mask.conv{i}", grid, relu=True)
     rows = _reshape(
-        opset.transpose(grid, opset.constant(np.int64([0, 2, 3, 1]))), [block * MASK_CELLS**2, CHANNELS]
+        opset.transpose(grid, opset.constant(np.array([0, 2, 3, 1]))), [block * MASK_CELLS**2, CHANNELS]
     )
     fine = opset.relu(net.fc("mask.up", rows))
     fine = _reshape(fine, [block, MASK_CELLS**2 * 4, CHANNELS])
     logits = opset.matmul(fine, _reshape(filters, [block, CHANNELS, 1]), False, False)
     logits = opset.add(logits, _reshape(bias, [block, 1, 1]))
-    return Graph([_reshape(logits, [block, MASK_CELLS, MASK_CELLS, 2, 2])], [cells, filters, bias], "mask_head")
+    masks = _reshape(logits, [block, MASK_CELLS, MASK_CELLS, 2, 2])
+    return Graph([masks], [cells, filters, bias], "mask_head")
 
 
-def row_sums(*, rows: int, taps: int, bags: int) -> Graph:
+def row_sums(*, taps: int, bags: int) -> Graph:
     """Return the graph that adds up rows of a table.
 
     Inputs: the table (rows, 256) float32; which rows, (taps,) int32; where each bag of these begins, (bags,)
     int32; the weight of each, (taps,) float32.
     Output: (bags, 256) float32.
     """
-    table = opset.parameter([rows, CHANNELS], np.float32)
+    table = _input(CHANNELS)
     indices = opset.parameter([taps], np.int32)
     offsets = opset.parameter([bags], np.int32)
     weights = opset.parameter([taps], np.float32)
@@ -162,7 +165,7 @@ class _Net:
             merged.insert(0, x)
         return [self.conv(f"pyramid{level}", x) for level, x in enumerate(merged)]
 
-    def proposals(self, x: Node) -> Node:
+    def answers(self, x: Node) -> Node:
         x = self.conv("rpn.conv0", x, relu=True)
         if "rpn.conv1.weight" in self._weights:
             x = self.conv("rpn.conv1", x, relu=True)
@@ -172,28 +175,40 @@ class _Net:
         return opset.constant(self._weights[name], shared_memory=True)
 
 
+def _input(channels: int, dtype: type[np.floating] = np.float32) -> Node:
+    """Return an input of rows. Were their number told, the engine would set room of its own aside."""
+    return opset.parameter([-1, channels], dtype)
+
+
 def _reshape(x: Node, shape: list[int]) -> Node:
-    return opset.reshape(x, opset.constant(np.int64(shape)), False)
+    return opset.reshape(x, opset.constant(np.array(shape, np.int64)), False)
 
 
 def _rows(x: Node, channels: int) -> Node:
-    return _reshape(opset.transpose(x, opset.constant(np.int64([0, 2, 3, 1]))), [-1, channels])
+    return _reshape(opset.transpose(x, opset.constant(np.array([0, 2, 3, 1]))), [-1, channels])
 
 
-def _grid(rows: Node, block: int, cells: int) -> Node:
-    grid = _reshape(rows, [block, cells, cells, CHANNELS])
-    return opset.transpose(grid, opset.constant(np.int64([0, 3, 1, 2])))
+def _grid(rows: Node, shape: list[int]) -> Node:
+    """Return rows of channels as (N, channels, rows, columns); shape is (N, rows, columns, channels)."""
+    return opset.transpose(_reshape(rows, shape), opset.constant(np.array([0, 3, 1, 2])))
 
 
 def _twice(x: Node) -> Node:
     return opset.interpolate(
         x,
-        opset.constant(np.float32([2, 2])),
+        opset.constant(np.array([2, 2], np.float32)),
         "nearest",
         "scales",
         pads_begin=[0, 0, 0, 0],
         pads_end=[0, 0, 0, 0],
         coordinate_transformation_mode="asymmetric",
         nearest_mode="floor",
-        axes=opset.constant(np.int64([2, 3])),
+        axes=opset.constant(np.array([2, 3])),
     )
+
+
+def _every_second(x: Node) -> Node:
+    """Return every second row and column, from the first on."""
+    zeros = opset.constant(np.zeros(4, np.int64))
+    steps = opset.constant(np.array([1, 1, 2, 2]))
+    return opset.strided_slice(x, zeros, zeros, steps, begin_mask=[1] * 4, end_mask=[1] * 4)

@@ -77,9 +77,7 @@ def layers(layout: Layout, classes: int) -> list[Layer]:
         )
     for level in range(4):
         found.append(
-            _pyramid(
-                f"pyramid{level}", naming["pyramid"].format(level), (CHANNELS, CHANNELS, 3, 3), second
-            )
+            _pyramid(f"pyramid{level}", naming["pyramid"].format(level), (CHANNELS, CHANNELS, 3, 3), second)
         )
     spatial = (CHANNELS, CHANNELS, 3, 3)
     found += [Layer(f"rpn.conv{i}", naming["rpn_conv"].format(i), spatial) for i in range(1 + second)]
@@ -144,9 +142,7 @@ def _resnet(body: str) -> Iterator[Layer]:
                 yield Layer(f"{ours}.{name}", f"{theirs}.conv{i}", shape, f"{theirs}.bn{i}", bias=False)
             if block == 0:
                 skip = f"{theirs}.downsample"
-                yield Layer(
-                    f"{ours}.skip", f"{skip}.0", (4 * width, inputs, 1, 1), f"{skip}.1", bias=False
-                )
+                yield Layer(f"{ours}.skip", f"{skip}.0", (4 * width, inputs, 1, 1), f"{skip}.1", bias=False)
             inputs = 4 * width
 
 

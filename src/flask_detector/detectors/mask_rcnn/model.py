@@ -1,6 +1,5 @@
 """Mask R-CNN as a detector: the way of a picture through its stages."""
 
-import math
 import os
 import threading
 from dataclasses import replace
@@ -67,17 +66,16 @@ class MaskRCNN:
     def _detect(self, image: Picture, min_score: float, clock: StageClock) -> Detections:
         origin = self._traits.origin
         with clock.stage("prepare"):
-            prepared = prepare(image, self._traits)
+            prepared = prepare(image, self._traits, dtype=self._network.pixel_type)
         with clock.stage("features"):
-            answers, grids = self._network.features(prepared.pixels)
+            self._network.features(prepared.pixels)
         with clock.stage("proposals"):
+            answers, grids = self._network.proposals()
             padded = prepared.pixels.shape[0], prepared.pixels.shape[1]
             proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, origin=origin)
         with clock.stage("boxes"):
             logits, deltas = self._network.boxes(proposals)
-            found = select(
-                proposals, logits, deltas, size=prepared.size, min_score=min_score, origin=origin
-            )
+            found = select(proposals, logits, deltas, size=prepared.size, min_score=min_score, origin=origin)
         with clock.stage("masks"):
             probabilities = self._network.masks(found.boxes, found.classes)
         with clock.stage("paste"):
@@ -107,8 +105,8 @@ def _cores() -> int:
 
 def _in_picture(boxes: Floats, prepared: Prepared, origin: Origin) -> Floats:
     """Return boxes of the resized picture in pixels of the picture itself, not clipped."""
-    resized = np.float32([prepared.size[1], prepared.size[0]] * 2)
-    original = np.float32([prepared.original[1], prepared.original[0]] * 2)
+    resized = np.array([prepared.size[1], prepared.size[0]] * 2, np.float32)
+    original = np.array([prepared.original[1], prepared.original[0]] * 2, np.float32)
     if origin is Origin.MMDET:
         return boxes / (resized / original)
     return boxes * (original / resized)

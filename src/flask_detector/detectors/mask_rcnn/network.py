@@ -1,6 +1,6 @@
 """The three parts of the network with their weights, ready to run on one picture after another."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,10 @@ from flask_detector.detectors.mask_rcnn.converted import Converted
 from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, MASK_CELLS
 from flask_detector.detectors.mask_rcnn.pooling import Pooler
 from flask_detector.detectors.mask_rcnn.prepare import LONG_SIDE, SHORT_SIDE, padded
+from flask_detector.detectors.mask_rcnn.table import Table
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
-from flask_detector.detectors.runtime import Precision, Session
+from flask_detector.detectors.runtime import Graph, Precision, Session
+from flask_detector.memory import give_back_large_blocks, give_back_unused
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -20,8 +22,8 @@ Grids = list[tuple[int, int]]
 # Heads run in blocks of one size: nothing is compiled again, and memory stays the same for any picture.
 _BOX_BLOCK = 250
 _MASK_BLOCK = 20
-_BOX_TAPS = 1 << 19
-_MASK_TAPS = 1 << 18
+_BOX_TAPS = 1 << 18
+_MASK_TAPS = 1 << 17
 
 _MAP_STRIDES = rules.STRIDES[:4]
 _MOST_ROWS = sum((padded(SHORT_SIDE) // stride) * (padded(LONG_SIDE) // stride) for stride in _MAP_STRIDES)
@@ -31,72 +33,87 @@ class Network:
     """Runs the parts. The maps of the picture that `features` saw last are kept for the heads."""
 
     def __init__(self, converted: Converted, *, threads: int, precision: Precision) -> None:
+        give_back_large_blocks()
         self._converted = converted
         self._traits = TRAITS[converted.variant]
         self._threads, self._precision = threads, precision
         weights = converted.weights
         self._box_head = self._session(graph.box_head(weights, block=_BOX_BLOCK))
         self._mask_head = self._session(graph.mask_head(weights, block=_MASK_BLOCK))
+        self._maps = Table(_MOST_ROWS, CHANNELS)
         self._box_pooler = self._pooler(BOX_CELLS, _BOX_BLOCK, _BOX_TAPS)
         self._mask_pooler = self._pooler(MASK_CELLS, _MASK_BLOCK, _MASK_TAPS)
         self._mask_filters = weights["mask.logits.weight"].reshape(-1, CHANNELS).copy()
         self._mask_biases = weights["mask.logits.bias"].copy()
-        self._maps = np.empty((_MOST_ROWS, CHANNELS), np.float32)
         self._grids: Grids = []
-        self._size: tuple[int, int] | None = None
-        self._features: Session | None = None
+        self._body: _Body | None = None
         converted.forget_pages()
 
-    def features(self, pixels: Floats) -> tuple[list[Floats], Grids]:
-        """Return the proposal network's answers on P2..P6 for the pixels (height, width, 3), and their grids.
+    @property
+    def pixel_type(self) -> type[np.floating]:
+        """The type in which it takes pixels."""
+        return np.float16 if self._precision is Precision.BFLOAT16 else np.float32
 
-        An answer is (rows * columns, 15): three logits, then four deltas for each of the three anchors. A grid
-        is (rows, columns). The answers hold until `release`.
-        """
+    def features(self, pixels: npt.NDArray[np.floating]) -> None:
+        """Make the maps of the pixels (height, width, 3), which all else is read from."""
         height, width = pixels.shape[:2]
-        session = self._features_session(height, width)
-        self._grids = [(height // stride, width // stride) for stride in _MAP_STRIDES]
-        ends = np.cumsum([rows * columns for rows, columns in self._grids])
-        outputs = session.run([pixels], np.split(self._maps[: ends[-1]], ends[:-1]))
+        if self._body is None or self._body.size != (height, width):
+            # The old one goes first: both at once would need twice the memory.
+            self._body = None
+            self._body = self._compiled_body(height, width)
+        give_back_unused()
+        self._body.features.run([pixels.reshape(-1, 3)], self._body.levels)
+        self._body.features.release()
+
+    def proposals(self) -> tuple[list[Floats], Grids]:
+        """Return the proposal network's answers on P2..P6, and the rows and columns of these.
+
+        An answer is (rows * columns, 15): three logits, then four deltas for each of the three anchors.
+        """
+        if self._body is None:
+            raise RuntimeError("there is no picture yet")
+        answers = [answer.copy() for answer in self._body.proposals.run(self._body.levels)]
+        self._body.proposals.release()
         rows, columns = self._grids[-1]
-        return outputs[len(_MAP_STRIDES) :], [*self._grids, (-(-rows // 2), -(-columns // 2))]
+        return answers, [*self._grids, (-(-rows // 2), -(-columns // 2))]
 
     def boxes(self, proposals: Floats) -> tuple[Floats, Floats]:
-        """Return the class logits and box deltas of the proposals (N, 4), in pixels of the network's input."""
+        """Return class logits and box deltas of the proposals (N, 4), in pixels of the network's input."""
         weights = self._converted.weights
         logits = np.empty((len(proposals), len(weights["box.logits.bias"])), np.float32)
         deltas = np.empty((len(proposals), len(weights["box.deltas.bias"])), np.float32)
-        for block, cells in self._box_pooler.blocks(self._maps, proposals, self._grids):
+        for block, cells in self._box_pooler.blocks(proposals, self._grids):
             some_logits, some_deltas = self._box_head.run([cells])
             count = block.stop - block.start
             logits[block], deltas[block] = some_logits[:count], some_deltas[:count]
+        self._box_head.release()
+        self._box_pooler.forget()
         return logits, deltas
 
     def masks(self, boxes: Floats, classes: Ints) -> Floats:
         """Return the masks (N, 28, 28), as probabilities, of boxes (N, 4) of the network's classes (N,)."""
         logits = np.empty((len(boxes), MASK_CELLS, MASK_CELLS, 2, 2), np.float32)
         filters = classes + self._traits.background_first
-        for block, cells in self._mask_pooler.blocks(self._maps, boxes, self._grids):
+        for block, cells in self._mask_pooler.blocks(boxes, self._grids):
             count = block.stop - block.start
             some = np.resize(filters[block], _MASK_BLOCK)
             (found,) = self._mask_head.run([cells, self._mask_filters[some], self._mask_biases[some]])
             logits[block] = found[:count]
+        self._mask_head.release()
+        self._mask_pooler.forget()
+        self._maps.forget()
         fine = logits.transpose(0, 1, 3, 2, 4).reshape(-1, 2 * MASK_CELLS, 2 * MASK_CELLS)
         with np.errstate(over="ignore"):
-            probabilities: Floats = 1 / (1 + np.exp(-fine))
+            np.exp(-fine, out=fine)
+        probabilities: Floats = np.reciprocal(fine + np.float32(1))
         return probabilities
 
-    def release(self, parts: Sequence[Session] | None = None) -> None:
-        """Give back the memory of intermediate results."""
-        for session in parts or [self._box_head, self._mask_head, *filter(None, [self._features])]:
-            session.release()
-
-    def _session(self, network: graph.Graph) -> Session:
+    def _session(self, network: Graph) -> Session:
         return Session(network, threads=self._threads, precision=self._precision)
 
     def _pooler(self, cells: int, block: int, capacity: int) -> Pooler:
         return Pooler(
-            rows=_MOST_ROWS,
+            self._maps.rows,
             cells=cells,
             block=block,
             capacity=capacity,
@@ -104,18 +121,29 @@ class Network:
             threads=self._threads,
         )
 
-    def _features_session(self, height: int, width: int) -> Session:
-        """Return the session for a padded picture of that size; only the last one is kept."""
-        if self._features is None or self._size != (height, width):
-            self._features = None
-            self._features = self._session(
-                graph.features(
-                    self._converted.weights,
-                    height=height,
-                    width=width,
-                    stride_in_1x1=self._traits.stride_in_1x1,
-                )
-            )
-            self._size = height, width
-            self._converted.forget_pages()
-        return self._features
+    def _compiled_body(self, height: int, width: int) -> "_Body":
+        weights, in_1x1 = self._converted.weights, self._traits.stride_in_1x1
+        self._grids = [(height // stride, width // stride) for stride in _MAP_STRIDES]
+        ends = np.cumsum([rows * columns for rows, columns in self._grids])
+        levels = np.split(self._maps.rows[: ends[-1]], ends[:-1])
+        features = self._session(
+            graph.features(weights, height=height, width=width, stride_in_1x1=in_1x1, dtype=self.pixel_type)
+        )
+        features.bind([], levels)
+        proposals = self._session(graph.proposals(weights, self._grids))
+        proposals.bind(levels)
+        self._converted.forget_pages()
+        return _Body((height, width), levels, features, proposals)
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What is compiled for one size of padded pictures.
+
+    levels: the places of P2..P5 in the table of maps.
+    """
+
+    size: tuple[int, int]
+    levels: list[Floats]
+    features: Session
+    proposals: Session

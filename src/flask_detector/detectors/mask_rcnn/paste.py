@@ -22,9 +22,7 @@ _PIXELS_AT_ONCE = 1 << 20
 _TORCHVISION_BORDER = 1
 
 
-def paste(
-    probabilities: Floats, box: Floats, *, width: int, height: int, origin: Origin
-) -> Mask:
+def paste(probabilities: Floats, box: Floats, *, width: int, height: int, origin: Origin) -> Mask:
     """Return the mask in a picture of that size.
 
     probabilities: (28, 28), rows downwards, for the area of the box.
@@ -65,9 +63,10 @@ def _sampled(start: np.float32, end: np.float32, cells: int, limit: int) -> _Axi
     pixels = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
     with np.errstate(divide="ignore", invalid="ignore"):
         # In -1..1 over the box, as grid_sample takes it.
-        place = (pixels - start) / (end - start) * 2 - 1
+        place = ((pixels - start) / (end - start) * 2 - 1).astype(np.float32)
     place[~np.isfinite(place)] = 0
-    return _Axis(first, _interpolation(((place + 1) * cells - 1) / 2, cells))
+    cell = (((place + 1) * cells - 1) / 2).astype(np.float32)
+    return _Axis(first, _interpolation(cell, cells))
 
 
 def _enlarged(start: np.float32, end: np.float32, cells: int, limit: int) -> _Axis:
@@ -85,7 +84,8 @@ def _enlarged(start: np.float32, end: np.float32, cells: int, limit: int) -> _Ax
 
 def _interpolation(place: Floats, cells: int) -> Floats:
     """Return the weights (pixels, cells) of linear interpolation at places in cells; outside is nothing."""
-    return np.maximum(1 - np.abs(place[:, None] - np.arange(cells, dtype=np.float32)), 0).astype(np.float32)
+    away: Floats = np.abs(place[:, None] - np.arange(cells, dtype=np.float32))
+    return np.maximum(1 - away, np.float32(0))
 
 
 def _run_lengths(columns: Floats, rows: Floats) -> npt.NDArray[np.uint32]:

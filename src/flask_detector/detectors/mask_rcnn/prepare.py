@@ -19,25 +19,28 @@ MULTIPLE = 32
 # So many rows of the result are made at a time: enough to be fast, few enough to need little memory.
 _ROWS_AT_ONCE = 64
 
+# OpenCV's weights are integers in this unit.
+_ONE = 2048
+
 
 @dataclass(frozen=True)
 class Prepared:
     """The network's input.
 
-    pixels: (height, width, 3) float32, normalised, zeros right of and below the resized picture.
+    pixels: (height, width, 3), normalised, zeros right of and below the resized picture.
     size: height and width of the resized picture within.
     original: height and width of the picture itself.
     """
 
-    pixels: Floats
+    pixels: npt.NDArray[np.floating]
     size: tuple[int, int]
     original: tuple[int, int]
 
 
-def prepare(image: Picture, traits: Traits) -> Prepared:
-    """Return the network's input for a picture (H, W, 3), RGB, uint8."""
+def prepare(image: Picture, traits: Traits, *, dtype: type[np.floating] = np.float32) -> Prepared:
+    """Return the network's input for a picture (H, W, 3), RGB, uint8; its pixels are kept as `dtype`."""
     height, width = resized_size(image.shape[0], image.shape[1], traits.origin)
-    pixels = np.zeros((padded(height), padded(width), 3), np.float32)
+    pixels = np.zeros((padded(height), padded(width), 3), dtype)
     resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
     for start, rows in resize(image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
@@ -75,33 +78,49 @@ def padded(side: int) -> int:
 def _resize_opencv(
     image: Picture, height: int, width: int, traits: Traits
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    mean, std = np.float32(traits.mean), np.float32(traits.std)
+    mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
     for start, rows in _opencv_rows(image, height, width):
         values = rows[..., ::-1] if traits.bgr else rows
         yield start, (values - mean) / std
 
 
 def _opencv_rows(image: Picture, height: int, width: int) -> Iterator[tuple[int, Picture]]:
-    left, right, left_weight, right_weight = _opencv_taps(width, image.shape[1], clamp=True)
-    upper, lower, upper_weight, lower_weight = _opencv_taps(height, image.shape[0], clamp=False)
-    for block, rows, above, below in _row_blocks(upper, lower):
+    columns = _fixed_point(width, image.shape[1])
+    # Across, a pixel outside the picture is not mixed with the edge; down, the edge row is taken twice.
+    columns.weights[:, columns.beyond] = [[_ONE], [0]]
+    lines = _fixed_point(height, image.shape[0])
+    for block, rows, above, below in _row_blocks(*lines.places):
         source = image[rows]
-        across = source[:, left] * left_weight[:, None] + source[:, right] * right_weight[:, None]
+        across = np.zeros((len(rows), width, image.shape[2]), np.int32)
+        for place, weight in zip(columns.places, columns.weights, strict=True):
+            across += source[:, place] * weight[:, None]
         across >>= 4
-        mixed = across[above] * upper_weight[block, None, None] >> 16
-        mixed += across[below] * lower_weight[block, None, None] >> 16
-        yield block.start, ((mixed + 2) >> 2).astype(np.uint8)
+        total = np.zeros((len(above), *across.shape[1:]), np.int32)
+        for place, weight in zip((above, below), lines.weights[:, block], strict=True):
+            total += across[place] * weight[:, None, None] >> 16
+        yield block.start, ((total + 2) >> 2).astype(np.uint8)
 
 
-def _opencv_taps(new: int, old: int, *, clamp: bool) -> tuple[npt.NDArray[np.int64], ...]:
-    place = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
-    first = np.floor(place).astype(np.int64)
-    part = place - first.astype(np.float32)
-    if clamp:
-        part[(first < 0) | (first >= old - 1)] = 0
-    weight = np.rint(part * np.float32(2048)).astype(np.int32)
-    rest = np.rint((np.float32(1) - part) * np.float32(2048)).astype(np.int32)
-    return first.clip(0, old - 1), (first + 1).clip(0, old - 1), rest, weight
+@dataclass(frozen=True)
+class _FixedPoint:
+    """For each new pixel along an axis the two old ones that it lies between, and their weights in 1/2048.
+
+    places, weights: (2, new). beyond: (new,) whether it lies outside the centres of the old ones.
+    """
+
+    places: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.int32]
+    beyond: npt.NDArray[np.bool_]
+
+
+def _fixed_point(new: int, old: int) -> _FixedPoint:
+    centres = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
+    lower = np.floor(centres)
+    share = centres - lower
+    shares = np.stack([np.float32(1) - share, share]) * np.float32(_ONE)
+    first = lower.astype(np.int64)
+    places = np.clip(np.stack([first, first + 1]), 0, old - 1)
+    return _FixedPoint(places, np.rint(shares).astype(np.int32), (first < 0) | (first >= old - 1))
 
 
 def _resize_torch(image: Picture, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
@@ -111,7 +130,7 @@ def _resize_torch(image: Picture, height: int, width: int, traits: Traits) -> It
     """
     left, right, across = _torch_taps(width, image.shape[1])
     upper, lower, down = _torch_taps(height, image.shape[0])
-    mean, std = np.float32(traits.mean), np.float32(traits.std)
+    mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
 
     def normalised(values: Picture) -> Floats:
         floats: Floats = values.astype(np.float32)
@@ -149,7 +168,7 @@ def _torch_taps(new: int, old: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 def _row_blocks(
     upper: npt.NDArray[np.int64], lower: npt.NDArray[np.int64]
 ) -> Iterator[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield blocks of rows: the block, which rows of the picture it needs, and for each row its two in these."""
+    """Yield blocks of rows: the block, which rows of the picture it needs, and each row's two in these."""
     for start in range(0, len(upper), _ROWS_AT_ONCE):
         block = slice(start, start + _ROWS_AT_ONCE)
         rows, places = np.unique(np.concatenate([upper[block], lower[block]]), return_inverse=True)

@@ -16,7 +16,7 @@ _BEST_OF_LEVEL = 1000
 _IOU_THRESHOLD = 0.7
 _TORCHVISION_MIN_SIDE = 1e-3
 
-# Up to so many boxes torchvision moves the groups apart and suppresses once; more it suppresses group by group.
+# Up to so many boxes torchvision moves the groups apart and suppresses once; more it does group by group.
 TORCHVISION_ONE_SUPPRESSION = 1000
 
 
@@ -69,9 +69,8 @@ def _best(logits: Floats) -> npt.NDArray[np.int64]:
 
 def _large_enough(boxes: Floats, origin: Origin) -> npt.NDArray[np.bool_]:
     sides = boxes[:, 2:] - boxes[:, :2]
-    if origin is Origin.MMDET:
-        return (sides > 0).all(axis=1)
-    return (sides >= np.float32(_TORCHVISION_MIN_SIDE)).all(axis=1)
+    enough = sides > 0 if origin is Origin.MMDET else sides >= np.float32(_TORCHVISION_MIN_SIDE)
+    return np.logical_and(enough[:, 0], enough[:, 1])
 
 
 def _suppress(

@@ -5,7 +5,8 @@ cells. Both are products of a part down and a part across, so a bin is a sum ove
 columns of the map, each with one weight: the product of the two axes'. What is left is a sum of rows of
 channels, which is the fastest way for the engine to get at them.
 
-Source: He et al., "Mask R-CNN" (2017), section 3; the details are those of mmcv's and torchvision's operators.
+Source: He et al., "Mask R-CNN" (2017), section 3; the details are those of mmcv's and torchvision's
+operators.
 """
 
 from collections.abc import Sequence
@@ -46,11 +47,11 @@ def taps(
     grids: rows and columns of each level's map.
     cells: bins of a box down and across.
 
-    MMDetection moves the boxes by half a cell and takes as many samples a bin as the bin has cells, rounded up.
+    MMDetection moves the boxes by half a cell and takes as many samples a bin as it has cells, rounded up.
     torchvision takes them where they are, at least one cell large, with two samples an axis.
     """
-    strides = np.float32(STRIDES)[levels]
-    sides = np.int64(grids)[levels]
+    strides = np.array(STRIDES, np.float32)[levels]
+    sides = np.array(grids, np.int64)[levels]
     starts_of_levels = np.cumsum([0, *(rows * columns for rows, columns in grids[:-1])])[levels]
     scaled = boxes * (np.float32(1) / strides)[:, None]
     if origin is Origin.MMDET:

@@ -28,12 +28,12 @@ def base_anchors(stride: int, origin: Origin) -> Floats:
 
     torchvision rounds the corners to whole pixels.
     """
-    ratios = np.float32(RATIOS)
+    ratios = np.array(RATIOS, np.float32)
     side = np.float32(ANCHOR_SCALE * stride)
     height_ratios = np.sqrt(ratios)
     widths, heights = side * (1 / height_ratios), side * height_ratios
-    anchors = np.stack([-widths, -heights, widths, heights], axis=1) / 2
-    return np.rint(anchors) if origin is Origin.TORCHVISION else anchors
+    anchors = (np.stack([-widths, -heights, widths, heights], axis=1) / 2).astype(np.float32)
+    return np.rint(anchors, out=anchors) if origin is Origin.TORCHVISION else anchors
 
 
 def anchor_steps(

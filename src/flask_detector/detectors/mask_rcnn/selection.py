@@ -57,7 +57,7 @@ def select(
     candidates = scores >= min_score if min_score < CANDIDATE_SCORE else scores > candidate_score
     rows, classes = np.nonzero(candidates)
     per_class = deltas.reshape(len(deltas), -1, 4)
-    chosen = per_class[rows, classes + background_first] * np.float32(rules.BOX_DELTA_STDS)
+    chosen = per_class[rows, classes + background_first] * np.array(rules.BOX_DELTA_STDS, np.float32)
     boxes = rules.decode(proposals[rows], chosen, origin)
     boxes = box_geometry.clip(boxes, width=size[1], height=size[0])
     found = scores[rows, classes]

@@ -1,0 +1,102 @@
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flask_detector import images
+from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.detectors.mask_rcnn import Variant
+from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+from flask_detector.detectors.mask_rcnn.prepare import prepare
+from flask_detector.detectors.mask_rcnn.variants import TRAITS
+from flask_detector.detectors.runtime import Precision, cpu_has_bfloat16
+from flask_detector.errors import BadParameter, CheckpointError
+
+LIMITS = images.Limits(10**8, 10**8)
+
+
+@pytest.fixture(scope="module")
+def detector(converted: Callable[[Variant], Path]) -> MaskRCNN:
+    return MaskRCNN(converted(Variant.TORCHVISION_V1), name="mine", precision=Precision.FLOAT32)
+
+
+@pytest.fixture(scope="module")
+def apartment(pictures: Path) -> Iterator[images.Picture]:
+    picture, _ = images.decode((pictures / "apartment.jpg").read_bytes(), LIMITS)
+    return picture
+
+
+def test_it_tells_name_labels_and_stages(detector: MaskRCNN, apartment: images.Picture) -> None:
+    stages: list[str] = []
+    found = detector.detect(apartment, on_stage=stages.append)
+    assert (found.model, detector.labels[:80]) == ("mine", COCO_LABELS)
+    assert stages == ["prepare", "features", "proposals", "boxes", "masks", "paste"]
+    assert list(found.timings) == stages
+    assert found.scores.min() >= detector.default_min_score
+    assert found.masks is not None
+
+
+def test_the_lowest_score_decides_between_nothing_and_a_hundred(
+    detector: MaskRCNN, apartment: images.Picture
+) -> None:
+    nothing = detector.detect(apartment, min_score=1.0)
+    assert len(nothing) == 0
+    assert nothing.masks == ()
+    assert len(detector.detect(apartment, min_score=0.0)) == 100
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_a_score_that_is_none_is_refused(detector: MaskRCNN, apartment: images.Picture, score: float) -> None:
+    with pytest.raises(BadParameter):
+        detector.detect(apartment, min_score=score)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3000, 4000)])
+def test_pictures_of_any_size_work(detector: MaskRCNN, size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    found = detector.detect(picture, min_score=0.05)
+    assert (found.height, found.width) == size
+    found.to_json()
+
+
+@pytest.mark.slow
+def test_threads_that_share_it_get_their_own_answers(detector: MaskRCNN, apartment: images.Picture) -> None:
+    pictures = [apartment, np.ascontiguousarray(apartment[::-1])]
+    alone = [detector.detect(picture) for picture in pictures]
+    answers: dict[int, list[float]] = {}
+
+    def work(number: int) -> None:
+        answers[number] = detector.detect(pictures[number]).scores.tolist()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answers[number] for number in range(2)] == [found.scores.tolist() for found in alone]
+
+
+@pytest.mark.parametrize(
+    "variant", [Variant.MMDET_CAFFE, pytest.param(Variant.TORCHVISION_V2, marks=pytest.mark.slow)]
+)
+def test_bfloat16_gives_nearly_the_maps_of_float32(
+    variant: Variant, converted: Callable[[Variant], Path], apartment: images.Picture
+) -> None:
+    if not cpu_has_bfloat16():
+        pytest.skip("this processor does not compute in bfloat16 itself")
+    answers = []
+    for precision in (Precision.FLOAT32, Precision.BFLOAT16):
+        network = MaskRCNN(converted(variant), name="mine", precision=precision)._network
+        network.features(prepare(apartment, TRAITS[variant], dtype=network.pixel_type).pixels)
+        answers.append(np.concatenate(network.proposals()[0]))
+    exact, near = answers
+    # bfloat16 keeps 8 bits of a number; the errors of fifty layers add up at random.
+    assert np.sqrt(np.mean((exact - near) ** 2)) < 0.05 * exact.std()
+    assert np.corrcoef(exact.reshape(-1), near.reshape(-1))[0, 1] > 0.998
+
+
+def test_a_folder_without_converted_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        MaskRCNN(tmp_path, name="mine")

@@ -1,0 +1,149 @@
+"""Equal to the originals: what MMDetection and torchvision find with the same weights in the same pictures.
+
+The limits are those of ../shared/reference/mmdet/README.md.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pycocotools import mask as coco_mask
+
+from flask_detector import images
+from flask_detector.boxes import iou
+from flask_detector.detections import Detections
+from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.detectors.mask_rcnn import Variant, model
+from flask_detector.detectors.mask_rcnn.paste import paste
+from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.detectors.runtime import Precision
+from flask_detector.masks import Mask
+
+LIMITS = images.Limits(10**8, 10**8)
+PICTURES = ("apartment", "park", "street", "zoo")
+REFERENCES = {
+    Variant.MMDET_CAFFE: "mmdet/mask_rcnn_r50_caffe_fpn",
+    Variant.MMDET_PYTORCH: "mmdet/mask_rcnn_r50_fpn",
+    Variant.TORCHVISION_V1: "torchvision/maskrcnn_resnet50_fpn_eps0",
+    Variant.TORCHVISION_V1_EPS: "torchvision/maskrcnn_resnet50_fpn",
+    Variant.TORCHVISION_V2: "torchvision/maskrcnn_resnet50_fpn_v2",
+}
+
+# COCO's category numbers that have no class, which torchvision's head has all the same.
+UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+
+
+def category(variant: Variant, label: str) -> int:
+    """Return the number that the original gives a class."""
+    if variant.startswith("mmdet"):
+        return COCO_LABELS.index(label)
+    used = [number for number in range(1, 91) if number not in UNUSED]
+    return used[COCO_LABELS.index(label)] if label in COCO_LABELS else int(label.removeprefix("unused "))
+
+
+@dataclass
+class Comparison:
+    """How near the detections in some pictures are to the original's."""
+
+    matched: int = 0
+    unmatched: int = 0
+    box: float = 0.0
+    score: float = 0.0
+    mask_ious: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def pasted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[npt.NDArray[np.float32], Mask]]:
+    """The mask of 28 x 28 of each pasted one."""
+    seen: list[tuple[npt.NDArray[np.float32], Mask]] = []
+
+    def recording(probabilities: npt.NDArray[np.float32], box: Any, **options: Any) -> Mask:
+        mask = paste(probabilities, box, **options)
+        seen.append((probabilities, mask))
+        return mask
+
+    monkeypatch.setattr(model, "paste", recording)
+    return seen
+
+
+def corners(box: npt.NDArray[np.float32]) -> list[int]:
+    """Return the whole pixels to which torchvision cuts the corners of a box that it has enlarged."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * np.float32(30 / 28)
+    return [int(side) for side in (*(centre - half), *(centre + half))]
+
+
+def mask_iou(mask: Mask, found: Detections, counts: str) -> float:
+    form = mask.to_rle(width=found.width, height=found.height)
+    ours, theirs = ({"size": form["size"], "counts": text.encode()} for text in (form["counts"], counts))
+    return float(coco_mask.iou([ours], [theirs], [0])[0, 0])
+
+
+def compare(
+    found: Detections,
+    variant: Variant,
+    picture: str,
+    reference: Path,
+    pasted: list[tuple[npt.NDArray[np.float32], Mask]],
+    comparison: Comparison,
+) -> None:
+    """Match the detections over 0.06 of both sides by class and IoU, each one once."""
+    theirs = np.load(reference.with_name(f"{reference.name}.detections.npz"))
+    masks = json.loads(reference.with_name(f"{reference.name}.masks.json").read_text())[picture]["counts"]
+    boxes, scores, labels = (theirs[f"{picture}.{part}"] for part in ("boxes", "scores", "labels"))
+    categories = [category(variant, instance.label) for instance in found]
+    overlaps = iou(boxes.astype(np.float32), found.boxes)
+    assert found.masks is not None
+    free = set(range(len(found)))
+    for i in np.flatnonzero(scores > 0.06):
+        near = [j for j in free if overlaps[i, j] > 0.9 and categories[j] == labels[i]]
+        if not near:
+            comparison.unmatched += 1
+            continue
+        j = max(near, key=lambda j: overlaps[i, j])
+        free.remove(j)
+        comparison.matched += 1
+        comparison.box = max(comparison.box, float(np.abs(boxes[i] - found.boxes[j]).max()))
+        comparison.score = max(comparison.score, float(abs(scores[i] - found.scores[j])))
+        mask = found.masks[j]
+        if not variant.startswith("mmdet") and corners(found.boxes[j]) != corners(boxes[i]):
+            # Where a corner lies at a whole pixel, a thousandth of a pixel decides to which one torchvision
+            # cuts it, and the whole mask moves. So this mask is compared at the original's box.
+            (probabilities,) = [seen for seen, pasted_mask in pasted if pasted_mask is mask]
+            size = {"width": found.width, "height": found.height}
+            mask = paste(probabilities, boxes[i].astype(np.float32), **size, origin=Origin.TORCHVISION)
+        comparison.mask_ious.append(mask_iou(mask, found, masks[i]))
+    comparison.unmatched += sum(found.scores[j] > 0.06 for j in free)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(PICTURES[:1], id="one picture"),
+        pytest.param(PICTURES, id="all pictures", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("variant", Variant)
+def test_detections_equal_the_originals(
+    variant: Variant,
+    names: tuple[str, ...],
+    converted: Callable[[Variant], Path],
+    shared: Path,
+    pasted: list[tuple[npt.NDArray[np.float32], Mask]],
+) -> None:
+    detector = model.MaskRCNN(converted(variant), name="original", precision=Precision.FLOAT32)
+    comparison = Comparison()
+    for name in names:
+        picture, _ = images.decode((shared / "pictures" / f"{name}.jpg").read_bytes(), LIMITS)
+        found = detector.detect(picture, min_score=0.05)
+        compare(found, variant, name, shared / "reference" / REFERENCES[variant], pasted, comparison)
+    assert comparison.matched >= 30
+    assert comparison.matched >= 0.99 * (comparison.matched + comparison.unmatched)
+    assert comparison.box <= 0.1
+    assert comparison.score <= 0.001
+    assert min(comparison.mask_ious) >= 0.93
+    assert np.percentile(comparison.mask_ious, 10) >= 0.99
