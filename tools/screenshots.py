@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, StorageState, sync_playwright
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLE = PROJECT / "src/flask_detector/web/static/example.jpg"
@@ -47,16 +47,17 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
-        address = send(browser, arguments.url, arguments.picture)
+        sender = browser.new_context()
+        address = send(sender, arguments.url, arguments.picture)
         for shot in SHOTS:
-            take(browser, address, shot)
+            take(browser, sender.storage_state(), address, shot)
             print(FOLDER / shot.name)
         browser.close()
 
 
-def send(browser: Browser, url: str, picture: Path) -> str:
-    """Send a picture as a user does; return its result's address."""
-    page = browser.new_page()
+def send(sender: BrowserContext, url: str, picture: Path) -> str:
+    """Send a picture as a user does; return its result's address, which only the sender can open."""
+    page = sender.new_page()
     page.goto(url)
     page.set_input_files("#picture", picture)
     page.get_by_role("button", name="Detect objects").click()
@@ -65,13 +66,14 @@ def send(browser: Browser, url: str, picture: Path) -> str:
     return page.url
 
 
-def take(browser: Browser, address: str, shot: Shot) -> None:
+def take(browser: Browser, sender: StorageState, address: str, shot: Shot) -> None:
     """Take one screenshot, at two device pixels for each CSS pixel."""
     page = browser.new_page(
         viewport={"width": shot.width, "height": shot.height},
         color_scheme=shot.scheme,
         device_scale_factor=2,
         reduced_motion="reduce",
+        storage_state=sender,
     )
     page.goto(address)
     page.locator(".shapes").wait_for()

@@ -13,10 +13,10 @@ export function connectPicked(page, view) {
     caption.hidden = view.chosen === null;
     if (view.chosen !== null) {
       const { label, score, box, area } = view.instances[view.chosen];
-      const [x1, y1, x2, y2] = box.map(Math.round);
+      const [x1, y1, x2, y2] = box;
       name.textContent = `${label} ${percent(score)}`;
       facts.textContent =
-        `${x2 - x1} × ${y2 - y1} pixels at ${x1}, ${y1}` +
+        `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} pixels at ${Math.round(x1)}, ${Math.round(y1)}` +
         (area === undefined ? "" : `, covers ${area.toLocaleString("en")} pixels`);
       link.href = first.replace(/0\.png$/, `${view.chosen}.png`);
     }
