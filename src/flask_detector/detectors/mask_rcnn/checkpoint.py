@@ -3,7 +3,7 @@
 Three forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
 that, and safetensors. Files are mapped into memory; a tensor's values are read when they are asked for.
 
-Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); github.com/huggingface/safetensors.
+Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); huggingface/safetensors.
 """
 
 import json
@@ -38,8 +38,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return the tensors of a .pth or .safetensors file.
 
-    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script ("model")
-    save it.
+    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script
+    ("model") save it.
 
     Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
     UnsafeCheckpoint when it names anything but tensors and plain containers.
@@ -55,7 +55,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise type(error)(f"{path.name}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise CheckpointError(
-            f"{path.name}: the file can't be read ({error.strerror}).", hint="Check its place and its permissions."
+            f"{path.name}: the file can't be read ({error.strerror}).",
+            hint="Check its place and its permissions.",
         ) from error
 
 
@@ -75,8 +76,12 @@ def _of_object(found: Any) -> Checkpoint:
                 found = found[key]
                 break
     if not isinstance(found, dict) or not any(isinstance(value, Tensor) for value in found.values()):
-        raise CheckpointError("The file has no state dict.", hint="Save the model's state_dict() and use that.")
-    others = [name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
+        raise CheckpointError(
+            "The file has no state dict.", hint="Save the model's state_dict() and use that."
+        )
+    others = [
+        name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)
+    ]
     if others:
         raise CheckpointError(f"The entry '{others[0]}' of the state dict is not a tensor.")
     return Checkpoint(found, meta if isinstance(meta, dict) else {})
@@ -180,7 +185,9 @@ class _Storages:
     def refer(self, reference: Any) -> _View:
         """Return the storage of ("storage", type, key, device, count[, view])."""
         if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
-            raise CheckpointError("The file holds a whole model as code.", hint="Save its state_dict() instead.")
+            raise CheckpointError(
+                "The file holds a whole model as code.", hint="Save its state_dict() instead."
+            )
         kind, key, count = reference[1], reference[2], reference[4]
         name = kind.name.rpartition(".")[2] if isinstance(kind, pickled.Global) else ""
         if name not in _ELEMENT_OF_STORAGE or not isinstance(key, str) or type(count) is not int or count < 0:
@@ -232,7 +239,7 @@ def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
     name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
     start = info.header_offset + 30 + name + extra
     data = content[start : start + info.file_size]
-    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+    if len(data) != info.file_size or zlib.crc32(data.data) != info.CRC:
         raise CheckpointError(f"The archive is damaged: the checksum of its part '{info.filename}' is wrong.")
     return data
 
