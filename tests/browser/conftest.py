@@ -45,11 +45,14 @@ def usual_context(browser: Browser, stack: Any) -> Iterator[BrowserContext]:
 def open_page(
     browser: Browser, usual_context: BrowserContext, stack: Any, complaints: list[str]
 ) -> Iterator[Callable[..., Page]]:
-    """A function that opens a page; given options, in a browser context of its own."""
+    """A function that opens a page; given options, in a browser context of its own, by the same visitor."""
     pages: list[Page] = []
 
     def open_page(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=stack.url, **options) if options else usual_context
+        context = usual_context
+        if options:
+            options = {"storage_state": usual_context.storage_state(), **options}
+            context = browser.new_context(base_url=stack.url, **options)
         page = context.new_page()
         pages.append(page)
         page.set_default_timeout(10 * SECONDS)

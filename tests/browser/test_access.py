@@ -19,6 +19,8 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
         ("result", "light", 1440),
         ("result", "dark", 390),
         ("unknown", "dark", 390),
+        ("history", "light", 390),
+        ("about", "dark", 390),
     ],
 )
 def test_axe_finds_nothing(
@@ -31,7 +33,8 @@ def test_axe_finds_nothing(
 ) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: npm install")
-    path = {"home": "/", "result": result_path, "unknown": f"/detections/{'0' * 32}"}[name]
+    paths = {"home": "/", "result": result_path, "unknown": f"/detections/{'0' * 32}"}
+    path = paths.get(name, f"/{name}")
     page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 900})
     complaints.clear()  # the browser's note that an unknown detection is one
     if name == "result":

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.detectors import AUTO
+from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import DetectorError, UnknownDetection
 from flask_detector.records import Failure, Record
 from flask_detector.shelf import Refused
@@ -27,6 +27,7 @@ def home() -> Response:
         workers=service().jobs.workers(),
         models=service().models_by_state(),
         default_model=service().default_model(),
+        main_model=MAIN_MODEL,
     )
     return unkept(page)
 

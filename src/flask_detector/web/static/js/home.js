@@ -1,18 +1,18 @@
-/** The front page: from a chosen picture to its detection's page. */
+/** The front page: from chosen pictures to the page of their detection. */
 
-import { receivePictures } from "./receive.js";
-import { measure, refusal } from "./refusal.js";
-import { send } from "./send.js";
+import { Chosen } from "./chosen.js";
 import { follow } from "./news.js";
-import { bytes } from "./words.js";
+import { receivePictures } from "./receive.js";
+import { send } from "./send.js";
+
+/** @typedef {import("./refusal.js").Refusal} Refusal */
 
 // A detection that ends within this time is gone to when it is done, without the waiting page between.
 const PATIENCE_MILLISECONDS = 1000;
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("picture"));
-const chosen = /** @type {HTMLElement} */ (form.querySelector(".chosen"));
-const thumbnail = /** @type {HTMLImageElement} */ (chosen.querySelector("img"));
+const list = /** @type {HTMLElement} */ (form.querySelector(".chosen"));
 const sending = /** @type {HTMLElement} */ (form.querySelector(".sending"));
 const progress = /** @type {HTMLProgressElement} */ (form.querySelector("progress"));
 const words = /** @type {HTMLElement} */ (form.querySelector(".sending-words"));
@@ -20,7 +20,13 @@ const notice = /** @type {HTMLElement} */ (form.querySelector(".notice"));
 const detect = /** @type {HTMLButtonElement} */ (form.querySelector(".detect"));
 const other = /** @type {HTMLButtonElement} */ (form.querySelector(".other"));
 const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".cancel"));
-const limits = { bytes: Number(form.dataset.maxBytes), pixels: Number(form.dataset.maxPixels) };
+const example = /** @type {HTMLElement} */ (document.querySelector(".example"));
+
+const chosen = new Chosen(
+  list,
+  /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture")),
+  { bytes: Number(form.dataset.maxBytes), pixels: Number(form.dataset.maxPixels) },
+);
 
 /** @type {AbortController | null} */
 let current = null;
@@ -28,86 +34,55 @@ let current = null;
 /** @param {"empty" | "chosen" | "sending"} state */
 function enter(state) {
   form.dataset.state = state;
-  chosen.hidden = state === "empty";
+  list.hidden = state === "empty";
   sending.hidden = state !== "sending";
   detect.hidden = state === "sending";
   other.hidden = state !== "chosen";
   cancel.hidden = state !== "sending";
 }
 
-/** @param {{message: string, hint: string} | null} error */
-function tell(error) {
-  notice.hidden = error === null;
+function forget() {
+  notice.hidden = true;
   notice.replaceChildren();
-  if (error) {
-    const strong = document.createElement("strong");
-    strong.textContent = error.message;
-    notice.append(strong, ` ${error.hint}`);
-  }
 }
 
-function clear() {
-  input.value = "";
-  URL.revokeObjectURL(thumbnail.src);
-  thumbnail.removeAttribute("src");
-  enter("empty");
+/** @param {Refusal} error @param {string} [name] of the file, where it is one of several */
+function tell(error, name) {
+  const line = document.createElement("p");
+  const strong = document.createElement("strong");
+  strong.textContent = name ? `${name}: ${error.message}` : error.message;
+  line.append(strong, ` ${error.hint}`);
+  notice.append(line);
+  notice.hidden = false;
 }
 
-/** @param {File} file */
-async function show(file) {
-  tell(null);
-  URL.revokeObjectURL(thumbnail.src);
-  const wrong = await refusal(file, limits);
-  if (wrong) {
-    clear();
-    tell(wrong);
-    return;
-  }
-  thumbnail.src = URL.createObjectURL(file);
-  put(".chosen-name", file.name);
-  put(".chosen-size", bytes(file.size));
-  enter("chosen");
+/** @param {File[]} files */
+async function show(files) {
+  forget();
+  await chosen.show(files, (file, error) => {
+    tell(error, files.length > 1 ? file.name : undefined);
+    settle();
+  });
+  settle();
   detect.focus();
-  const size = await measure(thumbnail, limits);
-  if (input.files?.[0] !== file) {
-    return;
-  }
-  // Hidden for a format that this browser doesn't show, such as HEIC.
-  /** @type {HTMLElement} */ (thumbnail.parentElement).hidden = size === null;
-  if (size?.refusal) {
-    clear();
-    tell(size.refusal);
-  } else if (size) {
-    put(".chosen-size", `${bytes(file.size)}, ${size.width} × ${size.height} pixels`);
-  }
 }
 
-/** @param {string} selector @param {string} text */
-function put(selector, text) {
-  /** @type {HTMLElement} */ (chosen.querySelector(selector)).textContent = text;
+function settle() {
+  if (!chosen.files.length) {
+    input.value = "";
+  }
+  enter(chosen.files.length ? "chosen" : "empty");
 }
 
 /** @param {SubmitEvent} event */
 async function submit(event) {
   event.preventDefault();
-  tell(null);
+  forget();
   current = new AbortController();
-  progress.value = 0;
-  words.textContent = "Sending";
   enter("sending");
   cancel.focus();
   try {
-    const answer = await send(form, current.signal, (share) => {
-      progress.value = share * 100;
-      words.textContent = share < 1 ? `Sending, ${Math.floor(share * 100)}%` : "Looking at the picture";
-    });
-    if ("error" in answer) {
-      enter("chosen");
-      tell(answer.error);
-    } else {
-      await ended(answer.url, current.signal);
-      location.assign(answer.url);
-    }
+    await (chosen.files.length === 1 ? sendOne(current.signal) : sendSeveral(current.signal));
   } catch (error) {
     if (!current.signal.aborted) {
       throw error;
@@ -115,6 +90,75 @@ async function submit(event) {
     enter("chosen");
     detect.focus();
   }
+}
+
+/** @param {AbortSignal} signal */
+async function sendOne(signal) {
+  const answer = await sendFile(chosen.files[0], signal, "Sending", 0, 1);
+  if ("error" in answer) {
+    enter("chosen");
+    tell(answer.error);
+  } else {
+    words.textContent = "Looking at the picture";
+    await ended(answer.url, signal);
+    location.assign(answer.url);
+  }
+}
+
+/** One after the other, since each may be as large as a request. @param {AbortSignal} signal */
+async function sendSeveral(signal) {
+  const files = [...chosen.files];
+  const ids = [];
+  for (const [i, file] of files.entries()) {
+    const answer = await sendFile(file, signal, `Sending ${i + 1} of ${files.length}`, i, files.length);
+    if ("error" in answer) {
+      tell(answer.error, file.name);
+    } else {
+      ids.push(answer.id);
+    }
+  }
+  if (!ids.length) {
+    enter("chosen");
+    return;
+  }
+  const batch = new FormData(form);
+  batch.delete("picture");
+  ids.forEach((id) => batch.append("detection", id));
+  const answer = await send(form.dataset.batches ?? "", batch, signal);
+  if ("error" in answer) {
+    enter("chosen");
+    tell(answer.error);
+  } else if (ids.length === files.length) {
+    location.assign(answer.url);
+  } else {
+    const link = document.createElement("a");
+    link.href = answer.url;
+    link.textContent = ids.length === 1 ? "Go to the other one" : `Go to the other ${ids.length}`;
+    notice.append(link);
+    chosen.clear();
+    settle();
+    link.focus();
+  }
+}
+
+/**
+ * Send one of several files, and tell how far all of them are.
+ *
+ * @param {File} file
+ * @param {AbortSignal} signal
+ * @param {string} what
+ * @param {number} before how many have been sent
+ * @param {number} all
+ */
+function sendFile(file, signal, what, before, all) {
+  const data = new FormData(form);
+  data.set("picture", file);
+  progress.value = (before / all) * 100;
+  words.textContent = what;
+  return send(form.action, data, signal, (share) => {
+    progress.value = ((before + share) / all) * 100;
+    words.textContent = `${what}, ${Math.floor(share * 100)}%`;
+  });
 }
 
 /**
@@ -143,21 +187,20 @@ form.addEventListener("submit", submit);
 other.addEventListener("click", () => input.click());
 cancel.addEventListener("click", () => current?.abort());
 // Back from a detection's page, the browser may show this one as it was left.
-addEventListener("pageshow", (event) => event.persisted && enter(input.files?.length ? "chosen" : "empty"));
+addEventListener("pageshow", (event) => event.persisted && settle());
 
-const example = /** @type {HTMLElement} */ (document.querySelector(".example"));
 const exampleButton = /** @type {HTMLButtonElement} */ (example.querySelector("button"));
 exampleButton.addEventListener("click", async () => {
-  const answer = await fetch(/** @type {string} */ (exampleButton.dataset.example));
+  const answer = await fetch(exampleButton.dataset.example ?? "");
   const file = new File([await answer.blob()], "example.jpg", { type: "image/jpeg" });
   const transfer = new DataTransfer();
   transfer.items.add(file);
   input.files = transfer.files;
-  await show(file);
+  await show([file]);
 });
 example.hidden = false;
 /** @type {HTMLElement} */ (form.querySelector(".drop-ways")).hidden = false;
 enter("empty");
-if (input.files?.[0]) {
-  show(input.files[0]); // chosen before this script was there, or kept by the browser over a reload
+if (input.files?.length) {
+  show([...input.files]); // chosen before this script was there, or kept by the browser over a reload
 }

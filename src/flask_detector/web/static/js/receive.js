@@ -1,19 +1,19 @@
 /** Pictures come by the file chooser, by dropping them anywhere on the page, and from the clipboard. */
 
 /**
- * Put every picture that comes in into the file field, and tell of it.
+ * Put the pictures that come in into the file field, and tell of them.
  *
  * @param {HTMLInputElement} input
- * @param {(file: File) => void} onPicture
+ * @param {(files: File[]) => void} onPictures
  */
-export function receivePictures(input, onPicture) {
+export function receivePictures(input, onPictures) {
   /** @param {FileList | undefined} files */
   function take(files) {
     if (files?.length) {
       const transfer = new DataTransfer();
-      transfer.items.add(files[0]);
+      [...files].forEach((file) => transfer.items.add(file));
       input.files = transfer.files;
-      onPicture(files[0]);
+      onPictures([...files]);
     }
   }
 

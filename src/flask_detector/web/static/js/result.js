@@ -2,18 +2,21 @@
 
 import { Camera } from "./camera.js";
 import { connectClasses, connectHeadline, connectLinks, connectScore, connectToggles } from "./controls.js";
+import { connectCopying } from "./copy.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
 import { closeByItself } from "./menu.js";
+import { connectOrder } from "./order.js";
+import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";
 import { Shapes } from "./shapes.js";
 import { View } from "./view.js";
 
 /** @typedef {{size: [number, number], counts: string}} Rle */
 /**
- * What was found, best score first; a box is xyxy in pixels of the picture.
+ * What was found, best score first; a box is xyxy in pixels of the picture, an area those of the mask.
  *
- * @typedef {{label: string, score: number, box: [number, number, number, number], mask?: Rle}} Instance
+ * @typedef {{label: string, score: number, box: [number, number, number, number], area?: number, mask?: Rle}} Instance
  */
 /**
  * @typedef {object} Result
@@ -58,6 +61,9 @@ connectScore(page, view);
 connectClasses(page, result, view);
 connectHeadline(page, view);
 connectLinks(page, view);
+connectCopying(page, view);
+connectPicked(page, view);
+connectOrder(page, view);
 connectRows(page, view, (index) => camera.reveal(result.instances[index].box));
 
 for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (page.querySelectorAll(".menu"))) {

@@ -64,7 +64,7 @@ export function connectRows(page, view, onChosen) {
     const step = KEY_STEPS[event.key];
     if (step) {
       event.preventDefault();
-      const shown = rows.filter((row) => !row.hidden);
+      const shown = /** @type {HTMLElement[]} */ ([...list.children]).filter((row) => !row.hidden);
       const next = Math.min(Math.max(shown.indexOf(rows[stop]) + step, 0), shown.length - 1);
       shown[next]?.focus();
     } else if (event.key === "Enter" || event.key === " ") {

@@ -1,23 +1,24 @@
-/** Sends a form with progress, which `fetch` doesn't tell. */
+/** Sends forms with progress, which `fetch` doesn't tell. */
 
 /** @typedef {{id: string, url: string} | {error: {message: string, hint: string}}} Answer */
 
 /**
- * Send a form and return the server's answer, or what went wrong on the way.
+ * Send a form's data and return the server's answer, or what went wrong on the way.
  *
- * @param {HTMLFormElement} form
+ * @param {string} url
+ * @param {FormData} data
  * @param {AbortSignal} signal rejects with an AbortError
- * @param {(share: number) => void} onProgress called with 0..1
+ * @param {(share: number) => void} [onProgress] called with 0..1
  * @returns {Promise<Answer>}
  */
-export function send(form, signal, onProgress) {
+export function send(url, data, signal, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", form.action);
+    request.open("POST", url);
     request.setRequestHeader("Accept", "application/json");
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) {
-        onProgress(event.loaded / event.total);
+        onProgress?.(event.loaded / event.total);
       }
     });
     request.addEventListener("load", () => resolve(read(request)));
@@ -31,7 +32,7 @@ export function send(form, signal, onProgress) {
     );
     request.addEventListener("abort", () => reject(new DOMException("cancelled", "AbortError")));
     signal.addEventListener("abort", () => request.abort());
-    request.send(new FormData(form));
+    request.send(data);
   });
 }
 
