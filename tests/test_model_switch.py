@@ -2,18 +2,13 @@
 
 import hashlib
 import http.server
-import importlib.util
 import io
-import json
-import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import redis
 from PIL import Image
@@ -40,33 +35,11 @@ main()
 """
 
 
-def checkpoint(shared: Path) -> bytes:
-    """Return the reference's stand-in for MMDetection's weights as a safetensors file."""
-    folder = shared / "reference" / "mmdet"
-    specification = importlib.util.spec_from_file_location("synthetic", folder / "synthetic_checkpoint.py")
-    assert specification is not None
-    assert specification.loader is not None
-    synthetic: Any = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(synthetic)
-    form = json.loads((folder / "mask_rcnn_r50_fpn.params.json").read_text())
-    (rows,) = [value for value in form.values() if isinstance(value, list)]
-    arrays: dict[str, np.ndarray[Any, Any]] = synthetic.synthesize(
-        [(name, tuple(shape)) for name, shape, _ in rows], pixel_scale=form["pixel_scale"]
-    )
-    header, offset = {}, 0
-    for name, array in arrays.items():
-        kind = {"float32": "F32", "int64": "I64"}[str(array.dtype)]
-        end = offset + array.nbytes
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for array in arrays.values())
-
-
 @pytest.fixture
-def published(shared: Path) -> Iterator[list[str]]:
+def published(write_weights: Callable[[str, Path], None], tmp_path: Path) -> Iterator[list[str]]:
     """The address, the sha256 and the size of weights on a server."""
-    data = checkpoint(shared)
+    write_weights("mmdet/mask_rcnn_r50_fpn", tmp_path / "weights.safetensors")
+    data = (tmp_path / "weights.safetensors").read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from flask_detector.detectors.mask_rcnn.prepare import prepare
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
 from flask_detector.detectors.runtime import Precision, cpu_has_bfloat16
 from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.pixels import Picture
 
 LIMITS = images.Limits(10**8, 10**8)
 
@@ -23,12 +24,12 @@ def detector(converted: Callable[[Variant], Path]) -> MaskRCNN:
 
 
 @pytest.fixture(scope="module")
-def apartment(pictures: Path) -> Iterator[images.Picture]:
+def apartment(pictures: Path) -> Picture:
     picture, _ = images.decode((pictures / "apartment.jpg").read_bytes(), LIMITS)
     return picture
 
 
-def test_it_tells_name_labels_and_stages(detector: MaskRCNN, apartment: images.Picture) -> None:
+def test_it_tells_name_labels_and_stages(detector: MaskRCNN, apartment: Picture) -> None:
     stages: list[str] = []
     found = detector.detect(apartment, on_stage=stages.append)
     assert (found.model, detector.labels[:80]) == ("mine", COCO_LABELS)
@@ -39,7 +40,7 @@ def test_it_tells_name_labels_and_stages(detector: MaskRCNN, apartment: images.P
 
 
 def test_the_lowest_score_decides_between_nothing_and_a_hundred(
-    detector: MaskRCNN, apartment: images.Picture
+    detector: MaskRCNN, apartment: Picture
 ) -> None:
     nothing = detector.detect(apartment, min_score=1.0)
     assert len(nothing) == 0
@@ -48,12 +49,20 @@ def test_the_lowest_score_decides_between_nothing_and_a_hundred(
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
-def test_a_score_that_is_none_is_refused(detector: MaskRCNN, apartment: images.Picture, score: float) -> None:
+def test_a_score_that_is_none_is_refused(detector: MaskRCNN, apartment: Picture, score: float) -> None:
     with pytest.raises(BadParameter):
         detector.detect(apartment, min_score=score)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3000, 4000)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 1),
+        (1, 20_000),
+        pytest.param((20_000, 1), marks=pytest.mark.slow),
+        pytest.param((3000, 4000), marks=pytest.mark.slow),
+    ],
+)
 def test_pictures_of_any_size_work(detector: MaskRCNN, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     found = detector.detect(picture, min_score=0.05)
@@ -62,7 +71,7 @@ def test_pictures_of_any_size_work(detector: MaskRCNN, size: tuple[int, int]) ->
 
 
 @pytest.mark.slow
-def test_threads_that_share_it_get_their_own_answers(detector: MaskRCNN, apartment: images.Picture) -> None:
+def test_threads_that_share_it_get_their_own_answers(detector: MaskRCNN, apartment: Picture) -> None:
     pictures = [apartment, np.ascontiguousarray(apartment[::-1])]
     alone = [detector.detect(picture) for picture in pictures]
     answers: dict[int, list[float]] = {}
@@ -82,7 +91,7 @@ def test_threads_that_share_it_get_their_own_answers(detector: MaskRCNN, apartme
     "variant", [Variant.MMDET_CAFFE, pytest.param(Variant.TORCHVISION_V2, marks=pytest.mark.slow)]
 )
 def test_bfloat16_gives_nearly_the_maps_of_float32(
-    variant: Variant, converted: Callable[[Variant], Path], apartment: images.Picture
+    variant: Variant, converted: Callable[[Variant], Path], apartment: Picture
 ) -> None:
     if not cpu_has_bfloat16():
         pytest.skip("this processor does not compute in bfloat16 itself")

@@ -121,13 +121,13 @@ def compare(
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("variant", "names"),
     [
-        pytest.param(PICTURES[:1], id="one picture"),
-        pytest.param(PICTURES, id="all pictures", marks=pytest.mark.slow),
+        (Variant.MMDET_CAFFE, PICTURES[:1]),
+        (Variant.TORCHVISION_V1, PICTURES[:1]),
+        *(pytest.param(variant, PICTURES, marks=pytest.mark.slow) for variant in Variant),
     ],
 )
-@pytest.mark.parametrize("variant", Variant)
 def test_detections_equal_the_originals(
     variant: Variant,
     names: tuple[str, ...],

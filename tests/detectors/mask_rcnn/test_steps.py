@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
     "variant",
     [
         Variant.MMDET_CAFFE,
-        Variant.TORCHVISION_V2,
+        pytest.param(Variant.TORCHVISION_V2, marks=pytest.mark.slow),
         pytest.param(Variant.MMDET_PYTORCH, marks=pytest.mark.slow),
         pytest.param(Variant.TORCHVISION_V1_EPS, marks=pytest.mark.slow),
     ],

@@ -3,14 +3,14 @@
 Three forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
 that, and safetensors. Files are mapped into memory; a tensor's values are read when they are asked for.
 
-Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); github.com/huggingface/safetensors.
+Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); huggingface/safetensors.
 """
 
 import json
 import mmap
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from flask_detector.detectors.mask_rcnn import pickled
-from flask_detector.detectors.mask_rcnn.pickled import Inert
 from flask_detector.detectors.mask_rcnn.tensors import Bytes, Storage, Tensor, contiguous
-from flask_detector.errors import CheckpointError, UnsafeCheckpoint
+from flask_detector.detectors.mask_rcnn.torch_names import BUILDERS, Storages
+from flask_detector.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return the tensors of a .pth or .safetensors file.
 
-    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script ("model")
-    save it.
+    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script
+    ("model") save it.
 
     Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
     UnsafeCheckpoint when it names anything but tensors and plain containers.
@@ -55,7 +55,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise type(error)(f"{path.name}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise CheckpointError(
-            f"{path.name}: the file can't be read ({error.strerror}).", hint="Check its place and its permissions."
+            f"{path.name}: the file can't be read ({error.strerror}).",
+            hint="Check its place and its permissions.",
         ) from error
 
 
@@ -75,121 +76,15 @@ def _of_object(found: Any) -> Checkpoint:
                 found = found[key]
                 break
     if not isinstance(found, dict) or not any(isinstance(value, Tensor) for value in found.values()):
-        raise CheckpointError("The file has no state dict.", hint="Save the model's state_dict() and use that.")
-    others = [name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
+        raise CheckpointError(
+            "The file has no state dict.", hint="Save the model's state_dict() and use that."
+        )
+    others = [
+        name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)
+    ]
     if others:
         raise CheckpointError(f"The entry '{others[0]}' of the state dict is not a tensor.")
     return Checkpoint(found, meta if isinstance(meta, dict) else {})
-
-
-# --- the names in PyTorch's pickles
-
-
-_ELEMENT_OF_STORAGE = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    if not isinstance(storage, _View):
-        raise TypeError("a tensor must be a view of a storage")
-    return Tensor(storage.storage, storage.offset + offset, tuple(shape), tuple(strides))
-
-
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
-def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
-    return dict(items)
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    # How Python 3 writes bytes into an old pickle; the other encoding that it could name may run long.
-    if encoding != "latin1":
-        raise ValueError(encoding)
-    return text.encode("latin-1")
-
-
-def _attribute(owner: Any, name: str) -> Inert:
-    if not isinstance(owner, pickled.Global) or owner.name != _HISTORY:
-        raise UnsafeCheckpoint("The file names 'getattr', which is no part of a checkpoint's tensors.")
-    return Inert(name)
-
-
-def _inert(name: str) -> Callable[..., Inert]:
-    return lambda *_: Inert(name)
-
-
-# What training leaves in checkpoints beside the weights. Nothing is made of these and nothing is kept: the
-# machine only has to get past them.
-_HISTORY = "mmengine.logging.history_buffer.HistoryBuffer"
-_LEFT_BY_TRAINING = (
-    _HISTORY,
-    "argparse.Namespace",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "torch.device",
-)
-
-_BUILDERS: dict[str, pickled.Builder] = {
-    "collections.OrderedDict": _ordered_dict,
-    "collections.Counter": _ordered_dict,
-    "builtins.set": set,
-    "__builtin__.set": set,
-    "_codecs.encode": _encoded,
-    "torch.Size": tuple,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "builtins.getattr": _attribute,
-    "__builtin__.getattr": _attribute,
-    **{name: _inert(name) for name in _LEFT_BY_TRAINING},
-    **{f"torch.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
-    **{f"torch.cuda.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
-}
-
-
-@dataclass(frozen=True)
-class _View:
-    """A storage as a pickle refers to it: old files know views that begin at an offset."""
-
-    storage: Storage
-    offset: int
-
-
-class _Storages:
-    """The storages that a pickle refers to, by key."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, Storage] = {}
-
-    def refer(self, reference: Any) -> _View:
-        """Return the storage of ("storage", type, key, device, count[, view])."""
-        if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
-            raise CheckpointError("The file holds a whole model as code.", hint="Save its state_dict() instead.")
-        kind, key, count = reference[1], reference[2], reference[4]
-        name = kind.name.rpartition(".")[2] if isinstance(kind, pickled.Global) else ""
-        if name not in _ELEMENT_OF_STORAGE or not isinstance(key, str) or type(count) is not int or count < 0:
-            raise CheckpointError("The file is damaged: a storage has no proper type or size.")
-        storage = self.found.setdefault(key, Storage(key, _ELEMENT_OF_STORAGE[name], count))
-        if (storage.element, storage.count) != (_ELEMENT_OF_STORAGE[name], count):
-            raise CheckpointError(f"The file is damaged: storage {key} is of two types or sizes.")
-        view = reference[5] if len(reference) > 5 else None
-        return _View(storage, 0 if view is None else int(view[1]))
 
 
 # --- the zip archive
@@ -212,9 +107,9 @@ def _read_zip(path: Path, content: Bytes) -> Any:
 
     if f"{folder}byteorder" in records and record("byteorder").tobytes() != b"little":
         raise CheckpointError("The file was written on a big-endian machine.", hint="Save it on another one.")
-    storages = _Storages()
+    storages = Storages()
     stream = _Reader(record("data.pkl"))
-    found = pickled.load(stream, builders=_BUILDERS, persistent=storages.refer)
+    found = pickled.load(stream, builders=BUILDERS, persistent=storages.refer)
     for storage in storages.found.values():
         storage.data = record(f"data/{storage.key}")
         if len(storage.data) < storage.size:
@@ -232,7 +127,7 @@ def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
     name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
     start = info.header_offset + 30 + name + extra
     data = content[start : start + info.file_size]
-    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+    if len(data) != info.file_size or zlib.crc32(data.data) != info.CRC:
         raise CheckpointError(f"The archive is damaged: the checksum of its part '{info.filename}' is wrong.")
     return data
 
@@ -247,14 +142,14 @@ def _read_stream(content: Bytes) -> Any:
     stream = _Reader(content)
     if content[:1].tobytes() != b"\x80":
         raise CheckpointError("The file is no checkpoint of PyTorch and no safetensors file.")
-    if pickled.load(stream, builders=_BUILDERS) != _MAGIC:
+    if pickled.load(stream, builders=BUILDERS) != _MAGIC:
         raise CheckpointError("The file is a pickle, but no checkpoint of PyTorch.")
-    version, system = (pickled.load(stream, builders=_BUILDERS) for _ in range(2))
+    version, system = (pickled.load(stream, builders=BUILDERS) for _ in range(2))
     if version != _STREAM_VERSION or not isinstance(system, dict) or not system.get("little_endian"):
         raise CheckpointError("The checkpoint was written by a version or machine that is not known here.")
-    storages = _Storages()
-    found = pickled.load(stream, builders=_BUILDERS, persistent=storages.refer)
-    keys = pickled.load(stream, builders=_BUILDERS)
+    storages = Storages()
+    found = pickled.load(stream, builders=BUILDERS, persistent=storages.refer)
+    keys = pickled.load(stream, builders=BUILDERS)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise CheckpointError("The file is damaged: its list of storages can't be read.")
     for key in keys:

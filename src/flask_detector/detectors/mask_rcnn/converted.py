@@ -97,7 +97,8 @@ class Converted:
             return cls(variant, tuple(manifest["labels"]), tuple(manifest["classes"]), weights, mapping)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"The converted weights in {folder} can't be read.", hint="Remove the folder to convert again."
+                f"The converted weights in {folder} can't be read.",
+                hint="Remove the folder to convert again.",
             ) from error
 
     def forget_pages(self) -> None:

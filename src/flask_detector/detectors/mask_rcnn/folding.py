@@ -1,4 +1,4 @@
-"""From the layers of a checkpoint to what the graphs take: batch norms folded, channels where we want them."""
+"""From a checkpoint's layers to what the graphs take: batch norms folded, channels where we want them."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

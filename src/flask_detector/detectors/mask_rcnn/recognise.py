@@ -154,9 +154,7 @@ def _config(meta: Mapping[str, Any]) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _labels(
-    meta: Mapping[str, Any], classes: int, layout: Layout
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _labels(meta: Mapping[str, Any], classes: int, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ...]]:
     same = tuple(range(classes))
     own = _own_labels(meta)
     if len(own) == classes:

@@ -80,9 +80,7 @@ class Tensor:
         kind = ELEMENT_TYPES[self.storage.element]
         flat = self.storage.data[: self.storage.size].view(kind)
         strides = [stride * kind.itemsize for stride in self.strides]
-        values = np.lib.stride_tricks.as_strided(
-            flat[self.offset :], self.shape, strides, writeable=False
-        )
+        values = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides, writeable=False)
         if self.storage.element == "bfloat16":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values

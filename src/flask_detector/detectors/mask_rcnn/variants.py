@@ -57,9 +57,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def _torchvision(title: str, norm_epsilon: float) -> Traits:
-    return Traits(
-        title, Origin.TORCHVISION, False, 255.0, _IMAGENET_MEAN, _IMAGENET_STD, False, norm_epsilon
-    )
+    return Traits(title, Origin.TORCHVISION, False, 255.0, _IMAGENET_MEAN, _IMAGENET_STD, False, norm_epsilon)
 
 
 # Sources: MMDetection 3.3.0, configs/_base_/models/mask-rcnn_r50-caffe_fpn.py and mask-rcnn_r50_fpn.py;

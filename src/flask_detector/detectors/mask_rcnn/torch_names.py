@@ -1,0 +1,121 @@
+"""The names that may stand in PyTorch's pickles, and what is made where they are called.
+
+Source: torch/_utils.py and torch/serialization.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask_detector.detectors.mask_rcnn import pickled
+from flask_detector.detectors.mask_rcnn.pickled import Inert
+from flask_detector.detectors.mask_rcnn.tensors import Storage, Tensor
+from flask_detector.errors import CheckpointError, UnsafeCheckpoint
+
+_ELEMENT_OF_STORAGE = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    if not isinstance(storage, _View):
+        raise TypeError("a tensor must be a view of a storage")
+    return Tensor(storage.storage, storage.offset + offset, tuple(shape), tuple(strides))
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
+    return dict(items)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    # How Python 3 writes bytes into an old pickle; the other encoding that it could name may run long.
+    if encoding != "latin1":
+        raise ValueError(encoding)
+    return text.encode("latin-1")
+
+
+def _attribute(owner: Any, name: str) -> Inert:
+    if not isinstance(owner, pickled.Global) or owner.name != _HISTORY:
+        raise UnsafeCheckpoint("The file names 'getattr', which is no part of a checkpoint's tensors.")
+    return Inert(name)
+
+
+def _inert(name: str) -> Callable[..., Inert]:
+    return lambda *_: Inert(name)
+
+
+# What training leaves in checkpoints beside the weights. Nothing is made of these and nothing is kept: the
+# machine only has to get past them.
+_HISTORY = "mmengine.logging.history_buffer.HistoryBuffer"
+_LEFT_BY_TRAINING = (
+    _HISTORY,
+    "argparse.Namespace",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "torch.device",
+)
+
+BUILDERS: dict[str, pickled.Builder] = {
+    "collections.OrderedDict": _ordered_dict,
+    "collections.Counter": _ordered_dict,
+    "builtins.set": set,
+    "__builtin__.set": set,
+    "_codecs.encode": _encoded,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "builtins.getattr": _attribute,
+    "__builtin__.getattr": _attribute,
+    **{name: _inert(name) for name in _LEFT_BY_TRAINING},
+    **{f"torch.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
+    **{f"torch.cuda.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
+}
+
+
+@dataclass(frozen=True)
+class _View:
+    """A storage as a pickle refers to it: old files know views that begin at an offset."""
+
+    storage: Storage
+    offset: int
+
+
+class Storages:
+    """The storages that a pickle refers to, by key."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Storage] = {}
+
+    def refer(self, reference: Any) -> _View:
+        """Return the storage of ("storage", type, key, device, count[, view])."""
+        if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
+            raise CheckpointError(
+                "The file holds a whole model as code.", hint="Save its state_dict() instead."
+            )
+        kind, key, count = reference[1], reference[2], reference[4]
+        name = kind.name.rpartition(".")[2] if isinstance(kind, pickled.Global) else ""
+        if name not in _ELEMENT_OF_STORAGE or not isinstance(key, str) or type(count) is not int or count < 0:
+            raise CheckpointError("The file is damaged: a storage has no proper type or size.")
+        storage = self.found.setdefault(key, Storage(key, _ELEMENT_OF_STORAGE[name], count))
+        if (storage.element, storage.count) != (_ELEMENT_OF_STORAGE[name], count):
+            raise CheckpointError(f"The file is damaged: storage {key} is of two types or sizes.")
+        view = reference[5] if len(reference) > 5 else None
+        return _View(storage, 0 if view is None else int(view[1]))
