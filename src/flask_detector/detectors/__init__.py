@@ -42,13 +42,15 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         name = settings.model
     if name == AUTO:
         name = store.default()
+    is_embedded = store.info(name).architecture == "nanodet"
+    graphs = None if is_embedded else store.ready(name)  # refused before the engine is imported
     from flask_detector.detectors.runtime import Precision
 
     precision = Precision(settings.precision)
-    if store.info(name).architecture == "nanodet":
+    if graphs is None:
         from flask_detector.detectors.nanodet import NanoDet
 
         return NanoDet(threads=settings.threads or 1, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 
-    return MaskRCNN(store.ready(name), name=name, threads=settings.threads, precision=precision)
+    return MaskRCNN(graphs, name=name, threads=settings.threads, precision=precision)
