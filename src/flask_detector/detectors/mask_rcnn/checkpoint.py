@@ -3,10 +3,9 @@
 Three forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
 that, and safetensors. Files are mapped into memory; a tensor's values are read when they are asked for.
 
-Sources: torch/serialization.py, torch/_utils.py (the names in the pickles); huggingface/safetensors.
+Sources: torch/serialization.py, torch/_utils.py (the names in the pickles).
 """
 
-import json
 import mmap
 import zipfile
 import zlib
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from flask_detector.detectors.mask_rcnn import pickled
-from flask_detector.detectors.mask_rcnn.tensors import Bytes, Storage, Tensor, contiguous
+from flask_detector.detectors.mask_rcnn.safetensors import read_safetensors
+from flask_detector.detectors.mask_rcnn.tensors import Bytes, Tensor
 from flask_detector.detectors.mask_rcnn.torch_names import BUILDERS, Storages
 from flask_detector.errors import CheckpointError
 
@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if content[:4].tobytes() == b"PK\x03\x04":
             return _of_object(_read_zip(path, content))
         if len(content) > 9 and content[8] == ord("{"):
-            return _read_safetensors(content)
+            return Checkpoint(*read_safetensors(content))
         return _of_object(_read_stream(content))
     except CheckpointError as error:
         raise type(error)(f"{path.name}: {error.message}", hint=error.hint) from error
@@ -99,6 +99,9 @@ def _read_zip(path: Path, content: Bytes) -> Any:
     folder = next((name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")), None)
     if folder is None:
         raise CheckpointError("The file is a zip archive, but none that PyTorch wrote.")
+    if sum(info.compress_size for info in records.values()) > len(content):
+        # Each part is read to the end for its checksum: a thousand names of one large part would take hours.
+        raise CheckpointError("The archive is damaged: its parts overlap.")
 
     def record(name: str) -> Bytes:
         if folder + name not in records:
@@ -190,42 +193,3 @@ class _Reader:
             raise CheckpointError("The file is cut short.")
         self._place += size
         return found
-
-
-# --- safetensors
-
-_ELEMENT_OF_SAFETENSORS = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
-
-
-def _read_safetensors(content: Bytes) -> Checkpoint:
-    size = int.from_bytes(content[:8].tobytes(), "little")
-    data = content[8 + size :]
-    if 8 + size > len(content):
-        raise CheckpointError("The file is cut short.")
-    try:
-        header = json.loads(content[8 : 8 + size].tobytes())
-        meta = header.pop("__metadata__", {})
-        tensors = {}
-        for name, entry in header.items():
-            start, end = entry["data_offsets"]
-            element = _ELEMENT_OF_SAFETENSORS[entry["dtype"]]
-            count = int(np.prod(entry["shape"], dtype=np.int64))
-            storage = Storage(name, element, count)
-            if not 0 <= start <= end <= len(data) or end - start != storage.size:
-                raise CheckpointError(f"The file is cut short or damaged at '{name}'.")
-            storage.data = data[start:end]
-            tensors[name] = contiguous(storage, tuple(entry["shape"]))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CheckpointError("The file is damaged: its header can't be read.") from error
-    return Checkpoint(tensors, meta if isinstance(meta, dict) else {})

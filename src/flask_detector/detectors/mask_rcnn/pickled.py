@@ -3,19 +3,29 @@
 A pickle is a program for a small stack machine, and Python's own machine runs whatever function the program
 names. This one knows the opcodes that build numbers, texts, lists, tuples, sets and dicts; a name is only
 ever looked up in a table that the caller gives, and "calling" it means calling what that table says. It holds
-nothing that is larger than the file: lengths are checked by what can be read, and the memo is a dict.
+little more than the file does: lengths are checked by what can be read, the memo is a dict, the number of
+instructions is bounded, and what calls may copy grows no faster than what was read.
 
 Source of the opcodes' meanings: Python's pickletools, which also splits the program into opcodes.
 """
 
+import itertools
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, Protocol, TypeVar
 
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
 Builder = Callable[..., Any]
 _T = TypeVar("_T")
+
+# A checkpoint of Mask R-CNN with its optimizer has about 50 000 instructions; two million take some seconds
+# and make at most some 150 MB of empty containers.
+_MOST_INSTRUCTIONS = 2_000_000
+
+# Calls can copy an argument again and again that is in the file once. In honest files each is used once, so
+# all of them together are shorter than what was read; the factor leaves room for short ones that are shared.
+_COPIES_PER_BYTE = 8
 
 
 class Stream(Protocol):
@@ -53,13 +63,28 @@ def load(
     """
     machine = _Machine(builders, persistent)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+        start = stream.tell()
+        instructions = pickletools.genops(stream)  # type: ignore[arg-type]
+        for opcode, argument, _ in itertools.islice(instructions, _MOST_INSTRUCTIONS):
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.step(opcode.name, argument)
+            if machine.copied > _COPIES_PER_BYTE * (stream.tell() - start):
+                raise CheckpointError("The file asks for far more memory than it is long.")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
         raise CheckpointError("The file is damaged: its table of contents can't be read.") from error
-    raise CheckpointError("The file is damaged: its table of contents has no end.")
+    raise CheckpointError("The file is damaged: its table of contents has no end, or is far too long.")
+
+
+def hashable(value: Any) -> Any:
+    """Return what is to be a dict's key or a set's item, or raise TypeError.
+
+    Deeply nested ones are refused: to hash them exhausts the interpreter's stack, and the process dies.
+    """
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(part is None or isinstance(part, str | bytes | int | float) for part in parts):
+        raise TypeError("a key must be a number or a text")
+    return value
 
 
 _LITERALS = frozenset(
@@ -97,8 +122,8 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _FROM_MARK: dict[str, Callable[[list[Any]], Any]] = {
     "LIST": list,
     "TUPLE": tuple,
-    "FROZENSET": lambda items: frozenset(map(_key, items)),
-    "DICT": lambda items: {_key(k): v for k, v in zip(items[::2], items[1::2], strict=True)},
+    "FROZENSET": lambda items: frozenset(map(hashable, items)),
+    "DICT": lambda items: {hashable(k): v for k, v in zip(items[::2], items[1::2], strict=True)},
 }
 _PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
@@ -108,6 +133,7 @@ _IGNORED = frozenset({"PROTO", "FRAME"})
 class _Machine:
     def __init__(self, builders: Mapping[str, Builder], persistent: Callable[[Any], Any] | None) -> None:
         self.stack: list[Any] = []
+        self.copied = 0
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
         self._builders = builders
@@ -167,7 +193,7 @@ class _Machine:
 
     def _do_additems(self, _: None) -> None:
         items = self._above_mark()
-        _expect(self.stack[-1], set).update(map(_key, items))
+        _expect(self.stack[-1], set).update(map(hashable, items))
 
     def _do_setitem(self, _: None) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -195,6 +221,8 @@ class _Machine:
 
     def _do_reduce(self, _: None) -> None:
         arguments = _expect(self.stack.pop(), tuple)
+        self.copied += len(arguments)
+        self.copied += sum(len(argument) for argument in arguments if isinstance(argument, Sized))
         self.stack.append(_expect(self.stack.pop(), Global).build(*arguments))
 
     _do_newobj = _do_reduce
@@ -218,12 +246,4 @@ class _Machine:
 def _expect(value: Any, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def _key(value: Any) -> Any:
-    """Return a dict's key; deeply nested ones, whose hash could exhaust the stack, are refused."""
-    parts = value if isinstance(value, tuple) else (value,)
-    if not all(part is None or isinstance(part, str | bytes | int | float) for part in parts):
-        raise TypeError("a key must be a number or a text")
     return value

@@ -1,6 +1,7 @@
 """Tensors of a checkpoint: views of bytes in the file, checked before anything is made of them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,9 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
 }
 
 _MOST_AXES = 32
+
+# Far beyond every checkpoint, and far below where numpy's own arithmetic of sizes overflows.
+_MOST_ELEMENTS = 2**48
 
 
 @dataclass
@@ -59,11 +63,9 @@ class Tensor:
     strides: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        numbers = (self.offset, *self.shape, *self.strides)
-        if len(self.shape) != len(self.strides) or len(self.shape) > _MOST_AXES:
-            raise CheckpointError("The file is damaged: a tensor has no proper shape.")
-        if any(type(number) is not int or number < 0 for number in numbers):
-            raise CheckpointError("The file is damaged: a tensor's shape or place is not a number.")
+        checked_shape(self.shape)
+        if len(self.shape) != len(self.strides) or not all(map(_sensible, (self.offset, *self.strides))):
+            raise CheckpointError("The file is damaged: a tensor has no proper place.")
         steps = zip(self.shape, self.strides, strict=True)
         last = self.offset + sum((side - 1) * stride for side, stride in steps)
         reaches = last + 1 if 0 not in self.shape else self.offset
@@ -84,6 +86,21 @@ class Tensor:
         if self.storage.element == "bfloat16":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values
+
+
+def checked_shape(shape: Sequence[Any]) -> tuple[int, ...]:
+    """Return a shape as a tuple. Raises CheckpointError unless an array can have it."""
+    sides = tuple(shape)
+    if len(sides) > _MOST_AXES or not all(map(_sensible, sides)):
+        raise CheckpointError("The file is damaged: a tensor has no proper shape.")
+    if math.prod(max(side, 1) for side in sides) > _MOST_ELEMENTS:
+        raise CheckpointError("The file is damaged: a tensor's shape is larger than any file.")
+    return sides
+
+
+def _sensible(number: Any) -> bool:
+    # Python's numbers have no end: one of megabytes would take minutes to multiply.
+    return type(number) is int and 0 <= number <= _MOST_ELEMENTS
 
 
 def contiguous(storage: Storage, shape: tuple[int, ...]) -> Tensor:

@@ -37,7 +37,12 @@ def _parameter(data: Any, *_: Any) -> Any:
 
 
 def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
-    return dict(items)
+    pairs = items.items() if isinstance(items, dict) else items
+    return {pickled.hashable(key): value for key, value in pairs}
+
+
+def _set(items: Any = ()) -> set[Any]:
+    return set(map(pickled.hashable, items))
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -75,8 +80,8 @@ _LEFT_BY_TRAINING = (
 BUILDERS: dict[str, pickled.Builder] = {
     "collections.OrderedDict": _ordered_dict,
     "collections.Counter": _ordered_dict,
-    "builtins.set": set,
-    "__builtin__.set": set,
+    "builtins.set": _set,
+    "__builtin__.set": _set,
     "_codecs.encode": _encoded,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _tensor,
