@@ -154,11 +154,14 @@ def _whole_or_not_at_all(folder: Path) -> Iterator[Path]:
     """Give a folder beside `folder` that takes its place at the end, or is removed after a failure."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    replaced = unfinished.with_name(f"{unfinished.name}-replaced")
     unfinished.mkdir()
     try:
         yield unfinished
         if folder.exists():
-            shutil.rmtree(folder)
+            # Moved away as a whole: deleted in its place, it would be half there for a while.
+            folder.rename(replaced)
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
