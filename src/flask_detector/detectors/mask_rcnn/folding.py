@@ -34,7 +34,7 @@ def fold(layer: Layer, tensors: Mapping[str, ArraySource], *, epsilon: float) ->
             tensors[f"{layer.norm}.{part}"].array().astype(np.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
         )
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             scale = gamma / np.sqrt(variance + epsilon)
             weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
             bias = beta + (bias - mean) * scale
@@ -44,4 +44,6 @@ def fold(layer: Layer, tensors: Mapping[str, ArraySource], *, epsilon: float) ->
     if layer.name == "mask.up":
         weight = weight.transpose(2, 3, 1, 0).reshape(4 * CHANNELS, CHANNELS)
         bias = np.tile(bias, 4)
-    return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
+    # What is too large for single precision becomes infinite; who writes the arrays refuses those.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)

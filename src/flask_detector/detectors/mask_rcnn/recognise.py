@@ -71,7 +71,10 @@ _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bi
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Training on several devices puts "module." before every name.
     prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
-    return {_today(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
+    renamed = {_today(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
+    if len(renamed) < len(tensors):
+        raise ForeignCheckpoint("The checkpoint has a tensor under its name of today and under an older one.")
+    return renamed
 
 
 def _today(name: str) -> str:
