@@ -95,7 +95,7 @@ class Converted:
             }
             variant = Variant(manifest["variant"])
             return cls(variant, tuple(manifest["labels"]), tuple(manifest["classes"]), weights, mapping)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"The converted weights in {folder} can't be read.",
                 hint="Remove the folder to convert again.",
