@@ -120,3 +120,10 @@ def test_torchvisions_older_names_are_renamed(shared: Path) -> None:
             name = name.replace(f"roi_heads.mask_head.{i}.0.", f"roi_heads.mask_head.mask_fcn{i + 1}.")
         old[name] = shape
     assert recognise(checkpoint(old), Variant.TORCHVISION_V1).variant is Variant.TORCHVISION_V1
+
+
+def test_a_tensor_under_its_old_and_its_new_name_is_refused(shared: Path) -> None:
+    shapes = shapes_of(shared, "v1")
+    twice = {**shapes, "rpn.head.conv.weight": shapes["rpn.head.conv.0.0.weight"]}
+    with pytest.raises(ForeignCheckpoint, match="older"):
+        recognise(checkpoint(twice), Variant.TORCHVISION_V1)
