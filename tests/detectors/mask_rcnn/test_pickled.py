@@ -263,14 +263,19 @@ HONEST = zipped(state_dict(tensor((6,), (1,), 6)), {"0": 6})
 SIZES = {"compressed": 20, "plain": 24, "place": 42}
 
 
-@pytest.mark.parametrize("field", SIZES)
-@pytest.mark.parametrize("number", [0, 1, 23, 25, 1000, 2**31, 2**32 - 2])
-@pytest.mark.parametrize("name", [b"archive/data.pkl", b"archive/data/0"])
+LIES = [
+    (name, field, number)
+    for name in (b"archive/data.pkl", b"archive/data/0")
+    for field in SIZES
+    for number in (0, 1, 23, 25, 1000, 2**31, 2**32 - 2)
+    if (name, field, number) != (b"archive/data.pkl", "place", 0)  # that is where it is
+]
+
+
+@pytest.mark.parametrize(("name", "field", "number"), LIES)
 def test_an_entry_that_lies_about_its_size_or_place_is_refused(
-    name: bytes, number: int, field: str, tmp_path: Path
+    name: bytes, field: str, number: int, tmp_path: Path
 ) -> None:
-    if (name, field, number) == (b"archive/data.pkl", "place", 0):
-        pytest.skip("that is where it is")
     path = tmp_path / "entry.pth"
     path.write_bytes(directory_field(HONEST, name, SIZES[field], struct.pack("<I", number)))
     with pytest.raises(CheckpointError, match=r"entry\.pth"):
