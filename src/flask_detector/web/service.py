@@ -1,6 +1,7 @@
 """What pages and API do alike: take a picture in, look a detection up, forget it."""
 
 import io
+import time
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -17,6 +18,9 @@ from flask_detector.shelf import Shelf
 from flask_detector.storage import ORIGINAL, Storage
 
 _LONGEST_NAME = 120
+
+# A message that a detection has changed can be lost with a connection: look again this often, in seconds.
+_LOOK_AGAIN_SECONDS = 2.0
 
 
 class Service:
@@ -75,6 +79,20 @@ class Service:
         if owner is not None:
             self.shelf.remember(owner, id)
         return id
+
+    def wait_for(self, id: str, seconds: float) -> Record:
+        """Return a detection once it has ended, or as it stands after that many seconds.
+
+        Raises UnknownDetection or DetectionExpired, also when it is deleted meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        with self.jobs.waiting(id) as wait:
+            while not (record := self.jobs.find(id)).status.is_final:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                wait(min(left, _LOOK_AGAIN_SECONDS))
+        return record
 
     def again(self, record: Record) -> str:
         """Queue a new detection of the same picture with the same wishes; return its id."""
