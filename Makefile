@@ -20,10 +20,10 @@ run: $(VENV)/.run
 	@exec $(BIN)/flask-detector serve
 
 test: $(VENV)/.test
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
 test-all: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check
