@@ -8,6 +8,7 @@ VARIABLES = [
     ("PORT", "8080", "port", 8080),
     ("REDIS_URL", "redis://cache:6379/1", "redis_url", "redis://cache:6379/1"),
     ("DETECTOR_HOST", "0.0.0.0", "host", "0.0.0.0"),
+    ("DETECTOR_REQUIRE_KEYS", "true", "require_keys", True),
     ("DETECTOR_MODEL", "nanodet-g", "model", "nanodet-g"),
     ("DETECTOR_THREADS", "3", "threads", 3),
     ("DETECTOR_PRECISION", "float32", "precision", "float32"),
@@ -144,3 +145,11 @@ def test_settings_do_not_change() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("web.example", False)],
+)
+def test_it_is_known_whether_others_reach_the_web_server(host: str, is_local: bool) -> None:
+    assert Settings.from_environment(host=host).is_local == is_local

@@ -29,6 +29,10 @@
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter
     │   └── BadFormToken
+    ├── AccessError                whoever asks may not
+    │   ├── KeyMissing
+    │   ├── UnknownKey
+    │   └── KeyNotAllowed
     └── SettingsError              the installation is set up wrongly
 
 An error carries a ``code`` (closed list: one per class), a ``message`` that says what is the matter and a
@@ -225,6 +229,33 @@ class BadFormToken(RequestError):
 
     code = "bad_form_token"
     default_hint = "Open the page again and repeat what you did; cookies must be allowed."
+
+
+class AccessError(DetectorError):
+    """Whoever asks may not do that."""
+
+    code = "access_denied"
+
+
+class KeyMissing(AccessError):
+    """This needs an API key, and the request carries none."""
+
+    code = "key_missing"
+    default_hint = "Send it as 'Authorization: Bearer KEY'; 'flask-detector keys create' makes one."
+
+
+class UnknownKey(AccessError):
+    """The API key is not known here, or was revoked."""
+
+    code = "unknown_key"
+    default_hint = "Check that the whole key was sent; 'flask-detector keys create' makes a new one."
+
+
+class KeyNotAllowed(AccessError):
+    """The API key is good, but not for this."""
+
+    code = "key_not_allowed"
+    default_hint = "This needs a key made with 'flask-detector keys create --admin'."
 
 
 class SettingsError(DetectorError):

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment."""
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -52,6 +53,12 @@ class Settings(BaseSettings):
     host: Annotated[
         str, Field(description="The address that the web server listens on; 0.0.0.0 for every network.")
     ] = "127.0.0.1"
+    require_keys: Annotated[
+        bool,
+        Field(
+            description="Answer API requests only with a key (`flask-detector keys create`). Pages need none."
+        ),
+    ] = False
     data_dir: Annotated[
         Path,
         Field(
@@ -95,6 +102,14 @@ class Settings(BaseSettings):
     retention_hours: Annotated[
         float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine reach the web server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def max_upload_bytes(self) -> int:

@@ -2,10 +2,14 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import redis
+from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_detector.detections import Detections
 from flask_detector.jobs import new_id
+from flask_detector.settings import Settings
+from flask_detector.web import create_app
 
 
 def test_a_picture_as_the_body_is_detected(
@@ -75,3 +79,35 @@ def test_the_models_are_listed_with_their_state(client: FlaskClient) -> None:
 def test_an_unknown_id_is_not_found(client: FlaskClient) -> None:
     answer = client.get(f"/api/v1/detections/{new_id()}")
     assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (404, "unknown_detection")
+
+
+def test_what_a_key_sent_is_seen_with_that_key_alone(client: FlaskClient, app: Flask, jpeg: bytes) -> None:
+    keys = app.extensions["flask-detector"].keys
+    mine, other = (keys.create(name)[1] for name in ("mine", "other"))
+    sent = client.post("/api/v1/detections", data=jpeg, headers={"Authorization": f"Bearer {mine}"})
+    address = sent.headers["Location"]
+    assert client.get(address, headers={"X-API-Key": mine}).status_code == 200
+    for headers in ({}, {"X-API-Key": other}):
+        answer = client.get(address, headers=headers)
+        assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (
+            404,
+            "unknown_detection",
+        )
+
+
+def test_a_key_that_is_not_known_is_refused_also_where_none_is_needed(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/models", headers={"Authorization": "Bearer fd_nothing"})
+    assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (401, "unknown_key")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_where_keys_are_required_the_api_answers_to_nobody_else(
+    settings: Settings, connection: redis.Redis
+) -> None:
+    app = create_app(settings.model_copy(update={"require_keys": True}), connection=connection)
+    client = app.test_client()
+    answer = client.get("/api/v1/models")
+    assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (401, "key_missing")
+    _, text = app.extensions["flask-detector"].keys.create("mine")
+    assert client.get("/api/v1/models", headers={"X-API-Key": text}).status_code == 200
+    assert client.get("/").status_code == 200  # pages keep working by their own session

@@ -15,6 +15,7 @@ _COMMANDS = {
     "worker": "flask_detector.cli.run",
     "detect": "flask_detector.cli.detect",
     "models": "flask_detector.cli.models",
+    "keys": "flask_detector.cli.keys",
 }
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API, version 1. It uses no cookie; a detection's id is the key to it."""
+"""The HTTP API, version 1. It uses no cookie: API keys, or a detection's id, open what they open."""
 
 import io
 from typing import Any, BinaryIO, cast
@@ -7,12 +7,17 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from flask_detector import images
 from flask_detector.detectors import AUTO
-from flask_detector.errors import UnknownDetection
 from flask_detector.records import JobStatus, Record
+from flask_detector.web.access import find, key_of_request, owner_of_request
 from flask_detector.web.service import service
 from flask_detector.web.view import score
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+@blueprint.before_request
+def _check_key() -> None:
+    key_of_request()
 
 
 @blueprint.post("/detections")
@@ -27,8 +32,9 @@ def create() -> Response:
         filename=filename,
         model=request.values.get("model", AUTO),
         min_score=score(request.values.get("min_score"), name="min_score"),
+        owner=owner_of_request(),
     )
-    response = jsonify(_form_of(_find(id)))
+    response = jsonify(_form_of(find(id)))
     response.status_code = 202
     response.headers["Location"] = url_for("api.show", id=id)
     return response
@@ -48,7 +54,7 @@ def _sent_picture() -> tuple[BinaryIO | None, str | None]:
 @blueprint.get("/detections/<id>")
 def show(id: str) -> Response:
     """Send a detection as it stands, with its result once that is there."""
-    response = jsonify(_form_of(_find(id)))
+    response = jsonify(_form_of(find(id)))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -56,7 +62,7 @@ def show(id: str) -> Response:
 @blueprint.delete("/detections/<id>")
 def delete(id: str) -> tuple[str, int]:
     """Delete a detection and its picture now."""
-    service().delete(_find(id))
+    service().delete(find(id))
     return "", 204
 
 
@@ -82,13 +88,6 @@ def models() -> Response:
     response = jsonify({"models": forms})
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _find(id: str) -> Record:
-    record = service().jobs.find(id)
-    if record.owner is not None:  # it belongs to a browser, which shows that by its cookie
-        raise UnknownDetection("There is no such detection.")
-    return record
 
 
 def _form_of(record: Record) -> dict[str, Any]:

@@ -30,6 +30,9 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.DetectionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     e.ServiceError: HTTPStatus.SERVICE_UNAVAILABLE,
     e.RequestError: HTTPStatus.BAD_REQUEST,
+    e.AccessError: HTTPStatus.FORBIDDEN,
+    e.KeyMissing: HTTPStatus.UNAUTHORIZED,
+    e.UnknownKey: HTTPStatus.UNAUTHORIZED,
 }
 
 _RETRY_AFTER_SECONDS = "5"
@@ -75,6 +78,8 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

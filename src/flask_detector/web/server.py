@@ -1,5 +1,6 @@
 """Serves the application with gunicorn: one process, many threads."""
 
+import logging
 from typing import Any
 
 from flask import Flask
@@ -7,6 +8,8 @@ from gunicorn.app.base import BaseApplication
 
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
+
+log = logging.getLogger(__name__)
 
 
 class Server(BaseApplication):
@@ -38,6 +41,13 @@ class Server(BaseApplication):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    if not (settings.require_keys or settings.is_local):
+        log.warning(
+            "whoever reaches %s:%d may send pictures: DETECTOR_REQUIRE_KEYS closes the API; before pages, "
+            "put a proxy that asks for a password",
+            settings.host,
+            settings.port,
+        )
     Server(settings).run()
 
 

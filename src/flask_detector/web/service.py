@@ -12,6 +12,7 @@ from flask_detector import images
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, new_id
+from flask_detector.keys import Keys
 from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.shelf import Shelf
@@ -30,6 +31,7 @@ class Service:
         self.settings = settings
         self.jobs = Jobs(connection, settings)
         self.shelf = Shelf(connection, settings.retention_seconds)
+        self.keys = Keys(connection)
         self.storage = storage
         self.models = model_store(settings)
         self.limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)

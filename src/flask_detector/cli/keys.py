@@ -1,0 +1,93 @@
+"""The `keys` commands: make, list and revoke the keys of the HTTP API."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+
+from flask_detector.cli.explained import ExplainedGroup
+from flask_detector.keys import Key, Keys, Scope
+
+
+@click.group(cls=ExplainedGroup)
+@click.pass_context
+def keys(ctx: click.Context) -> None:
+    """Make, list and revoke the keys of the HTTP API.
+
+    They are kept in the Redis of the installation: the one of REDIS_URL, else the one that `serve` runs.
+    """
+    from flask_detector.broker import LocalRedis, check, connect
+    from flask_detector.settings import Settings
+
+    if ctx.obj is None:
+        settings = Settings.from_environment()
+        url = settings.redis_url or LocalRedis(settings.data_dir / "redis").url
+        connection = ctx.with_resource(connect(url))
+        check(connection)
+        ctx.obj = Keys(connection)
+
+
+@keys.command()
+@click.option("--name", default="", help="Who or what it is for.")
+@click.option("--admin", is_flag=True, help="Let it also open what is about the installation.")
+@click.pass_obj
+def create(known: Keys, name: str, admin: bool) -> None:
+    """Make a key and print it: it is shown this once."""
+    key, text = known.create(name, Scope.ADMIN if admin else Scope.USE)
+    click.echo(text)
+    click.echo(
+        f"This is the key {key.id}. It is not kept here: write it down now.\n"
+        f"Its webhooks are signed with: {known.webhook_secret(key.id)}",
+        err=True,
+    )
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_obj
+def list_keys(known: Keys, as_json: bool) -> None:
+    """List the keys, without what is secret of them."""
+    found = known.list()
+    if as_json:
+        click.echo(json.dumps([_form(key) for key in found], indent=2))
+        return
+    if not found:
+        click.echo("There are no keys. To make one: flask-detector keys create", err=True)
+        return
+    rows = [["ID", "SCOPE", "MADE", "LAST USED", "NAME"]]
+    rows += [[k.id, k.scope, _day(k.created_at), _day(k.last_used_at), k.name] for k in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command()
+@click.argument("id")
+@click.pass_obj
+def revoke(known: Keys, id: str) -> None:
+    """Let the key ID open nothing any more. Its detections are kept until their time."""
+    known.revoke(id)
+    click.echo(f"The key {id} is revoked.", err=True)
+
+
+@keys.command("webhook-secret")
+@click.argument("id", required=False)
+@click.pass_obj
+def webhook_secret(known: Keys, id: str | None) -> None:
+    """Print what webhooks are signed with: those of the key ID, or those of requests without a key."""
+    click.echo(known.webhook_secret(id))
+
+
+def _form(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scope": key.scope,
+        "created_at": key.created_at.isoformat(),
+        "last_used_at": None if key.last_used_at is None else key.last_used_at.isoformat(),
+    }
+
+
+def _day(moment: datetime | None) -> str:
+    return "-" if moment is None else moment.strftime("%Y-%m-%d %H:%M")

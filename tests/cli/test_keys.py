@@ -1,0 +1,58 @@
+import json
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from flask_detector.cli import main
+from flask_detector.keys import Keys
+
+
+@pytest.fixture
+def run(connection: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """A function that runs a command on the Redis of the tests."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, ["keys", *words])
+
+    return run
+
+
+def test_a_key_is_shown_once_and_works(run, connection: redis.Redis) -> None:  # type: ignore[no-untyped-def]
+    made = run("create", "--name", "the shop", "--admin")
+    assert made.exit_code == 0
+    text = made.stdout.strip()
+    assert Keys(connection).check(text).scope == "admin"
+    listed = run("list")
+    assert "the shop" in listed.stdout
+    assert text not in listed.output
+
+
+def test_the_list_can_be_read_by_programs(run) -> None:  # type: ignore[no-untyped-def]
+    run("create", "--name", "a")
+    (key,) = json.loads(run("list", "--json").stdout)
+    assert (key["name"], key["scope"], key["last_used_at"]) == ("a", "use", None)
+
+
+def test_a_key_is_revoked_by_its_id(run, connection: redis.Redis) -> None:  # type: ignore[no-untyped-def]
+    run("create")
+    (key,) = Keys(connection).list()
+    assert run("revoke", key.id).exit_code == 0
+    assert Keys(connection).list() == []
+    again = run("revoke", key.id)
+    assert again.exit_code == 1
+    assert "keys list" in again.output
+
+
+def test_the_secret_of_webhooks_can_be_shown_again(run, connection: redis.Redis) -> None:  # type: ignore[no-untyped-def]
+    key, _ = Keys(connection).create("a")
+    assert run("webhook-secret", key.id).stdout.strip() == Keys(connection).webhook_secret(key.id)
+    assert run("webhook-secret").stdout.strip() == Keys(connection).webhook_secret(None)
+
+
+def test_without_a_running_redis_it_says_so(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    failed = run("list")
+    assert failed.exit_code == 1
+    assert "Redis can't be reached" in failed.output
