@@ -1,7 +1,7 @@
 """Bytes of a picture file to a checked RGB array, and back.
 
 A file is what its first bytes say, never what its name says. Its size is read from the header and compared
-with the limits before any pixel is decoded. A file that ends early is refused: a grey lower half is never
+with the limits before any pixel is decoded. A file that ends early is not decoded: a grey lower half is never
 returned.
 """
 
@@ -12,7 +12,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import BinaryIO, Final, NamedTuple
@@ -48,23 +48,14 @@ class PictureInfo:
 
 
 def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
-    """Return what a file holds; all of its first picture is known to be there.
+    """Return what a file says that it holds. No pixel is decoded: only `decode` can tell that all are there.
 
-    A JPEG is decoded at an eighth of its size, which reads all its data in 3 MB of memory for 24 megapixels.
-    Progressive ones (71 MB) and other formats (23 to 370 MB) are decoded one at a time in the process. A file
-    object is read from its start, and stays open.
+    The work is bounded, whatever the file says of itself: see `_Header`. One file is read at a time, since
+    some formats' readers take in all of it. A file object is read from its start, and stays open.
 
     Raises EmptyPicture, NotAPicture, DamagedPicture, PictureTooLarge or TooManyPixels.
     """
-    with _opened(source, limits) as image:
-        if image.format == "JPEG":
-            info = _info(image)
-            image.draft(None, (1, 1))
-            with _ONE_AT_A_TIME if image.info.get("progressive") else nullcontext():
-                image.load()
-            return info
-        with _ONE_AT_A_TIME:
-            image.load()
+    with _ONE_AT_A_TIME, _opened(source, limits) as image:
         return _info(image)
 
 
@@ -76,7 +67,7 @@ def decode(source: bytes | BinaryIO, limits: Limits) -> tuple[Picture, PictureIn
     profile into sRGB, since without it the colours are guessed. RGB numbers stay as they are, whatever their
     profile: detectors are trained on pictures that were read so. The info keeps the profile, for `encode`.
 
-    Raises what `check` raises.
+    Raises what `check` raises; DamagedPicture also where pixels are missing.
     """
     with _opened(source, limits) as image:
         image.load()
@@ -225,7 +216,11 @@ _DAMAGE: Final = (
     zlib.error,
 )
 
+_OUT_OF_MEMORY: Final = "out of memory"  # Pillow's and libheif's words in an OSError
+
 _ONE_AT_A_TIME: Final = threading.Lock()
+# A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
+_MOST_HEADER_READS: Final = 4000
 _PILLOW: Final = re.compile(r"PIL\.")
 _TIFF_TILE_WIDTH: Final = 322
 _TIFF_TILE_LENGTH: Final = 323
@@ -240,10 +235,11 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.Imag
     picture_format = _recognise(file, limits)
     _set_up_pillow(limits)
     known = _FORMATS[picture_format]
+    header = _Header(file)
     try:
-        file.seek(0)
-        image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(file)
+        image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
         _check_pixels(image, limits)
+        header.is_read = True
         yield image
     except Image.DecompressionBombError as error:
         raise TooManyPixels(
@@ -251,9 +247,42 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.Imag
             "no more are accepted here."
         ) from error
     except _DAMAGE as error:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error):
+            raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
         raise DamagedPicture(
             f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."
         ) from error
+
+
+class _Header:
+    """A file of which only so much is read before its picture is known.
+
+    Readers follow whatever a header tells them: through millions of empty segments, or gluing small ones
+    together in a time that grows with the square of their number. Files of cameras and programs take some
+    dozens of reads.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._reads_left = _MOST_HEADER_READS
+        self.is_read = False
+        self.seek(0)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes; raise OSError when the header takes too many reads."""
+        if not self.is_read:
+            self._reads_left -= 1
+            if self._reads_left < 0:
+                raise OSError("the header has too many parts")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._file.tell()
 
 
 def _recognise(file: BinaryIO, limits: Limits) -> str:

@@ -110,6 +110,8 @@ def run_detection(*, model: str, min_score: float | None) -> dict[str, Any]:
     form = _workplace.get().run(job.id, model=model, min_score=min_score)
     shown = [one["label"] for one in form["instances"] if one["score"] >= form["shown_score"]]
     job.meta["counts"] = dict(Counter(shown).most_common())
+    # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
+    job.meta["picture"].update(width=form["width"], height=form["height"])
     return form
 
 

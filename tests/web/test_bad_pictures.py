@@ -1,4 +1,4 @@
-"""Every picture that can't be used gets its own words and status, and never reaches the queue."""
+"""Every picture that can't be used gets its own words and status, at the door or when it is decoded."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from PIL import Image
+from PIL import ExifTags, Image
 from werkzeug.test import TestResponse
 
 from flask_detector.jobs import QUEUE
@@ -36,13 +36,19 @@ def a_bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+# What the header alone tells never reaches the queue.
 BAD = {
     "not a picture": (b"%PDF-1.7 a document, not a picture", 415, "not_a_picture"),
     "an empty file": (b"", 400, "empty_picture"),
-    "a truncated picture": (a_picture((640, 480))[:-2000], 422, "damaged_picture"),
-    "a truncated PNG": (a_picture((640, 480), "PNG")[:-2000], 422, "damaged_picture"),
-    "a header alone": (a_picture()[:30], 422, "damaged_picture"),
+    "half a header": (a_picture()[:30], 422, "damaged_picture"),
     "a decompression bomb": (a_bomb(), 413, "too_many_pixels"),
+}
+
+# What only decoding tells ends as a failed detection.
+DAMAGED = {
+    "a truncated picture": a_picture((640, 480))[:-2000],
+    "a truncated PNG": a_picture((640, 480), "PNG")[:-2000],
+    "a header alone": a_picture((640, 480), "PNG")[:60],
 }
 
 
@@ -74,6 +80,50 @@ def test_a_bad_picture_gets_the_same_words_from_the_api(
     assert answer.json["error"]["code"] == code
     assert answer.json["error"]["hint"]
     assert is_untouched(connection, settings)
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_picture_fails_with_a_page_that_says_what_to_do(
+    case: str, upload: Upload, client: FlaskClient, work_off: Callable[[], None]
+) -> None:
+    address = upload(DAMAGED[case]).headers["Location"]
+    work_off()
+    answer = client.get(address)
+    assert (answer.status_code, answer.mimetype) == (422, "text/html")
+    assert "cut short, corrupt or of a rare kind" in answer.text
+    assert "Send the original again" in answer.text
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_picture_fails_with_the_same_words_in_the_api(
+    case: str, client: FlaskClient, work_off: Callable[[], None]
+) -> None:
+    sent = client.post("/api/v1/detections", data=DAMAGED[case], content_type="image/jpeg")
+    assert sent.status_code == 202
+    work_off()
+    failed = client.get(sent.headers["Location"]).json
+    assert failed is not None
+    assert failed["status"] == "failed"
+    assert failed["error"]["code"] == "damaged_picture"
+    assert "cut short, corrupt or of a rare kind" in failed["error"]["message"]
+    assert "Send the original again" in failed["error"]["hint"]
+
+
+def test_a_turn_that_stands_behind_the_pixels_is_told_once_it_is_known(
+    client: FlaskClient, work_off: Callable[[], None]
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    data = a_picture((64, 48), "PNG", exif=exif)
+    at, end = data.index(b"eXIf") - 4, data.index(b"IDAT") - 4
+    moved = data[:at] + data[end:-12] + data[at:end] + data[-12:]
+    sent = client.post("/api/v1/detections", data=moved).json
+    assert sent is not None
+    assert (sent["width"], sent["height"]) == (64, 48)
+    work_off()
+    done = client.get(f"/api/v1/detections/{sent['id']}").json
+    assert done is not None
+    assert (done["status"], done["width"], done["height"]) == ("done", 48, 64)
 
 
 def test_the_bomb_is_small() -> None:
