@@ -22,7 +22,8 @@ import pytest
 import redis
 from PIL import Image
 
-from flask_detector.broker import LocalRedis, connect
+from flask_detector.broker import connect
+from flask_detector.local_redis import LocalRedis
 from flask_detector.settings import Settings
 
 PROJECT = Path(__file__).parents[1]

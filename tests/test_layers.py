@@ -1,6 +1,8 @@
 """The import rules of the design, read from the sources."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,13 @@ def test_the_worker_imports_no_flask() -> None:
 def test_only_the_runtime_imports_the_inference_engine() -> None:
     engines = [line for line in _offenders("detectors", "openvino") if "runtime.py" not in line]
     assert engines == []
+
+
+def test_the_supervisor_imports_only_what_is_small() -> None:
+    program = "import sys, flask_detector.supervisor; print(*{name.split('.')[0] for name in sys.modules})"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    third_party = {name for name in answer.stdout.split() if name not in sys.stdlib_module_names}
+    assert {name for name in third_party if not name.startswith(("_", "flask_detector"))} == set()
 
 
 def test_only_jobs_and_worker_know_rq() -> None:

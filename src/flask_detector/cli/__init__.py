@@ -1,4 +1,4 @@
-"""The command ``flask-detector``. Each command is imported when it is used: the supervisor stays small."""
+"""The command ``flask-detector``. Each command is imported when it is used."""
 
 import logging
 import sys

@@ -17,7 +17,8 @@ def keys(ctx: click.Context) -> None:
 
     They are kept in the Redis of the installation: the one of REDIS_URL, else the one that `serve` runs.
     """
-    from flask_detector.broker import LocalRedis, check, connect
+    from flask_detector.broker import check, connect
+    from flask_detector.local_redis import LocalRedis
     from flask_detector.settings import Settings
 
     if ctx.obj is None:

@@ -10,10 +10,10 @@ from flask_detector.settings import Settings
 @click.option("--port", type=int, help="The port to listen on.")
 def serve(host: str | None, port: int | None) -> None:
     """Run everything: Redis if none is set, workers and the web server."""
-    from flask_detector.serve import Supervisor
+    from flask_detector.serve import serve as run_all
 
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
-    Supervisor(Settings.from_environment(**given)).run()
+    run_all(Settings.from_environment(**given))
 
 
 @click.command()

@@ -1,11 +1,14 @@
 """Serves the application with gunicorn: one process, many threads."""
 
 import logging
+import os
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.sock import create_sockets
 
+from flask_detector.memory import give_back_unused
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 
@@ -13,7 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class Server(BaseApplication):
-    """gunicorn, set up by our settings alone."""
+    """gunicorn, set up by our settings alone.
+
+    Its worker runs in this very process. gunicorn's arbiter, a second process, would only watch the first one
+    and start it again, which `serve` or the system's own supervisor does; it would take as much memory again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -26,7 +33,6 @@ class Server(BaseApplication):
             "workers": 1,
             "worker_class": "gthread",
             "threads": self._settings.web_threads,
-            "preload_app": True,
             "graceful_timeout": 10,
             "loglevel": "warning",
             "proc_name": "flask-detector",
@@ -36,7 +42,21 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """Return the application."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        give_back_unused()
+        return app
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        # What gunicorn's Arbiter.spawn_worker does in the process that it forks.
+        log = self.cfg.logger_class(self.cfg)
+        sockets = create_sockets(self.cfg, log)
+        worker = self.cfg.worker_class(1, os.getppid(), sockets, self, self.cfg.timeout, self.cfg, log)
+        worker.pid = os.getpid()
+        try:
+            worker.init_process()
+        finally:
+            worker.tmp.close()
 
 
 def run(settings: Settings) -> None:

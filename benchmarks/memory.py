@@ -1,0 +1,227 @@
+"""What the whole installation needs in memory: Redis, supervisor, web and one worker, for each model.
+
+Starts an installation of its own and sends pictures over HTTP one after another, as a browser would: upload,
+wait for the end, fetch the page's picture and the drawn one at full size. One of them is a photograph of 24
+megapixels. The processes are sampled meanwhile; printed is each one's proportional set size (PSS) where the
+sum of all was highest, beside the sum at rest before and after:
+
+    python benchmarks/memory.py ../shared [--number 50] [--model nanodet-g] [--model mask-rcnn]
+
+The argument is the folder with pictures and the synthetic weights that stand in for Mask R-CNN's. Linux only:
+the numbers are those of /proc/*/smaps_rollup.
+"""
+
+import argparse
+import http.client
+import io
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from mask_rcnn import synthetic_weights, write_safetensors
+
+LIMITS = {"nanodet-g": 256, "mask-rcnn": 512}
+
+LARGE = (6000, 4000)
+
+_SAMPLES_PER_SECOND = 50
+
+Sample = dict[str, float]
+
+
+def main() -> None:
+    """Measure the models and print a table for each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--number", type=int, default=50, help="how many pictures")
+    parser.add_argument("--model", choices=LIMITS, action="append", help="instead of all")
+    options = parser.parse_args()
+    pictures = sent_pictures(options.shared, options.number)
+    for model in options.model or LIMITS:
+        with tempfile.TemporaryDirectory() as folder:
+            if model == "mask-rcnn":
+                add_weights(options.shared, Path(folder))
+            report(model, measured(model, Path(folder), pictures))
+
+
+def sent_pictures(shared: Path, number: int) -> list[bytes]:
+    """Return that many files: the reference pictures in turn, and one of 24 megapixels in the middle."""
+    files = sorted((shared / "pictures").glob("*.jpg"))
+    pictures = [file.read_bytes() for file in itertools.islice(itertools.cycle(files), number)]
+    large = io.BytesIO()
+    with Image.open(files[0]) as image:
+        image.convert("RGB").resize(LARGE, Image.Resampling.BICUBIC).save(large, "JPEG", quality=92)
+    pictures[number // 2] = large.getvalue()
+    return pictures
+
+
+def add_weights(shared: Path, folder: Path) -> None:
+    """Add the synthetic weights as a model of the installation's own."""
+    weights = folder / "weights.safetensors"
+    write_safetensors(weights, synthetic_weights(shared))
+    command = [sys.executable, "-m", "flask_detector", "models", "add", "mask-rcnn", str(weights)]
+    subprocess.run(command, env=environment(folder, "mask-rcnn"), check=True)
+    weights.unlink()
+
+
+@dataclass
+class Measurement:
+    """What was seen: the processes at rest before and after, and each sample of the run."""
+
+    before: Sample = field(default_factory=dict)
+    after: Sample = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def peak(self) -> Sample:
+        """The sample with the highest sum."""
+        return max(self.samples, key=total)
+
+
+def measured(model: str, folder: Path, pictures: list[bytes]) -> Measurement:
+    """Run an installation with that model and send it the pictures."""
+    measurement = Measurement()
+    with installation(model, folder) as (pid, port):
+        detect(port, pictures[0])
+        measurement.before = sampled(pid)
+        done = threading.Event()
+        watcher = threading.Thread(target=watch, args=(pid, measurement.samples, done))
+        watcher.start()
+        try:
+            for picture in pictures:
+                detect(port, picture)
+        finally:
+            done.set()
+            watcher.join()
+        time.sleep(5)
+        measurement.after = sampled(pid)
+    return measurement
+
+
+def watch(pid: int, samples: list[Sample], done: threading.Event) -> None:
+    """Sample the processes until the event is set."""
+    while not done.wait(1 / _SAMPLES_PER_SECOND):
+        samples.append(sampled(pid))
+
+
+def sampled(supervisor: int) -> Sample:
+    """Return the PSS of the supervisor and its descendants by what they do, in megabytes (10^6 bytes)."""
+    found: Sample = {}
+    waiting = [supervisor]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            found_pss = pss(pid)
+            name = what(pid, supervisor)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except (OSError, StopIteration):  # it has ended meanwhile
+            continue
+        found[name] = found.get(name, 0.0) + found_pss
+    return found
+
+
+def pss(pid: int) -> float:
+    """Return a process's proportional set size in megabytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
+
+
+def what(pid: int, supervisor: int) -> str:
+    """Return what a process of the installation does."""
+    if pid == supervisor:
+        return "supervisor"
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return "redis" if "redis" in Path(words[0]).name else next(w for w in ("worker", "web") if w in words)
+
+
+def total(sample: Sample) -> float:
+    """Return the sum over all processes."""
+    return sum(sample.values())
+
+
+def report(model: str, measurement: Measurement) -> None:
+    """Print the table of one model."""
+    columns = {"before": measurement.before, "at the peak": measurement.peak, "after": measurement.after}
+    print(f"\n{model}: megabytes (PSS), {len(measurement.samples)} samples")
+    print(f"{'':12}" + "".join(f"{head:>14}" for head in columns))
+    for name in measurement.peak:
+        print(f"{name:12}" + "".join(f"{sample.get(name, 0.0):14.0f}" for sample in columns.values()))
+    print(f"{'sum':12}" + "".join(f"{total(sample):14.0f}" for sample in columns.values()))
+    print(f"at most {LIMITS[model]} MB are wanted", flush=True)
+
+
+def detect(port: int, picture: bytes) -> None:
+    """Do with one picture what a browser does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    headers = {"Content-Type": "application/octet-stream"}
+    id = json.loads(fetch(connection, "POST", "/api/v1/detections", picture, headers))["id"]
+    events = fetch(connection, "GET", f"/detections/{id}/events")
+    if b'"done"' not in events:
+        raise SystemExit(f"a detection failed: {events!r}")
+    for path in ("", "/picture", "/download"):
+        fetch(connection, "GET", f"/detections/{id}{path}")
+    connection.close()
+
+
+def fetch(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> bytes:
+    """Do one request and return the whole answer."""
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status >= 400:
+        raise SystemExit(f"{method} {path}: {answer.status} {content[:200]!r}")
+    return content
+
+
+@contextmanager
+def installation(model: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Run `flask-detector serve`; yield its process id and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    variables = {**environment(folder, model), "PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-m", "flask_detector", "serve"], env=variables)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                fetch(http.client.HTTPConnection("127.0.0.1", port, timeout=10), "GET", "/")
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise SystemExit("the installation does not answer") from None
+                time.sleep(0.05)
+        yield process.pid, port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def environment(folder: Path, model: str) -> dict[str, str]:
+    """Return the environment of an installation with its data in that folder."""
+    found = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    return found | {"DETECTOR_DATA_DIR": str(folder), "DETECTOR_OFFLINE": "1", "DETECTOR_MODEL": model}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Keeps the processes of an installation running: starts them, starts again what dies, stops them cleanly.
+
+It is a process of its own that lives as long as the service does, so it has only what it needs in memory: the
+standard library. serve.py sets everything up, then becomes this.
+"""
+
+import ctypes
+import json
+import logging
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn, Self
+
+from flask_detector.errors import BrokerUnavailable
+from flask_detector.local_redis import LocalRedis
+from flask_detector.memory import give_back_code, give_back_unused
+
+log = logging.getLogger(__name__)
+
+# A worker may finish the picture in hand before it is killed.
+_GRACE_SECONDS = 25.0
+
+# A process that dies at once again and again is started less and less often, up to this pause.
+_LONGEST_PAUSE = 30.0
+_STEADY_SECONDS = 10.0
+
+# What needs a network is not tried again at once.
+_ERRAND_PAUSE = 600.0
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """One process to keep running; an errand is only run until it succeeds."""
+
+    name: str
+    command: list[str]
+    is_errand: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run.
+
+    host, port: where the web process will listen.
+    redis_folder: of the Redis that is to be started first; None where there is one already.
+    tasks: in the order in which they start.
+    environment: of their processes.
+    """
+
+    host: str
+    port: int
+    redis_folder: str | None
+    tasks: list[Task]
+    environment: dict[str, str]
+
+    def become(self, *files: int) -> NoReturn:
+        """Replace this process by the one that carries the plan out; it keeps these files open."""
+        # Not through its command line, which everybody on the machine can read: addresses hold passwords.
+        reading, writing = os.pipe()
+        for file in (reading, *files):
+            os.set_inheritable(file, True)
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(asdict(self), pipe)
+        os.execv(sys.executable, [sys.executable, "-m", "flask_detector.supervisor", str(reading)])  # noqa: S606
+
+    @classmethod
+    def read(cls, file: int) -> Self:
+        """Return the plan that `become` wrote into a file."""
+        with os.fdopen(file) as pipe:
+            form = json.load(pipe)
+        return cls(**form | {"tasks": [Task(**task) for task in form["tasks"]]})
+
+
+@dataclass
+class Child:
+    """One process to keep running; an errand is only run until it succeeds."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    is_errand: bool = False
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    start_again_at: float = 0.0
+    pause: float = 0.0
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
+        )
+        return self.process
+
+    def watch(self) -> None:
+        """Start the process again when it has ended, after a pause that grows while it keeps ending."""
+        now = time.monotonic()
+        if self.process is not None and (status := self.process.poll()) is not None:
+            self.process = None
+            if self.is_errand:
+                self.pause = _ERRAND_PAUSE
+                if status == 0:
+                    self.start_again_at = math.inf
+                    return
+            else:
+                steady = now - self.started_at > _STEADY_SECONDS
+                self.pause = 0.0 if steady else min(_LONGEST_PAUSE, 2 * self.pause + 0.5)
+            self.start_again_at = now + self.pause
+            log.error("%s ended with status %d and is started again in %.1f s", self.name, status, self.pause)
+        if self.process is None and now >= self.start_again_at:
+            self.start()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait_or_kill(self, deadline: float) -> None:
+        """Return when the process has ended; kill it when the deadline (monotonic seconds) passes."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("%s does not stop and is killed", self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+class Supervisor:
+    """Carries a plan out."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._stopping = False
+        self._local_redis = LocalRedis(Path(plan.redis_folder)) if plan.redis_folder is not None else None
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises BrokerUnavailable when Redis does not start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        children: list[Child] = []
+        try:
+            self._start(children)
+            answers = False
+            while not self._stopping:
+                for child in children:
+                    child.watch()
+                if not answers and (answers := _answers(self._plan)):
+                    log.info("serving on http://%s:%d", self._plan.host, self._plan.port)
+                    give_back_unused()
+                    give_back_code()
+                time.sleep(0.1)
+        finally:
+            _stop_all(children)
+            if self._local_redis is not None:
+                self._local_redis.remove_socket_folder()
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopping = True
+
+    def _start(self, children: list[Child]) -> None:
+        environment = self._plan.environment
+        if self._local_redis is not None:
+            broker = Child("redis", self._local_redis.command(), environment)
+            children.append(broker)
+            self._local_redis.wait_until_ready(broker.start())
+            environment = environment | {"REDIS_URL": self._local_redis.url}
+        for task in self._plan.tasks:
+            child = Child(task.name, task.command, environment, is_errand=task.is_errand)
+            children.append(child)
+            child.start()
+
+
+def _stop_all(children: list[Child]) -> None:
+    """Stop the web process first, so that nothing new comes in, then the workers, then Redis."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for names in ("web", "fetch", "worker", "redis"):
+        group = [child for child in children if child.name.startswith(names)]
+        for child in group:
+            child.ask_to_stop()
+        for child in group:
+            child.wait_or_kill(deadline)
+
+
+def _answers(plan: Plan) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plan.host, plan.host)  # noqa: S104  # not bound here
+    try:
+        socket.create_connection((host, plan.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when the supervisor dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def main() -> None:
+    """Carry out the plan that the file of that number holds."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    try:
+        Supervisor(Plan.read(int(sys.argv[1]))).run()
+    except BrokerUnavailable as error:
+        print(f"Error: {error.message}\n{error.hint}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
