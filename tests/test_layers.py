@@ -18,6 +18,7 @@ PURE = [
     "detections",
     "boxes",
     "masks",
+    "polygons",
     "rendering",
     "formats",
     "detectors",

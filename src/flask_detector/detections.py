@@ -3,15 +3,19 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from flask_detector import boxes as box_geometry
 from flask_detector.masks import Mask
+from flask_detector.polygons import mask_of, parts_of
 
 JSON_VERSION = 1
+
+# How masks are told in JSON.
+MaskForm = Literal["rle", "polygon", "none"]
 
 
 @dataclass(frozen=True)
@@ -130,20 +134,24 @@ class Detections:
             masks=None if self.masks is None else tuple(compress(self.masks, keep)),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the detections as plain containers: version 1 of the form in docs/results.md."""
+    def to_json(self, *, masks: MaskForm = "rle") -> dict[str, Any]:
+        """Return the detections as plain containers: version 1 of the form in docs/results.md.
+
+        masks: as COCO's run lengths, as polygons along the edges of pixels, or not at all. `from_json` reads
+        each.
+        """
         return {
             "version": JSON_VERSION,
             "model": self.model,
             "width": self.width,
             "height": self.height,
-            "instances": [self._instance_to_json(instance) for instance in self],
+            "instances": [self._instance_to_json(instance, masks) for instance in self],
             "labels": list(self.labels),
-            "has_masks": self.masks is not None,
+            "has_masks": self.masks is not None and masks != "none",
             "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.timings.items()},
         }
 
-    def _instance_to_json(self, instance: Instance) -> dict[str, Any]:
+    def _instance_to_json(self, instance: Instance, masks: MaskForm) -> dict[str, Any]:
         form: dict[str, Any] = {
             "label": instance.label,
             "class_id": instance.class_id,
@@ -152,7 +160,12 @@ class Detections:
         }
         if instance.mask is not None:
             form["area"] = instance.mask.area
-            form["mask"] = instance.mask.to_rle(width=self.width, height=self.height)
+            if masks == "rle":
+                form["mask"] = instance.mask.to_rle(width=self.width, height=self.height)
+            elif masks == "polygon":
+                form["polygons"] = [
+                    [ring.tolist() for ring in (part.outer, *part.holes)] for part in parts_of(instance.mask)
+                ]
         return form
 
     @classmethod
@@ -173,8 +186,14 @@ class Detections:
                 class_ids=np.array([i["class_id"] for i in instances], np.int64),
                 labels=tuple(form["labels"]),
                 model=form["model"],
-                masks=tuple(Mask.from_rle(i["mask"]) for i in instances) if form["has_masks"] else None,
+                masks=tuple(_mask_of(i, form) for i in instances) if form["has_masks"] else None,
                 timings={stage: ms / 1000 for stage, ms in form["timings_ms"].items()},
             )
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a detection result: {error}") from error
+
+
+def _mask_of(instance: Mapping[str, Any], form: Mapping[str, Any]) -> Mask:
+    if "polygons" in instance:
+        return mask_of(instance["polygons"], width=form["width"], height=form["height"])
+    return Mask.from_rle(instance["mask"])

@@ -68,7 +68,7 @@ class Mask:
         """
         if self.x + self.width > width or self.y + self.height > height:
             raise ValueError("the mask does not lie within the picture")
-        return {"size": [height, width], "counts": compress_counts(self._counts_in(width, height))}
+        return {"size": [height, width], "counts": compress_counts(self.counts_in(width, height))}
 
     @classmethod
     def from_rle(cls, rle: dict[str, Any]) -> "Mask":
@@ -89,7 +89,11 @@ class Mask:
             raise ValueError("run lengths must not be negative and must add up to the size")
         return cls(0, 0, width, height, runs.astype(np.uint32))._cropped()
 
-    def _counts_in(self, width: int, height: int) -> Counts:
+    def counts_by_row(self) -> Counts:
+        """Return the run lengths over the bitmap row by row, as CVAT has them."""
+        return _runs(self.bitmap().T)
+
+    def counts_in(self, width: int, height: int) -> Counts:
         """Return the run lengths of the mask in a picture of that size."""
         starts, ends = self._inside_runs()
         # A run that passes the bitmap's lower edge goes on in the next column: cut it there first.
@@ -163,6 +167,7 @@ def decompress_counts(text: str) -> npt.NDArray[np.int64]:
 
 
 def _runs(bitmap: Bitmap) -> Counts:
+    """Return the run lengths column by column, outside first (possibly 0 long)."""
     pixels = bitmap.T.reshape(-1)
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     edges = np.concatenate([[0], changes, [pixels.size]])

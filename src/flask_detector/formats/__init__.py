@@ -1,10 +1,22 @@
-"""Files that a result can be taken away as. A new format is one file and one row."""
+"""Files that a result can be taken away as, told in docs/formats.md. A new format is one file and one row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from flask_detector.detections import Detections
-from flask_detector.formats import csv, json
+from flask_detector.formats import (
+    coco,
+    csv,
+    cvat,
+    geojson,
+    json,
+    label_studio,
+    labelme,
+    pascal_voc,
+    yolo,
+)
+from flask_detector.formats.archive import Dataset
 
 
 @dataclass(frozen=True)
@@ -12,16 +24,62 @@ class Format:
     """One kind of file.
 
     title: what a person reads on the link.
-    write: from the result and the picture's file name to the file's bytes.
+    suffix, media_type: of the file of one picture.
+    writer: from the result and the picture's file name to that file's bytes.
+    dataset: makes an empty data set, for several pictures; see `formats.dataset`.
     """
 
     title: str
     suffix: str
     media_type: str
-    write: Callable[[Detections, str], bytes]
+    writer: Callable[[Detections, str], bytes] = field(repr=False)
+    dataset: Callable[[], Dataset] = field(repr=False)
+
+    def write(self, found: Detections, filename: str) -> bytes:
+        """Return the file of one picture.
+
+        filename: the picture's; may hold any characters, also such as are no text (lone surrogates).
+        """
+        return self.writer(found, filename.encode("utf-8", "replace").decode())
 
 
 FORMATS: dict[str, Format] = {
-    "json": Format("JSON", ".json", "application/json", json.write),
-    "csv": Format("CSV", ".csv", "text/csv; charset=utf-8", csv.write),
+    "json": Format("JSON", ".json", "application/json", json.write, json.dataset),
+    "csv": Format("CSV", ".csv", "text/csv; charset=utf-8", csv.write, csv.CsvDataset),
+    "coco": Format(
+        "COCO dataset, polygons",
+        ".coco.json",
+        "application/json",
+        coco.write_polygons,
+        partial(coco.CocoDataset, "polygons"),
+    ),
+    "coco-rle": Format(
+        "COCO dataset, RLE",
+        ".coco.json",
+        "application/json",
+        coco.write_rle,
+        partial(coco.CocoDataset, "rle"),
+    ),
+    "coco-results": Format(
+        "COCO results", ".coco-results.json", "application/json", coco.write_results, coco.CocoResults
+    ),
+    "yolo": Format("YOLO", ".yolo.zip", "application/zip", yolo.write_detection, yolo.detection_dataset),
+    "yolo-seg": Format(
+        "YOLO segmentation",
+        ".yolo-seg.zip",
+        "application/zip",
+        yolo.write_segmentation,
+        yolo.segmentation_dataset,
+    ),
+    "voc": Format("Pascal VOC", ".xml", "application/xml", pascal_voc.write, pascal_voc.VocDataset),
+    "labelme": Format("LabelMe", ".json", "application/json", labelme.write, labelme.dataset),
+    "cvat": Format("CVAT for images", ".cvat.xml", "application/xml", cvat.write, cvat.CvatDataset),
+    "label-studio": Format(
+        "Label Studio",
+        ".label-studio.json",
+        "application/json",
+        label_studio.write,
+        label_studio.LabelStudioDataset,
+    ),
+    "geojson": Format("GeoJSON, pixels", ".geojson", "application/geo+json", geojson.write, geojson.dataset),
 }

@@ -3,8 +3,14 @@
 import json
 
 from flask_detector.detections import Detections
+from flask_detector.formats.archive import PerPicture
 
 
 def write(found: Detections, filename: str) -> bytes:
     """Return the result, with the picture's file name, as indented JSON."""
     return json.dumps({"file": filename, **found.to_json()}, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def dataset() -> PerPicture:
+    """Return an empty data set, a file for each picture."""
+    return PerPicture(write, ".json")

@@ -1,0 +1,119 @@
+"""Label Studio's tasks with predictions, as its import reads them.
+
+Source: https://labelstud.io/guide/predictions, and label-studio-sdk's LabelInterface.
+
+Positions and sizes are percent of the picture. A mask is a polygon along the edges of pixels for each of its
+parts, with cuts of no width to its holes; regions of one object share `meta.object`. An instance without a
+mask is a rectangle. `label_config` goes with the tasks: set it in the project first. The address of the
+picture is its file name, which the project's storage must resolve.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from flask_detector.detections import Detections, Instance
+from flask_detector.formats.archive import Spool
+from flask_detector.formats.categories import Categories
+from flask_detector.formats.xml import child, serialised
+from flask_detector.polygons import parts_of, without_holes
+
+_IMAGE, _BOX, _POLYGON = "image", "box", "polygon"
+
+
+def write(found: Detections, filename: str) -> bytes:
+    """Return a list of one task."""
+    return f"[{json.dumps(task(found, filename), ensure_ascii=False)}]\n".encode()
+
+
+def task(found: Detections, filename: str) -> dict[str, Any]:
+    """Return the task of one picture with one prediction."""
+    regions = [region for number, one in enumerate(found) for region in _regions(found, one, number)]
+    prediction: dict[str, Any] = {"model_version": found.model, "result": regions}
+    if len(found):
+        prediction["score"] = round(float(found.scores.mean()), 6)
+    return {"data": {_IMAGE: filename}, "predictions": [prediction]}
+
+
+def label_config(labels: Iterable[str]) -> str:
+    """Return the labelling interface that the predictions are for."""
+    view = Element("View")
+    child(view, "Image", name=_IMAGE, value=f"${_IMAGE}")
+    names = list(labels)
+    for tag, name in (("RectangleLabels", _BOX), ("PolygonLabels", _POLYGON)):
+        control = child(view, tag, name=name, toName=_IMAGE)
+        for label in names:
+            child(control, "Label", value=label)
+    return serialised(view)
+
+
+class LabelStudioDataset:
+    """``tasks.json``, ``label_config.xml`` and the folder ``images``."""
+
+    pictures: str | None = "images/"
+
+    def __init__(self) -> None:
+        self._categories = Categories()
+        self._tasks = Spool()
+        self._comma = ""
+
+    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+        """Take a picture in; its task goes to the one file of all."""
+        self._categories.add(found.labels)
+        self._tasks.write(self._comma + json.dumps(task(found, f"images/{name}"), ensure_ascii=False))
+        self._comma = ",\n"
+        return []
+
+    def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
+        """Return the tasks and the labelling interface."""
+        config = label_config(self._categories.labels) + "\n"
+        return [("tasks.json", self._content()), ("label_config.xml", [config.encode()])]
+
+    def _content(self) -> Iterator[bytes]:
+        yield b"[\n"
+        yield from self._tasks.pieces()
+        yield b"\n]\n"
+
+
+def _regions(found: Detections, one: Instance, number: int) -> list[dict[str, Any]]:
+    common = {
+        "to_name": _IMAGE,
+        "original_width": found.width,
+        "original_height": found.height,
+        "image_rotation": 0,
+        "score": round(one.score, 6),
+        "meta": {"object": [str(number + 1)]},
+    }
+    rings = [without_holes(part) for part in parts_of(one.mask)] if one.mask is not None else []
+    if not rings:
+        x1, y1, x2, y2 = one.box
+        value: dict[str, Any] = {
+            "x": _percent(x1, found.width),
+            "y": _percent(y1, found.height),
+            "width": _percent(x2 - x1, found.width),
+            "height": _percent(y2 - y1, found.height),
+            "rotation": 0,
+            "rectanglelabels": [one.label],
+        }
+        return [
+            {**common, "id": f"{number + 1}", "from_name": _BOX, "type": "rectanglelabels", "value": value}
+        ]
+    return [
+        {
+            **common,
+            "id": f"{number + 1}-{part + 1}",
+            "from_name": _POLYGON,
+            "type": "polygonlabels",
+            "value": {
+                "points": [[_percent(x, found.width), _percent(y, found.height)] for x, y in ring.tolist()],
+                "closed": True,
+                "polygonlabels": [one.label],
+            },
+        }
+        for part, ring in enumerate(rings)
+    ]
+
+
+def _percent(value: float, of: int) -> float:
+    return round(value / of * 100, 6)

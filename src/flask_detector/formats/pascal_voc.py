@@ -1,0 +1,60 @@
+"""Pascal VOC's XML, one file a picture.
+
+Source: PASCAL VOC2012 Development Kit, 2012, section 3, and its VOCwritexml.m.
+
+Boxes are whole pixels counted from 1, first and last one inside: xmin = 1 and xmax = 1 is the first column
+alone. Each holds every pixel that the found box touches. Masks have no place in these files. `score` is an
+addition of ours, which readers pass over.
+"""
+
+from collections.abc import Iterable
+from math import ceil, floor
+from xml.etree.ElementTree import Element
+
+from flask_detector.detections import Detections
+from flask_detector.formats.archive import PerPicture, stem_of
+from flask_detector.formats.xml import child, serialised
+
+
+def write(found: Detections, filename: str) -> bytes:
+    """Return the annotation of one picture."""
+    root = Element("annotation")
+    child(root, "folder", "JPEGImages")
+    child(root, "filename", filename)
+    child(child(root, "source"), "database", f"Detected by flask-detector with {found.model}")
+    size = child(root, "size")
+    for name, value in (("width", found.width), ("height", found.height), ("depth", 3)):
+        child(size, name, value)
+    child(root, "segmented", 0)
+    for one in found:
+        entry = child(root, "object")
+        child(entry, "name", one.label)
+        child(entry, "pose", "Unspecified")
+        x1, y1, x2, y2 = one.box
+        left, top = min(floor(x1), found.width - 1), min(floor(y1), found.height - 1)
+        right, bottom = max(ceil(x2), left + 1), max(ceil(y2), top + 1)
+        touches_edge = left == 0 or top == 0 or right == found.width or bottom == found.height
+        child(entry, "truncated", int(touches_edge))
+        child(entry, "difficult", 0)
+        box = child(entry, "bndbox")
+        for name, side in (("xmin", left + 1), ("ymin", top + 1), ("xmax", right), ("ymax", bottom)):
+            child(box, name, side)
+        child(entry, "score", round(one.score, 6))
+    return serialised(root).encode() + b"\n"
+
+
+class VocDataset(PerPicture):
+    """``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/default.txt``."""
+
+    def __init__(self) -> None:
+        super().__init__(write, ".xml", folder="Annotations/", pictures="JPEGImages/")
+        self._stems: list[str] = []
+
+    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+        """Return the picture's annotation file, and remember the picture for the list of all."""
+        self._stems.append(stem_of(name))
+        return super().add(found, name)
+
+    def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
+        """Return the list of all pictures."""
+        return [("ImageSets/Main/default.txt", ["".join(f"{stem}\n" for stem in self._stems).encode()])]

@@ -1,0 +1,90 @@
+"""YOLO's text files as Ultralytics reads them, for detection and for segmentation.
+
+Source: https://docs.ultralytics.com/datasets/detect/ and /datasets/segment/.
+
+One line an instance: the class and numbers that are shares of the picture's width and height, 0 to 1.
+Detection has the box, "class x-centre y-centre width height"; segmentation has one polygon, "class x1 y1 x2
+y2 …". Classes are numbered from 0 in the order of ``data.yaml``. Scores have no place in these files.
+
+An object is one polygon here: its parts and holes are joined by bridges and cuts of no width, as Ultralytics'
+own converter does it. An instance without a mask is written as the polygon of its box, since a file must not
+mix boxes and polygons.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+
+from flask_detector.detections import Detections, Instance
+from flask_detector.formats.archive import pieces, stem_of
+from flask_detector.formats.categories import Categories
+from flask_detector.polygons import as_one_ring, parts_of
+
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def write_detection(found: Detections, filename: str) -> bytes:
+    """Return a ZIP with ``labels/NAME.txt``, boxes, and ``data.yaml``."""
+    return b"".join(pieces(detection_dataset(), [(filename, found, None)]))
+
+
+def write_segmentation(found: Detections, filename: str) -> bytes:
+    """Return a ZIP with ``labels/NAME.txt``, polygons, and ``data.yaml``."""
+    return b"".join(pieces(segmentation_dataset(), [(filename, found, None)]))
+
+
+def detection_dataset() -> "YoloDataset":
+    """Return an empty data set of boxes."""
+    return YoloDataset(_box)
+
+
+def segmentation_dataset() -> "YoloDataset":
+    """Return an empty data set of polygons."""
+    return YoloDataset(_polygon)
+
+
+class YoloDataset:
+    """``images/``, ``labels/`` and ``data.yaml``."""
+
+    pictures: str | None = "images/"
+
+    def __init__(self, shape: Callable[[Instance], list[float]]) -> None:
+        self._shape = shape
+        self._categories = Categories()
+
+    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+        """Return the picture's labels; the file is empty where nothing was found."""
+        self._categories.add(found.labels)
+        sides = (found.width, found.height)
+        lines = []
+        for one in found:
+            shares = [value / sides[i % 2] for i, value in enumerate(self._shape(one))]
+            numbers = " ".join(f"{min(max(share, 0.0), 1.0):.6f}" for share in shares)
+            lines.append(f"{self._categories.number(one.label)} {numbers}\n")
+        return [(f"labels/{stem_of(name)}.txt", "".join(lines).encode())]
+
+    def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
+        """Return the names of the classes; one folder stands for training and validation alike."""
+        names = [f"  {i}: {_quoted(label)}\n" for i, label in enumerate(self._categories.labels)]
+        text = "".join(["path: .\ntrain: images\nval: images\nnames:", "\n" if names else " {}\n", *names])
+        return [("data.yaml", [text.encode()])]
+
+
+def _box(one: Instance) -> list[float]:
+    x1, y1, x2, y2 = one.box
+    return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+
+
+def _polygon(one: Instance) -> list[float]:
+    ring = as_one_ring(parts_of(one.mask)) if one.mask is not None else None
+    if ring is None or len(ring) == 0:
+        x1, y1, x2, y2 = one.box
+        return [x1, y1, x2, y1, x2, y2, x1, y2]
+    points: list[float] = ring.astype(float).ravel().tolist()
+    return points
+
+
+def _quoted(text: str) -> str:
+    """Return YAML's double-quoted form of a text, which is JSON's but for what YAML can't print."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
