@@ -63,7 +63,7 @@ def test_the_readme_names_each_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/*.md"))
+    "document", sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/**/*.md"))
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     folder = (PROJECT / document).parent

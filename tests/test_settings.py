@@ -85,7 +85,9 @@ def test_each_variable_sets_its_field(
 
 
 def test_each_setting_is_covered_here() -> None:
-    assert {field for _, _, field, _ in VARIABLES} | {"secret_key", "data_dir"} == set(Settings.model_fields)
+    assert {field for _, _, field, _ in VARIABLES} | {"secret_key", "storage_url", "data_dir"} == set(
+        Settings.model_fields
+    )
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +155,11 @@ def test_settings_do_not_change() -> None:
 )
 def test_it_is_known_whether_others_reach_the_web_server(host: str, is_local: bool) -> None:
     assert Settings.from_environment(host=host).is_local == is_local
+
+
+def test_the_storage_url_may_hold_credentials_and_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTOR_STORAGE_URL", "s3://bucket?secret_access_key=hush")
+    settings = Settings.from_environment()
+    assert settings.storage_url is not None
+    assert settings.storage_url.get_secret_value().endswith("hush")
+    assert "hush" not in repr(settings)

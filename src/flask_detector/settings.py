@@ -66,6 +66,13 @@ class Settings(BaseSettings):
             description="The folder for pictures, model weights and the Redis that is started here.",
         ),
     ]
+    storage_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="Where pictures lie when several machines share them: `s3://bucket/prefix` or "
+            "`file:///folder`, see docs/deploy/machines.md. Unset: in the data folder.",
+        ),
+    ] = None
     model: Annotated[
         str, Field(description="The model to use; `auto` is the most accurate one that is installed.")
     ] = "auto"

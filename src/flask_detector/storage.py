@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
 
-from flask_detector.errors import StorageUnavailable
+from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
 
 ORIGINAL = "original"
@@ -35,7 +36,10 @@ class Storage(Protocol):
         """Delete everything under an id; it may be nothing."""
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the ids whose first bytes came longer ago than that."""
+        """Yield the ids whose newest bytes came longer ago than that."""
+
+    def check(self) -> None:
+        """Return if bytes can be written and read here."""
 
 
 class FolderStorage:
@@ -82,10 +86,29 @@ class FolderStorage:
                 except FileNotFoundError:  # another process deleted it meanwhile
                     continue
 
+    def check(self) -> None:
+        """Return if bytes can be written and read here."""
+        with _reporting("written"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                file.write(b"probe")
+                file.flush()
+
     def _path(self, id: str, name: str) -> Path:
-        if not _ID.fullmatch(id) or not _NAME.fullmatch(name):
-            raise FileNotFoundError(f"there is nothing called {name!r} under {id!r}")
+        check_key(id, name)
         return self._folder / id[:2] / id / name
+
+
+def is_id(id: str) -> bool:
+    """Tell whether it has the form of a detection's id."""
+    return _ID.fullmatch(id) is not None
+
+
+def check_key(id: str, name: str) -> str:
+    """Return ``<id>/<name>``; raise FileNotFoundError where these can't be what something is kept under."""
+    if not is_id(id) or not _NAME.fullmatch(name):
+        raise FileNotFoundError(f"there is nothing called {name!r} under {id!r}")
+    return f"{id}/{name}"
 
 
 @contextmanager
@@ -102,5 +125,21 @@ def _reporting(done: str) -> Iterator[None]:
 
 
 def open_storage(settings: Settings) -> Storage:
-    """Return the storage of an installation."""
-    return FolderStorage(settings.data_dir / "pictures")
+    """Return the storage of an installation.
+
+    Raises SettingsError where DETECTOR_STORAGE_URL can't be used.
+    """
+    if settings.storage_url is None:
+        return FolderStorage(settings.data_dir / "pictures")
+    url = settings.storage_url.get_secret_value()
+    parts = urlsplit(url)
+    if parts.scheme == "s3":
+        from flask_detector.bucket import BucketStorage
+
+        return BucketStorage(url)
+    if parts.scheme == "file" and not parts.netloc and parts.path:
+        return FolderStorage(Path(unquote(parts.path)))
+    raise SettingsError(
+        "DETECTOR_STORAGE_URL can't be used.",
+        hint="Write it as s3://bucket/prefix, or as file:///folder for a folder that all machines mount.",
+    )

@@ -38,4 +38,6 @@ def worker() -> None:
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url, patient=True)
     check(connection)
-    work(settings, connection, open_storage(settings))
+    storage = open_storage(settings)
+    storage.check()
+    work(settings, connection, storage)

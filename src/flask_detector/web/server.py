@@ -8,6 +8,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.sock import create_sockets
 
+from flask_detector.errors import StorageUnavailable
 from flask_detector.memory import give_back_unused
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
@@ -43,6 +44,7 @@ class Server(BaseApplication):
     def load(self) -> Flask:
         """Return the application."""
         app = create_app(self._settings)
+        _warn_of_storage(app)
         give_back_unused()
         return app
 
@@ -69,6 +71,14 @@ def run(settings: Settings) -> None:
             settings.port,
         )
     Server(settings).run()
+
+
+def _warn_of_storage(app: Flask) -> None:
+    """Say at once what uploads would be refused for; it may pass, so the pages are served all the same."""
+    try:
+        app.extensions["flask-detector"].storage.check()
+    except StorageUnavailable as error:
+        log.error("uploads will be refused: %s", error)
 
 
 def _bracketed(host: str) -> str:

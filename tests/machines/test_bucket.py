@@ -1,0 +1,185 @@
+"""Pictures in a bucket of a real S3 server."""
+
+import io
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_detector import storage as storages
+from flask_detector.bucket import BucketStorage
+from flask_detector.errors import SettingsError, StorageUnavailable
+from flask_detector.settings import Settings
+from flask_detector.storage import FolderStorage, Storage
+
+ID = "0123456789abcdef0123456789abcdef"
+OTHER = "f" * 32
+
+
+@pytest.fixture
+def storage(bucket: Any, credentials: None, request: pytest.FixtureRequest) -> BucketStorage:
+    return BucketStorage(bucket.url(f"of/{abs(hash(request.node.name))}"))
+
+
+def test_what_was_put_comes_back_and_putting_again_replaces(storage: Storage) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    assert storage.get(ID, "original") == b"pixels"
+    storage.put(ID, "original", io.BytesIO(b"others"))
+    assert storage.get(ID, "original") == b"others"
+
+
+def test_a_large_picture_goes_up_in_parts_and_comes_back_whole(storage: Storage) -> None:
+    picture = os.urandom(12_000_000)
+    storage.put(ID, "original", io.BytesIO(picture))
+    assert storage.get(ID, "original") == picture
+
+
+def test_deleting_takes_all_under_the_id_and_nothing_else(storage: Storage) -> None:
+    for id in (ID, OTHER):
+        storage.put(id, "original", io.BytesIO(b"pixels"))
+        storage.put(id, "browser", io.BytesIO(b"pixels"))
+    storage.delete(ID)
+    storage.delete(ID)
+    for name in ("original", "browser"):
+        with pytest.raises(FileNotFoundError):
+            storage.get(ID, name)
+        assert storage.get(OTHER, name) == b"pixels"
+
+
+def test_what_came_longer_ago_is_told_by_the_newest_bytes_under_an_id(storage: Storage) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    storage.put(OTHER, "original", io.BytesIO(b"pixels"))
+    time.sleep(2.1)  # S3 counts in whole seconds
+    storage.put(OTHER, "browser", io.BytesIO(b"pixels"))
+    assert list(storage.older_than(1)) == [ID]
+    assert list(storage.older_than(60)) == []
+
+
+def test_prefixes_keep_installations_apart(bucket: Any, credentials: None, storage: Storage) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    other = BucketStorage(bucket.url("another/prefix"))
+    other.delete(ID)
+    assert list(other.older_than(-10)) == []
+    assert storage.get(ID, "original") == b"pixels"
+
+
+@pytest.mark.parametrize("size", [10, 12_000_000])
+def test_a_stream_that_breaks_leaves_nothing(storage: Storage, size: int) -> None:
+    class Breaking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 0 or len(self.getvalue()) < 100:
+                raise ConnectionResetError("the client went away")
+            return super().read(size)
+
+    with pytest.raises(StorageUnavailable):
+        storage.put(ID, "original", Breaking(b"x" * size))
+    with pytest.raises(FileNotFoundError):
+        storage.get(ID, "original")
+
+
+@pytest.mark.parametrize(("id", "name"), [("../etc", "original"), (ID, "../original"), ("", "original")])
+def test_what_is_no_name_of_ours_reaches_no_key(storage: Storage, id: str, name: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.get(id, name)
+    with pytest.raises(FileNotFoundError):
+        storage.put(id, name, io.BytesIO(b"pixels"))
+    storage.delete(id if id else OTHER)
+
+
+def test_the_check_leaves_nothing_behind(storage: Storage) -> None:
+    storage.check()
+    assert list(storage.older_than(-10)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"secret_access_key": "wrong"}, "refuses the credentials"),
+        ({"access_key_id": "nobody"}, "refuses the credentials"),
+        ({"endpoint": "http://127.0.0.1:1"}, "does not answer"),
+    ],
+)
+def test_what_is_wrong_is_said_without_secrets(
+    bucket: Any, credentials: None, changes: dict[str, str], words: str
+) -> None:
+    wrong = BucketStorage(bucket.url(**changes))
+    with pytest.raises(StorageUnavailable, match=words) as raised:
+        wrong.check()
+    assert all(value not in str(raised.value) for value in changes.values())
+    with pytest.raises(StorageUnavailable, match=words):
+        wrong.get(ID, "original")
+    with pytest.raises(StorageUnavailable, match=words):
+        list(wrong.older_than(0))
+    with pytest.raises(StorageUnavailable, match=words):
+        wrong.delete(ID)
+
+
+def test_a_bucket_that_does_not_exist_is_said(bucket: Any, credentials: None) -> None:
+    absent = BucketStorage(bucket.url().replace("s3://pictures", "s3://none"))
+    for use in (absent.check, lambda: absent.get(ID, "original"), lambda: list(absent.older_than(0))):
+        with pytest.raises(StorageUnavailable, match="no such bucket"):
+            use()
+
+
+def test_missing_credentials_are_said(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(StorageUnavailable, match="no credentials"):
+        BucketStorage(bucket.url()).check()
+
+
+def test_a_storage_that_never_answers_is_given_up_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, bucket: Any, credentials: None
+) -> None:
+    import socket
+    from datetime import timedelta
+
+    from flask_detector import bucket as module
+
+    monkeypatch.setattr(module, "_REQUEST", timedelta(seconds=0.2))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = bucket.url(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            BucketStorage(silent_url).get(ID, "original")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3:///prefix", "s3://bucket?colour=red", "ftp://host/folder", "file://host/folder", "nonsense"]
+)
+def test_a_url_that_can_not_be_used_is_refused_at_once(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="DETECTOR_STORAGE_URL"):
+        storages.open_storage(Settings(data_dir=tmp_path, storage_url=url))  # type: ignore[arg-type]
+
+
+def test_a_mounted_folder_serves_as_well(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/shared%20pictures"
+    opened = storages.open_storage(Settings(data_dir=tmp_path / "own", storage_url=url))  # type: ignore[arg-type]
+    assert isinstance(opened, FolderStorage)
+    opened.check()
+    opened.put(ID, "original", io.BytesIO(b"pixels"))
+    assert (tmp_path / "shared pictures" / ID[:2] / ID / "original").read_bytes() == b"pixels"
+
+
+def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(SettingsError, match=r"flask-detector\[s3\]"):
+        BucketStorage("s3://bucket")
+
+
+def test_the_library_is_loaded_only_for_a_bucket(tmp_path: Path) -> None:
+    import subprocess
+
+    code = "import sys, flask_detector.cli.run, flask_detector.storage as s; from flask_detector.settings "
+    code += "import Settings; s.open_storage(Settings()); sys.exit('obstore' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env={"DETECTOR_DATA_DIR": str(tmp_path)}, check=False)
+    assert done.returncode == 0
+
+
+def test_what_the_server_holds_can_be_read_by_nobody_else(storage: Storage, bucket: Any) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    with pytest.raises(OSError, match="403"):
+        urllib.request.urlopen(f"{bucket.endpoint}/pictures", timeout=10)
