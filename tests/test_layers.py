@@ -19,6 +19,8 @@ PURE = [
     "boxes",
     "masks",
     "polygons",
+    "notebook",
+    "scripting",
     "rendering",
     "formats",
     "detectors",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask_detector.detections import Detections, Instance
-    from flask_detector.detectors import MODELS, load_detector
+    from flask_detector.detectors import MODELS
+    from flask_detector.scripting import load_detector
 
 __all__ = ["MODELS", "Detections", "Instance", "__version__", "load_detector"]
 
@@ -18,7 +19,7 @@ _HOMES = {
     "Detections": "flask_detector.detections",
     "Instance": "flask_detector.detections",
     "MODELS": "flask_detector.detectors",
-    "load_detector": "flask_detector.detectors",
+    "load_detector": "flask_detector.scripting",
 }
 
 
