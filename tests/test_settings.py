@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from flask_detector.errors import SettingsError
@@ -7,8 +9,11 @@ from flask_detector.settings import Settings, variable_of
 VARIABLES = [
     ("PORT", "8080", "port", 8080),
     ("REDIS_URL", "redis://cache:6379/1", "redis_url", "redis://cache:6379/1"),
+    ("DETECTOR_REDIS_CA", "/etc/ca.pem", "redis_ca", Path("/etc/ca.pem")),
+    ("DETECTOR_REDIS_VERIFY", "false", "redis_verify", False),
     ("DETECTOR_HOST", "0.0.0.0", "host", "0.0.0.0"),
     ("DETECTOR_REQUIRE_KEYS", "true", "require_keys", True),
+    ("DETECTOR_MODELS_DIR", "/opt/models", "models_dir", Path("/opt/models")),
     ("DETECTOR_MODEL", "nanodet-g", "model", "nanodet-g"),
     ("DETECTOR_THREADS", "3", "threads", 3),
     ("DETECTOR_PRECISION", "float32", "precision", "float32"),

@@ -24,7 +24,7 @@ def serve(settings: Settings) -> NoReturn:
     if settings.redis_url is None:
         find_server()
     else:
-        with connect(settings.redis_url) as connection:
+        with connect(settings.required_redis_url) as connection:
             check(connection)
     plan(settings).become(lock)
 

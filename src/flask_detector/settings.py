@@ -4,6 +4,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,10 +47,22 @@ class Settings(BaseSettings):
         str | None,
         Field(
             validation_alias=_conventional("REDIS_URL"),
-            description="The Redis to use (redis://, rediss:// or unix://). Unset: one is started, see "
-            "docs/redis.md.",
+            description="The Redis to use (redis://, rediss://, unix:// or redis+sentinel://). Unset: one is "
+            "started, see docs/redis.md.",
         ),
     ] = None
+    redis_ca: Annotated[
+        Path | None,
+        Field(
+            description="A file with the certificate of the authority that Redis's own comes from, for TLS."
+        ),
+    ] = None
+    redis_verify: Annotated[
+        bool,
+        Field(
+            description="Whether Redis's certificate is verified; `false` for self-signed ones, as Heroku's are."
+        ),
+    ] = True
     host: Annotated[
         str, Field(description="The address that the web server listens on; 0.0.0.0 for every network.")
     ] = "127.0.0.1"
@@ -72,6 +85,10 @@ class Settings(BaseSettings):
             description="Where pictures lie when several machines share them: `s3://bucket/prefix` or "
             "`file:///folder`, see docs/deploy/machines.md. Unset: in the data folder.",
         ),
+    ] = None
+    models_dir: Annotated[
+        Path | None,
+        Field(description="The folder for model weights. Unset: `models` in the data folder."),
     ] = None
     model: Annotated[
         str, Field(description="The model to use; `auto` is the most accurate one that is installed.")
@@ -135,13 +152,25 @@ class Settings(BaseSettings):
 
     @property
     def required_redis_url(self) -> str:
-        """The Redis to use; raises SettingsError where none is named."""
+        """The Redis to use and how its certificate is verified; raises SettingsError where none is named."""
         if self.redis_url is None:
             raise SettingsError(
                 "This command needs a Redis.",
                 hint="Set REDIS_URL, or use 'flask-detector serve', which starts one of its own.",
             )
-        return self.redis_url
+        if not self.redis_url.startswith("rediss"):
+            return self.redis_url
+        if self.redis_ca is not None and not self.redis_ca.is_file():
+            raise SettingsError(
+                f"DETECTOR_REDIS_CA: there is no file {self.redis_ca}.", hint="Correct the path."
+            )
+        tls = {"ssl_ca_certs": str(self.redis_ca)} if self.redis_ca else {}
+        if not self.redis_verify:
+            tls |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
+        given = parse_qs(urlsplit(self.redis_url).query)
+        added = urlencode({name: value for name, value in tls.items() if name not in given})
+        joint = "&" if given else "?"
+        return f"{self.redis_url}{joint}{added}" if added else self.redis_url
 
     @classmethod
     def from_environment(cls, **overrides: object) -> Self:

@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from flask_detector.settings import Settings
 
 ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret", "pictures"
 
@@ -44,6 +46,24 @@ def credentials(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
     """The conventional variables with a key to the bucket."""
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def start_worker_with(
+    environment_for: Callable[[Settings], dict[str, str]],
+) -> Iterator[Callable[[Settings], "subprocess.Popen[bytes]"]]:
+    """A function that starts a real worker process with these settings; all of them end with the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(settings: Settings) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "flask_detector", "worker"]
+        running.append(subprocess.Popen(command, env=environment_for(settings)))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(10)
 
 
 @contextmanager

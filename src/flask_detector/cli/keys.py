@@ -23,7 +23,8 @@ def keys(ctx: click.Context) -> None:
 
     if ctx.obj is None:
         settings = Settings.from_environment()
-        url = settings.redis_url or LocalRedis(settings.data_dir / "redis").url
+        own = LocalRedis(settings.data_dir / "redis").url
+        url = own if settings.redis_url is None else settings.required_redis_url
         connection = ctx.with_resource(connect(url))
         check(connection)
         ctx.obj = Keys(connection)

@@ -25,7 +25,7 @@ __all__ = [
 
 def model_store(settings: Settings) -> ModelStore:
     """Return the models of an installation."""
-    return ModelStore(settings.data_dir / "models")
+    return ModelStore(settings.models_dir or settings.data_dir / "models")
 
 
 def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Detector":

@@ -1,0 +1,70 @@
+"""Redis behind Sentinel: the address names sentinels, and they name the Redis that leads at the moment."""
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
+
+_SCHEMES = {
+    "redis+sentinel": SentinelManagedConnection,
+    "rediss+sentinel": SentinelManagedSSLConnection,  # the sentinels speak TLS as well
+}
+_PORT = 26379
+_SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
+_TLS_OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname", "ssl_certfile", "ssl_keyfile"}
+
+
+def is_sentinel(url: str) -> bool:
+    """Tell whether the address names sentinels."""
+    return urlsplit(url).scheme in _SCHEMES
+
+
+def leader(url: str, **options: Any) -> redis.Redis:
+    """Return a client of whichever Redis leads; nothing is sent yet.
+
+    url: ``redis+sentinel://[user:password@]host[:port],host[:port],…/name[/database]``, the user and password
+    being those of Redis itself. The query may have sentinel_username and sentinel_password, and with
+    ``rediss+sentinel`` the options of TLS.
+    options: of each connection.
+
+    Raises ValueError with what is wrong.
+    """
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    addresses = [_address(host) for host in hosts.split(",")]
+    name, _, database = unquote(parts.path).strip("/").partition("/")
+    if not name:
+        raise ValueError("after the sentinels there must be the name that they know Redis by")
+    if database and not database.isdecimal():
+        raise ValueError(f"the database must be a number, not '{database}'")
+    query = dict(parse_qsl(parts.query))
+    connection_class = _SCHEMES[parts.scheme]
+    is_tls = connection_class is SentinelManagedSSLConnection
+    if unknown := query.keys() - _SENTINEL_OPTIONS.keys() - (_TLS_OPTIONS if is_tls else set()):
+        raise ValueError(f"there is no option '{min(unknown)}'")
+    tls: dict[str, Any] = {key: value for key, value in query.items() if key in _TLS_OPTIONS}
+    if "ssl_check_hostname" in tls:
+        tls["ssl_check_hostname"] = tls["ssl_check_hostname"].lower() not in {"0", "false", "no"}
+    user, _, password = credentials.partition(":")
+    own = {_SENTINEL_OPTIONS[key]: value for key, value in query.items() if key in _SENTINEL_OPTIONS}
+    sentinel = Sentinel(
+        addresses, sentinel_kwargs={**options, **({"ssl": True} if is_tls else {}), **tls, **own}
+    )
+    client: redis.Redis = sentinel.master_for(
+        name,
+        connection_class=connection_class,
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        db=int(database or 0),
+        **options,
+        **tls,
+    )
+    return client
+
+
+def _address(host: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")  # knows IPv6 addresses in brackets
+    if not parts.hostname:
+        raise ValueError("it names no sentinel")
+    return parts.hostname, parts.port or _PORT
