@@ -67,8 +67,14 @@ def test_the_web_imports_no_worker_and_no_inference_engine() -> None:
     assert _offenders("web", *rules) == []
 
 
-def test_the_worker_imports_no_flask() -> None:
-    assert _offenders("worker", "flask", "flask_detector.web") == []
+@pytest.mark.parametrize("part", ["worker", "courier", "webhooks", "wire"])
+def test_the_worker_imports_no_flask(part: str) -> None:
+    assert _offenders(part, "flask", "flask_detector.web") == []
+
+
+@pytest.mark.parametrize("part", ["outbound", "webhooks"])
+def test_what_goes_out_knows_neither_web_nor_queue(part: str) -> None:
+    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs") == []
 
 
 def test_only_the_runtime_imports_the_inference_engine() -> None:
@@ -83,8 +89,8 @@ def test_the_supervisor_imports_only_what_is_small() -> None:
     assert {name for name in third_party if not name.startswith(("_", "flask_detector"))} == set()
 
 
-def test_only_jobs_and_worker_know_rq() -> None:
-    allowed = {"jobs.py", "worker.py"}
+def test_only_jobs_and_those_who_do_them_know_rq() -> None:
+    allowed = {"jobs.py", "worker.py", "deliveries.py", "courier.py"}
     files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
     users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]
     assert users == []

@@ -28,7 +28,15 @@
     │   └── StorageUnavailable
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter
-    │   └── BadFormToken
+    │   ├── BadFormToken
+    │   ├── UnknownFormat
+    │   ├── TooManyPictures
+    │   ├── RequestTooLarge
+    │   ├── RateLimited
+    │   ├── KeyReused              the same idempotency key with another request
+    │   ├── StillInProgress        the same request, while the first one is being taken in
+    │   ├── AddressRefused         an address that may not be asked
+    │   └── AddressUnreachable
     ├── AccessError                whoever asks may not
     │   ├── KeyMissing
     │   ├── UnknownKey
@@ -223,12 +231,70 @@ class BadParameter(RequestError):
 
     code = "bad_parameter"
 
+    def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
 
 class BadFormToken(RequestError):
     """A form was sent without the token that its page carries."""
 
     code = "bad_form_token"
     default_hint = "Open the page again and repeat what you did; cookies must be allowed."
+
+
+class UnknownFormat(RequestError):
+    """There is no such export format."""
+
+    code = "unknown_format"
+
+
+class TooManyPictures(RequestError):
+    """The request has more pictures than are accepted at once."""
+
+    code = "too_many_pictures"
+    default_hint = "Send them in several requests."
+
+
+class RequestTooLarge(RequestError):
+    """The request has more bytes than are accepted at once."""
+
+    code = "request_too_large"
+    default_hint = "Send fewer pictures at once, or the bytes of a picture as they are instead of base64."
+
+
+class RateLimited(RequestError):
+    """There were too many requests lately."""
+
+    code = "rate_limited"
+    default_hint = "Wait as many seconds as Retry-After says."
+
+
+class KeyReused(RequestError):
+    """The idempotency key was sent before with another request."""
+
+    code = "idempotency_key_reused"
+    default_hint = "Use a new key for each picture, and the same one only to repeat a request."
+
+
+class StillInProgress(RequestError):
+    """The first request with this idempotency key is still being taken in."""
+
+    code = "still_in_progress"
+    default_hint = "Repeat the request in a moment."
+
+
+class AddressRefused(RequestError):
+    """An address that was named may not be asked from here."""
+
+    code = "address_refused"
+
+
+class AddressUnreachable(RequestError):
+    """An address that was named does not answer as it should."""
+
+    code = "address_unreachable"
+    default_hint = "Check that the address opens, then try again."
 
 
 class AccessError(DetectorError):
@@ -262,3 +328,13 @@ class SettingsError(DetectorError):
     """The installation is set up wrongly."""
 
     code = "bad_settings"
+
+
+def kind_of(code: str) -> type[DetectorError]:
+    """Return the class of error that has that code; DetectorError for a code that is not known."""
+    kinds = [DetectorError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return DetectorError

@@ -34,6 +34,9 @@ from flask_detector.images import PictureInfo
 from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
 from flask_detector.settings import Settings
 
+# How masks are sent unless a program asks for something else: COCO's run lengths.
+RLE = "rle"
+
 QUEUE = "detections"
 TASK = "flask_detector.worker.run_detection"
 
@@ -72,25 +75,30 @@ class Jobs:
         model: str,
         min_score: float | None,
         owner: str | None = None,
+        classes: Sequence[str] | None = None,
+        masks: str = RLE,
     ) -> None:
         """Queue the picture that is stored under that id.
 
         Raises QueueFull when as many pictures wait as may.
         """
         retention = self._settings.retention_seconds
+        wishes: dict[str, Any] = {"model": model, "min_score": min_score}
+        if classes is not None:
+            wishes["classes"] = list(classes)
         with reaching_redis():
             self.check_room()
             self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
             self.queue.enqueue_call(
                 TASK,
-                kwargs={"model": model, "min_score": min_score},
+                kwargs=wishes,
                 job_id=id,
                 timeout=self._settings.job_timeout,
                 ttl=retention,
                 result_ttl=retention,
                 failure_ttl=retention,
                 description="detection",
-                meta={"filename": filename, "picture": _facts(picture), "owner": owner},
+                meta={"filename": filename, "picture": _facts(picture), "owner": owner, "masks": masks},
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             )
 
@@ -117,7 +125,8 @@ class Jobs:
     def _record(self, job: Job) -> Record:
         status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
         stage = self._connection.get(_stage_key(job.id)) if status is JobStatus.RUNNING else None
-        created_at = (job.created_at or datetime.now(UTC)).replace(tzinfo=UTC)
+        created_at = _in_utc(job.created_at) or datetime.now(UTC)
+        classes = job.kwargs.get("classes")
         return Record(
             id=job.id,
             status=status,
@@ -125,7 +134,11 @@ class Jobs:
             picture=PictureInfo(**job.meta["picture"]),
             model=job.kwargs["model"],
             min_score=job.kwargs["min_score"],
+            classes=None if classes is None else tuple(classes),
+            masks=job.meta.get("masks", RLE),
             created_at=created_at,
+            started_at=_in_utc(job.started_at),
+            ended_at=_in_utc(job.ended_at),
             expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
             position=job.get_position() if status is JobStatus.QUEUED else None,
             stage=stage.decode() if isinstance(stage, bytes) else None,
@@ -135,7 +148,12 @@ class Jobs:
         )
 
     def result(self, id: str) -> tuple[Detections, float]:
-        """Return all that was found, and the lowest score that is usually shown.
+        """Return all that was found, and the lowest score usually shown; raises as `result_form` does."""
+        form = self.result_form(id)
+        return Detections.from_json(form), form["shown_score"]
+
+    def result_form(self, id: str) -> dict[str, Any]:
+        """Return all that was found in its JSON form, with the lowest score that is usually shown.
 
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
@@ -144,7 +162,7 @@ class Jobs:
             result = job.latest_result()
         if result is not None and result.type == Result.Type.SUCCESSFUL:
             form: dict[str, Any] = result.return_value or {}
-            return Detections.from_json(form), form["shown_score"]
+            return form
         if job.get_status(refresh=False) == RqStatus.FAILED:
             failure = _failure_of(job)
             raise DetectionFailed(failure.message, hint=failure.hint)
@@ -272,6 +290,10 @@ def _stage_key(id: str) -> str:
 
 def _channel(id: str) -> str:
     return f"flask-detector:changes:{id}"
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def _seconds_since(timestamp: bytes) -> float:

@@ -4,6 +4,7 @@ A key is shown once, when it is made. What is kept is its SHA-256: the secret pa
 there is no dictionary to try it against, and a slow password hash would only cost each request its time.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -58,6 +59,12 @@ def owner_of(key_id: str) -> str:
     return f"key:{key_id}"
 
 
+def key_id_of(owner: str | None) -> str | None:
+    """Return the id of the key that an owner is; None for a browser or nobody."""
+    kind, _, id = (owner or "").partition(":")
+    return id if kind == "key" else None
+
+
 class Keys:
     """The keys of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
 
@@ -74,7 +81,7 @@ class Keys:
             "scope": scope.value,
             "hash": _hash(text),
             "created_at": now,
-            "webhook_secret": secrets.token_urlsafe(32),
+            "webhook_secret": _new_secret(),
         }
         with reaching_redis(), self._connection.pipeline() as pipeline:
             pipeline.hset(_key(id), mapping=facts)  # type: ignore[arg-type]  # redis-py asks for less than it takes
@@ -119,11 +126,13 @@ class Keys:
     def webhook_secret(self, key_id: str | None) -> str:
         """Return what webhooks of a key are signed with; of the whole installation, for those without a key.
 
+        It has the form of Standard Webhooks: ``whsec_`` and 32 random bytes in base64.
+
         Raises UnknownKey for a key that was revoked.
         """
         with reaching_redis():
             if key_id is None:
-                self._connection.set(_INSTALLATION_SECRET, secrets.token_urlsafe(32), nx=True)
+                self._connection.set(_INSTALLATION_SECRET, _new_secret(), nx=True)
                 return cast(bytes, self._connection.get(_INSTALLATION_SECRET)).decode()
             secret = cast(bytes | None, self._connection.hget(_key(key_id), "webhook_secret"))
         if secret is None:
@@ -155,6 +164,10 @@ def _key_of(id: str, facts: dict[bytes, bytes]) -> Key:
         datetime.fromtimestamp(float(facts[b"created_at"]), UTC),
         None if last_used is None else datetime.fromtimestamp(float(last_used), UTC),
     )
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def _hash(text: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from flask_detector.errors import DetectorError
+from flask_detector.errors import DetectorError, kind_of
 from flask_detector.images import PictureInfo
 
 
@@ -37,6 +37,10 @@ class Failure:
         """Return the failure that an error tells of."""
         return cls(error.code, error.message, error.hint)
 
+    def to_error(self) -> DetectorError:
+        """Return the error that this failure tells of, of the class that has its code."""
+        return kind_of(self.code)(self.message, hint=self.hint)
+
 
 @dataclass(frozen=True)
 class Record:
@@ -46,6 +50,8 @@ class Record:
     stage: what the detector is doing; None unless it is running.
     model: the model asked for; the result names the one that was used.
     min_score: the lowest score asked for; None for the model's own.
+    classes: the labels that alone are kept; None for all.
+    masks: how programs are sent masks: "none" or "rle".
     owner: who alone may see it; None where the id is the key to it.
     counts: how many instances each label has that is usually shown; None unless it is done.
     """
@@ -56,7 +62,11 @@ class Record:
     picture: PictureInfo
     model: str
     min_score: float | None
+    classes: tuple[str, ...] | None
+    masks: str
     created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
     expires_at: datetime
     position: int | None
     stage: str | None

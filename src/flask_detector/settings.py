@@ -13,6 +13,8 @@ from flask_detector.errors import SettingsError
 
 MEGABYTE = 1_000_000
 
+_RATE = r"^(off|[1-9][0-9]{0,8}/(second|minute|hour|day))$"
+
 
 def _default_data_dir() -> Path:
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -70,6 +72,35 @@ class Settings(BaseSettings):
         bool,
         Field(
             description="Answer API requests only with a key (`flask-detector keys create`). Pages need none."
+        ),
+    ] = False
+    rate_limit: Annotated[
+        str,
+        Field(
+            pattern=_RATE,
+            description="API requests of one address without a key, as `number/second`, `/minute`, `/hour` "
+            "or `/day`; `off` for no limit.",
+        ),
+    ] = "12000/minute"
+    key_rate_limit: Annotated[
+        str, Field(pattern=_RATE, description="API requests of one key, written in the same way.")
+    ] = "12000/minute"
+    max_wait: Annotated[
+        int, Field(ge=0, le=600, description="Seconds that an API request may wait for its detection's end.")
+    ] = 60
+    max_batch: Annotated[int, Field(ge=1, le=900, description="Pictures that one API request may bring.")] = (
+        100
+    )
+    max_batch_mb: Annotated[
+        float, Field(gt=0, le=100_000, description="All pictures of one API request together, in megabytes.")
+    ] = 250
+    pictures_by_url: Annotated[
+        bool, Field(description="Fetch pictures from addresses that API requests name.")
+    ] = False
+    allow_private_addresses: Annotated[
+        bool,
+        Field(
+            description="Let webhooks and pictures by address go to private networks and this machine itself."
         ),
     ] = False
     data_dir: Annotated[
@@ -139,6 +170,11 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """The largest accepted file, in bytes."""
         return int(self.max_upload_mb * MEGABYTE)
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """All pictures of one request together, in bytes."""
+        return int(self.max_batch_mb * MEGABYTE)
 
     @property
     def max_pixels(self) -> int:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
@@ -29,6 +29,7 @@ from rq.utils import now
 from rq.worker_registration import clean_worker_registry
 
 from flask_detector import images
+from flask_detector.courier import Courier
 from flask_detector.detectors import AUTO
 from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
@@ -74,8 +75,12 @@ class Workplace:
         self.storage = storage
         self.detectors = DetectorPool(settings)
 
-    def run(self, id: str, *, model: str, min_score: float | None) -> dict[str, Any]:
+    def run(
+        self, id: str, *, model: str, min_score: float | None, classes: Collection[str] | None = None
+    ) -> dict[str, Any]:
         """Detect in the picture stored under an id; return the result's JSON form and the usual lowest score.
+
+        classes: the labels that alone are kept.
 
         Raises DetectorError when that can't be done, and never will for this picture.
         """
@@ -93,6 +98,8 @@ class Workplace:
         found = detector.detect(
             picture, min_score=lowest, on_stage=lambda stage: self.jobs.set_stage(id, stage)
         )
+        if classes is not None:
+            found = found.without(set(found.labels).difference(classes))
         form: dict[str, Any] = found.to_json()
         form["timings_ms"] = {"decode": round((decoded - start) * 1000, 2), **form["timings_ms"]}
         form["shown_score"] = detector.default_min_score if min_score is None else min_score
@@ -102,12 +109,12 @@ class Workplace:
 _workplace: ContextVar[Workplace] = ContextVar("workplace")
 
 
-def run_detection(*, model: str, min_score: float | None) -> dict[str, Any]:
-    """Do the current job: this is the function that the queue names."""
+def run_detection(**wishes: Any) -> dict[str, Any]:
+    """Do the current job, as `Workplace.run` does: this is the function that the queue names."""
     job = get_current_job()
     if job is None:
         raise RuntimeError("a detection can only run within a worker")
-    form = _workplace.get().run(job.id, model=model, min_score=min_score)
+    form = _workplace.get().run(job.id, **wishes)
     shown = [one["label"] for one in form["instances"] if one["score"] >= form["shown_score"]]
     job.meta["counts"] = dict(Counter(shown).most_common())
     # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
@@ -304,5 +311,10 @@ def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     """Load the model, then work until asked to stop (SIGTERM or SIGINT lets the current picture finish)."""
     workplace = Workplace(settings, connection, storage)
     workplace.detectors.get(AUTO)
-    with at_work(workplace):
-        DetectionWorker(workplace, connection).work(logging_level="WARNING")
+    courier = Courier(settings, connection)
+    courier.start()
+    try:
+        with at_work(workplace):
+            DetectionWorker(workplace, connection).work(logging_level="WARNING")
+    finally:
+        courier.stop()

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from flask_detector.detectors import own_models
+from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.detectors.conversion import Converter, mask_rcnn_converter
 from flask_detector.detectors.download import Patience, fetch, part_of, sha256_of, sync
 from flask_detector.detectors.model_folder import ModelFolder
@@ -105,6 +106,18 @@ class ModelStore:
         with suppress(FileNotFoundError):
             received = part_of(weights).stat().st_size
         return ModelState(Stage.ABSENT, received, info.source.size)
+
+    def labels(self, name: str) -> tuple[str, ...]:
+        """Return the names of a model's classes by class id, without loading it.
+
+        COCO's, unless the converted weights name others; of what is not converted yet nothing else is known.
+        """
+        if not isinstance(self.info(name).source, Embedded):
+            from flask_detector.detectors.mask_rcnn import labels_of
+
+            with suppress(FileNotFoundError):
+                return labels_of(self._of(name).graphs(self._converter().version))
+        return COCO_LABELS
 
     def path(self, name: str) -> Path:
         """Return the weights file of a model; raises ModelNotInstalled if it isn't there."""

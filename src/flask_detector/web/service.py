@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -9,9 +10,10 @@ import redis
 from flask import current_app
 
 from flask_detector import images
+from flask_detector.deliveries import Deliveries
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
-from flask_detector.jobs import Jobs, new_id
+from flask_detector.jobs import RLE, Jobs, new_id
 from flask_detector.keys import Keys
 from flask_detector.records import Record
 from flask_detector.settings import Settings
@@ -32,6 +34,7 @@ class Service:
         self.jobs = Jobs(connection, settings)
         self.shelf = Shelf(connection, settings.retention_seconds)
         self.keys = Keys(connection)
+        self.deliveries = Deliveries(connection, settings.retention_seconds)
         self.storage = storage
         self.models = model_store(settings)
         self.limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
@@ -52,8 +55,17 @@ class Service:
         model: str = AUTO,
         min_score: float | None = None,
         owner: str | None = None,
+        classes: Sequence[str] | None = None,
+        masks: str = RLE,
+        callback_url: str | None = None,
+        id: str | None = None,
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
+
+        classes: the labels that alone are kept.
+        masks: how programs are sent masks: "none" or "rle".
+        callback_url: where to send word of its end; checked when it is sent.
+        id: a new one unless given.
 
         Raises PictureError, ModelError or ServiceError; nothing is queued or kept then.
         """
@@ -64,7 +76,7 @@ class Service:
         self.jobs.check_room()
         picture = images.check(source, self.limits)
         source.seek(0)
-        id = new_id()
+        id = id or new_id()
         self.storage.put(id, ORIGINAL, source)
         try:
             self.jobs.enqueue(
@@ -74,7 +86,11 @@ class Service:
                 model=model,
                 min_score=min_score,
                 owner=owner,
+                classes=classes,
+                masks=masks,
             )
+            if callback_url is not None:
+                self.deliveries.expect(id, callback_url, owner)
         except BaseException:
             self.storage.delete(id)
             raise
@@ -104,6 +120,8 @@ class Service:
             model=record.model,
             min_score=record.min_score,
             owner=record.owner,
+            classes=record.classes,
+            masks=record.masks,
         )
 
     def delete(self, record: Record) -> None:

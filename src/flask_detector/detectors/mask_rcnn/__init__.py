@@ -5,7 +5,7 @@ the weights of it that graph.py puts together. A picture's way, in model.py: pre
 proposals.py, pooling.py (RoIAlign), the box head, selection.py, the mask head, paste.py.
 """
 
-from flask_detector.detectors.mask_rcnn.converted import GRAPH_VERSION, convert
+from flask_detector.detectors.mask_rcnn.converted import GRAPH_VERSION, convert, labels_of
 from flask_detector.detectors.mask_rcnn.variants import Variant
 
-__all__ = ["GRAPH_VERSION", "Variant", "convert"]
+__all__ = ["GRAPH_VERSION", "Variant", "convert", "labels_of"]

@@ -62,6 +62,14 @@ def convert(
     report(1.0)
 
 
+def labels_of(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes, by class id, of the converted weights in a folder.
+
+    Raises FileNotFoundError where there are none.
+    """
+    return tuple(json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["labels"])
+
+
 @dataclass(frozen=True)
 class Converted:
     """Converted weights, mapped into memory.

@@ -1,0 +1,53 @@
+"""Webhooks as jobs: each delivery waits on RQ for the end of its detection and is tried until it is received.
+
+A delivery is a job of a queue of its own that depends on the detection's job, so RQ itself lets it go in the
+same step that ends the detection. A courier (courier.py) takes it from there.
+"""
+
+from collections.abc import Sequence
+
+import redis
+from rq import Queue, Retry
+from rq.job import Dependency
+from rq.serializers import JSONSerializer
+
+from flask_detector.jobs import new_id, reaching_redis
+
+QUEUE = "deliveries"
+TASK = "flask_detector.courier.deliver"
+
+# Seconds before the second try, the third one, and so on: eight tries over 13 hours.
+PAUSES = (5, 30, 120, 600, 3600, 4 * 3600, 8 * 3600)
+
+# How long one try may take in all, in seconds.
+SECONDS = 10
+
+
+class Deliveries:
+    """The deliveries of one Redis."""
+
+    def __init__(
+        self, connection: redis.Redis, retention_seconds: int, *, pauses: Sequence[int] = PAUSES
+    ) -> None:
+        self._retention = retention_seconds
+        self._pauses = pauses
+        self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+
+    def expect(self, detection: str, url: str, owner: str | None) -> None:
+        """Have word of a detection's end sent to an address; raises BrokerUnavailable.
+
+        owner: the detection's; webhooks of an API key are signed with that key's secret.
+        """
+        with reaching_redis():
+            self.queue.enqueue_call(
+                TASK,
+                kwargs={"detection": detection, "url": url, "owner": owner},
+                job_id=new_id(),
+                timeout=3 * SECONDS,
+                ttl=self._retention,
+                result_ttl=0,
+                failure_ttl=self._retention,
+                description="delivery",
+                depends_on=Dependency(jobs=[detection], allow_failure=True),
+                retry=Retry(max=len(self._pauses), interval=list(self._pauses)),
+            )

@@ -1,0 +1,203 @@
+"""Requests to addresses that users name: pictures to fetch, webhooks to send.
+
+Such an address may point into the network that this machine stands in. So a name is resolved once, every
+address that it has is checked, and the connection is made to the very address that was checked; redirects are
+followed only where that is asked for, each with the same checks; the whole takes bounded time and bounded
+bytes. Proxies of the environment are not used: they would resolve the name once more.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from flask_detector import __version__
+from flask_detector.errors import AddressRefused, AddressUnreachable
+
+_LONGEST_URL = 2048
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = {301, 302, 303, 307, 308}
+
+# Addresses that carry an IPv4 address in their last 32 bits, which a translator on the way may unwrap.
+_TRANSLATED = [ipaddress.ip_network(text) for text in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a request may do.
+
+    allow_private: also go to addresses that are not public: of this machine, its network, its cloud.
+    seconds: for the whole request with all redirects, after names are resolved.
+    max_bytes: of the answer's body.
+    max_redirects: how many are followed.
+    """
+
+    allow_private: bool
+    seconds: float
+    max_bytes: int
+    max_redirects: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server at `url` answered; `is_whole` is false for a body that was cut at the limit."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    is_whole: bool
+
+
+def send(
+    method: str,
+    url: str,
+    rules: Rules,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Do a request and return its answer, whatever its status.
+
+    Raises AddressRefused for an address that the rules forbid, AddressUnreachable when nothing answers in
+    time.
+    """
+    for _ in range(rules.max_redirects + 1):
+        address = parse(url)
+        answer = _send_once(method, address, rules, {**_own_headers(address), **(headers or {})}, body)
+        target = answer.headers.get("location")
+        if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:
+            return answer
+        url = urljoin(url, target)
+    raise AddressUnreachable(f"The address redirects more than {rules.max_redirects} times.")
+
+
+def parse(url: str) -> SplitResult:
+    """Return the parts of an address; raises AddressRefused for one that is none of a web server."""
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError:
+        address, port = urlsplit(""), None
+    is_printable = url.isprintable()
+    if address.scheme not in _PORTS or not address.hostname or len(url) > _LONGEST_URL or not is_printable:
+        raise AddressRefused(
+            "This is no address of a web server.", hint="It must begin with https:// or http://."
+        )
+    if address.username is not None or address.password is not None or port == 0:
+        raise AddressRefused("An address with a user name, a password or port 0 is not used here.")
+    return address
+
+
+def is_public(address: IpAddress) -> bool:
+    """Tell whether an address, and the IPv4 address that it may stand for, is of the public internet."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
+        if inner is None and any(address in network for network in _TRANSLATED):
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def resolve(host: str, port: int, *, allow_private: bool) -> list[IpAddress]:
+    """Return the addresses of a host; raises AddressRefused where one of them may not be used."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise AddressUnreachable("The name in the address is not known.") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        if address.is_multicast or address.is_unspecified or not (allow_private or is_public(address)):
+            raise AddressRefused(
+                "The address leads into a private network.",
+                hint="Use a public one, or set DETECTOR_ALLOW_PRIVATE_ADDRESSES.",
+            )
+    return addresses
+
+
+def _send_once(
+    method: str, address: SplitResult, rules: Rules, headers: Mapping[str, str], body: bytes | None
+) -> Answer:
+    host, port = str(address.hostname), address.port or _PORTS[address.scheme]
+    addresses = resolve(host, port, allow_private=rules.allow_private)
+    path = quote(address.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = f"?{quote(address.query, safe='/?%:@!$&()*+,;=~-._')}" if address.query else ""
+    connection = http.client.HTTPConnection(host, port)
+    try:
+        with _connected(
+            addresses, port, rules.seconds, host if address.scheme == "https" else None
+        ) as channel:
+            connection.sock = channel
+            connection.request(method, path + query, body, dict(headers))
+            response = connection.getresponse()
+            data = response.read(rules.max_bytes + 1)
+            found = {name.lower(): value for name, value in response.getheaders()}
+    except (OSError, ssl.SSLError, http.client.HTTPException, ValueError) as error:
+        raise AddressUnreachable("The server of the address does not answer as it should.") from error
+    finally:
+        connection.close()
+    is_whole = len(data) <= rules.max_bytes
+    return Answer(response.status, found, data[: rules.max_bytes], address.geturl(), is_whole)
+
+
+@contextmanager
+def _connected(
+    addresses: list[IpAddress], port: int, seconds: float, tls_name: str | None
+) -> Iterator[socket.socket]:
+    """Yield a connection to the first address that takes one; it is cut when the time is over."""
+    channel = _first_that_answers(addresses, port, seconds)
+    if tls_name is not None:
+        context = ssl.create_default_context()
+        channel = context.wrap_socket(channel, server_hostname=tls_name, do_handshake_on_connect=False)
+    # A server that sends a byte now and then would never run into a timeout of the socket.
+    is_over = threading.Event()
+    clock = threading.Timer(seconds, _cut, [channel, is_over])
+    clock.daemon = True
+    clock.start()
+    try:
+        if isinstance(channel, ssl.SSLSocket):
+            channel.do_handshake()
+        yield channel
+        if is_over.is_set():
+            raise TimeoutError("the request took too long")
+    finally:
+        clock.cancel()
+        channel.close()
+
+
+def _first_that_answers(addresses: list[IpAddress], port: int, seconds: float) -> socket.socket:
+    problem: OSError | None = None
+    for address in addresses[:4]:
+        try:
+            return socket.create_connection((str(address), port), timeout=min(seconds, 5.0))
+        except OSError as error:
+            problem = error
+    raise problem or OSError("there is no address")
+
+
+def _cut(channel: socket.socket, is_over: threading.Event) -> None:
+    is_over.set()
+    try:
+        socket.socket.shutdown(channel, socket.SHUT_RDWR)  # below TLS, which another thread is reading from
+    except OSError:  # it is closed already
+        return
+
+
+def _own_headers(address: SplitResult) -> dict[str, str]:
+    host = address.netloc.rpartition("@")[2]
+    return {
+        "Host": host.encode("idna").decode() if not host.isascii() else host,
+        "User-Agent": f"flask-detector/{__version__}",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
