@@ -20,7 +20,7 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
-from flask_detector.detections import Detections
+from flask_detector.detections import Detections, MaskForm
 from flask_detector.errors import (
     BrokerUnavailable,
     DetectionExpired,
@@ -33,9 +33,6 @@ from flask_detector.errors import (
 from flask_detector.images import PictureInfo
 from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
 from flask_detector.settings import Settings
-
-# How masks are sent unless a program asks for something else: COCO's run lengths.
-RLE = "rle"
 
 QUEUE = "detections"
 TASK = "flask_detector.worker.run_detection"
@@ -76,7 +73,7 @@ class Jobs:
         min_score: float | None,
         owner: str | None = None,
         classes: Sequence[str] | None = None,
-        masks: str = RLE,
+        masks: MaskForm = "rle",
     ) -> None:
         """Queue the picture that is stored under that id.
 
@@ -135,7 +132,7 @@ class Jobs:
             model=job.kwargs["model"],
             min_score=job.kwargs["min_score"],
             classes=None if classes is None else tuple(classes),
-            masks=job.meta.get("masks", RLE),
+            masks=job.meta.get("masks", "rle"),
             created_at=created_at,
             started_at=_in_utc(job.started_at),
             ended_at=_in_utc(job.ended_at),

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from flask_detector.detections import MaskForm
 from flask_detector.errors import DetectorError, kind_of
 from flask_detector.images import PictureInfo
 
@@ -51,7 +52,7 @@ class Record:
     model: the model asked for; the result names the one that was used.
     min_score: the lowest score asked for; None for the model's own.
     classes: the labels that alone are kept; None for all.
-    masks: how programs are sent masks: "none" or "rle".
+    masks: how programs are sent masks.
     owner: who alone may see it; None where the id is the key to it.
     counts: how many instances each label has that is usually shown; None unless it is done.
     """
@@ -63,7 +64,7 @@ class Record:
     model: str
     min_score: float | None
     classes: tuple[str, ...] | None
-    masks: str
+    masks: MaskForm
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

@@ -3,14 +3,13 @@
 The types here are what the API's description is generated from.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from flask_detector.detections import Detections, MaskForm
 from flask_detector.records import Failure, JobStatus, Record
-
-MaskMode = Literal["none", "rle"]
 
 
 class ErrorFacts(TypedDict):
@@ -48,6 +47,15 @@ class Instance(TypedDict):
         Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels from the upper left corner."),
     ]
     area: NotRequired[Annotated[int, Field(ge=0, description="How many pixels the mask covers.")]]
+    polygons: NotRequired[
+        Annotated[
+            list[list[list[list[float]]]],
+            Field(
+                description="With masks=polygon, for each part of the mask: its outline, then its holes, "
+                "each a ring of [x, y] along the edges of pixels."
+            ),
+        ]
+    ]
     mask: NotRequired[Annotated[Rle, Field(description="With masks=rle, of a model that has masks.")]]
 
 
@@ -90,8 +98,8 @@ class Detection(TypedDict):
     result: Annotated[Result | None, Field(description="What was found, once it is done.")]
 
 
-def detection_form(record: Record, found: dict[str, Any] | None, masks: str) -> Detection:
-    """Return the form of a detection; `found` is the result as it is kept, `masks` a MaskMode."""
+def detection_form(record: Record, found: dict[str, Any] | None, masks: MaskForm) -> Detection:
+    """Return the form of a detection; `found` is the result as it is kept."""
     return {
         "id": record.id,
         "status": record.status.value,
@@ -117,15 +125,19 @@ def failure_form(failure: Failure) -> ErrorFacts:
     return {"code": failure.code, "message": failure.message, "hint": failure.hint}
 
 
-def shown(found: dict[str, Any], masks: str) -> Result:
+def shown(found: dict[str, Any], masks: MaskForm) -> Result:
     """Return what is usually shown of a result as it is kept, with the masks in the form that is asked for.
 
-    Run lengths are kept as they are sent: nothing is decoded.
+    Run lengths are kept as they are sent: nothing is decoded for them.
     """
     lowest = found["shown_score"]
     instances = [one for one in found["instances"] if one["score"] >= lowest]
     form: Any = {name: value for name, value in found.items() if name != "shown_score"}
+    if masks == "polygon" and form["has_masks"]:
+        again = Detections.from_json({**form, "instances": instances})
+        return cast(Result, again.to_json(masks="polygon"))
     if masks == "none":
+        form["has_masks"] = False
         instances = [{name: value for name, value in one.items() if name != "mask"} for one in instances]
     form["instances"] = instances
     return form  # type: ignore[no-any-return]  # it is the result that the worker wrote

@@ -11,9 +11,10 @@ from flask import current_app
 
 from flask_detector import images
 from flask_detector.deliveries import Deliveries
+from flask_detector.detections import MaskForm
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
-from flask_detector.jobs import RLE, Jobs, new_id
+from flask_detector.jobs import Jobs, new_id
 from flask_detector.keys import Keys
 from flask_detector.records import Record
 from flask_detector.settings import Settings
@@ -56,14 +57,14 @@ class Service:
         min_score: float | None = None,
         owner: str | None = None,
         classes: Sequence[str] | None = None,
-        masks: str = RLE,
+        masks: MaskForm = "rle",
         callback_url: str | None = None,
         id: str | None = None,
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
         classes: the labels that alone are kept.
-        masks: how programs are sent masks: "none" or "rle".
+        masks: how programs are sent masks.
         callback_url: where to send word of its end; checked when it is sent.
         id: a new one unless given.
 
