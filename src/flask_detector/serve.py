@@ -29,18 +29,39 @@ def serve(settings: Settings) -> NoReturn:
     plan(settings).become(lock)
 
 
+def work(settings: Settings, count: int) -> NoReturn:
+    """Run that many workers until SIGTERM or SIGINT.
+
+    Raises SettingsError and BrokerUnavailable.
+    """
+    with connect(settings.required_redis_url) as connection:
+        check(connection)
+    Plan(
+        host=settings.host,
+        port=0,
+        redis_folder=None,
+        tasks=_workers(count),
+        environment={**os.environ, **_as_variables(settings)},
+    ).become()
+
+
+_THIS = [sys.executable, "-m", "flask_detector"]
+
+
+def _workers(count: int) -> list[Task]:
+    return [Task(f"worker {i + 1}", [*_THIS, "worker"]) for i in range(count)]
+
+
 def plan(settings: Settings) -> Plan:
     """Return what is to be run."""
-    this = [sys.executable, "-m", "flask_detector"]
-    tasks = [Task(f"worker {i + 1}", [*this, "worker"]) for i in range(settings.workers)]
-    tasks.append(Task("web", [*this, "web"]))
+    tasks = [*_workers(settings.workers), Task("web", [*_THIS, "web"])]
     # What an update left to convert again needs no network.
     wanted = model_store(settings).unconverted()
     if not settings.offline and MAIN_MODEL not in wanted:
         wanted.append(MAIN_MODEL)
     if settings.model == AUTO and wanted:
         # The embedded model serves meanwhile; the workers take a better one when it is there.
-        tasks.append(Task("fetch", [*this, "models", "pull", *wanted], is_errand=True))
+        tasks.append(Task("fetch", [*_THIS, "models", "pull", *wanted], is_errand=True))
     return Plan(
         host=settings.host,
         port=settings.port,

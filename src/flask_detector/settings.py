@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     redis_verify: Annotated[
         bool,
         Field(
-            description="Whether Redis's certificate is verified; `false` for self-signed ones, as Heroku's are."
+            description="Whether Redis's certificate is verified; self-signed ones (Heroku's) need `false`."
         ),
     ] = True
     host: Annotated[

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn, Self
@@ -30,6 +31,9 @@ _GRACE_SECONDS = 25.0
 # A process that dies at once again and again is started less and less often, up to this pause.
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
+
+# In a rolling restart a worker has so long to load its model before the next one is restarted.
+_SETTLE_SECONDS = 5.0
 
 # What needs a network is not tried again at once.
 _ERRAND_PAUSE = 600.0
@@ -50,7 +54,7 @@ class Task:
 class Plan:
     """What is to be run.
 
-    host, port: where the web process will listen.
+    host, port: where the web process will listen; the port is 0 where there is none.
     redis_folder: of the Redis that is to be started first; None where there is one already.
     tasks: in the order in which they start.
     environment: of their processes.
@@ -145,19 +149,26 @@ class Supervisor:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stopping = False
+        self._rolling_restart: Iterator[None] = iter(())
+        self._children: list[Child] = []
         self._local_redis = LocalRedis(Path(plan.redis_folder)) if plan.redis_folder is not None else None
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises BrokerUnavailable when Redis does not start."""
+        """Serve until SIGTERM or SIGINT; SIGHUP starts the workers anew, one after another.
+
+        Raises BrokerUnavailable when Redis does not start.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        children: list[Child] = []
+        signal.signal(signal.SIGHUP, self._restart_workers)
+        children = self._children
         try:
             self._start(children)
-            answers = False
+            answers = self._plan.port == 0
             while not self._stopping:
                 for child in children:
                     child.watch()
+                next(self._rolling_restart, None)
                 if not answers and (answers := _answers(self._plan)):
                     log.info("serving on http://%s:%d", self._plan.host, self._plan.port)
                     give_back_unused()
@@ -171,6 +182,10 @@ class Supervisor:
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
 
+    def _restart_workers(self, number: int, frame: object) -> None:
+        workers = [child for child in self._children if child.name.startswith("worker")]
+        self._rolling_restart = _one_after_another(workers)
+
     def _start(self, children: list[Child]) -> None:
         environment = self._plan.environment
         if self._local_redis is not None:
@@ -182,6 +197,22 @@ class Supervisor:
             child = Child(task.name, task.command, environment, is_errand=task.is_errand)
             children.append(child)
             child.start()
+
+
+def _one_after_another(children: list[Child]) -> Iterator[None]:
+    """Start each process anew once the one before has settled; to be advanced while `watch` is called."""
+    for child in children:
+        old = child.process
+        child.ask_to_stop()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while old is not None and child.process is old:
+            if time.monotonic() > deadline:
+                log.warning("%s does not stop and is killed", child.name)
+                old.kill()
+            yield
+        settled = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < settled:
+            yield
 
 
 def _stop_all(children: list[Child]) -> None:

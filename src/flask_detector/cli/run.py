@@ -27,8 +27,19 @@ def web() -> None:
 
 
 @click.command()
-def worker() -> None:
-    """Run one worker alone; REDIS_URL names the Redis."""
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="How many; more than one are watched over, and started anew one after another on SIGHUP.",
+)
+def worker(workers: int) -> None:
+    """Run workers alone; REDIS_URL names the Redis."""
+    if workers > 1:
+        from flask_detector.serve import work as run_several
+
+        run_several(Settings.from_environment(), workers)
+
     from flask_detector.broker import check, connect
     from flask_detector.memory import give_back_large_blocks
     from flask_detector.storage import open_storage
