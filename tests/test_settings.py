@@ -29,6 +29,10 @@ VARIABLES = [
     ("DETECTOR_MIRROR_URL", "https://mirror.example/weights", "mirror_url", "https://mirror.example/weights"),
     ("DETECTOR_WORKERS", "4", "workers", 4),
     ("DETECTOR_WEB_THREADS", "8", "web_threads", 8),
+    ("DETECTOR_TRUSTED_HOSTS", "a.example", "trusted_hosts", "a.example"),
+    ("DETECTOR_TRUSTED_PROXIES", "1", "trusted_proxies", 1),
+    ("DETECTOR_METRICS", "admin", "metrics", "admin"),
+    ("DETECTOR_LOG_FORMAT", "json", "log_format", "json"),
     ("DETECTOR_MAX_UPLOAD_MB", "2.5", "max_upload_mb", 2.5),
     ("DETECTOR_MAX_MEGAPIXELS", "12", "max_megapixels", 12),
     ("DETECTOR_MAX_QUEUE", "10", "max_queue", 10),
@@ -48,6 +52,9 @@ BAD_VALUES = [
     ("DETECTOR_OFFLINE", "perhaps"),
     ("DETECTOR_WORKERS", "0"),
     ("DETECTOR_WEB_THREADS", "1"),
+    ("DETECTOR_TRUSTED_PROXIES", "-1"),
+    ("DETECTOR_METRICS", "closed"),
+    ("DETECTOR_LOG_FORMAT", "xml"),
     ("DETECTOR_MAX_UPLOAD_MB", "0"),
     ("DETECTOR_MAX_UPLOAD_MB", "nan"),
     ("DETECTOR_MAX_UPLOAD_MB", "inf"),
@@ -177,3 +184,21 @@ def test_the_storage_url_may_hold_credentials_and_is_never_printed(monkeypatch: 
     assert settings.storage_url is not None
     assert settings.storage_url.get_secret_value().endswith("hush")
     assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "allowed"),
+    [
+        ("127.0.0.1", None, {"localhost", "127.0.0.1", "[::1]"}),
+        ("::1", None, {"localhost", "127.0.0.1", "[::1]"}),
+        ("0.0.0.0", None, None),
+        ("127.0.0.1", "a.example, .b.example,", {"a.example", ".b.example"}),
+        ("127.0.0.1", "*", None),
+        ("0.0.0.0", "a.example", {"a.example"}),
+    ],
+)
+def test_a_server_for_this_machine_alone_answers_to_its_names_alone(
+    host: str, trusted: str | None, allowed: set[str] | None, tmp_path: Path
+) -> None:
+    names = Settings(data_dir=tmp_path, host=host, trusted_hosts=trusted).allowed_hosts
+    assert (None if names is None else set(names)) == allowed

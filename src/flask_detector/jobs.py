@@ -31,6 +31,7 @@ from flask_detector.errors import (
     UnknownDetection,
 )
 from flask_detector.images import PictureInfo
+from flask_detector.logs import request_id
 from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
 from flask_detector.settings import Settings
 
@@ -95,7 +96,13 @@ class Jobs:
                 result_ttl=retention,
                 failure_ttl=retention,
                 description="detection",
-                meta={"filename": filename, "picture": _facts(picture), "owner": owner, "masks": masks},
+                meta={
+                    "filename": filename,
+                    "picture": _facts(picture),
+                    "owner": owner,
+                    "masks": masks,
+                    "request": request_id.get(),
+                },
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             )
 
@@ -121,7 +128,7 @@ class Jobs:
 
     def _record(self, job: Job) -> Record:
         status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
-        stage = self._connection.get(_stage_key(job.id)) if status is JobStatus.RUNNING else None
+        stage = self.stage(job.id) if status is JobStatus.RUNNING else None
         created_at = _in_utc(job.created_at) or datetime.now(UTC)
         classes = job.kwargs.get("classes")
         return Record(
@@ -138,7 +145,7 @@ class Jobs:
             ended_at=_in_utc(job.ended_at),
             expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
             position=job.get_position() if status is JobStatus.QUEUED else None,
-            stage=stage.decode() if isinstance(stage, bytes) else None,
+            stage=stage,
             failure=_failure_of(job) if status is JobStatus.FAILED else None,
             owner=job.meta.get("owner"),
             counts=job.meta.get("counts"),
@@ -201,6 +208,15 @@ class Jobs:
             if heartbeat is not None and model is not None and _seconds_since(heartbeat) < WORKER_SILENCE:
                 found.append(WorkerInfo(key.rsplit(":", 1)[-1], state == b"busy", model.decode()))
         return found
+
+    def stage(self, id: str) -> str | None:
+        """Return what the detector is doing with a detection, as far as it has told."""
+        stage = self._connection.get(_stage_key(id))
+        return stage.decode() if isinstance(stage, bytes) else None
+
+    def failure(self, job: Job) -> Failure:
+        """Return why a failed job failed."""
+        return _failure_of(job)
 
     def set_stage(self, id: str, stage: str) -> None:
         """Tell those who wait for a detection what the detector is doing."""

@@ -103,6 +103,33 @@ class Settings(BaseSettings):
             description="Let webhooks and pictures by address go to private networks and this machine itself."
         ),
     ] = False
+    trusted_hosts: Annotated[
+        str | None,
+        Field(
+            description="Host names that requests may ask for, with commas between; `*` for any. Unset: "
+            "those of this machine while the server listens for it alone, else any."
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=8,
+            description="How many reverse proxies stand before the web server; that many entries of the "
+            "X-Forwarded headers are believed.",
+        ),
+    ] = 0
+    metrics: Annotated[
+        Literal["auto", "open", "admin"],
+        Field(
+            description="Who may read /metrics: `open` anybody, `admin` holders of an administrator's key; "
+            "`auto` is open on this machine alone."
+        ),
+    ] = "auto"
+    log_format: Annotated[
+        Literal["auto", "text", "json"],
+        Field(description="How log lines look; `auto` is text on a terminal and JSON elsewhere."),
+    ] = "auto"
     data_dir: Annotated[
         Path,
         Field(
@@ -165,6 +192,19 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def allowed_hosts(self) -> list[str] | None:
+        """The host names that requests may ask for; None for any.
+
+        A page of a foreign site could otherwise have its own name resolved to this machine and read on.
+        """
+        if self.trusted_hosts is not None:
+            names = [name.strip() for name in self.trusted_hosts.split(",") if name.strip()]
+            return None if "*" in names else names
+        if not self.is_local:
+            return None
+        return ["localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host]
 
     @property
     def max_upload_bytes(self) -> int:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
+from flask_detector import logs
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.local_redis import LocalRedis
 from flask_detector.memory import give_back_code, give_back_unused
@@ -243,12 +244,7 @@ def _die_with_parent() -> None:
 
 def main() -> None:
     """Carry out the plan that the file of that number holds."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT") or "auto", "serve")
     try:
         Supervisor(Plan.read(int(sys.argv[1]))).run()
     except BrokerUnavailable as error:

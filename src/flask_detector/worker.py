@@ -19,6 +19,7 @@ from typing import Any, Never
 
 import redis
 from rq import Queue, SimpleWorker, get_current_job
+from rq.exceptions import AbandonedJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.job import JobStatus as RqStatus
@@ -33,8 +34,10 @@ from flask_detector.courier import Courier
 from flask_detector.detectors import AUTO
 from flask_detector.detectors.pool import DetectorPool
 from flask_detector.errors import DetectionExpired, DetectionFailed, DetectorError
-from flask_detector.jobs import WORKER_SILENCE, Jobs
-from flask_detector.memory import give_back_unused
+from flask_detector.jobs import TRIES, WORKER_SILENCE, Jobs
+from flask_detector.journal import Journal
+from flask_detector.logs import short
+from flask_detector.memory import give_back_unused, resident_bytes
 from flask_detector.records import Failure
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
@@ -74,6 +77,7 @@ class Workplace:
         self.jobs = Jobs(connection, settings)
         self.storage = storage
         self.detectors = DetectorPool(settings)
+        self.journal = Journal()
 
     def run(
         self, id: str, *, model: str, min_score: float | None, classes: Collection[str] | None = None
@@ -98,6 +102,8 @@ class Workplace:
         found = detector.detect(
             picture, min_score=lowest, on_stage=lambda stage: self.jobs.set_stage(id, stage)
         )
+        stages = {"decode": decoded - start, **found.timings}
+        self.journal.detected(found.model, stages, time.perf_counter() - start)
         if classes is not None:
             found = found.without(set(found.labels).difference(classes))
         form: dict[str, Any] = found.to_json()
@@ -141,6 +147,7 @@ class DetectionWorker(SimpleWorker):
         )
         self._workplace = workplace
         self._last_sweep = float("-inf")
+        self.push_exc_handler(self._note_abandoned)  # type: ignore[no-untyped-call]
 
     def register_birth(self) -> None:
         """Register the worker, with the model that it has loaded."""
@@ -148,8 +155,9 @@ class DetectionWorker(SimpleWorker):
         self.tell_model()
 
     def tell_model(self) -> None:
-        """Write which model is loaded beside RQ's own facts about the worker."""
-        self.connection.hset(self.key, "model", self._workplace.detectors.loaded or "")
+        """Write which model is loaded, and the process's memory, beside RQ's own facts about the worker."""
+        loaded = self._workplace.detectors.loaded or ""
+        self.connection.hset(self.key, mapping={"model": loaded, "memory": resident_bytes()})
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Return how long a job may be without a heartbeat before it counts as abandoned, in seconds."""
@@ -158,6 +166,7 @@ class DetectionWorker(SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do a job in this process while another thread sends heartbeats."""
         execution = self.prepare_execution(job)
+        self._begin_notes(job)
         done = threading.Event()
         heart = threading.Thread(
             target=self._beat, args=(job, execution, done), name="heartbeat", daemon=True
@@ -171,12 +180,28 @@ class DetectionWorker(SimpleWorker):
         self.tell_model()
         self.set_state("idle")
         self._workplace.jobs.announce(job.id)
+        self._workplace.journal.end(self.connection)
+
+    def _begin_notes(self, job: Job) -> None:
+        waited = (now() - job.enqueued_at).total_seconds() if job.enqueued_at is not None else 0.0
+        self._workplace.journal.begin(
+            job.id,
+            request=job.meta.get("request"),
+            waited=max(0.0, waited),
+            is_retry=(job.retries_left or 0) < TRIES - 1,
+        )
+
+    def _note_abandoned(self, job: Job, kind: type[BaseException], *_: object) -> bool:
+        """Note a detection whose worker died over it for the last time; RQ's maintenance calls this."""
+        if kind is AbandonedJobError and not job.retries_left:
+            self._workplace.journal.failed(job.id, DetectionFailed.code)
+        return True
 
     def _beat(self, job: Job, execution: Execution, done: threading.Event) -> None:
         deadline = time.monotonic() + (job.timeout or 0) + _HANG_GRACE_SECONDS
         while not done.wait(_HEARTBEAT_SECONDS):
             if time.monotonic() > deadline:
-                log.critical("detection %s hangs and can't be interrupted: this worker ends", job.id)
+                log.critical("detection %s hangs and can't be interrupted: this worker ends", short(job.id))
                 os._exit(_HUNG_EXIT_STATUS)
             try:
                 self.maintain_heartbeats(job, execution)
@@ -216,6 +241,7 @@ class DetectionWorker(SimpleWorker):
         if self._is_wanted(job):
             job.save_meta()
             super().handle_job_success(job, queue, started_job_registry, execution)
+            self._workplace.journal.done(job.id)
         else:
             self._drop(job, execution)
 
@@ -229,7 +255,10 @@ class DetectionWorker(SimpleWorker):
     ) -> None:
         """Write the failure or try again, unless nobody wants the detection any more."""
         if self._is_wanted(job):
+            is_final = not job.retries_left
             super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+            if is_final:
+                self._workplace.journal.failed(job.id, self._workplace.jobs.failure(job).code)
         else:
             self._drop(job, execution)
 
@@ -261,10 +290,8 @@ class DetectionWorker(SimpleWorker):
         """Do RQ's maintenance and, so that the next picture need not wait for it, load a better model."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         give_back_unused()
-        before = self._workplace.detectors.loaded
         self._workplace.detectors.get(AUTO)
-        if self._workplace.detectors.loaded != before:
-            self.tell_model()
+        self.tell_model()
 
     def _rescue_stranded(self, queue: Queue) -> None:
         """Give back the jobs of workers that died between taking them and registering them.

@@ -2,6 +2,7 @@
 
 import click
 
+from flask_detector import logs
 from flask_detector.settings import Settings
 
 
@@ -23,7 +24,9 @@ def web() -> None:
     from flask_detector.web.server import run
 
     give_back_large_blocks()
-    run(Settings.from_environment())
+    settings = Settings.from_environment()
+    logs.set_up(settings.log_format, "web")
+    run(settings)
 
 
 @click.command()
@@ -47,6 +50,7 @@ def worker(workers: int) -> None:
 
     give_back_large_blocks()
     settings = Settings.from_environment()
+    logs.set_up(settings.log_format, "worker")
     connection = connect(settings.required_redis_url, patient=True)
     check(connection)
     storage = open_storage(settings)

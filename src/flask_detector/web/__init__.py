@@ -8,7 +8,18 @@ from flask import Flask
 from flask_detector.broker import connect
 from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import Storage, open_storage
-from flask_detector.web import actions, api, assets, detection, errors, events, pages, security
+from flask_detector.web import (
+    actions,
+    api,
+    assets,
+    detection,
+    errors,
+    events,
+    pages,
+    probes,
+    security,
+    watch,
+)
 from flask_detector.web.service import Service
 
 
@@ -28,16 +39,14 @@ def create_app(
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # stages and instances come in their own order
-    app.extensions["flask-detector"] = Service(
-        settings,
-        connection or connect(settings.required_redis_url),
-        storage or open_storage(settings),
-    )
-    for module in (pages, actions, api):
+    connection = connection or connect(settings.required_redis_url)
+    app.extensions["flask-detector"] = Service(settings, connection, storage or open_storage(settings))
+    watch.install(app, connection)
+    for module in (pages, actions, api, probes):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     events.install(app, web_threads=settings.web_threads)
     errors.install(app)
-    security.install(app, exempt=[api.blueprint])
+    security.install(app, settings, exempt=[api.blueprint])
     return app

@@ -106,12 +106,6 @@ def about() -> Response:
     return unkept(page)
 
 
-@blueprint.get("/healthz")
-def healthz() -> str:
-    """Tell that this process answers."""
-    return "ok\n"
-
-
 def _accept(file: FileStorage | None) -> str:
     return service().accept(
         None if file is None else cast(BinaryIO, file.stream),

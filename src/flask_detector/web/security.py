@@ -4,8 +4,10 @@ import os
 import secrets
 from collections.abc import Iterable
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_detector.settings import Settings
 
@@ -25,23 +27,52 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
+# What the pages never ask a browser for; the camera takes a picture to send.
+_UNUSED = (
+    "bluetooth",
+    "display-capture",
+    "geolocation",
+    "hid",
+    "microphone",
+    "midi",
+    "payment",
+    "serial",
+    "usb",
+)
+
 _HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # A detection's address is the key to it: other sites must not learn it.
     "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "geolocation=(), microphone=(), payment=()",
+    "Permissions-Policy": "camera=(self), " + ", ".join(f"{name}=()" for name in _UNUSED),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
-def install(app: Flask, *, exempt: Iterable[Blueprint]) -> None:
+# A browser that came by TLS once never comes without it again.
+_HSTS = f"max-age={365 * 24 * 3600}"
+
+
+class _Sessions(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Let the cookie go over TLS alone where the request came by it."""
+        return request.is_secure
+
+
+def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> None:
     """Protect every form of the application, and add the headers to every answer.
 
     exempt: blueprints that use no cookie, so that no other site can act through a visitor's browser.
     """
+    app.session_interface = _Sessions()
+    app.config["TRUSTED_HOSTS"] = settings.allowed_hosts
+    if (number := settings.trusted_proxies) > 0:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's own documentation does
+            app.wsgi_app, x_for=number, x_proto=number, x_host=number, x_port=number, x_prefix=number
+        )
     protection = CSRFProtect(app)
     for blueprint in exempt:
         protection.exempt(blueprint)
@@ -50,6 +81,8 @@ def install(app: Flask, *, exempt: Iterable[Blueprint]) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = _HSTS
         return response
 
 

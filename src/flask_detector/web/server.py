@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any
 
+import gunicorn.glogging
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.sock import create_sockets
@@ -36,6 +37,10 @@ class Server(BaseApplication):
             "threads": self._settings.web_threads,
             "graceful_timeout": 10,
             "loglevel": "warning",
+            "logger_class": _Logger,
+            # gunicorn would believe X-Forwarded-Proto from this machine; our own setting decides that.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
             "proc_name": "flask-detector",
         }
         for name, value in options.items():
@@ -59,6 +64,16 @@ class Server(BaseApplication):
             worker.init_process()
         finally:
             worker.tmp.close()
+
+
+class _Logger(gunicorn.glogging.Logger):
+    """gunicorn's logger, whose lines go where ours go: they can name addresses, and ours are cleaned."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's own handlers away again."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 def run(settings: Settings) -> None:

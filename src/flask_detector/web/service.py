@@ -16,6 +16,7 @@ from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, new_id
 from flask_detector.keys import Keys
+from flask_detector.overview import Overview
 from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.shelf import Shelf
@@ -32,7 +33,9 @@ class Service:
 
     def __init__(self, settings: Settings, connection: redis.Redis, storage: Storage) -> None:
         self.settings = settings
+        self.connection = connection
         self.jobs = Jobs(connection, settings)
+        self.overview = Overview(connection, self.jobs)
         self.shelf = Shelf(connection, settings.retention_seconds)
         self.keys = Keys(connection)
         self.deliveries = Deliveries(connection, settings.retention_seconds)

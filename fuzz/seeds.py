@@ -1,0 +1,156 @@
+"""Good files to begin with, by name: small ones made here, and those of a folder that is given."""
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flask_detector.detections import Detections
+from flask_detector.masks import Mask
+
+_SIDE = 96
+
+
+def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
+    """Return the good files of a target: "pictures", "checkpoints" or "results"."""
+    made = {"pictures": _pictures, "checkpoints": _checkpoints, "results": _results}[target]()
+    if folder is not None:
+        made |= {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    return made
+
+
+def _pictures() -> dict[str, bytes]:
+    from pillow_heif import from_pillow
+
+    with Image.open(str(resources.files("flask_detector.web") / "static" / "example-small.jpg")) as image:
+        photo = image.convert("RGB")
+    photo.thumbnail((_SIDE, _SIDE))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[1] = "N"
+    second = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    ways: dict[str, tuple[Image.Image, str, dict[str, object]]] = {
+        "jpeg": (photo, "JPEG", {"exif": exif}),
+        "jpeg progressive": (photo, "JPEG", {"progressive": True, "subsampling": 0}),
+        "jpeg grey": (photo.convert("L"), "JPEG", {"restart_marker_blocks": 4}),
+        "jpeg cmyk": (photo.convert("CMYK"), "JPEG", {}),
+        "jpeg of two": (photo, "MPO", {"save_all": True, "append_images": [second.copy()]}),
+        "png": (photo, "PNG", {"exif": exif}),
+        "png alpha": (photo.convert("RGBA"), "PNG", {}),
+        "png palette": (photo.quantize(16), "PNG", {"transparency": 3}),
+        "png one bit": (photo.convert("1"), "PNG", {}),
+        "png 16 bit": (Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), "PNG", {}),
+        "png moving": (photo, "PNG", {"save_all": True, "append_images": [second.copy()]}),
+        "webp": (photo, "WEBP", {"exif": exif}),
+        "webp lossless": (photo.convert("RGBA"), "WEBP", {"lossless": True}),
+        "webp moving": (photo, "WEBP", {"save_all": True, "append_images": [second.copy()]}),
+        "avif": (photo, "AVIF", {"exif": exif}),
+        "avif alpha": (photo.convert("RGBA"), "AVIF", {}),
+        "avif moving": (photo, "AVIF", {"save_all": True, "append_images": [second.copy()]}),
+        "gif": (photo.quantize(64), "GIF", {"comment": b"a comment"}),
+        "gif moving": (photo.quantize(64), "GIF", {"save_all": True, "append_images": [second.copy()]}),
+        "bmp": (photo, "BMP", {}),
+        "bmp palette": (photo.quantize(16), "BMP", {}),
+        "tiff": (photo, "TIFF", {"exif": exif}),
+        "tiff float": (Image.fromarray(np.asarray(photo.convert("L")).astype(np.float32) / 255), "TIFF", {}),
+        "tiff fax": (photo.convert("1"), "TIFF", {"compression": "group4"}),
+        "tiff of two": (photo, "TIFF", {"save_all": True, "append_images": [second.copy()]}),
+    }
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd"):
+        ways[f"tiff {compression}"] = (photo, "TIFF", {"compression": compression})
+    made = {}
+    for name, (picture, form, options) in ways.items():
+        file = io.BytesIO()
+        picture.copy().save(file, form, **options)  # a saved one remembers how
+        made[name] = file.getvalue()
+    for name, picture in {"heic": photo, "heic alpha": photo.convert("RGBA")}.items():
+        file = io.BytesIO()
+        from_pillow(picture).save(file, exif=exif.tobytes())
+        made[name] = file.getvalue()
+    return made
+
+
+def _checkpoints() -> dict[str, bytes]:
+    header = {
+        "__metadata__": {"format": "pt"},
+        "backbone.conv1.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "backbone.bn1.steps": {"dtype": "I64", "shape": [], "data_offsets": [24, 32]},
+        "roi_head.weight": {"dtype": "BF16", "shape": [4, 2], "data_offsets": [32, 48]},
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return {
+        "safetensors": struct.pack("<Q", len(text)) + text + bytes(range(48)),
+        "zip": _zip(),
+        "stream": _stream(),
+    }
+
+
+_STORAGE_TYPE, _REBUILD = b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n"
+
+
+def _state_dict(view: bool) -> bytes:
+    """Return the pickle (protocol 2) of two tensors' state dict; `view`: as the old stream names storages."""
+    ending = b"N" if view else b""
+    out = [b"\x80\x02}(X\x0a\x00\x00\x00state_dict}("]
+    for name, key, shape, strides in (("conv.weight", "0", (2, 3), (3, 1)), ("conv.bias", "1", (2,), (1,))):
+        count = int(np.prod(shape))
+        out += [_text(name), _REBUILD, b"((", _text("storage"), _STORAGE_TYPE, _text(key), _text("cpu")]
+        out += [b"K" + bytes([count]), ending, b"tQK\x00"]
+        for numbers in (shape, strides):
+            out += [b"(", *(b"K" + bytes([number]) for number in numbers), b"t"]
+        out += [b"\x89ccollections\nOrderedDict\n)RtR"]
+    return b"".join([*out, b"uX\x04\x00\x00\x00meta}", _text("epoch"), b"K\x0csu."])
+
+
+def _text(text: str) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def _zip() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", _state_dict(view=False))
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/data/0", bytes(24))
+        archive.writestr("archive/data/1", bytes(8))
+        archive.writestr("archive/version", "3\n")
+    return file.getvalue()
+
+
+def _stream() -> bytes:
+    system = {
+        "protocol_version": 1001,
+        "little_endian": True,
+        "type_sizes": {"short": 2, "int": 4, "long": 4},
+    }
+    parts: list[object] = [0x1950A86A20F9469CFC6C, 1001, system]
+    data = b"".join(pickle.dumps(part, 2) for part in parts) + _state_dict(view=True)
+    data += pickle.dumps(["0", "1"], 2)
+    return data + struct.pack("<q", 6) + bytes(24) + struct.pack("<q", 2) + bytes(8)
+
+
+def _results() -> dict[str, bytes]:
+    bitmap = np.zeros((9, 7), np.bool_)
+    bitmap[2:6, 1:5] = True
+    found = Detections(
+        width=64,
+        height=48,
+        boxes=np.array([[1, 2, 30, 40], [5, 6, 7, 8]], np.float32),
+        scores=np.array([0.9, 0.4], np.float32),
+        class_ids=np.array([1, 0]),
+        labels=("person", "car"),
+        model="a-model",
+        masks=(Mask.from_bitmap(bitmap, x=3, y=4), Mask.from_bitmap(bitmap)),
+        timings={"features": 0.25},
+    )
+    with_masks = found.to_json()
+    plain = json.loads(json.dumps(with_masks))
+    plain["instances"][0]["mask"] = {"size": [48, 64], "counts": [100, 20, 2952]}
+    return {"masks": json.dumps(with_masks).encode(), "plain run lengths": json.dumps(plain).encode()}

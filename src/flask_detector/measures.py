@@ -1,0 +1,153 @@
+"""What all processes of an installation count and time, added up in Redis.
+
+A process collects in memory and adds to Redis now and then, in one pipeline: web and workers may run on
+different hosts, and any web process can tell the sums of all of them. They outlast restarts.
+"""
+
+import json
+import threading
+from bisect import bisect_left
+from collections import Counter as Sums
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+_KEY = "flask-detector:measures"
+
+_FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0)
+_LONG = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A number that only grows; Prometheus adds `_total` to its name."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Durations in seconds, counted by the bucket that they fall into; `bounds` are upper ends."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    bounds: tuple[float, ...]
+
+
+REQUESTS = Counter("detector_http_requests", "Answered requests.", ("method", "route", "status"))
+REQUEST_SECONDS = Histogram(
+    "detector_http_request_seconds", "Time until the answer begins.", ("method", "route"), _FAST
+)
+DETECTIONS = Counter("detector_detections", "Ended detections.", ("model", "outcome"))
+FAILURES = Counter("detector_failures", "Failed detections by the code of their error.", ("code",))
+RETRIES = Counter("detector_retries", "Pictures taken again after a try that did not end.", ())
+WAITING_SECONDS = Histogram("detector_waiting_seconds", "Time that pictures waited for a worker.", (), _LONG)
+DETECTION_SECONDS = Histogram("detector_detection_seconds", "Time of whole detections.", ("model",), _SLOW)
+STAGE_SECONDS = Histogram(
+    "detector_stage_seconds", "Time of a stage of detections.", ("model", "stage"), _SLOW
+)
+
+MEASURES: tuple[Counter | Histogram, ...] = (
+    REQUESTS,
+    REQUEST_SECONDS,
+    DETECTIONS,
+    FAILURES,
+    RETRIES,
+    WAITING_SECONDS,
+    DETECTION_SECONDS,
+    STAGE_SECONDS,
+)
+
+# A field of the hash in Redis: the measure, its labels, and for a histogram the bucket or "sum".
+_Field = tuple[str, ...]
+_SUM = "sum"
+
+
+class Tally:
+    """What a process has counted and not yet added to Redis."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Sums[_Field] = Sums()
+        self._seconds: dict[_Field, float] = {}
+
+    def add(self, counter: Counter, *labels: str) -> None:
+        """Count one more."""
+        with self._lock:
+            self._counts[counter.name, *labels] += 1
+
+    def observe(self, histogram: Histogram, seconds: float, *labels: str) -> None:
+        """Count a duration."""
+        bucket = bisect_left(histogram.bounds, seconds)
+        with self._lock:
+            self._counts[histogram.name, *labels, str(bucket)] += 1
+            field = (histogram.name, *labels, _SUM)
+            self._seconds[field] = self._seconds.get(field, 0.0) + seconds
+
+    def send(self, connection: redis.Redis) -> None:
+        """Add everything to Redis at once; what can't be sent is kept for the next time.
+
+        Raises redis.RedisError.
+        """
+        with self._lock:
+            counts, self._counts = self._counts, Sums()
+            seconds, self._seconds = self._seconds, {}
+        if not counts:
+            return
+        try:
+            with connection.pipeline() as pipeline:
+                for field, number in counts.items():
+                    pipeline.hincrby(_KEY, json.dumps(field), number)
+                for field, amount in seconds.items():
+                    pipeline.hincrbyfloat(_KEY, json.dumps(field), amount)
+                pipeline.execute()
+        except redis.RedisError:
+            with self._lock:
+                self._counts += counts
+                for field, amount in seconds.items():
+                    self._seconds[field] = self._seconds.get(field, 0.0) + amount
+            raise
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The sums of one measure for one set of labels.
+
+    total: a counter's number, or the sum of a histogram's durations.
+    buckets: how many durations fell into each bucket, the last one without an upper end; () for a counter.
+    """
+
+    measure: Counter | Histogram
+    labels: tuple[str, ...]
+    total: float
+    buckets: tuple[int, ...] = ()
+
+
+def read(connection: redis.Redis) -> Iterator[Reading]:
+    """Yield the sums of all processes, in the order of MEASURES and of their labels.
+
+    Raises redis.RedisError.
+    """
+    stored = cast(dict[bytes, bytes], connection.hgetall(_KEY))
+    values: dict[_Field, float] = {tuple(json.loads(field)): float(n) for field, n in stored.items()}
+    for measure in MEASURES:
+        # What another version of the program kept under other labels is left out.
+        if isinstance(measure, Counter):
+            for field in sorted(f for f in values if f[0] == measure.name and _fits(f, measure, 0)):
+                yield Reading(measure, field[1:], values[field])
+            continue
+        ends = [str(bucket) for bucket in range(len(measure.bounds) + 1)]
+        for field in sorted(f for f in values if f[0] == measure.name and _fits(f, measure, 1)):
+            if field[-1] == _SUM:
+                buckets = tuple(int(values.get((*field[:-1], end), 0)) for end in ends)
+                yield Reading(measure, field[1:-1], values[field], buckets)
+
+
+def _fits(field: _Field, measure: Counter | Histogram, extra: int) -> bool:
+    return len(field) == 1 + len(measure.labels) + extra

@@ -1,0 +1,129 @@
+"""The measures of the whole installation in Prometheus' text format.
+
+Counts and durations are what all processes have added up in Redis; the rest is looked up when asked for.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+
+import redis
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.exposition import generate_latest
+
+from flask_detector import __version__, measures
+from flask_detector.errors import BrokerUnavailable
+from flask_detector.measures import Counter, Reading
+from flask_detector.memory import resident_bytes
+from flask_detector.web.service import Service
+
+__all__ = ["CONTENT_TYPE", "text"]
+
+
+def text(service: Service) -> bytes:
+    """Return all metrics; what Redis would tell is left out while it can't be reached."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(service))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("detector", "What runs here.", value={"version": __version__})
+        yield from self._of_this_process()
+        try:
+            found = [*self._of_redis(), *self._of_queue(), *self._of_workers(), *self._sums()]
+            up = 1
+        except (redis.RedisError, BrokerUnavailable):
+            found, up = [], 0
+        yield GaugeMetricFamily("detector_redis_up", "1 while Redis answers this web process.", value=up)
+        yield from found
+
+    def _of_this_process(self) -> Iterator[Metric]:
+        memory = GaugeMetricFamily(
+            "detector_web_memory_bytes",
+            "Resident memory of the web process that answers.",
+            labels=["host", "process"],
+        )
+        memory.add_metric([socket.gethostname(), str(os.getpid())], resident_bytes())
+        yield memory
+        folder = self._service.settings.data_dir
+        if folder.exists():
+            yield GaugeMetricFamily(
+                "detector_data_free_bytes",
+                "Room that is left where the web process keeps its data.",
+                value=shutil.disk_usage(folder).free,
+            )
+
+    def _of_redis(self) -> Iterator[Metric]:
+        facts = self._service.connection.info("memory")
+        assert isinstance(facts, dict)  # noqa: S101  # the client is not an asynchronous one
+        yield GaugeMetricFamily(
+            "detector_redis_memory_bytes", "Memory that Redis uses.", value=facts["used_memory"]
+        )
+        yield GaugeMetricFamily(
+            "detector_redis_memory_limit_bytes", "Redis's maxmemory; 0 for none.", value=facts["maxmemory"]
+        )
+
+    def _of_queue(self) -> Iterator[Metric]:
+        numbers = self._service.overview.numbers()
+        for name, what, value in [
+            ("detector_queue_waiting", "Pictures that wait.", numbers.waiting),
+            ("detector_queue_limit", "Pictures that may wait.", self._service.settings.max_queue),
+            ("detector_queue_running", "Detections in hand.", numbers.running),
+            ("detector_queue_oldest_seconds", "Age of the picture that is next.", numbers.oldest_seconds),
+        ]:
+            yield GaugeMetricFamily(name, what, value=value)
+
+    def _of_workers(self) -> Iterator[Metric]:
+        workers = self._service.overview.workers()
+        labels = ["host", "process", "model"]
+        up = GaugeMetricFamily("detector_worker_up", "A worker that was heard of lately.", labels=labels)
+        busy = GaugeMetricFamily("detector_worker_busy", "1 while the worker detects.", labels=labels)
+        memory = GaugeMetricFamily(
+            "detector_worker_memory_bytes", "Resident memory of the worker.", labels=labels
+        )
+        for worker in workers:
+            named = [worker.host, str(worker.process), worker.model]
+            up.add_metric(named, 1)
+            busy.add_metric(named, int(worker.busy))
+            memory.add_metric(named, worker.memory)
+        yield GaugeMetricFamily("detector_workers", "Workers that were heard of lately.", value=len(workers))
+        yield from (up, busy, memory)
+
+    def _sums(self) -> Iterator[Metric]:
+        families = {measure.name: _family(measure) for measure in measures.MEASURES}
+        for reading in measures.read(self._service.connection):
+            _add(families[reading.measure.name], reading)
+        yield from families.values()
+
+
+def _family(measure: measures.Counter | measures.Histogram) -> Metric:
+    kind = CounterMetricFamily if isinstance(measure, Counter) else HistogramMetricFamily
+    # Without labels a measure that never counted is 0, not absent.
+    return kind(measure.name, measure.help, labels=measure.labels)
+
+
+def _add(family: Metric, reading: Reading) -> None:
+    if isinstance(family, CounterMetricFamily):
+        family.add_metric(reading.labels, reading.total)
+        return
+    assert isinstance(family, HistogramMetricFamily)  # noqa: S101  # there are these two kinds
+    assert isinstance(reading.measure, measures.Histogram)  # noqa: S101  # the family was made of it
+    buckets, count = [], 0
+    for bound, number in zip([*map(str, reading.measure.bounds), "+Inf"], reading.buckets, strict=True):
+        count += number
+        buckets.append((bound, float(count)))
+    family.add_metric(reading.labels, buckets, reading.total)

@@ -1,0 +1,104 @@
+"""What is noted of each request: its id, a line in the log, its count and duration."""
+
+import logging
+import time
+from typing import cast
+
+import redis
+from flask import Flask, Response, current_app, g, request
+
+from flask_detector import measures
+from flask_detector.logs import accepted_request_id, facts, request_id
+from flask_detector.measures import Tally
+
+log = logging.getLogger("flask_detector.access")
+
+_NAME = "flask-detector-watch"
+
+HEADER = "X-Request-ID"
+
+# Counts go to Redis at most this often, in seconds; while it can't be reached, more rarely.
+_SEND_SECONDS = 1.0
+_SEND_AGAIN_SECONDS = 15.0
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+# Asked for all the time and by themselves: only told when they fail.
+_QUIET = {
+    "static",
+    "probes.healthz",
+    "probes.readyz",
+    "probes.metrics",
+    "detection.events",
+    "detection.state",
+}
+
+
+class Watch:
+    """The counts of this process, on their way to Redis."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self.tally = Tally()
+        self._connection = connection
+        self._next_send = 0.0
+
+    def send(self, *, at_once: bool = False) -> None:
+        """Add the counts to Redis, unless that was done a moment ago; an unreachable Redis is passed over."""
+        now = time.monotonic()
+        if not at_once and now < self._next_send:
+            return
+        self._next_send = now + _SEND_SECONDS
+        try:
+            self.tally.send(self._connection)
+        except redis.RedisError:
+            self._next_send = now + _SEND_AGAIN_SECONDS
+
+
+def current() -> Watch:
+    """Return the watch of the application that handles the current request."""
+    return cast(Watch, current_app.extensions[_NAME])
+
+
+def install(app: Flask, connection: redis.Redis) -> None:
+    """Note every request of the application; to be installed before what may refuse one."""
+    app.extensions[_NAME] = watch = Watch(connection)
+
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+        request_id.set(accepted_request_id(request.headers.get(HEADER)))
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        seconds = time.perf_counter() - g.get("began", time.perf_counter())
+        # The rule, never the address: an address can hold the key to a detection.
+        route = request.url_rule.rule if request.url_rule is not None else "(none)"
+        if request.endpoint == "static":
+            route = "/static"
+        method = request.method if request.method in _METHODS else "(other)"
+        watch.tally.add(measures.REQUESTS, method, route, str(response.status_code))
+        watch.tally.observe(measures.REQUEST_SECONDS, seconds, method, route)
+        if (id := request_id.get()) is not None:
+            response.headers[HEADER] = id
+        level = logging.DEBUG if request.endpoint in _QUIET and response.status_code < 400 else logging.INFO
+        log.log(
+            level,
+            "%s %s %d",
+            method,
+            route,
+            response.status_code,
+            extra=facts(
+                method=method,
+                route=route,
+                status=response.status_code,
+                seconds=round(seconds, 4),
+                received=request.content_length,
+                sent=response.calculate_content_length() if response.is_sequence else None,
+            ),
+        )
+        return response
+
+    @app.teardown_request
+    def after(error: BaseException | None) -> None:
+        request_id.set(None)
+        watch.send()
