@@ -14,6 +14,7 @@ _COMMANDS = {
     "web": "flask_detector.cli.run",
     "worker": "flask_detector.cli.run",
     "detect": "flask_detector.cli.detect",
+    "evaluate": "flask_detector.cli.evaluate",
     "models": "flask_detector.cli.models",
     "keys": "flask_detector.cli.keys",
 }

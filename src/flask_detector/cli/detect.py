@@ -1,92 +1,198 @@
-"""``flask-detector detect``: pictures in, results out, without any server."""
+"""``flask-detector detect``: pictures in, results out, here or on a server."""
 
-import json
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
+import numpy as np
 
-from flask_detector import images, rendering
-from flask_detector.detections import Detections
+from flask_detector import images
+from flask_detector.cli import detecting
+from flask_detector.cli.finding import Found, find
+from flask_detector.cli.outputs import DRAWN, OutputFolder
+from flask_detector.client import Client
+from flask_detector.detections import Detections, MaskForm
 from flask_detector.detectors import load_detector
-from flask_detector.detectors.base import Detector
 from flask_detector.errors import DetectorError
+from flask_detector.files import write_whole
+from flask_detector.formats import FORMATS, dataset
 from flask_detector.settings import Settings
+
+_FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 
 
 @click.command()
-@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option(
     "--out",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write the drawn pictures there, as detected_NAME.",
+    metavar="PLACE",
+    type=click.Path(path_type=Path),
+    help="A folder, for the drawn pictures or with --format for a file of each; or, with --format, NAME.zip: "
+    "one data set of all.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(list(FORMATS)),
+    help="What to write in place of drawn pictures; needs --out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of a summary.")
+@click.option(
+    "--masks",
+    type=click.Choice(["rle", "polygon", "none"]),
+    default="rle",
+    show_default=True,
+    help="How --json tells masks.",
+)
 @click.option("--model", default="auto", show_default=True, help="'flask-detector models' lists them.")
 @click.option(
     "--min-score", type=click.FloatRange(0, 1), help="The lowest score to keep.  [default: the model's own]"
 )
+@click.option(
+    "--labels", metavar="A,B", default="", help="Keep only these classes, by the model's names of them."
+)
+@click.option("--server", metavar="URL", help="Detect on that flask-detector instead of on this machine.")
+@click.option(
+    "--api-key",
+    envvar="DETECTOR_API_KEY",
+    show_envvar=True,
+    help="Your key for the server; better given by the variable, which others on this machine can't see.",
+)
+@click.option("--again", is_flag=True, help="Write anew what an earlier run has written already.")
 def detect(
-    pictures: tuple[Path, ...], out: Path | None, as_json: bool, model: str, min_score: float | None
+    pictures: tuple[str, ...],
+    out: Path | None,
+    kind: str | None,
+    as_json: bool,
+    masks: MaskForm,
+    model: str,
+    min_score: float | None,
+    labels: str,
+    server: str | None,
+    api_key: str | None,
+    again: bool,
 ) -> None:
-    """Detect objects in pictures, here and now, without a server.
+    """Detect objects in pictures, on this machine or on a server.
 
-    A picture that can't be used is reported; the others are still detected, and the exit status is 1.
-    """
+    A PICTURE is a file, a folder (searched with all below it), a pattern such as 'photos/**/*.jpg', or - for
+    standard input. One that can't be used is reported, and the others are still detected.
+
+    Files are written whole or not at all. When the same command is given again after an interruption, it goes
+    on where it was: what is in the folder from the same picture and with the same options is not done again.
+
+    \b
+    Exit status:
+      0    every picture is detected, or was before
+      1    something failed: a picture, the server, the disk
+      2    the command is wrong, or leads to no picture
+      130  interrupted
+      141  whoever read the output went away
+    """  # noqa: D301  (click's mark for a paragraph that is not to be wrapped)
+    into_zip = _is_zip(out)
+    if kind is None and into_zip:
+        raise click.UsageError("A data set needs --format as well.")
+    if kind is not None and out is None:
+        raise click.UsageError("--format needs --out as well: a folder, or NAME.zip for one data set.")
     settings = Settings.from_environment()
     limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
-    detector = load_detector(model, settings=settings)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    failed = False
-    for path in pictures:
-        try:
-            report, lines = _detect_one(path, detector, limits, min_score, out)
-        except DetectorError as error:
-            failed = True
-            report = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-            lines = [f"{path}: {error}"]
-        if as_json:
-            click.echo(json.dumps({"file": str(path), **report}))
+    wanted = [name for name in (part.strip() for part in labels.split(",")) if name]
+    if server is None:
+        detector = load_detector(model, settings=settings)
+        detecting.check_labels(wanted, detector.labels)
+        model = detector.name
+        detect_one = detecting.here(detector, limits, min_score)
+    else:
+        detect_one = detecting.on_server(Client(server, api_key=api_key), limits, model, min_score)
+    run = detecting.Run(detect_one, max_bytes=limits.max_bytes, labels=wanted, as_json=as_json, masks=masks)
+    with _endings(run, goes_on=out is not None and not into_zip):
+        found, missed = find(pictures, leave_out=None if into_zip else out)
+        for one in missed:
+            run.miss(one)
+        if not found:
+            click.echo("There is no picture to detect in.", err=True)
+            raise click.exceptions.Exit(_USAGE)
+        if out is None:
+            for picture, _, result in run.each(found):
+                run.tell(picture, result)
+        elif into_zip:
+            _into_dataset(run, found, out, str(kind))
         else:
-            click.echo("\n".join(lines), err="error" in report)
-    if failed:
-        raise click.exceptions.Exit(1)
+            options = {"model": model, "server": server, "min_score": min_score, "labels": sorted(wanted)}
+            folder = OutputFolder(
+                out, kind=kind or DRAWN, suffix=FORMATS[kind].suffix if kind else None, options=options
+            )
+            _into_folder(run, found, folder, kind, limits, again=again)
+    if run.failures:
+        raise click.exceptions.Exit(_FAILED)
 
 
-def _detect_one(
-    path: Path, detector: Detector, limits: images.Limits, min_score: float | None, out: Path | None
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the result's JSON form, and the lines that tell a person of it."""
-    picture, info = images.decode(_read(path), limits)
-    found = detector.detect(picture, min_score=min_score)
-    report = found.to_json()
-    lines = _summary(path, found)
-    if out is not None:
-        output = images.output_format(info.format)
-        suffix = path.suffix if output == info.format else ".png"
-        target = out / f"detected_{path.stem}{suffix}"
-        target.write_bytes(
-            images.encode(rendering.draw(picture, found), output, icc_profile=info.icc_profile)
-        )
-        report["drawn"] = str(target)
-        lines.append(f"  drawn to {target}")
-    return report, lines
+def _is_zip(out: Path | None) -> bool:
+    return out is not None and out.suffix.lower() == ".zip" and not out.is_dir()
 
 
-def _read(path: Path) -> bytes:
+def _into_folder(
+    run: detecting.Run,
+    found: Sequence[Found],
+    folder: OutputFolder,
+    kind: str | None,
+    limits: images.Limits,
+    *,
+    again: bool,
+) -> None:
+    found = folder.without_own(found)
+    remaining = [picture for picture in found if again or not folder.is_done(picture)]
+    if len(remaining) < len(found):
+        click.echo(f"{len(found) - len(remaining)} of {len(found)} pictures are done already.", err=True)
+    for picture, data, result in run.each(remaining):
+        if kind is not None:
+            written = folder.write(picture, FORMATS[kind].write(result, picture.place.name))
+            run.tell(picture, result, written=written)
+        else:
+            drawn, suffix = _drawn(picture, data, result, limits)
+            run.tell(picture, result, drawn=folder.write(picture, drawn, suffix=suffix))
+
+
+def _drawn(picture: Found, data: bytes, result: Detections, limits: images.Limits) -> tuple[bytes, str]:
+    """Return the drawn picture in the format that it came in, and the suffix of its file."""
+    info = images.check(data, limits)
+    output = images.output_format(info.format)
+    suffix = picture.place.suffix if output == info.format else ""
+    drawn = images.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
+    return drawn, suffix or f".{output.lower()}"
+
+
+def _into_dataset(run: detecting.Run, found: Sequence[Found], out: Path, kind: str) -> None:
+    def items() -> Iterator[dataset.Item]:
+        for picture, data, result in run.each(found):
+            run.tell(picture, result)
+            yield picture.place.name, result, data
+        if not run.done:
+            raise DetectorError(f"No picture could be used; {out} is not written.")
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, dataset.stream(kind, items()))
+
+
+@contextlib.contextmanager
+def _endings(run: detecting.Run, *, goes_on: bool) -> Iterator[None]:
+    """End the command in the documented way, whatever stops it."""
     try:
-        return path.read_bytes()
+        yield
+    except KeyboardInterrupt:
+        how = " The same command goes on from here." if goes_on else ""
+        click.echo(f"\nStopped after {run.done} pictures.{how}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+    except BrokenPipeError:
+        # Python would write what is left when it ends, and complain.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_NOBODY_READS) from None
     except OSError as error:
-        raise DetectorError(f"The file can't be read: {error.strerror}.") from error
-
-
-def _summary(path: Path, found: Detections) -> list[str]:
-    milliseconds = sum(found.timings.values()) * 1000
-    counts = ", ".join(f"{number} {label}" for label, number in found.counts().items()) or "nothing found"
-    lines = [f"{path}: {counts} ({found.model}, {milliseconds:.0f} ms)"]
-    for instance in found:
-        x1, y1, x2, y2 = (round(side) for side in instance.box)
-        lines.append(f"  {instance.score:6.1%}  {instance.label:<16} {x1},{y1} to {x2},{y2}")
-    return lines
+        where = f"{error.filename}" if error.filename else "The output"
+        raise DetectorError(
+            f"{where} can't be written: {error.strerror}.",
+            hint="What is written already is whole. Make room, or choose another place with --out.",
+        ) from error

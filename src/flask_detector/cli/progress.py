@@ -81,3 +81,39 @@ def _amount(state: ModelState) -> str:
     else:
         text = f"{in_words(state.done)} of {in_words(state.total)}"
     return f"{text}; {state.note}" if state.note else text
+
+
+class PictureProgress:
+    """A bar on standard error, where that is a terminal, and lines above it.
+
+    A context manager: leaving it ends the bar's line.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._bar: Any = None
+        if total > 1 and sys.stderr.isatty():
+            self._bar = click.progressbar(
+                length=total, label="Detecting", file=sys.stderr, show_pos=True, width=24
+            )
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+    def say(self, text: str, *, err: bool = False) -> None:
+        """Print a line on standard output, or on standard error; `step` shows the bar again below it."""
+        if self._bar is not None:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+        click.echo(text, err=err)
+
+    def step(self) -> None:
+        """Tell that one more picture has had its turn."""
+        if self._bar is not None:
+            self._bar.update(1)

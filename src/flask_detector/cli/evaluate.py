@@ -1,0 +1,150 @@
+"""``flask-detector evaluate``: how well a model does on annotated pictures."""
+
+import json
+from pathlib import Path
+
+import click
+
+from flask_detector import evaluation, images
+from flask_detector.cli.finding import printable
+from flask_detector.cli.progress import PictureProgress
+from flask_detector.detections import Detections
+from flask_detector.detectors import load_detector
+from flask_detector.errors import DetectorError
+from flask_detector.evaluation import FIGURES, Evaluation
+from flask_detector.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--annotations",
+    "annotations_file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The annotations, a JSON file in COCO's form.",
+)
+@click.option(
+    "--images",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder with the pictures that they name.",
+)
+@click.option("--model", default="auto", show_default=True, help="'flask-detector models' lists them.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N pictures, by id."
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="The lowest score to count. A higher one makes the figures lower.",
+)
+@click.option("--categories", is_flag=True, help="Print the AP of each category as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def evaluate(
+    annotations_file: Path,
+    folder: Path,
+    model: str,
+    limit: int | None,
+    min_score: float,
+    categories: bool,
+    as_json: bool,
+) -> None:
+    """Measure a model on annotated pictures: COCO's average precision and recall.
+
+    Categories and the model's classes are matched by their names; categories that the model does not know are
+    left out. Boxes are compared, and masks too where both sides have them. A picture that can't be used is
+    reported and left out, and the exit status is 1.
+    """
+    evaluation.require_pycocotools()
+    annotations = evaluation.read_annotations(annotations_file)
+    settings = Settings.from_environment()
+    limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+    detector = load_detector(model, settings=settings)
+    found: dict[int, Detections] = {}
+    chosen = annotations.images[:limit]
+    try:
+        with PictureProgress(len(chosen)) as progress:
+            for image in chosen:
+                path = evaluation.find_picture(folder, image)
+                try:
+                    found[image["id"]] = evaluation.detect_in(
+                        path, image, lambda pixels: detector.detect(pixels, min_score=min_score), limits
+                    )
+                except DetectorError as error:
+                    progress.say(f"{printable(str(path))}: {error}", err=True)
+                progress.step()
+    except KeyboardInterrupt:
+        click.echo("\nStopped; nothing is measured.", err=True)
+        raise SystemExit(130) from None
+    if not found:
+        raise DetectorError("No picture could be used.", hint="Check the folder that --images names.")
+    result = evaluation.evaluate(annotations, found, detector.labels, has_masks=detector.has_masks)
+    if as_json:
+        form = {
+            "model": detector.name,
+            "pictures": len(found),
+            "failed": len(chosen) - len(found),
+            "min_score": min_score,
+            "without_class": result.without_class,
+            **{
+                kind: {**result.figures[kind], "categories": result.categories[kind]}
+                for kind in result.figures
+            },
+        }
+        click.echo(json.dumps(form, indent=2))
+    else:
+        click.echo(f"{detector.name} on {len(found)} pictures\n")
+        click.echo(_table(result))
+        if categories:
+            click.echo("\n" + _category_table(result))
+        if result.without_class:
+            click.echo(f"\nLeft out, for the model has no such class: {', '.join(result.without_class)}")
+        if detector.has_masks and not annotations.has_masks:
+            click.echo("\nMasks are not measured: not every annotation has one.")
+    if len(found) < len(chosen):
+        raise click.exceptions.Exit(1)
+
+
+_MEANINGS = {
+    "AP": "average precision, IoU 0.50 to 0.95",
+    "AP50": "at IoU 0.50",
+    "AP75": "at IoU 0.75",
+    "APs": "of small objects, under 32x32 pixels",
+    "APm": "of medium objects",
+    "APl": "of large objects, over 96x96 pixels",
+    "AR1": "average recall with 1 detection a picture",
+    "AR10": "with 10",
+    "AR100": "with 100",
+    "ARs": "of small objects",
+    "ARm": "of medium objects",
+    "ARl": "of large objects",
+}
+
+
+def _table(result: Evaluation) -> str:
+    lines = [f"{'':6}" + "".join(f"{kind:>8}" for kind in result.figures)]
+    for name in FIGURES:
+        cells = "".join(f"{_shown(figures[name]):>8}" for figures in result.figures.values())
+        lines.append(f"{name:6}{cells}   {_MEANINGS[name]}")
+    return "\n".join(lines)
+
+
+def _category_table(result: Evaluation) -> str:
+    kinds = list(result.categories)
+    names = list(result.categories[kinds[0]])
+    width = max(len("AP of"), *(len(name) for name in names))
+    lines = [f"{'AP of':{width}}" + "".join(f"{kind:>8}" for kind in kinds)]
+    for name in names:
+        lines.append(
+            f"{name:{width}}" + "".join(f"{_shown(result.categories[kind][name]):>8}" for kind in kinds)
+        )
+    return "\n".join(lines)
+
+
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.3f}"

@@ -1,0 +1,206 @@
+"""A flask-detector on another machine, through its API (docs/api.md).
+
+The standard library's client is enough: it goes through the proxies that the environment names and checks
+certificates, and the calls are two.
+"""
+
+import http.client
+import json
+import secrets
+import ssl
+import time
+from typing import Any, Protocol
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from flask_detector import __version__
+from flask_detector.detections import Detections
+from flask_detector.errors import DetectorError
+
+_UNFINISHED = {"queued", "running"}
+_LONGEST_WAIT_ASKED_FOR = 30  # seconds that a call may wait for its result
+_PAUSE_BETWEEN_LOOKS = 0.5
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before new tries of a call that failed on the way
+_LONGEST_PAUSE = 60.0
+_MOST_PAUSES = 60  # before the same call, where a busy server asks for it
+_LARGEST_ANSWER = 256_000_000
+
+
+class ServerError(DetectorError):
+    """The server can't be used at all; no picture will fare better."""
+
+    code = "server_error"
+
+
+class Refused(DetectorError):
+    """The server says why this picture, or this request, can't be done."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code  # type: ignore[misc]  # it is the server's
+
+
+class Sleep(Protocol):
+    """Waits; a parameter so that tests need not."""
+
+    def __call__(self, seconds: float, /) -> None:
+        """Wait."""
+
+
+class Client:
+    """One server.
+
+    url: its address, as a browser opens it.
+    api_key: sent to this server only; None for none.
+    timeout: seconds without any byte after which a call counts as failed.
+
+    Raises ServerError when the address is none.
+    """
+
+    def __init__(
+        self, url: str, *, api_key: str | None = None, timeout: float = 60.0, sleep: Sleep = time.sleep
+    ) -> None:
+        try:
+            address = urlsplit(url)
+            usable = address.scheme in {"http", "https"} and bool(address.hostname)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ServerError(
+                f"'{url}' is no address of a server.", hint="It must begin with http:// or https://."
+            )
+        self.url = url.rstrip("/")
+        self._headers = {"User-Agent": f"flask-detector/{__version__}", "Accept": "application/json"}
+        if api_key is not None:
+            if not api_key.isascii() or not api_key.isprintable():
+                raise ServerError("The API key has characters that no key has.")
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._timeout = timeout
+        self._sleep = sleep
+        self._opener = build_opener(_NoRedirects)
+
+    def detect(
+        self, picture: bytes, filename: str, *, model: str = "auto", min_score: float | None = None
+    ) -> Detections:
+        """Return what the server finds in a picture, after however many looks that takes.
+
+        Raises Refused when the server refuses the picture or fails on it, and ServerError when it can't be
+        used.
+        """
+        options = {"model": model}
+        if min_score is not None:
+            options["min_score"] = str(min_score)
+        media_type, body = _form(picture, filename)
+        headers = {
+            "Content-Type": media_type,
+            "Prefer": f"wait={_LONGEST_WAIT_ASKED_FOR}",
+            # A call that is made again, since its answer was lost, must not detect again.
+            "Idempotency-Key": secrets.token_hex(16),
+        }
+        form = self._call(f"/detections?{urlencode(options)}", headers, body)
+        while form.get("status") in _UNFINISHED:
+            self._sleep(_PAUSE_BETWEEN_LOOKS)
+            id = quote(str(form.get("id")), safe="")
+            form = self._call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
+        if form.get("status") != "done":
+            raise _refusal(form) or self._strange()
+        try:
+            return Detections.from_json(form["result"])
+        except (KeyError, ValueError) as error:
+            raise self._strange() from error
+
+    def _call(self, path: str, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
+        """Return the JSON of an answer; calls again when the way or the server fails for a while."""
+        request = Request(f"{self.url}/api/v1{path}", data=body, headers={**self._headers, **headers})  # noqa: S310
+        pauses = iter(_PAUSES)
+        for _ in range(_MOST_PAUSES):
+            try:
+                with self._opener.open(request, timeout=self._timeout) as response:
+                    return self._json(response.read(_LARGEST_ANSWER))
+            except HTTPError as error:
+                with error:
+                    self._sleep(self._pause_after(error))
+            except (OSError, http.client.HTTPException) as error:
+                pause = next(pauses, None)
+                if pause is None or _is_final(error):
+                    raise self._unreachable(error) from error
+                self._sleep(pause)
+        raise ServerError(f"{self.url} has been too busy for a long time.", hint="Try again later.")
+
+    def _pause_after(self, error: HTTPError) -> float:
+        """Return for how many seconds to wait before the next call; raises what the server says otherwise."""
+        try:
+            refusal = _refusal(self._json(error.read(_LARGEST_ANSWER)))
+        except (ServerError, OSError, http.client.HTTPException):
+            refusal = None
+        if error.code in {429, 503} and (refusal is None or refusal.code != "detection_failed"):
+            after = error.headers.get("Retry-After", "")
+            return min(float(after), _LONGEST_PAUSE) if after.isdigit() else 1.0
+        if error.code in {301, 302, 303, 307, 308}:
+            raise ServerError(
+                f"{self.url} leads to {error.headers.get('Location', 'elsewhere')}.",
+                hint="Give that address.",
+            )
+        if refusal is None:
+            raise self._strange(f"answers {error.code} {error.reason}")
+        if error.code in {401, 403}:
+            raise ServerError(refusal.message, hint="Give a key with --api-key or DETECTOR_API_KEY.")
+        raise refusal
+
+    def _json(self, data: bytes) -> dict[str, Any]:
+        try:
+            form = json.loads(data)
+        except ValueError as error:
+            raise self._strange() from error
+        if not isinstance(form, dict):
+            raise self._strange()
+        return form
+
+    def _strange(self, what: str = "does not answer as flask-detector does") -> ServerError:
+        return ServerError(f"{self.url} {what}.", hint="Check the address of the server, and its version.")
+
+    def _unreachable(self, error: Exception) -> ServerError:
+        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ServerError(
+                f"The certificate of {self.url} can't be verified: {cause.verify_message}.",
+                hint="If your network has a certificate authority of its own, set SSL_CERT_FILE.",
+            )
+        reason = (cause.strerror if isinstance(cause, OSError) else "") or str(cause) or type(cause).__name__
+        return ServerError(
+            f"{self.url} can't be reached ({reason}).", hint="Check the address, and that it runs."
+        )
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """A picture and a key go to the server that was named, and to no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _refusal(form: dict[str, Any]) -> Refused | None:
+    error = form.get("error")
+    if not isinstance(error, dict):
+        return None
+    return Refused(*(str(error.get(name, "")) for name in ("code", "message", "hint")))
+
+
+def _is_final(error: Exception) -> bool:
+    reason = error.reason if isinstance(error, URLError) else error
+    return isinstance(reason, ssl.SSLCertVerificationError)
+
+
+def _form(picture: bytes, filename: str) -> tuple[str, bytes]:
+    """Return the media type and the body of a form with the picture (RFC 7578)."""
+    boundary = secrets.token_hex(16)
+    name = "".join(c if c.isprintable() else "_" for c in filename.encode("utf-8", "replace").decode())
+    name = name.replace("\\", "%5C").replace('"', "%22")
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="picture"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return f"multipart/form-data; boundary={boundary}", b"".join(
+        [head.encode(), picture, f"\r\n--{boundary}--\r\n".encode()]
+    )

@@ -1,0 +1,214 @@
+"""How well a model detects: COCO's average precision, by pycocotools.
+
+pycocotools is an extra: it is imported when an evaluation begins.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flask_detector import images
+from flask_detector.detections import Detections
+from flask_detector.errors import DetectorError
+from flask_detector.pixels import Picture
+
+# The numbers of COCOeval.summarize, in its order.
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+class MissingExtra(DetectorError):
+    """A package that only this needs is not installed."""
+
+    code = "missing_extra"
+    default_hint = "Install it: pip install 'flask-detector[evaluate]'"
+
+
+class BadAnnotations(DetectorError):
+    """The annotations can't be used."""
+
+    code = "bad_annotations"
+    default_hint = "Give a JSON file in the form of COCO's instances_val2017.json."
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A COCO data set.
+
+    form: the JSON, with what readers rely on filled in.
+    images: its pictures, by ascending id: id, file_name, width, height.
+    has_masks: whether each annotation has a segmentation.
+    """
+
+    form: dict[str, Any]
+    images: list[dict[str, Any]]
+    has_masks: bool
+
+
+@dataclass
+class Evaluation:
+    """What came out: for "bbox" and, where model and annotations have masks, "segm", the FIGURES in 0..1.
+
+    Figures that nothing counts towards, such as APs without small objects, are None.
+    categories: for each of the two the AP of each category by name.
+    without_class: categories that the model does not know, which are left out.
+    """
+
+    figures: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    categories: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    without_class: list[str] = field(default_factory=list)
+
+
+def require_pycocotools() -> None:
+    """Raise MissingExtra where pycocotools is not installed."""
+    try:
+        import pycocotools.cocoeval  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("The package pycocotools is needed to evaluate.") from error
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Return the annotations of a file.
+
+    Raises BadAnnotations where it can't be read, or is in another form.
+    """
+    try:
+        form = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BadAnnotations(f"{path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise BadAnnotations(f"{path} is not JSON.") from error
+    try:
+        names = [category["name"] for category in form["categories"]]
+        pictures = sorted(form["images"], key=lambda image: image["id"])
+        for picture in pictures:
+            _ = picture["file_name"]
+        for annotation in form["annotations"]:
+            _ = annotation["image_id"], annotation["category_id"]
+            _, _, width, height = annotation["bbox"]
+            annotation.setdefault("iscrowd", 0)
+            annotation.setdefault("area", width * height)
+        has_masks = all(annotation.get("segmentation") for annotation in form["annotations"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadAnnotations(
+            f"{path} is not a COCO data set with images, annotations and categories."
+        ) from error
+    if not pictures or not names:
+        raise BadAnnotations(f"{path} has no images or no categories.")
+    return Annotations(form, pictures, has_masks and bool(form["annotations"]))
+
+
+def find_picture(folder: Path, image: Mapping[str, Any]) -> Path:
+    """Return where a picture is: at its whole name within the folder, or else at the name's last part."""
+    name = Path(str(image["file_name"]).replace("\\", "/"))
+    path = folder / name
+    return path if path.exists() else folder / name.name
+
+
+def detect_in(
+    path: Path,
+    image: Mapping[str, Any],
+    detect: Callable[[Picture], Detections],
+    limits: images.Limits,
+) -> Detections:
+    """Return what is found in a picture of the annotations.
+
+    Raises DetectorError where it can't be read, or is not of the size that the annotations are for.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DetectorError(f"The file can't be read: {error.strerror}.") from error
+    pixels, info = images.decode(data, limits)
+    size = (image.get("width", info.width), image.get("height", info.height))
+    if size != (info.width, info.height):
+        raise DetectorError(
+            f"The picture is {info.width}x{info.height}, but its annotations are for {size[0]}x{size[1]}."
+        )
+    return detect(pixels)
+
+
+def evaluate(
+    annotations: Annotations, found: Mapping[int, Detections], labels: Sequence[str], *, has_masks: bool
+) -> Evaluation:
+    """Return the figures for the pictures that were detected in.
+
+    found: by the id of the picture.
+    labels: of the model; a category is the class of the same name, however ids and capitals differ.
+    has_masks: whether the model finds masks.
+
+    Crowds count as pycocotools counts them: what lies in one is neither right nor wrong.
+    Raises BadAnnotations where no category is a class of the model.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    ids = _ids_by_label(annotations, labels)
+    result = Evaluation(without_class=_without_class(annotations, labels))
+    truth = COCO()
+    truth.dataset = annotations.form
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        entries = [entry for id, one in found.items() for entry in _entries(id, one, ids)]
+        guesses = truth.loadRes(entries) if entries else COCO()
+        for kind in ["bbox"] + (["segm"] if has_masks and annotations.has_masks else []):
+            evaluation = COCOeval(truth, guesses, kind)
+            evaluation.params.imgIds = sorted(found)
+            evaluation.params.catIds = sorted(set(ids.values()))
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+            result.figures[kind] = dict(zip(FIGURES, map(_figure, evaluation.stats), strict=True))
+            result.categories[kind] = _by_category(evaluation, annotations)
+    return result
+
+
+def _key(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
+
+
+def _ids_by_label(annotations: Annotations, labels: Iterable[str]) -> dict[str, int]:
+    ids = {_key(category["name"]): category["id"] for category in annotations.form["categories"]}
+    known = {label: ids[_key(label)] for label in labels if _key(label) in ids}
+    if not known:
+        raise BadAnnotations(
+            "None of the categories is a class of the model.", hint="Choose the model with --model."
+        )
+    return known
+
+
+def _without_class(annotations: Annotations, labels: Iterable[str]) -> list[str]:
+    known = {_key(label) for label in labels}
+    names = [str(category["name"]) for category in annotations.form["categories"]]
+    return [name for name in names if _key(name) not in known]
+
+
+def _entries(id: int, found: Detections, ids: Mapping[str, int]) -> list[dict[str, Any]]:
+    entries = found.to_coco(image_id=id)
+    return [
+        entry | {"category_id": ids[one.label]}
+        for entry, one in zip(entries, found, strict=True)
+        if one.label in ids
+    ]
+
+
+def _figure(value: float) -> float | None:
+    """Return a figure; pycocotools writes -1 where nothing counts towards it."""
+    return None if value < 0 else round(float(value), 6)
+
+
+def _by_category(evaluation: Any, annotations: Annotations) -> dict[str, float | None]:
+    """Return the AP of each category: its mean precision over IoUs and recalls, for objects of all sizes."""
+    names = {category["id"]: str(category["name"]) for category in annotations.form["categories"]}
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    result = {}
+    for number, id in enumerate(evaluation.params.catIds):
+        values = precision[:, :, number]
+        values = values[values > -1]
+        result[names[id]] = round(float(np.mean(values)), 6) if values.size else None
+    return result
