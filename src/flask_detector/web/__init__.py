@@ -46,6 +46,7 @@ def create_app(
         app.register_blueprint(module.blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
+    assets.install(app)
     events.install(app, web_threads=settings.web_threads)
     errors.install(app)
     security.install(app, settings, exempt=[api.blueprint])

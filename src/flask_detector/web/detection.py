@@ -14,6 +14,7 @@ from flask_detector.formats import FORMATS
 from flask_detector.records import JobStatus, Record
 from flask_detector.web import renditions
 from flask_detector.web.answers import PRIVATE_HOUR, send, unkept
+from flask_detector.web.compression import compress
 from flask_detector.web.errors import status_of_code
 from flask_detector.web.service import service
 from flask_detector.web.view import View
@@ -86,7 +87,7 @@ def result() -> Response:
     form["colours"] = {label: palette.colour_of(c) for c, label in enumerate(found.labels)}
     response = jsonify(form)
     response.headers["Cache-Control"] = PRIVATE_HOUR
-    return response
+    return compress(response)
 
 
 @blueprint.get("/picture")
