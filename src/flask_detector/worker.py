@@ -38,6 +38,7 @@ from flask_detector.jobs import TRIES, WORKER_SILENCE, Jobs
 from flask_detector.journal import Journal
 from flask_detector.logs import short
 from flask_detector.memory import give_back_unused, resident_bytes
+from flask_detector.pace import Pace
 from flask_detector.records import Failure
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
@@ -75,6 +76,7 @@ class Workplace:
     def __init__(self, settings: Settings, connection: redis.Redis, storage: Storage) -> None:
         self.settings = settings
         self.jobs = Jobs(connection, settings)
+        self.pace = Pace(connection)
         self.storage = storage
         self.detectors = DetectorPool(settings)
         self.journal = Journal()
@@ -109,6 +111,7 @@ class Workplace:
         form: dict[str, Any] = found.to_json()
         form["timings_ms"] = {"decode": round((decoded - start) * 1000, 2), **form["timings_ms"]}
         form["shown_score"] = detector.default_min_score if min_score is None else min_score
+        self.pace.tell(found.model, sum(form["timings_ms"].values()) / 1000)
         return form
 
 

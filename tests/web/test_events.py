@@ -26,7 +26,8 @@ def test_a_finished_detection_is_told_at_once_and_the_stream_ends(
     answer = client.get(f"{address}/events")
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert states(answer.text) == [{"status": "done", "position": None, "stage": None, "final": True}]
+    (told,) = states(answer.text)
+    assert (told["status"], told["final"], told["step"]) == ("done", True, None)
 
 
 def test_a_change_is_told_when_it_happens(
@@ -68,7 +69,9 @@ def test_too_many_listeners_are_turned_away_and_may_ask_instead(
         "status": "queued",
         "position": 0,
         "stage": None,
+        "step": "queued",
         "final": False,
+        "working": False,
     }
     first.close()
     again = client.get(f"{address}/events", buffered=False)

@@ -11,11 +11,16 @@ from flask_detector.errors import DetectionError, DetectorError, ServiceError
 from flask_detector.records import Record
 from flask_detector.web.detection import blueprint
 from flask_detector.web.service import service
+from flask_detector.web.steps import step_of
 
-# The queue's order can change without a message: look again this often, in seconds.
+# The queue's order can change without a message: look again this often, in seconds. The page is told that the
+# line still holds each time; it connects anew when it hears nothing.
 _LOOK_AGAIN_SECONDS = 2.0
 
 _RECONNECT_MILLISECONDS = 1000
+
+
+_GONE = {"status": "gone", "position": None, "stage": None, "step": None, "final": True, "working": True}
 
 
 class Seats:
@@ -65,7 +70,9 @@ def state_of(record: Record) -> dict[str, Any]:
         "status": record.status,
         "position": record.position,
         "stage": record.stage,
+        "step": None if record.status.is_final else step_of(record),
         "final": record.status.is_final,
+        "working": bool(service().jobs.workers()),
     }
 
 
@@ -76,12 +83,12 @@ def _stream(id: str) -> Iterator[str]:
         with service().jobs.waiting(id) as wait:
             while last is None or not last["final"]:
                 now = state_of(service().jobs.find(id))
-                yield _event("state", now) if now != last else ": still here\n\n"
+                yield _event("state", now) if now != last else _event("still", {})
                 last = now
                 if not now["final"]:
                     wait(_LOOK_AGAIN_SECONDS)
     except DetectionError:  # deleted meanwhile: its page says so
-        yield _event("state", {"status": "gone", "position": None, "stage": None, "final": True})
+        yield _event("state", _GONE)
     except DetectorError:  # Redis went away: the browser connects again by itself
         return
 

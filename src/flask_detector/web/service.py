@@ -17,6 +17,7 @@ from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, new_id
 from flask_detector.keys import Keys
 from flask_detector.overview import Overview
+from flask_detector.pace import Pace
 from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.shelf import Shelf
@@ -36,6 +37,7 @@ class Service:
         self.connection = connection
         self.jobs = Jobs(connection, settings)
         self.overview = Overview(connection, self.jobs)
+        self.pace = Pace(connection)
         self.shelf = Shelf(connection, settings.retention_seconds)
         self.keys = Keys(connection)
         self.deliveries = Deliveries(connection, settings.retention_seconds)
@@ -50,6 +52,15 @@ class Service:
     def default_model(self) -> str:
         """Return the name of the model that a picture gets whose sender names none."""
         return self.models.ranked()[0] if self.settings.model == AUTO else self.settings.model
+
+    def model_of(self, record: Record) -> str:
+        """Return the name of the model that a detection is waiting for, as things stand."""
+        return self.default_model() if record.model == AUTO else record.model
+
+    def will_outline(self, record: Record) -> bool:
+        """Tell whether the model that a detection is waiting for gives masks."""
+        name = self.model_of(record)
+        return any(info.name == name and info.has_masks for info in self.models.known())
 
     def accept(
         self,

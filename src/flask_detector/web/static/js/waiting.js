@@ -3,7 +3,7 @@
 import { follow } from "./news.js";
 import { count } from "./words.js";
 
-// What the stages of the detectors are called here; one that isn't named is simply "finding objects".
+// What the stages of the detectors are called here; one that isn't named is simply "looking at it".
 /** @type {Record<string, string>} */
 const STAGES = {
   decode: "Reading the picture.",
@@ -19,6 +19,9 @@ const STAGES = {
 const page = /** @type {HTMLElement} */ (document.getElementById("waiting"));
 const title = /** @type {HTMLElement} */ (page.querySelector("h1"));
 const words = /** @type {HTMLElement} */ (page.querySelector("[role=status]"));
+const idle = /** @type {HTMLElement} */ (page.querySelector(".notice"));
+const progress = /** @type {HTMLProgressElement} */ (page.querySelector("progress"));
+const picture = /** @type {HTMLImageElement} */ (page.querySelector("img"));
 const steps = /** @type {HTMLElement[]} */ ([...page.querySelectorAll("[data-step]")]);
 
 /** @param {import("./news.js").State} state */
@@ -28,14 +31,15 @@ function show(state) {
     return;
   }
   const running = state.status === "running";
-  const step = !running ? "queued" : [null, "decode"].includes(state.stage) ? "decode" : "detect";
   title.textContent = running ? "Looking at your picture" : "Waiting for its turn";
   words.textContent = running
-    ? (STAGES[state.stage ?? ""] ?? "Finding objects.")
+    ? (STAGES[state.stage ?? ""] ?? "Looking at it.")
     : state.position
       ? `${count(state.position, "picture")} before it.`
       : "It is the next one.";
-  const reached = steps.findIndex((item) => item.dataset.step === step);
+  idle.hidden = state.working;
+  const reached = steps.findIndex((item) => item.dataset.step === state.step);
+  progress.value = Math.max(reached, 0);
   steps.forEach((item, i) => {
     item.classList.toggle("done", i < reached);
     item.classList.toggle("now", i === reached);
@@ -43,4 +47,9 @@ function show(state) {
   });
 }
 
+// What can't be shown, such as a damaged file, is no reason for an ugly sign: the detection will tell.
+picture.addEventListener("error", () => (picture.hidden = true));
+if (picture.complete && !picture.naturalWidth) {
+  picture.hidden = true;
+}
 follow(page.dataset.events ?? "", page.dataset.state ?? "", show);
