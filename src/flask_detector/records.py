@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self
 
 from flask_detector.detections import MaskForm
-from flask_detector.errors import DetectorError, kind_of
+from flask_detector.errors import DetectorError, PictureError, kind_of
 from flask_detector.images import PictureInfo
 
 
@@ -41,6 +41,11 @@ class Failure:
     def to_error(self) -> DetectorError:
         """Return the error that this failure tells of, of the class that has its code."""
         return kind_of(self.code)(self.message, hint=self.hint)
+
+    @property
+    def is_the_pictures(self) -> bool:
+        """Whether the picture is at fault, so that to try again with the same one is senseless."""
+        return issubclass(kind_of(self.code), PictureError)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -90,15 +91,22 @@ def test_what_the_server_would_refuse_is_refused_at_once_in_its_words(
     assert "POST" not in sent
 
 
-def test_what_only_the_server_can_refuse_is_said_in_place(
-    page: Page, stack: Any, complaints: list[str], pictures: Path, tmp_path: Path
+def test_what_only_the_worker_can_refuse_has_a_page_that_asks_for_another_picture(
+    page: Page, complaints: list[str], pictures: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "half.jpg"
     file.write_bytes((pictures / "apartment.jpg").read_bytes()[:40_000])
     page.set_input_files("#picture", file)
     page.get_by_role("button", name="Detect objects").click()
-    expect(page.get_by_role("alert")).to_have_text(_refusal_of_the_server(stack.url, file.read_bytes()))
-    expect(page.get_by_role("button", name="Choose others")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("This picture can.t be used"))
+    expect(page.locator(".lead")).to_contain_text("cut short")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(page.get_by_role("img")).to_have_count(0)
+    page.get_by_role("link", name="History").click()
+    expect(page.locator(".record").first).to_contain_text("failed")
+    page.get_by_role("link", name="half.jpg").first.click()
+    page.get_by_role("link", name="Choose another picture").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
     assert [text for text in complaints if "422" not in text] == []
     complaints.clear()  # the browser notes each answer that is an error
 

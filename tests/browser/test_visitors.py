@@ -35,7 +35,8 @@ def test_several_pictures_have_one_page_and_what_is_no_picture_is_named(
     own_page.get_by_label("Object").press("Enter")
     expect(own_page.locator(".record")).to_have_count(1)
     own_page.get_by_role("link", name="History").click()
-    own_page.get_by_role("button", name="Delete all").click()
+    own_page.get_by_text("Delete all", exact=True).click()
+    own_page.get_by_role("button", name="Delete all 2 now").click()
     expect(own_page.get_by_text("Nothing yet.")).to_be_visible()
 
 

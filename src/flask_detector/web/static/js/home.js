@@ -2,7 +2,8 @@
 
 import { Chosen } from "./chosen.js";
 import { follow } from "./news.js";
-import { receivePictures } from "./receive.js";
+import { connectOptions } from "./options.js";
+import { put, receivePhoto, receivePictures } from "./receive.js";
 import { send } from "./send.js";
 
 /** @typedef {import("./refusal.js").Refusal} Refusal */
@@ -20,6 +21,7 @@ const notice = /** @type {HTMLElement} */ (form.querySelector(".notice"));
 const detect = /** @type {HTMLButtonElement} */ (form.querySelector(".detect"));
 const other = /** @type {HTMLButtonElement} */ (form.querySelector(".other"));
 const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".cancel"));
+const photo = /** @type {HTMLElement} */ (form.querySelector(".photo"));
 const example = /** @type {HTMLElement} */ (document.querySelector(".example"));
 
 const chosen = new Chosen(
@@ -30,6 +32,8 @@ const chosen = new Chosen(
 
 /** @type {AbortController | null} */
 let current = null;
+/** @type {string[]} the detections' addresses of what has been sent */
+let accepted = [];
 
 /** @param {"empty" | "chosen" | "sending"} state */
 function enter(state) {
@@ -38,6 +42,7 @@ function enter(state) {
   sending.hidden = state !== "sending";
   detect.hidden = state === "sending";
   other.hidden = state !== "chosen";
+  photo.classList.toggle("away", state !== "empty");
   cancel.hidden = state !== "sending";
 }
 
@@ -79,6 +84,7 @@ async function submit(event) {
   event.preventDefault();
   forget();
   current = new AbortController();
+  accepted = [];
   enter("sending");
   cancel.focus();
   try {
@@ -87,6 +93,7 @@ async function submit(event) {
     if (!current.signal.aborted) {
       throw error;
     }
+    accepted.forEach(takeBack);
     enter("chosen");
     detect.focus();
   }
@@ -99,6 +106,7 @@ async function sendOne(signal) {
     enter("chosen");
     tell(answer.error);
   } else {
+    accepted.push(answer.url);
     words.textContent = "Looking at the picture";
     await ended(answer.url, signal);
     location.assign(answer.url);
@@ -114,6 +122,7 @@ async function sendSeveral(signal) {
     if ("error" in answer) {
       tell(answer.error, file.name);
     } else {
+      accepted.push(answer.url);
       ids.push(answer.id);
     }
   }
@@ -139,6 +148,13 @@ async function sendSeveral(signal) {
     settle();
     link.focus();
   }
+}
+
+/** Delete what was sent before the sending was cancelled. @param {string} url */
+function takeBack(url) {
+  const token = new FormData();
+  token.set("csrf_token", new FormData(form).get("csrf_token") ?? "");
+  send(`${url}/delete`, token, new AbortController().signal);
 }
 
 /**
@@ -183,6 +199,8 @@ function ended(url, signal) {
 }
 
 receivePictures(input, show);
+receivePhoto(/** @type {HTMLInputElement} */ (photo.querySelector("input")), input, show);
+connectOptions(form);
 form.addEventListener("submit", submit);
 other.addEventListener("click", () => input.click());
 cancel.addEventListener("click", () => current?.abort());
@@ -193,13 +211,12 @@ const exampleButton = /** @type {HTMLButtonElement} */ (example.querySelector("b
 exampleButton.addEventListener("click", async () => {
   const answer = await fetch(exampleButton.dataset.example ?? "");
   const file = new File([await answer.blob()], "example.jpg", { type: "image/jpeg" });
-  const transfer = new DataTransfer();
-  transfer.items.add(file);
-  input.files = transfer.files;
+  put(input, [file]);
   await show([file]);
 });
 example.hidden = false;
 /** @type {HTMLElement} */ (form.querySelector(".drop-ways")).hidden = false;
+photo.hidden = !matchMedia("(pointer: coarse)").matches;
 enter("empty");
 if (input.files?.length) {
   show([...input.files]); // chosen before this script was there, or kept by the browser over a reload

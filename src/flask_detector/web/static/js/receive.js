@@ -1,4 +1,4 @@
-/** Pictures come by the file chooser, by dropping them anywhere on the page, and from the clipboard. */
+/** Pictures come by the file chooser, by dropping them anywhere on the page, and from the clipboard; a photo from the camera. */
 
 /**
  * Put the pictures that come in into the file field, and tell of them.
@@ -10,10 +10,7 @@ export function receivePictures(input, onPictures) {
   /** @param {FileList | undefined} files */
   function take(files) {
     if (files?.length) {
-      const transfer = new DataTransfer();
-      [...files].forEach((file) => transfer.items.add(file));
-      input.files = transfer.files;
-      onPictures([...files]);
+      onPictures(put(input, [...files]));
     }
   }
 
@@ -46,4 +43,33 @@ export function receivePictures(input, onPictures) {
       take(event.dataTransfer.files);
     }
   });
+}
+
+/**
+ * Put what the phone's camera takes into the file field, and tell of it.
+ *
+ * @param {HTMLInputElement} camera the field that opens the camera
+ * @param {HTMLInputElement} input
+ * @param {(files: File[]) => void} onPictures
+ */
+export function receivePhoto(camera, input, onPictures) {
+  camera.addEventListener("change", () => {
+    if (camera.files?.length) {
+      onPictures(put(input, [...camera.files]));
+      camera.value = "";
+    }
+  });
+}
+
+/**
+ * Make these the files of a field; return them.
+ *
+ * @param {HTMLInputElement} input
+ * @param {File[]} files
+ */
+export function put(input, files) {
+  const transfer = new DataTransfer();
+  files.forEach((file) => transfer.items.add(file));
+  input.files = transfer.files;
+  return files;
 }
