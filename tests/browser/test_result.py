@@ -58,6 +58,7 @@ def test_the_address_shows_what_its_sender_saw(result: Page, open_page: OpenPage
     result.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
     result.get_by_role("checkbox", name="Labels").uncheck()
     seen = result.locator(".instances li:visible").all_inner_texts()
+    result.wait_for_url("**hide=labels")
     other = open_page(result.url)
     other.locator(".shapes").wait_for()
     assert other.locator(".instances li:visible").all_inner_texts() == seen

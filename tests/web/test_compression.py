@@ -17,8 +17,9 @@ def static(app: Flask, filename: str) -> str:
 
 
 def fetch(client: FlaskClient, address: str, headers: dict[str, str] | None = None) -> TestResponse:
-    with client.get(address, headers=headers) as response:
-        response.get_data()
+    response = client.get(address, headers=headers)
+    response.get_data()
+    response.close()
     return response
 
 

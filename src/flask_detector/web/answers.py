@@ -1,6 +1,8 @@
 """Small answers that several pages give."""
 
-from flask import Response, jsonify, make_response, redirect
+from typing import BinaryIO
+
+from flask import Response, jsonify, make_response, redirect, send_file
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.web.errors import wants_json
@@ -26,6 +28,13 @@ def send(file: File, *, as_download: bool = False) -> Response:
     response.headers["Cache-Control"] = PRIVATE_HOUR
     if as_download:
         response.headers.set("Content-Disposition", "attachment", filename=file.name)
+    return response
+
+
+def send_archive(file: BinaryIO, name: str) -> Response:
+    """Send a ZIP file to keep, piece by piece; it is closed at the end."""
+    response = send_file(file, "application/zip", as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -12,11 +12,12 @@ from flask_detector import palette
 from flask_detector.errors import UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.records import JobStatus, Record
-from flask_detector.web import renditions
-from flask_detector.web.answers import PRIVATE_HOUR, send, unkept
+from flask_detector.web import archives, renditions
+from flask_detector.web.answers import PRIVATE_HOUR, send, send_archive, unkept
 from flask_detector.web.compression import compress
 from flask_detector.web.errors import status_of_code
 from flask_detector.web.service import service
+from flask_detector.web.steps import step_of, steps
 from flask_detector.web.view import View
 from flask_detector.web.visitor import may_see
 
@@ -48,18 +49,26 @@ def show() -> Response:
     record: Record = g.record
     if record.status is JobStatus.DONE:
         return unkept(_result_page(record))
-    response = unkept(render_template(f"{_PAGES[record.status]}.html", record=record))
+    page = _waiting_page(record) if not record.status.is_final else _ended_page(record)
+    response = unkept(page)
     if record.failure is not None:
         response.status_code = status_of_code(record.failure.code)
     return response
 
 
-_PAGES = {
-    JobStatus.QUEUED: "waiting",
-    JobStatus.RUNNING: "waiting",
-    JobStatus.FAILED: "failed",
-    JobStatus.CANCELLED: "cancelled",
-}
+def _ended_page(record: Record) -> str:
+    return render_template(f"{record.status}.html", record=record)
+
+
+def _waiting_page(record: Record) -> str:
+    return render_template(
+        "waiting.html",
+        record=record,
+        step=step_of(record),
+        steps=steps(has_masks=service().will_outline(record)),
+        workers=service().jobs.workers(),
+        pace=service().pace.by_model().get(service().model_of(record)),
+    )
 
 
 def _result_page(record: Record) -> str:
@@ -74,6 +83,7 @@ def _result_page(record: Record) -> str:
         view=view,
         colour_of=palette.colour_of,
         formats=FORMATS,
+        format_groups=archives.FORMAT_GROUPS.items(),
         share_token=None if g.is_shared else service().shelf.token_of(record.id),
     )
 
@@ -123,6 +133,13 @@ def export(name: str) -> Response:
     return send(
         renditions.export(service(), g.record, View.of(request.args), FORMATS[name]), as_download=True
     )
+
+
+@blueprint.get("/everything.zip")
+def everything() -> Response:
+    """Send the drawn picture, the picture and the data in each format, in one file."""
+    file = archives.of_detection(service(), g.record, View.of(request.args))
+    return send_archive(file, f"detected_{renditions.stem_of(g.record)}.zip")
 
 
 @blueprint.get("/instances/<int:number>.png")

@@ -2,20 +2,33 @@
 
 from typing import BinaryIO, cast
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import DetectorError, UnknownDetection
-from flask_detector.records import Failure, Record
-from flask_detector.shelf import Refused
-from flask_detector.web.answers import go_to, unkept
+from flask_detector.formats import FORMATS, dataset
+from flask_detector.records import Failure, JobStatus, Record
+from flask_detector.shelf import Batch, Refused
+from flask_detector.web import archives
+from flask_detector.web.answers import go_to, send_archive, unkept
 from flask_detector.web.service import service, shown_name
 from flask_detector.web.view import score
 from flask_detector.web.visitor import may_see, visitor
 
 blueprint = Blueprint("pages", __name__)
+
+_PAGE = 48  # detections on one page of the history
 
 
 @blueprint.get("/")
@@ -28,6 +41,7 @@ def home() -> Response:
         models=service().models_by_state(),
         default_model=service().default_model(),
         main_model=MAIN_MODEL,
+        pace=service().pace.by_model(),
     )
     return unkept(page)
 
@@ -66,22 +80,59 @@ def create_batch() -> AnyResponse:
 @blueprint.get("/batches/<id>")
 def batch(id: str) -> Response:
     """Show the pictures that were sent together."""
-    found = service().shelf.batch(id)
-    if found.owner != visitor():
-        raise UnknownDetection("There is no such batch.")
-    records = service().jobs.find_all(found.detections)
-    return unkept(render_template("batch.html", batch=found, records=records))
+    found, records = _batch(id)
+    page = render_template(
+        "batch.html",
+        batch=found,
+        records=records,
+        formats=FORMATS,
+        format_groups=archives.FORMAT_GROUPS.items(),
+    )
+    return unkept(page)
+
+
+@blueprint.get("/batches/<id>/everything.zip")
+def batch_archive(id: str) -> Response:
+    """Send what was found in the pictures that were sent together, as far as they are done."""
+    records = _done(id)
+    return send_archive(archives.of_batch(service(), records), f"{len(records)}_detections.zip")
+
+
+@blueprint.get("/batches/<id>/datasets/<name>.zip")
+def batch_dataset(id: str, name: str) -> Response:
+    """Send the same as a data set of that format, with the pictures."""
+    if name not in FORMATS:
+        abort(404)
+    records = _done(id)
+    pieces = dataset.stream(name, archives.items_of(service(), records))
+    response = Response(stream_with_context(pieces), mimetype="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{len(records)}_{name}.zip")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @blueprint.get("/history")
 def history() -> Response:
     """Show the detections of this browser, newest first, those with a label if one is asked for."""
     records = _mine()
+    number = len(records)
     labels = sorted({label for record in records for label in record.counts or {}})
     label = request.args.get("label", "").strip()
     if label:
-        records = [r for r in records if any(label.lower() in known for known in r.counts or {})]
-    return unkept(render_template("history.html", records=records, labels=labels, label=label))
+        records = [r for r in records if any(label.lower() in known.lower() for known in r.counts or {})]
+    last = max(1, -(-len(records) // _PAGE))
+    page = min(max(request.args.get("page", 1, type=int), 1), last)
+    return unkept(
+        render_template(
+            "history.html",
+            records=records[(page - 1) * _PAGE : page * _PAGE],
+            number=number,
+            labels=labels,
+            label=label,
+            page=page,
+            last=last,
+        )
+    )
 
 
 @blueprint.post("/history/clear")
@@ -102,6 +153,9 @@ def about() -> Response:
         queued=service().jobs.queue.count,
         models=service().models_by_state(),
         default_model=service().default_model(),
+        labels={info.name: service().models.labels(info.name) for info in service().models.known()},
+        pace=service().pace.by_model(),
+        has_api_pages="/api/docs" in {rule.rule for rule in current_app.url_map.iter_rules()},
     )
     return unkept(page)
 
@@ -119,6 +173,17 @@ def _accept(file: FileStorage | None) -> str:
 def _go_to_batch(detections: list[str], refused: list[Refused]) -> AnyResponse:
     id = service().shelf.keep_batch(visitor(), detections, refused)
     return go_to(url_for("pages.batch", id=id), id=id)
+
+
+def _batch(id: str) -> tuple[Batch, list[Record]]:
+    found = service().shelf.batch(id)
+    if found.owner != visitor():
+        raise UnknownDetection("There is no such batch.")
+    return found, service().jobs.find_all(found.detections)
+
+
+def _done(batch: str) -> list[Record]:
+    return [record for record in _batch(batch)[1] if record.status is JobStatus.DONE]
 
 
 def _mine() -> list[Record]:

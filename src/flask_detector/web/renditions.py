@@ -70,15 +70,14 @@ def drawn(
     else:
         kind = images.output_format(info.format) if output is None else OUTPUTS[output]
         data, media_type = images.encode(drawing, kind, icc_profile=info.icc_profile), images.media_type(kind)
-    suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
-    return File(data, media_type, f"detected_{_stem(record)}.{suffix}")
+    return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
 
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
     """Return what is shown of the result as a file of that format."""
     shown = view.of_result(*service.jobs.result(record.id))
     data = export_format.write(shown, record.filename)
-    return File(data, export_format.media_type, f"{_stem(record)}{export_format.suffix}")
+    return File(data, export_format.media_type, f"{stem_of(record)}{export_format.suffix}")
 
 
 def cutout(service: Service, record: Record, number: int) -> File | None:
@@ -93,7 +92,12 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
     file = io.BytesIO()
     _cut(pixels, found, number).save(file, "PNG", compress_level=1)
     label = found.labels[int(found.class_ids[number])].replace(" ", "_")
-    return File(file.getvalue(), "image/png", f"{_stem(record)}_{label}_{number + 1}.png")
+    return File(file.getvalue(), "image/png", f"{stem_of(record)}_{label}_{number + 1}.png")
+
+
+def suffix_of(media_type: str) -> str:
+    """Return how the name of a picture of that type ends, without the dot."""
+    return media_type.partition("/")[2].replace("jpeg", "jpg")
 
 
 def _cut(pixels: Picture, found: Detections, number: int) -> Image.Image:
@@ -125,5 +129,6 @@ def _kept(
     return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
 
 
-def _stem(record: Record) -> str:
+def stem_of(record: Record) -> str:
+    """Return the name of the picture's file without its ending."""
     return PurePath(record.filename).stem

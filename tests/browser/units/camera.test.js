@@ -12,7 +12,7 @@ function camera() {
 
 test("at first the whole picture is in the frame's middle", () => {
   assert.deepEqual(camera().visible, { x: 0, y: -250, width: 1000, height: 1000 });
-  assert.deepEqual(camera().imageTransform(), { x: 0, y: 0, scale: 1 });
+  assert.deepEqual(camera().imageTransform(), { x: 0, y: 125, scale: 0.5 });
 });
 
 test("what is under the pointer stays there while zooming", () => {
@@ -39,6 +39,23 @@ test("it comes as near as to see single pixels", () => {
   const moved = camera();
   moved.zoomBy(100);
   assert.equal(moved.pixelSize, 16);
+});
+
+test("of a strip as thin as a hair the beginning is shown, enlarged", () => {
+  const strip = new Camera(20000, 1);
+  strip.resize(500, 200);
+  strip.begin();
+  assert.equal(strip.pixelSize, 16);
+  assert.equal(strip.visible.x, 0);
+  const usual = camera();
+  usual.begin();
+  assert.equal(usual.zoom, 1);
+});
+
+test("single pixels of the picture can be shown as single pixels", () => {
+  const moved = camera();
+  moved.showPixels();
+  assert.equal(moved.pixelSize, 1);
 });
 
 test("a box out of sight is brought into the middle, one in sight stays where it is", () => {

@@ -2,6 +2,7 @@
 
 const LARGEST_PIXEL = 16; // CSS pixels that one pixel of the picture may take
 const STEP = 1.5;
+const THINNEST = 3; // CSS pixels across a picture that one can still see
 
 /**
  * Lengths of the picture are in its pixels, lengths of the frame in CSS pixels. At zoom 1 the whole picture is
@@ -34,14 +35,10 @@ export class Camera extends EventTarget {
     return { x: this.centre.x - width / 2, y: this.centre.y - height / 2, width, height };
   }
 
-  /** How an image that the frame contains (`object-fit: contain`) must be moved, then scaled from its corner. */
+  /** How an image of the picture's size in the frame's corner must be moved, then scaled from its corner. */
   imageTransform() {
-    const { frame, picture, centre, zoom } = this;
-    return {
-      x: (frame.width / 2) * (1 - zoom) + (picture.width / 2 - centre.x) * this.pixelSize,
-      y: (frame.height / 2) * (1 - zoom) + (picture.height / 2 - centre.y) * this.pixelSize,
-      scale: zoom,
-    };
+    const { visible, pixelSize } = this;
+    return { x: (0 - visible.x) * pixelSize, y: (0 - visible.y) * pixelSize, scale: pixelSize };
   }
 
   /** @param {number} width @param {number} height of the frame */
@@ -52,6 +49,19 @@ export class Camera extends EventTarget {
 
   fit() {
     this.#set(this.picture.width / 2, this.picture.height / 2, 1);
+  }
+
+  /** Begin where there is something to see: of a strip as thin as a hair only its beginning, but enlarged. */
+  begin() {
+    const { width, height } = this.picture;
+    if (Math.min(width, height) * this.#fit < THINNEST) {
+      this.#set(0, 0, LARGEST_PIXEL / this.#fit);
+    }
+  }
+
+  /** Give each pixel of the picture one CSS pixel, or more where the frame has room for more. */
+  showPixels() {
+    this.#set(this.centre.x, this.centre.y, 1 / this.#fit);
   }
 
   /** @param {number} steps positive to come nearer @param {{x: number, y: number}} [at] stays where it is, in the frame */

@@ -105,5 +105,14 @@ export function connectHeadline(page, view) {
 /** What is taken away is what is shown. @param {HTMLElement} page @param {View} view */
 export function connectLinks(page, view) {
   const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (page.querySelectorAll("[data-follows-view]"));
-  view.addEventListener("change", () => links.forEach((link) => (link.search = location.search)));
+  view.addEventListener("change", () => {
+    for (const link of links) {
+      const format = new URLSearchParams(link.search).get("format");
+      const query = new URLSearchParams(view.search);
+      if (format) {
+        query.set("format", format);
+      }
+      link.search = String(query);
+    }
+  });
 }

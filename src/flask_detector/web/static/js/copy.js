@@ -17,15 +17,14 @@ export function connectCopying(page, view) {
   const acts = {
     // The promise goes into the item, since Safari forgets the click while it is awaited outside.
     "copy-picture": () =>
-      navigator.clipboard.write([new ClipboardItem({ "image/png": get(address("PNG")).then((a) => a.blob()) })]),
-    "copy-data": async () => navigator.clipboard.writeText(await (await get(address("JSON"))).text()),
+      navigator.clipboard.write([new ClipboardItem({ "image/png": get(address("png")).then((a) => a.blob()) })]),
+    "copy-data": async () => navigator.clipboard.writeText(await (await get(address("json"))).text()),
     "copy-link": () => navigator.clipboard.writeText(link?.value ?? ""),
   };
 
-  /** @param {string} text of a link in the menu: what is copied is what it would download */
-  function address(text) {
-    const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (page.querySelectorAll(".menu a"));
-    return [...links].find((a) => a.textContent === text)?.href ?? "";
+  /** @param {string} name of a link in the menu: what is copied is what it would download */
+  function address(name) {
+    return /** @type {HTMLAnchorElement} */ (page.querySelector(`[data-copy="${name}"]`)).href;
   }
 
   for (const [name, act] of Object.entries(acts)) {
@@ -48,7 +47,7 @@ export function connectCopying(page, view) {
 
   if (link) {
     const bare = link.value;
-    const show = () => (link.value = bare + location.search);
+    const show = () => (link.value = bare + view.search);
     view.addEventListener("change", show);
     show();
   }

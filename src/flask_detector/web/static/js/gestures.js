@@ -12,6 +12,7 @@ const KEYS = {
   "=": (camera) => camera.zoomBy(1),
   "-": (camera) => camera.zoomBy(-1),
   0: (camera) => camera.fit(),
+  1: (camera) => camera.showPixels(),
   ArrowLeft: (camera) => camera.moveBy(KEY_MOVES, 0),
   ArrowRight: (camera) => camera.moveBy(-KEY_MOVES, 0),
   ArrowUp: (camera) => camera.moveBy(0, KEY_MOVES),
@@ -22,7 +23,7 @@ const KEYS = {
 export function moveByHand(frame, camera) {
   frame.tabIndex = 0;
   frame.role = "group";
-  frame.ariaLabel = "The picture. Plus and minus zoom, the arrow keys move it, 0 shows all of it.";
+  frame.ariaLabel = "The picture. Plus and minus zoom, the arrow keys move it, 0 shows all of it, 1 its single pixels.";
 
   frame.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];
@@ -50,6 +51,14 @@ export function moveByHand(frame, camera) {
     },
     { passive: false },
   );
+
+  frame.addEventListener("dblclick", (event) => {
+    if (camera.zoom > 1) {
+      camera.fit();
+    } else {
+      camera.zoomBy(2, place(frame, event));
+    }
+  });
 
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();

@@ -1,4 +1,7 @@
-/** Names and scores over the picture: HTML, so that they keep their size, placed so that none hides another. */
+/**
+ * Names and scores over the picture: HTML, so that they keep their size, placed so that none hides another, nor an
+ * instance that is not its own.
+ */
 
 import { percent } from "./words.js";
 
@@ -8,12 +11,12 @@ import { percent } from "./words.js";
 export class Labels {
   #camera = /** @type {import("./camera.js").Camera | null} */ (null);
 
-  /** @param {HTMLElement} frame @param {import("./result.js").Result} result @param {View} view */
-  constructor(frame, result, view) {
+  /** @param {HTMLElement} overlay @param {import("./result.js").Result} result @param {View} view */
+  constructor(overlay, result, view) {
     this.instances = result.instances;
     this.view = view;
     this.labels = this.instances.map(({ label, score }) => made(label, score, result.colours[label]));
-    frame.append(...this.labels);
+    overlay.append(...this.labels);
     this.sizes = this.labels.map((label) => ({ width: label.offsetWidth, height: label.offsetHeight }));
     view.addEventListener("change", () => this.#place());
     view.addEventListener("light", () => this.#place());
@@ -63,8 +66,9 @@ export class Labels {
 /**
  * Return a place (its top left corner) for each label at its box, or null where there is no free one.
  *
- * Earlier labels choose first. A label without a place shows as soon as its instance is pointed at, since that
- * one chooses before all others.
+ * Earlier labels choose first. Each takes the place where it hides least of the boxes; one that hides half of
+ * another's box or more is no place. A label without a place shows as soon as its instance is pointed at, since
+ * that one chooses before all others.
  *
  * @param {{box: Area, width: number, height: number}[]} labels
  * @param {{width: number, height: number}} frame
@@ -73,45 +77,88 @@ export class Labels {
 export function placeLabels(labels, frame) {
   /** @type {Area[]} */
   const taken = [];
-  return labels.map(({ box, width, height }) => {
+  const boxes = labels.map(({ box }) => box);
+  return labels.map(({ box, width, height }, rank) => {
     if (box.right < 0 || box.bottom < 0 || box.left > frame.width || box.top > frame.height) {
       return null;
     }
-    const left = Math.max(box.left, 0);
-    const top = Math.max(box.top, 0);
-    const right = Math.min(box.right, frame.width);
-    const bottom = Math.min(box.bottom, frame.height);
-    for (const [x, y] of [
-      [left, top - height],
-      [left, top],
-      [right - width, top - height],
-      [right - width, top],
-      [left, bottom],
-      [right - width, bottom],
-      [left, bottom - height],
-      [right - width, bottom - height],
-      [(left + right - width) / 2, (top + bottom - height) / 2],
-    ]) {
-      const area = {
-        left: Math.min(Math.max(x, 0), frame.width - width),
-        top: y,
-        right: 0,
-        bottom: y + height,
-      };
-      area.right = area.left + width;
-      const inFrame = area.left >= 0 && area.top >= 0 && area.bottom <= frame.height;
-      if (inFrame && !taken.some((other) => overlap(area, other))) {
-        taken.push(area);
-        return { x: area.left, y: area.top };
+    /** @type {Area | null} */
+    let best = null;
+    let leastHidden = MOST_HIDDEN;
+    for (const [x, y] of corners(box, width, height, frame)) {
+      const left = Math.min(Math.max(x, 0), frame.width - width);
+      const area = { left, top: y, right: left + width, bottom: y + height };
+      const inFrame = left >= 0 && y >= 0 && area.bottom <= frame.height;
+      if (inFrame && !taken.some((other) => overlap(area, other) > 0)) {
+        const hidden = hiddenBy(area, boxes, rank, leastHidden);
+        if (hidden < leastHidden) {
+          best = area;
+          leastHidden = hidden;
+        }
+        if (hidden === 0) {
+          break;
+        }
       }
     }
-    return null;
+    if (best) {
+      taken.push(best);
+    }
+    return best && { x: best.left, y: best.top };
   });
 }
 
-/** @param {Area} a @param {Area} b */
+const MOST_HIDDEN = 0.5; // of another's box
+const MOST_HIDDEN_OF_OWN = 0.2; // without counting; more counts for less than other boxes do
+const OWN = 0.1;
+
+/**
+ * Return the places that a label may have at its box, the usual one first.
+ *
+ * @param {Area} box @param {number} width @param {number} height @param {{width: number, height: number}} frame
+ */
+function corners(box, width, height, frame) {
+  const left = Math.max(box.left, 0);
+  const top = Math.max(box.top, 0);
+  const right = Math.min(box.right, frame.width);
+  const bottom = Math.min(box.bottom, frame.height);
+  return [
+    [left, top - height],
+    [left, top],
+    [right - width, top - height],
+    [left, bottom],
+    [right - width, top],
+    [right - width, bottom],
+    [left, bottom - height],
+    [right - width, bottom - height],
+    [right, top],
+    [left - width, top],
+    [(left + right - width) / 2, (top + bottom - height) / 2],
+  ];
+}
+
+/**
+ * Return which share of the box that suffers most a label would hide; no exact number from `enough` on.
+ *
+ * @param {Area} label @param {Area[]} boxes @param {number} own @param {number} enough
+ */
+function hiddenBy(label, boxes, own, enough) {
+  let worst = 0;
+  for (let i = 0; i < boxes.length && worst < enough; i++) {
+    const common = overlap(label, boxes[i]);
+    if (common) {
+      const { left, top, right, bottom } = boxes[i];
+      const share = common / Math.max((right - left) * (bottom - top), 1);
+      worst = Math.max(worst, i === own ? (share - MOST_HIDDEN_OF_OWN) * OWN : share);
+    }
+  }
+  return worst;
+}
+
+/** The common area of two, in square pixels. @param {Area} a @param {Area} b */
 function overlap(a, b) {
-  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+  const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+  return width > 0 && height > 0 ? width * height : 0;
 }
 
 /** @param {string} name @param {number} score @param {[number, number, number]} colour */

@@ -1,4 +1,4 @@
-/** Tells about the chosen instance under the picture, and lets it be cut out. */
+/** Tells about the chosen instance under the picture, and lets it be cut out; before that, how to choose one. */
 
 import { percent } from "./words.js";
 
@@ -8,10 +8,13 @@ export function connectPicked(page, view) {
   const [name, facts] = /** @type {HTMLElement[]} */ ([...caption.children]);
   const link = /** @type {HTMLAnchorElement} */ (caption.querySelector("a"));
   const first = link.dataset.address ?? "";
+  const invitation = facts.textContent;
 
   view.addEventListener("light", () => {
-    caption.hidden = view.chosen === null;
-    if (view.chosen !== null) {
+    name.hidden = link.hidden = view.chosen === null;
+    if (view.chosen === null) {
+      facts.textContent = invitation;
+    } else {
       const { label, score, box, area } = view.instances[view.chosen];
       const [x1, y1, x2, y2] = box;
       name.textContent = `${label} ${percent(score)}`;
@@ -21,4 +24,7 @@ export function connectPicked(page, view) {
       link.href = first.replace(/0\.png$/, `${view.chosen}.png`);
     }
   });
+  const show = () => (caption.hidden = !view.instances.some((_, i) => view.shows(i)));
+  view.addEventListener("change", show);
+  show();
 }

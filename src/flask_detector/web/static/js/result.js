@@ -1,11 +1,12 @@
 /** The result page: the picture with what was found, the list beside it, and one view that both follow. */
 
 import { Camera } from "./camera.js";
+import { connectComparison } from "./compare.js";
 import { connectClasses, connectHeadline, connectLinks, connectScore, connectToggles } from "./controls.js";
 import { connectCopying } from "./copy.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
-import { closeByItself } from "./menu.js";
+import "./menu.js";
 import { connectOrder } from "./order.js";
 import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";
@@ -31,24 +32,32 @@ const page = /** @type {HTMLElement} */ (document.getElementById("result"));
 const frame = /** @type {HTMLElement} */ (page.querySelector(".frame"));
 const tools = /** @type {HTMLElement} */ (page.querySelector(".tools"));
 
-const image = new Image(Number(page.dataset.width), Number(page.dataset.height));
+const size = { width: Number(page.dataset.width), height: Number(page.dataset.height) };
+const camera = new Camera(size.width, size.height);
+const image = new Image(size.width, size.height);
+image.className = "picture";
 image.alt = page.querySelector(".file")?.textContent ?? "";
 image.draggable = false;
 image.src = page.dataset.picture ?? "";
-frame.querySelector(".room")?.replaceWith(image);
-
-/** @type {Result} */
-const result = await (await fetch(page.dataset.result ?? "")).json();
-const view = new View(result);
-const camera = new Camera(result.width, result.height);
-const shapes = new Shapes(frame, result, view);
-const labels = new Labels(frame, result, view);
-
 camera.addEventListener("change", () => {
   const { x, y, scale } = camera.imageTransform();
   image.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
   frame.classList.toggle("zoomed", camera.zoom > 1);
   frame.classList.toggle("deep", camera.pixelSize >= 4);
+});
+camera.resize(frame.clientWidth, frame.clientHeight);
+camera.begin();
+frame.prepend(image);
+
+/** @type {Result} */
+const result = await (await fetch(page.dataset.result ?? "")).json();
+const view = new View(result);
+const overlay = document.createElement("div");
+overlay.className = "overlay";
+image.after(overlay);
+const shapes = new Shapes(overlay, result, view);
+const labels = new Labels(overlay, result, view);
+camera.addEventListener("change", () => {
   shapes.look(camera);
   labels.look(camera);
 });
@@ -57,6 +66,7 @@ new ResizeObserver(() => camera.resize(frame.clientWidth, frame.clientHeight)).o
 moveByHand(frame, camera);
 moveByTools(tools, camera);
 connectToggles(tools, frame, view);
+connectComparison(frame, overlay, /** @type {HTMLButtonElement} */ (tools.querySelector("[name=compare]")));
 connectScore(page, view);
 connectClasses(page, result, view);
 connectHeadline(page, view);
@@ -66,9 +76,6 @@ connectPicked(page, view);
 connectOrder(page, view);
 connectRows(page, view, (index) => camera.reveal(result.instances[index].box));
 
-for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (page.querySelectorAll(".menu"))) {
-  closeByItself(menu);
-}
 for (const time of page.querySelectorAll("time")) {
   time.textContent = new Date(time.dateTime).toLocaleString("en-GB", {
     dateStyle: "long",

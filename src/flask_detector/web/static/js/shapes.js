@@ -8,14 +8,14 @@ import { maskPath } from "./masks.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Shapes {
-  /** @param {HTMLElement} frame @param {Result} result @param {View} view */
-  constructor(frame, result, view) {
+  /** @param {HTMLElement} overlay @param {Result} result @param {View} view */
+  constructor(overlay, result, view) {
     this.svg = element("svg", { class: "shapes", "aria-hidden": "true" });
     this.groups = result.instances.map((instance, i) => group(instance, i, result.colours[instance.label]));
     // Small ones last, so that one within another can be pointed at.
     const order = [...this.groups].sort((a, b) => area(result, b) - area(result, a));
     this.svg.append(...order);
-    frame.append(this.svg);
+    overlay.append(this.svg);
 
     this.svg.addEventListener("pointerover", (event) => view.point(indexOf(event)));
     this.svg.addEventListener("pointerleave", () => view.point(null));
@@ -31,7 +31,7 @@ export class Shapes {
       this.#outline(result, view);
     };
     const light = () => {
-      frame.classList.toggle("has-lit", view.lit !== null);
+      overlay.classList.toggle("has-lit", view.lit !== null);
       this.groups.forEach((g, i) => g.classList.toggle("lit", i === view.lit));
     };
     view.addEventListener("change", show);

@@ -6,6 +6,9 @@ const SWITCHES = /** @type {const} */ (["boxes", "masks", "labels"]);
 
 /** Tells of changes by the events "change" (what is shown) and "light" (which instance is lit or chosen). */
 export class View extends EventTarget {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #writing;
+
   /** @param {import("./result.js").Result} result */
   constructor(result) {
     super();
@@ -101,16 +104,22 @@ export class View extends EventTarget {
     this.hidden = new Set(SWITCHES.filter((part) => query.getAll("hide").includes(part)));
   }
 
+  /** Browsers let pages change their address a hundred times in half a minute: wait until the hand rests. */
   #writeAddress() {
+    clearTimeout(this.#writing);
+    this.#writing = setTimeout(() => {
+      history.replaceState(null, "", location.pathname + this.search);
+    }, 150);
+  }
+
+  /** The address's part that tells this view; empty for the usual one. */
+  get search() {
     const query = new URLSearchParams();
     if (this.score !== this.usualScore) {
       query.set("score", String(this.score));
     }
     this.off.forEach((label) => query.append("off", label));
     this.hidden.forEach((part) => query.append("hide", part));
-    const search = query.size ? `?${query}` : "";
-    if (search !== location.search) {
-      history.replaceState(null, "", location.pathname + search);
-    }
+    return query.size ? `?${query}` : "";
   }
 }
