@@ -1,30 +1,7 @@
-from datetime import UTC, datetime
-
 import pytest
 
-from flask_detector.images import PictureInfo
-from flask_detector.records import JobStatus, Record
+from flask_detector.records import JobStatus
 from flask_detector.web.steps import step_of, steps
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def record(status: JobStatus, stage: str | None) -> Record:
-    return Record(
-        id="0" * 32,
-        status=status,
-        filename="cat.jpg",
-        picture=PictureInfo("JPEG", "image/jpeg", 4, 3),
-        model="auto",
-        min_score=None,
-        created_at=NOW,
-        expires_at=NOW,
-        position=None,
-        stage=stage,
-        failure=None,
-        owner=None,
-        counts=None,
-    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +17,7 @@ def record(status: JobStatus, stage: str | None) -> Record:
     ],
 )
 def test_a_detection_is_at_the_step_of_its_stage(status: JobStatus, stage: str | None, title: str) -> None:
-    assert steps(has_masks=True)[step_of(record(status, stage))].title == title
+    assert steps(has_masks=True)[step_of(status, stage)].title == title
 
 
 def test_who_gives_no_masks_outlines_nothing() -> None:

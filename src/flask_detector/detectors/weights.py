@@ -1,6 +1,5 @@
 """The models of an installation: which there are, in which state, and how their weights come and go."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -127,16 +126,6 @@ class ModelStore:
         if not weights.is_file():
             raise ModelNotInstalled(f"The model {name} is not installed.", hint=_how_to_get(info))
         return weights
-
-    def labels(self, name: str) -> tuple[str, ...]:
-        """Return the names of a model's classes; none for a user's own that has no graphs yet."""
-        if not isinstance(self.info(name).source, Added):
-            return COCO_LABELS
-        manifest = self._of(name).graphs(self._converter().version) / "manifest.json"
-        try:
-            return tuple(json.loads(manifest.read_text(encoding="utf-8"))["labels"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return ()
 
     def ready(self, name: str, *, on_progress: OnState | None = None) -> Path:
         """Return the folder of a model's graphs; they are made first where the current version isn't there.

@@ -64,7 +64,7 @@ def _waiting_page(record: Record) -> str:
     return render_template(
         "waiting.html",
         record=record,
-        step=step_of(record),
+        step=step_of(record.status, record.stage),
         steps=steps(has_masks=service().will_outline(record)),
         workers=service().jobs.workers(),
         pace=service().pace.by_model().get(service().model_of(record)),

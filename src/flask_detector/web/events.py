@@ -70,7 +70,7 @@ def state_of(record: Record) -> dict[str, Any]:
         "status": record.status,
         "position": record.position,
         "stage": record.stage,
-        "step": None if record.status.is_final else step_of(record),
+        "step": None if record.status.is_final else step_of(record.status, record.stage),
         "final": record.status.is_final,
         "working": bool(service().jobs.workers()),
     }

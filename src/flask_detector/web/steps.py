@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from flask_detector.records import JobStatus, Record
+from flask_detector.records import JobStatus
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def steps(*, has_masks: bool) -> dict[str, Step]:
     return {name: step for name, step in STEPS.items() if has_masks or name != _OUTLINING}
 
 
-def step_of(record: Record) -> str:
+def step_of(status: JobStatus, stage: str | None) -> str:
     """Return the name of the step that a waiting detection is at."""
-    if record.status is JobStatus.QUEUED:
+    if status is JobStatus.QUEUED:
         return QUEUED
-    if record.stage is None:
+    if stage is None:
         return _READING
-    return next((name for name, step in STEPS.items() if record.stage in step.stages), _FINDING)
+    return next((name for name, step in STEPS.items() if stage in step.stages), _FINDING)
