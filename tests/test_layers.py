@@ -67,7 +67,9 @@ def test_the_web_imports_no_worker_and_no_inference_engine() -> None:
     assert _offenders("web", *rules) == []
 
 
-@pytest.mark.parametrize("part", ["worker", "courier", "webhooks", "wire"])
+@pytest.mark.parametrize(
+    "part", ["worker", "workplace", "handover", "heart", "upkeep", "courier", "webhooks", "wire"]
+)
 def test_the_worker_imports_no_flask(part: str) -> None:
     assert _offenders(part, "flask", "flask_detector.web") == []
 
@@ -90,7 +92,8 @@ def test_the_supervisor_imports_only_what_is_small() -> None:
 
 
 def test_only_jobs_and_those_who_do_them_know_rq() -> None:
-    allowed = {"jobs.py", "worker.py", "deliveries.py", "courier.py", "overview.py"}
+    detections = {"jobs.py", "worker.py", "handover.py", "heart.py", "upkeep.py"}
+    allowed = detections | {"deliveries.py", "courier.py", "overview.py"}
     files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
     users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]
     assert users == []

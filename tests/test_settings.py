@@ -36,6 +36,7 @@ VARIABLES = [
     ("DETECTOR_MAX_UPLOAD_MB", "2.5", "max_upload_mb", 2.5),
     ("DETECTOR_MAX_MEGAPIXELS", "12", "max_megapixels", 12),
     ("DETECTOR_MAX_QUEUE", "10", "max_queue", 10),
+    ("DETECTOR_WORKER_MEMORY_MB", "600", "worker_memory_mb", 600),
     ("DETECTOR_JOB_TIMEOUT", "60", "job_timeout", 60),
     ("DETECTOR_RETENTION_HOURS", "0.5", "retention_hours", 0.5),
 ]

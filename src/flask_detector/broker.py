@@ -1,5 +1,10 @@
 """The way to Redis."""
 
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
@@ -8,14 +13,17 @@ from redis.sentinel import MasterNotFoundError
 from flask_detector.errors import BrokerUnavailable, SettingsError
 from flask_detector.sentinel import is_sentinel, leader
 
+log = logging.getLogger(__name__)
 
-def connect(url: str, *, patient: bool = False) -> redis.Redis:
-    """Return a client for a Redis URL; nothing is sent yet.
+_T = TypeVar("_T")
 
-    patient: outlast an outage of half a minute within a command, as a worker with a result in hand should;
-    otherwise fail within a few seconds, as a web request should.
-    """
-    retries, longest_pause = (40, 1.0) if patient else (1, 0.1)
+# Answers of Redis that its client has no class for: its disk is full, or replicas are away.
+_PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
+_LONGEST_PAUSE = 1.0
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client for a Redis URL; nothing is sent yet. A command fails within a few seconds."""
     open_url = leader if is_sentinel(url) else redis.Redis.from_url
     try:
         client: redis.Redis = open_url(
@@ -23,7 +31,7 @@ def connect(url: str, *, patient: bool = False) -> redis.Redis:
             socket_connect_timeout=2,
             socket_timeout=5,
             health_check_interval=30,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=longest_pause), retries),
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.1), 1),
         )
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # refuses options that there are not
@@ -52,3 +60,31 @@ def _what_to_do(error: redis.RedisError) -> str:
     if isinstance(error, MasterNotFoundError):
         return "No sentinel of REDIS_URL knows a leader by this name: check the name, and that they run."
     return "Check that it runs and that REDIS_URL names it, or unset REDIS_URL to have one started."
+
+
+def may_pass(error: redis.RedisError) -> bool:
+    """Tell whether an error may go away by itself: an outage, full memory, a full disk, a failover."""
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError):
+        return False
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError):
+        return True
+    return isinstance(error, redis.ReadOnlyError) or str(error).startswith(_PASSING_CODES)
+
+
+def persevere(act: Callable[[], _T], *, is_over: Callable[[], bool]) -> _T:
+    """Do something with Redis again and again while its errors may pass; return what it returns.
+
+    is_over: whether it is too late to go on; the error is raised then. Only for what does no harm when it is
+    done twice: an answer may have been lost.
+    """
+    pause = 0.05
+    while True:
+        try:
+            return act()
+        except redis.RedisError as error:
+            if not may_pass(error) or is_over():
+                raise
+            if pause < _LONGEST_PAUSE:
+                log.warning("Redis can't be used (%s): trying again", type(error).__name__)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

@@ -42,10 +42,16 @@ TASK = "flask_detector.worker.run_detection"
 TRIES = 3
 
 # How long a worker may be silent before it counts as dead, in seconds.
-WORKER_SILENCE = 10
+WORKER_SILENCE = 8
 
 _MARK_OUTLIVES_RECORD = 8  # times the retention
 
+# What has failed without a word of its own.
+WORKERS_DIED = Failure(
+    DetectionFailed.code,
+    f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
+    "Send another picture; the log of the worker tells why it stopped.",
+)
 
 _STATUS = {
     RqStatus.STARTED: JobStatus.RUNNING,
@@ -201,17 +207,22 @@ class Jobs:
             keys = sorted(get_keys(self.queue))
             with self._connection.pipeline(transaction=False) as pipeline:
                 for key in keys:
-                    pipeline.hmget(key, "last_heartbeat", "state", "model")
-                answers = pipeline.execute()
-        found = []
-        for key, (heartbeat, state, model) in zip(keys, answers, strict=True):
-            if heartbeat is not None and model is not None and _seconds_since(heartbeat) < WORKER_SILENCE:
-                found.append(WorkerInfo(key.rsplit(":", 1)[-1], state == b"busy", model.decode()))
-        return found
+                    pipeline.hmget(key, "model", "death")
+                pipeline.zrange(self.queue.started_job_registry.key, 0, -1)
+                *answers, running = pipeline.execute()
+                for execution in running:
+                    pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
+                busy = {name.decode() for name in pipeline.execute() if name is not None}
+        names = [key.rsplit(":", 1)[-1] for key in keys]
+        return [
+            WorkerInfo(name, name in busy, model.decode())
+            for name, (model, death) in zip(names, answers, strict=True)
+            if model is not None and death is None  # the key of a silent worker expires
+        ]
 
     def stage(self, id: str) -> str | None:
         """Return what the detector is doing with a detection, as far as it has told."""
-        stage = self._connection.get(_stage_key(id))
+        stage = self._connection.get(stage_key(id))
         return stage.decode() if isinstance(stage, bytes) else None
 
     def failure(self, job: Job) -> Failure:
@@ -220,12 +231,14 @@ class Jobs:
 
     def set_stage(self, id: str, stage: str) -> None:
         """Tell those who wait for a detection what the detector is doing."""
-        self._connection.set(_stage_key(id), stage, ex=self._settings.job_timeout)
-        self.announce(id)
+        with self._connection.pipeline() as pipeline:
+            pipeline.set(stage_key(id), stage, ex=self._settings.job_timeout)
+            pipeline.publish(channel_of(id), "")
+            pipeline.execute()
 
     def announce(self, id: str) -> None:
         """Wake those who wait for a detection: it has changed."""
-        self._connection.publish(_channel(id), "")
+        self._connection.publish(channel_of(id), "")
 
     @contextmanager
     def waiting(self, id: str) -> Iterator[Callable[[float], None]]:
@@ -234,7 +247,7 @@ class Jobs:
         A change between entering and the first call is not missed.
         """
         with reaching_redis(), self._connection.pubsub(ignore_subscribe_messages=True) as subscription:
-            subscription.subscribe(_channel(id))
+            subscription.subscribe(channel_of(id))
 
             def wait(seconds: float) -> None:
                 with reaching_redis():
@@ -286,29 +299,22 @@ def _failure_of(job: Job) -> Failure:
     known: dict[str, Any] | None = job.meta.get("failure")
     if known is not None:
         return Failure(**known)
-    return Failure(
-        DetectionFailed.code,
-        f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
-        "Send another picture; the log of the worker tells why it stopped.",
-    )
+    return WORKERS_DIED
 
 
 def _mark_key(id: str) -> str:
     return f"flask-detector:mark:{id}"
 
 
-def _stage_key(id: str) -> str:
+def stage_key(id: str) -> str:
+    """Return the key that holds what the detector is doing."""
     return f"flask-detector:stage:{id}"
 
 
-def _channel(id: str) -> str:
+def channel_of(id: str) -> str:
+    """Return the channel on which changes of a detection are told."""
     return f"flask-detector:changes:{id}"
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
-
-
-def _seconds_since(timestamp: bytes) -> float:
-    heard = datetime.fromisoformat(timestamp.decode().replace("Z", "+00:00"))
-    return (datetime.now(UTC) - heard.replace(tzinfo=UTC)).total_seconds()

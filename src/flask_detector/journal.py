@@ -1,6 +1,7 @@
 """What a worker tells of its work: log lines, and the counts and durations that end up in /metrics."""
 
 import logging
+import time
 from collections.abc import Mapping
 
 import redis
@@ -18,6 +19,8 @@ from flask_detector.measures import (
 
 log = logging.getLogger(__name__)
 
+_SENDING_SECONDS = 1.0
+
 # In place of a model's name where a detection did not come as far as to one.
 _NO_MODEL = "(none)"
 
@@ -29,6 +32,7 @@ class Journal:
         self._tally = Tally()
         self._model = _NO_MODEL
         self._seconds: float | None = None
+        self._next_sending = float("-inf")
 
     def begin(self, id: str, *, request: str | None, waited: float, is_retry: bool) -> None:
         """Note that a detection is taken up, and which request asked for it. waited: seconds in the queue."""
@@ -68,8 +72,14 @@ class Journal:
         log.warning("detection %s failed: %s", short(id), code, extra=facts(detection=short(id), code=code))
 
     def end(self, connection: redis.Redis) -> None:
-        """Add what was noted to the sums of the installation; what can't be sent now goes with the next."""
+        """Note that the work on a detection is over; send what was noted if that was not done lately."""
         request_id.set(None)
+        if time.monotonic() >= self._next_sending:
+            self.send(connection)
+
+    def send(self, connection: redis.Redis) -> None:
+        """Add what was noted to the sums of the installation; what can't be sent now goes with the next."""
+        self._next_sending = time.monotonic() + _SENDING_SECONDS
         try:
             self._tally.send(connection)
         except redis.RedisError as error:

@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from flask_detector.errors import PictureError
-from flask_detector.jobs import TRIES, WORKER_SILENCE, Jobs, reaching_redis
+from flask_detector.jobs import TRIES, Jobs, reaching_redis
 from flask_detector.logs import short
 
 # Errors that the picture itself brings about: another try ends in the same way.
@@ -127,7 +127,7 @@ class Overview:
     def workers(self) -> list[Worker]:
         """Return the workers that were heard of lately, by host and process."""
         fields = ["last_heartbeat", "state", "model", "memory", "hostname", "pid", "birth"]
-        fields += ["successful_job_count", "failed_job_count"]
+        fields += ["successful_job_count", "failed_job_count", "death"]
         with reaching_redis():
             keys = sorted(get_keys(self._queue))
             with self._connection.pipeline(transaction=False) as pipeline:
@@ -136,10 +136,10 @@ class Overview:
                 answers = pipeline.execute()
         workers = []
         for key, values in zip(keys, answers, strict=True):
-            heartbeat, state, model, memory, host, process, birth, done, failed = (
+            heartbeat, state, model, memory, host, process, birth, done, failed, death = (
                 (value or b"").decode() for value in values
             )
-            if heartbeat and _seconds_since(_moment(heartbeat)) < WORKER_SILENCE:
+            if heartbeat and not death:  # the key of a silent worker expires
                 workers.append(
                     Worker(
                         name=key.rsplit(":", 1)[-1],

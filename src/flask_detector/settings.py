@@ -181,6 +181,14 @@ class Settings(BaseSettings):
     job_timeout: Annotated[
         int, Field(ge=1, description="Seconds that one detection may take before it counts as failed.")
     ] = 180
+    worker_memory_mb: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Megabytes (10^6 bytes) of writable memory that one worker may have; a picture that "
+            "needs more fails. 0: what its model takes and the largest accepted picture may.",
+        ),
+    ] = 0
     retention_hours: Annotated[
         float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
@@ -220,6 +228,11 @@ class Settings(BaseSettings):
     def max_pixels(self) -> int:
         """The largest accepted picture, in pixels."""
         return int(self.max_megapixels * 1_000_000)
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        """The writable memory that one worker may have, in bytes; 0 where it is to find out itself."""
+        return self.worker_memory_mb * MEGABYTE
 
     @property
     def retention_seconds(self) -> int:

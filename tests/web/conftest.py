@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse, encode_multipart
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
-from flask_detector.worker import DetectionWorker, Workplace, at_work
+from flask_detector.worker import DetectionWorker, at_work
+from flask_detector.workplace import Workplace
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def worker(workers: int) -> None:
     give_back_large_blocks()
     settings = Settings.from_environment()
     logs.set_up(settings.log_format, "worker")
-    connection = connect(settings.required_redis_url, patient=True)
+    connection = connect(settings.required_redis_url)
     check(connection)
     storage = open_storage(settings)
     storage.check()

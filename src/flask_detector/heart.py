@@ -1,0 +1,138 @@
+"""A worker's heart: a thread that tells that the worker lives and what it does, and ends it when it hangs."""
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from rq.utils import now, utcformat
+from rq.worker import BaseWorker
+from rq.worker_registration import register
+
+from flask_detector.handover import Handover, Task
+from flask_detector.jobs import WORKER_SILENCE, Jobs
+from flask_detector.logs import short
+from flask_detector.memory import resident_bytes
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.2
+_BEAT_SECONDS = 2.0
+
+# A detection that the alarm can't interrupt is in native code: this long after its time the process ends.
+_HANG_GRACE_SECONDS = 10.0
+HUNG_EXIT_STATUS = 75
+
+# Native code may hold the interpreter's lock, so that not even this thread runs; another one, of the
+# interpreter's own, ends the process then.
+_STILL_SECONDS = 45.0
+
+# The picture in hand may take so long after SIGTERM before it is given back. Docker kills after 10 seconds,
+# Heroku and Kubernetes after 30.
+_GIVE_BACK_SECONDS = 7.0
+
+
+class Heart(threading.Thread):
+    """Beats from `start` to `stop`, on a connection of its own that does not wait long."""
+
+    def __init__(self, worker: BaseWorker, jobs: Jobs, place: str) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._worker = worker
+        self._jobs = jobs
+        self._place = place
+        self._handover = Handover(jobs.queue, worker=worker.name, place=place)
+        self._stopped = threading.Event()
+        self._changing = threading.Lock()
+        self._task: Task | None = None
+        self._deadline = 0.0
+        self._stage: str | None = None
+        self._told: str | None = None
+        self._give_back_at: float | None = None
+        self._next_beat = 0.0
+        self.model = ""
+
+    def begin(self, task: Task) -> None:
+        """Beat for a detection, too, from now on."""
+        with self._changing:
+            self._task, self._stage, self._told = task, None, None
+            self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
+
+    def end(self) -> None:
+        """Beat for the worker alone."""
+        with self._changing:
+            self._task = None
+
+    def tell_stage(self, stage: str) -> None:
+        """Tell what the detector does, unless it soon does something else."""
+        self._stage = stage
+
+    def hurry(self) -> None:
+        """Let the picture in hand take a few seconds more, and give it back then; asked again, at once."""
+        patience = _GIVE_BACK_SECONDS if self._give_back_at is None else 0.0
+        self._give_back_at = time.monotonic() + patience
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(5)
+
+    def run(self) -> None:
+        """Beat until stopped."""
+        while not self._stopped.wait(_TICK_SECONDS):
+            faulthandler.dump_traceback_later(_STILL_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
+            with self._changing:
+                task = self._task
+            if task is not None:
+                self._watch(task)
+            try:
+                if task is not None and self._stage != self._told:
+                    self._told = self._stage
+                    self._jobs.set_stage(task.job.id, self._told or "")
+                if time.monotonic() >= self._next_beat:
+                    self._next_beat = time.monotonic() + _BEAT_SECONDS
+                    self._beat(task)
+            except Exception as error:  # a worker without a pulse would lose its picture
+                log.warning("no heartbeat could be sent: %s", type(error).__name__)
+        faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self, task: Task) -> None:
+        if time.monotonic() > self._deadline:
+            log.critical("detection %s hangs and can't be interrupted: this worker ends", short(task.job.id))
+            os._exit(HUNG_EXIT_STATUS)
+        if self._give_back_at is not None and time.monotonic() > self._give_back_at:
+            with self._changing:
+                if self._task is task:  # not finished meanwhile
+                    log.warning("detection %s is given back: this worker has to end", short(task.job.id))
+                    try:
+                        self._handover.give_back(task.execution, as_a_try=False)
+                        self._worker.register_death()
+                    finally:
+                        os._exit(0)
+
+    def _beat(self, task: Task | None) -> None:
+        with self._jobs.queue.connection.pipeline() as pipeline:
+            pipeline.hset(self._worker.key, mapping=self._facts(task))
+            pipeline.expire(self._worker.key, WORKER_SILENCE)
+            if task is not None:
+                pipeline.hset(task.execution.key, "place", self._place)
+                pipeline.expire(task.execution.key, WORKER_SILENCE)
+            new_fields = pipeline.execute()[0]
+        if new_fields:
+            self.register()
+
+    def _facts(self, task: Task | None) -> dict[Any, Any]:
+        state = "idle" if task is None else "busy"
+        return {"last_heartbeat": utcformat(now()), "state": state, "memory": resident_bytes()}
+
+    def register(self) -> None:
+        """Write the worker into Redis's lists, also after Redis forgot it."""
+        with self._jobs.queue.connection.pipeline() as pipeline:
+            facts = {**self._worker.serialize(), **self._facts(self._task), "model": self.model}
+            pipeline.hset(self._worker.key, mapping=facts)
+            pipeline.expire(self._worker.key, WORKER_SILENCE)
+            register(self._worker, pipeline)
+            pipeline.execute()

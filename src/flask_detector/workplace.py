@@ -1,0 +1,90 @@
+"""What a worker needs at hand to detect, and the way from a picture's id to its result."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import redis
+
+from flask_detector import images, memory
+from flask_detector.detectors.pool import DetectorPool
+from flask_detector.errors import DetectionExpired, StorageUnavailable
+from flask_detector.jobs import Jobs
+from flask_detector.journal import Journal
+from flask_detector.pace import Pace
+from flask_detector.settings import Settings
+from flask_detector.storage import ORIGINAL, Storage
+
+# All instances over this score are kept with the result, so that a user can look below the usual threshold
+# without a new detection. 0.05 is the threshold of COCO's evaluation and of both origins of Mask R-CNN.
+LOWEST_SCORE = 0.05
+
+# Storage that can't be read may come back: so long a picture waits for it.
+_STORAGE_SECONDS = 30.0
+
+# What the costliest format takes to be decoded (AVIF: 26 bytes a pixel), and what any model takes to detect.
+_DECODING_BYTES_PER_PIXEL = 32
+_DETECTING_BYTES = 1 << 30
+
+
+class Workplace:
+    """What a worker needs at hand for a job: its queue's records, the storage, loaded models."""
+
+    def __init__(self, settings: Settings, connection: redis.Redis, storage: Storage) -> None:
+        self.settings = settings
+        self.jobs = Jobs(connection, settings)
+        self.pace = Pace(connection)
+        self.storage = storage
+        self.detectors = DetectorPool(settings)
+        self.journal = Journal()
+        self.on_stage: Callable[[str], None] = lambda stage: None
+
+    def run(
+        self, id: str, *, model: str, min_score: float | None, classes: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        """Detect in the picture stored under an id; return the result's JSON form and the usual lowest score.
+
+        classes: the labels that alone are kept.
+
+        Raises DetectorError when that can't be done, and never will for this picture.
+        """
+        start = time.perf_counter()
+        data = self._picture(id)
+        limits = images.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+        self.on_stage("decode")
+        picture, _ = images.decode(data, limits)
+        decoded = time.perf_counter()
+        detector = self.detectors.get(model)
+        lowest = LOWEST_SCORE if min_score is None else min_score
+        found = detector.detect(picture, min_score=lowest, on_stage=self.on_stage)
+        stages = {"decode": decoded - start, **found.timings}
+        self.journal.detected(found.model, stages, time.perf_counter() - start)
+        if classes is not None:
+            found = found.without(set(found.labels).difference(classes))
+        form: dict[str, Any] = found.to_json()
+        form["timings_ms"] = {"decode": round((decoded - start) * 1000, 2), **form["timings_ms"]}
+        form["shown_score"] = detector.default_min_score if min_score is None else min_score
+        self.pace.tell(found.model, sum(form["timings_ms"].values()) / 1000)
+        return form
+
+    def _picture(self, id: str) -> bytes:
+        deadline = time.monotonic() + _STORAGE_SECONDS
+        pause = 0.1
+        while True:
+            try:
+                return self.storage.get(id, ORIGINAL)
+            except FileNotFoundError as error:
+                raise DetectionExpired("The picture was deleted before its turn came.") from error
+            except StorageUnavailable:
+                if time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+                pause *= 2
+
+    def limit_memory(self) -> None:
+        """Let a picture take what the largest accepted one may, beyond what the loaded model takes.
+
+        More is an error of that picture's detection instead of a machine without memory.
+        """
+        room = _DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
+        memory.limit(self.settings.worker_memory_bytes or memory.taken() + room)
