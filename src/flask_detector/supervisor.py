@@ -27,7 +27,7 @@ from flask_detector.memory import give_back_code, give_back_unused
 log = logging.getLogger(__name__)
 
 # A worker may finish the picture in hand before it is killed.
-_GRACE_SECONDS = 25.0
+GRACE_SECONDS = 25.0
 
 # A process that dies at once again and again is started less and less often, up to this pause.
 _LONGEST_PAUSE = 30.0
@@ -205,7 +205,7 @@ def _one_after_another(children: list[Child]) -> Iterator[None]:
     for child in children:
         old = child.process
         child.ask_to_stop()
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         while old is not None and child.process is old:
             if time.monotonic() > deadline:
                 log.warning("%s does not stop and is killed", child.name)
@@ -218,7 +218,7 @@ def _one_after_another(children: list[Child]) -> Iterator[None]:
 
 def _stop_all(children: list[Child]) -> None:
     """Stop the web process first, so that nothing new comes in, then the workers, then Redis."""
-    deadline = time.monotonic() + _GRACE_SECONDS
+    deadline = time.monotonic() + GRACE_SECONDS
     for names in ("web", "fetch", "worker", "redis"):
         group = [child for child in children if child.name.startswith(names)]
         for child in group:
