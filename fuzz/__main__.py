@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,17 @@ class Victim:
         """Kill the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
             self._process = None
 
     def _report_death(self) -> None:
         assert self._process is not None  # noqa: S101  # it was just used
         status = self._process.wait()
-        self._process = None
+        self.end()
         raise Harm(f"the process ended with status {status}")
 
 

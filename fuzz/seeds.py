@@ -153,4 +153,10 @@ def _results() -> dict[str, bytes]:
     with_masks = found.to_json()
     plain = json.loads(json.dumps(with_masks))
     plain["instances"][0]["mask"] = {"size": [48, 64], "counts": [100, 20, 2952]}
-    return {"masks": json.dumps(with_masks).encode(), "plain run lengths": json.dumps(plain).encode()}
+    forms = {
+        "masks": with_masks,
+        "plain run lengths": plain,
+        "polygons": found.to_json(masks="polygon"),
+        "boxes": found.to_json(masks="none"),
+    }
+    return {name: json.dumps(form).encode() for name, form in forms.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector import boxes as box_geometry
-from flask_detector.masks import Mask
+from flask_detector.masks import MOST_PIXELS, Mask
 from flask_detector.polygons import mask_of, parts_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Detections:
 
     def __post_init__(self) -> None:
         count = len(self.scores)
+        if not all(isinstance(side, int | np.integer) and side >= 0 for side in (self.width, self.height)):
+            raise ValueError("width and height must be whole numbers that are not negative")
+        if int(self.width) * int(self.height) > MOST_PIXELS:
+            raise ValueError("width times height must fit into 32 bits, as run lengths do")
         if self.boxes.shape != (count, 4) or self.class_ids.shape != (count,) or self.scores.ndim != 1:
             raise ValueError("boxes (N, 4), scores (N,) and class_ids (N,) must be of one N")
         if self.masks is not None and len(self.masks) != count:

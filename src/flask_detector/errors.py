@@ -29,6 +29,7 @@
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter
     │   ├── BadFormToken
+    │   ├── ForeignHost
     │   ├── UnknownFormat
     │   ├── TooManyPictures
     │   ├── RequestTooLarge
@@ -295,6 +296,13 @@ class AddressUnreachable(RequestError):
 
     code = "address_unreachable"
     default_hint = "Check that the address opens, then try again."
+
+
+class ForeignHost(RequestError):
+    """The request asks for a host name that is none of this installation's."""
+
+    code = "foreign_host"
+    default_hint = "Use an address of this installation, or add the name to DETECTOR_TRUSTED_HOSTS."
 
 
 class AccessError(DetectorError):

@@ -19,6 +19,9 @@ import numpy.typing as npt
 Bitmap = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.uint32]
 
+# Run lengths are numbers of 32 bits.
+MOST_PIXELS = 2**32 - 1
+
 # The difference of two run lengths of 32 bits has 33: seven groups of five bits.
 _LARGEST_SHIFT = 30
 
@@ -85,8 +88,10 @@ class Mask:
                 runs = np.array([index(count) for count in counts], np.int64)
         except (KeyError, OverflowError, TypeError) as error:
             raise ValueError("not a run-length encoding") from error
-        if height < 0 or width < 0 or (runs < 0).any() or int(runs.sum()) != width * height:
-            raise ValueError("run lengths must not be negative and must add up to the size")
+        if height < 0 or width < 0 or (runs < 0).any() or (runs > MOST_PIXELS).any():
+            raise ValueError("sizes and run lengths must not be negative, nor longer than 32 bits")
+        if int(runs.sum()) != width * height or width * height > MOST_PIXELS:
+            raise ValueError("run lengths must add up to the size, which must fit into 32 bits")
         return cls(0, 0, width, height, runs.astype(np.uint32))._cropped()
 
     def counts_by_row(self) -> Counts:

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         str | None,
         Field(
+            repr=False,  # it can hold a password
             validation_alias=_conventional("REDIS_URL"),
             description="The Redis to use (redis://, rediss://, unix:// or redis+sentinel://). Unset: one is "
             "started, see docs/redis.md.",
@@ -209,7 +210,7 @@ class Settings(BaseSettings):
         """
         if self.trusted_hosts is not None:
             names = [name.strip() for name in self.trusted_hosts.split(",") if name.strip()]
-            return None if "*" in names else names
+            return None if "*" in names else names or ["localhost"]
         if not self.is_local:
             return None
         return ["localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host]

@@ -1,14 +1,17 @@
 """The key that signs cookies, form tokens, and the headers that every answer carries."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterable
+from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from flask_detector.errors import ForeignHost
 from flask_detector.settings import Settings
 
 # Scripts, styles and pictures from here alone; `blob:` shows a thumbnail before the picture is sent.
@@ -56,6 +59,9 @@ _HEADERS = {
 _HSTS = f"max-age={365 * 24 * 3600}"
 
 
+_PORT = re.compile(r":\d*$")
+
+
 class _Sessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         """Let the cookie go over TLS alone where the request came by it."""
@@ -68,7 +74,7 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
     exempt: blueprints that use no cookie, so that no other site can act through a visitor's browser.
     """
     app.session_interface = _Sessions()
-    app.config["TRUSTED_HOSTS"] = settings.allowed_hosts
+    _check_hosts(app, settings.allowed_hosts)
     if (number := settings.trusted_proxies) > 0:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's own documentation does
             app.wsgi_app, x_for=number, x_proto=number, x_host=number, x_port=number, x_prefix=number
@@ -84,6 +90,21 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
         return response
+
+
+def _check_hosts(app: Flask, allowed: list[str] | None) -> None:
+    """Refuse requests for other host names. A name with a dot before it stands for all names under it."""
+    if allowed is None:
+        return
+    names = {name.lower() for name in allowed}
+
+    # Flask's own TRUSTED_HOSTS knows no IPv6 addresses, and its refusal can't be shown as a page.
+    @app.url_value_preprocessor
+    def check(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        host = _PORT.sub("", request.host.lower())
+        parents = {host[place:] for place, c in enumerate(host) if c == "."}
+        if host not in names and not parents & names:
+            raise ForeignHost("This installation does not go by that host name.")
 
 
 def secret_key(settings: Settings) -> str:

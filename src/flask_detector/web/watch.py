@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import cast
+from typing import Any, cast
 
 import redis
 from flask import Flask, Response, current_app, g, request
@@ -63,8 +63,9 @@ def install(app: Flask, connection: redis.Redis) -> None:
     """Note every request of the application; to be installed before what may refuse one."""
     app.extensions[_NAME] = watch = Watch(connection)
 
-    @app.before_request
-    def begin() -> None:
+    # The first thing that is done for a request: a blueprint looks its detection up as one of these, too.
+    @app.url_value_preprocessor
+    def begin(endpoint: str | None, values: dict[str, Any] | None) -> None:
         g.began = time.perf_counter()
         request_id.set(accepted_request_id(request.headers.get(HEADER)))
 
