@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flask_detector.errors import SettingsError
-from flask_detector.settings import Settings, variable_of
+from flask_detector.settings import CLIENTS, Settings, variable_of
 
 # Each variable, a text for it, the field and the value that it must become.
 VARIABLES = [
@@ -33,6 +33,9 @@ VARIABLES = [
     ("DETECTOR_TRUSTED_PROXIES", "1", "trusted_proxies", 1),
     ("DETECTOR_METRICS", "admin", "metrics", "admin"),
     ("DETECTOR_LOG_FORMAT", "json", "log_format", "json"),
+    ("DETECTOR_COMPAT", "doods,cvat", "compat", "doods,cvat"),
+    ("DETECTOR_COMPAT_TIMEOUT", "2.5", "compat_timeout", 2.5),
+    ("DETECTOR_LABEL_STUDIO_URL", "http://ls:8080", "label_studio_url", "http://ls:8080"),
     ("DETECTOR_MAX_UPLOAD_MB", "2.5", "max_upload_mb", 2.5),
     ("DETECTOR_MAX_MEGAPIXELS", "12", "max_megapixels", 12),
     ("DETECTOR_MAX_QUEUE", "10", "max_queue", 10),
@@ -107,9 +110,8 @@ def test_each_variable_sets_its_field(
 
 
 def test_each_setting_is_covered_here() -> None:
-    assert {field for _, _, field, _ in VARIABLES} | {"secret_key", "storage_url", "data_dir"} == set(
-        Settings.model_fields
-    )
+    not_here = {"secret_key", "storage_url", "data_dir", "label_studio_key"}
+    assert {field for _, _, field, _ in VARIABLES} | not_here == set(Settings.model_fields)
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +205,17 @@ def test_a_server_for_this_machine_alone_answers_to_its_names_alone(
 ) -> None:
     names = Settings(data_dir=tmp_path, host=host, trusted_hosts=trusted).allowed_hosts
     assert (None if names is None else set(names)) == allowed
+
+
+def test_the_clients_that_are_answered_can_be_chosen(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).clients == CLIENTS
+    assert Settings(data_dir=tmp_path, compat=" DOODS, deepstack,").clients == ("deepstack", "doods")
+    assert Settings(data_dir=tmp_path, compat="none").clients == ()
+
+
+def test_an_unknown_kind_of_client_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DETECTOR_COMPAT", "deepstack,frigate")
+    with pytest.raises(SettingsError, match=r"DETECTOR_COMPAT: .*no frigate; there are deepstack, doods"):
+        Settings.from_environment()

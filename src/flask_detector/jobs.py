@@ -7,7 +7,7 @@ detection is in, and a mark that outlives the record, so that "expired" can be t
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -195,6 +195,16 @@ class Jobs:
         with reaching_redis():
             self._fetch(id).delete()
             self.announce(id)
+
+    def drop(self, id: str) -> None:
+        """Forget a detection of which nobody was told the id, without leaving the mark that it existed.
+
+        One that runs goes on; its result is dropped. One that there isn't is no matter.
+        """
+        with reaching_redis():
+            with suppress(UnknownDetection, DetectionExpired):
+                self._fetch(id).delete()
+            self._connection.delete(_mark_key(id), _stage_key(id))
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""

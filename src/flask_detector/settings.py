@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flask_detector.errors import SettingsError
@@ -14,6 +14,8 @@ from flask_detector.errors import SettingsError
 MEGABYTE = 1_000_000
 
 _RATE = r"^(off|[1-9][0-9]{0,8}/(second|minute|hour|day))$"
+# Whose clients can be answered, see docs/clients.md.
+CLIENTS = ("deepstack", "doods", "kserve", "label-studio", "cvat", "roboflow", "huggingface")
 
 
 def _default_data_dir() -> Path:
@@ -194,6 +196,42 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
 
+    compat: Annotated[
+        str,
+        Field(
+            description="Whose clients are answered beside the API: some of deepstack, doods, kserve, "
+            "label-studio, cvat, roboflow and huggingface with commas between them, `all` or `none`; see "
+            "docs/clients.md."
+        ),
+    ] = "all"
+    compat_timeout: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds that such a client waits for its detection at most.")
+    ] = 60
+    label_studio_url: Annotated[
+        str | None,
+        Field(
+            description="The address of the Label Studio from which its tasks' pictures may be fetched. "
+            "Unset: they must be in the tasks."
+        ),
+    ] = None
+    label_studio_key: Annotated[
+        SecretStr | None, Field(description="The access token that Label Studio asks for.")
+    ] = None
+
+    @field_validator("compat")
+    @classmethod
+    def _know_all_clients(cls, text: str) -> str:
+        unknown = _names_in(text) - {*CLIENTS, "all", "none"}
+        if unknown:
+            raise ValueError(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(CLIENTS)}")
+        return text
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Those of CLIENTS that are answered."""
+        names = _names_in(self.compat)
+        return tuple(name for name in CLIENTS if "none" not in names and names & {name, "all"})
+
     @property
     def is_local(self) -> bool:
         """Whether only programs on this machine reach the web server."""
@@ -276,6 +314,10 @@ class Settings(BaseSettings):
                 f"A setting can't be used: {problems}.",
                 hint="Correct the environment variable and start again.",
             ) from error
+
+
+def _names_in(text: str) -> set[str]:
+    return {name.strip().lower() for name in text.split(",") if name.strip()}
 
 
 def variable_of(field: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.detectors.model_state import ModelState, Stage
 from flask_detector.detectors.weights import ModelStore
 from flask_detector.errors import (
@@ -489,3 +490,14 @@ def test_a_process_killed_while_it_converts_leaves_no_half_graphs(
     assert store.state("big") == ModelState(Stage.INSTALLED)
     assert files(store.ready("big")) == {"graph"}
     assert files(folder) == {"weights.pth", "converted-1/graph"}
+
+
+def test_labels_are_told_without_loading_the_model(store: ModelStore) -> None:
+    assert store.labels("tiny") == store.labels("big") == COCO_LABELS
+    store.pull("big")
+    graphs = store.ready("big")
+    assert store.labels("big") == COCO_LABELS
+    (graphs / "manifest.json").write_text('{"labels": ["cup", "saucer"]}')
+    assert store.labels("big") == ("cup", "saucer")
+    with pytest.raises(UnknownModel):
+        store.labels("no-such-model")

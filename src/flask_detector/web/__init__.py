@@ -12,6 +12,7 @@ from flask_detector.web import (
     actions,
     api,
     assets,
+    compat,
     detection,
     errors,
     events,
@@ -44,10 +45,13 @@ def create_app(
     watch.install(app, connection)
     for module in (pages, actions, api, probes):
         app.register_blueprint(module.blueprint)
+    dialects = compat.chosen(settings.clients)
+    for dialect in dialects:
+        app.register_blueprint(dialect)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     assets.install(app)
     events.install(app, web_threads=settings.web_threads)
     errors.install(app)
-    security.install(app, settings, exempt=[api.blueprint])
+    security.install(app, settings, exempt=[api.blueprint, *dialects])
     return app

@@ -147,6 +147,11 @@ class Service:
         self.jobs.delete(record.id)
         self.storage.delete(record.id)
 
+    def drop(self, id: str) -> None:
+        """Forget a detection of which nobody was told the id, so that nothing of it remains."""
+        self.jobs.drop(id)
+        self.storage.delete(id)
+
     def original(self, id: str) -> bytes:
         """Return the picture as it came; raises DetectionExpired."""
         try:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from flask_detector.detectors.mask_rcnn import GRAPH_VERSION, Variant, convert
-from flask_detector.detectors.mask_rcnn.converted import Converted
+from flask_detector.detectors.mask_rcnn.converted import Converted, labels_of
 from flask_detector.detectors.mask_rcnn.layers import Layout, layers
 from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
@@ -138,6 +138,7 @@ def test_what_was_converted_is_opened_with_its_classes(folder: Path) -> None:
     found = Converted.open(folder)
     assert found.variant is Variant.MMDET_CAFFE
     assert found.labels == CUPS
+    assert found.labels == labels_of(folder)
     assert found.classes == (0, 1, 2)
     assert all(array.dtype == np.float32 for array in found.weights.values())
     assert found.weights["box.logits.weight"].shape == (4, 1024)

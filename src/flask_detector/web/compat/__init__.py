@@ -1,0 +1,25 @@
+"""Other people's clients, answered in the forms that they know. A new one is one file and one row.
+
+A file here reads what its clients send, has `detecting.detect` find what is in the picture, and writes what
+they expect; what can go wrong is told in their own form too (`dialect.py`).
+"""
+
+from collections.abc import Iterable
+
+from flask_detector.web.compat import cvat, deepstack, doods, huggingface, kserve, label_studio, roboflow
+from flask_detector.web.compat.dialect import Dialect
+
+DIALECTS: dict[str, Dialect] = {
+    "deepstack": deepstack.dialect,
+    "doods": doods.dialect,
+    "kserve": kserve.dialect,
+    "label-studio": label_studio.dialect,
+    "cvat": cvat.dialect,
+    "roboflow": roboflow.dialect,
+    "huggingface": huggingface.dialect,
+}
+
+
+def chosen(names: Iterable[str]) -> list[Dialect]:
+    """Return the dialects of those names."""
+    return [DIALECTS[name] for name in names]

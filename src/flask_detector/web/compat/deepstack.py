@@ -1,0 +1,165 @@
+"""DeepStack and CodeProject.AI: Blue Iris, Frigate, Home Assistant, Node-RED and others.
+
+Sources: johnolafenwa/DeepStack, server/server.go and middlewares.go; codeproject/CodeProject.AI-Server,
+ProxyController.cs, ServerStatusController.cs and the object detection modules.
+"""
+
+import re
+import time
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, jsonify
+
+from flask_detector import __version__
+from flask_detector.detections import Detections, Instance
+from flask_detector.detectors import AUTO
+from flask_detector.errors import (
+    AccessError,
+    BadParameter,
+    DetectionNotFinished,
+    DetectorError,
+    ModelError,
+    NoPicture,
+    PictureError,
+    PictureTooLarge,
+    RequestError,
+    TooManyPixels,
+)
+from flask_detector.web.compat import sent
+from flask_detector.web.compat.detecting import detect, offers
+from flask_detector.web.compat.dialect import Dialect
+
+_DEFAULT_CONFIDENCE = 0.40
+
+# CodeProject.AI's name for its model of no particular purpose.
+_GENERAL = "general"
+
+
+def _tell(error: DetectorError, status: HTTPStatus) -> Response:
+    text = error.message
+    if isinstance(error, AccessError):
+        text = "Incorrect api key"
+    elif isinstance(error, NoPicture):
+        text = "No valid image file found"
+    elif isinstance(error, DetectionNotFinished):
+        text, status = "failed to process request before timeout", HTTPStatus.INTERNAL_SERVER_ERROR
+    elif isinstance(error, ModelError):
+        status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, PictureError) and not isinstance(error, PictureTooLarge | TooManyPixels):
+        text, status = "invalid image file", HTTPStatus.BAD_REQUEST
+    body = {"success": False, "error": text, "duration": 0, "message": str(error), "code": status}
+    return _answer(body, status)
+
+
+def _answer(body: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
+    response = jsonify(
+        body
+        | {"moduleName": "flask-detector", "timestampUTC": format_datetime(datetime.now(UTC), usegmt=True)}
+    )
+    response.status_code = status
+    return response
+
+
+dialect = Dialect(
+    "deepstack",
+    __name__,
+    tell=_tell,
+    sent_key=lambda: sent.form("image").fields.get("api_key"),
+    free={"ping", "update"},
+)
+
+
+@dialect.post("/v1/vision/detection", strict_slashes=False)
+def detection() -> Response:
+    """Detect with the default model."""
+    return _detect(AUTO, "detect")
+
+
+@dialect.post("/v1/vision/custom", strict_slashes=False)
+@dialect.post("/v1/vision/custom/<name>", strict_slashes=False)
+def custom(name: str = _GENERAL) -> Response:
+    """Detect with the model of that name."""
+    return _detect(AUTO if name == _GENERAL else name, "custom")
+
+
+@dialect.route("/v1/vision/custom/list", methods=["GET", "POST"], strict_slashes=False)
+def models() -> Response:
+    """List the models that can be asked for by name."""
+    names = [offer.info.name for offer in offers()]
+    return _answer({"success": True, "models": names, "duration": 0, "command": "list-custom", "code": 200})
+
+
+@dialect.get("/v1/status/ping", strict_slashes=False)
+@dialect.get("/v1/status/version", endpoint="version", strict_slashes=False)
+def ping() -> Response:
+    """Tell that the server is there."""
+    return _answer({"success": True, "message": __version__, "version": _version(), "code": 200})
+
+
+@dialect.get("/v1/status/updateavailable", strict_slashes=False)
+def update() -> Response:
+    """Tell Blue Iris, which asks whether there is a newer version, that it need not offer one."""
+    body = {"success": True, "message": "", "updateAvailable": False}
+    return _answer({**body, "current": _version(), "latest": _version(), "version": _version(), "code": 200})
+
+
+@dialect.route("/v1/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+def elsewhere(rest: str) -> Response:
+    """Tell that faces, scenes and the rest are not done here, as a DeepStack tells that runs without them."""
+    part = rest.removeprefix("vision/").split("/")[0]
+    if part in {"face", "scene", "enhance"}:
+        return _tell(RequestError(f"{part.capitalize()} endpoints not activated"), HTTPStatus.FORBIDDEN)
+    return _tell(RequestError("There is nothing at this address."), HTTPStatus.NOT_FOUND)
+
+
+def _detect(model: str, command: str) -> Response:
+    start = time.perf_counter()
+    form = sent.form("image")
+    found = detect(form.picture, model=model, min_score=_confidence(form.fields.get("min_confidence")))
+    labels = [instance.label for instance in found]
+    return _answer(
+        {
+            "success": True,
+            "predictions": [_prediction(instance, found) for instance in found],
+            "duration": 0,
+            "message": f"Found {', '.join(labels[:3])}{'...' * (len(labels) > 3)}"
+            if labels
+            else "No objects found",
+            "count": len(found),
+            "command": command,
+            "code": 200,
+            "processMs": round((time.perf_counter() - start) * 1000),
+            "inferenceMs": round(sum(found.timings.values()) * 1000),
+            "inferenceDevice": "CPU",
+        }
+    )
+
+
+def _confidence(text: str | None) -> float:
+    try:
+        least = sent.number(text, name="min_confidence", default=_DEFAULT_CONFIDENCE)
+    except BadParameter as error:
+        raise BadParameter("Invalid value for min_confidence") from error
+    if least > 1:
+        raise BadParameter("min_confidence cannot be greater than 1")
+    return least
+
+
+def _prediction(instance: Instance, found: Detections) -> dict[str, Any]:
+    x1, y1, x2, y2 = (round(side) for side in instance.box)
+    return {
+        "confidence": round(instance.score, 6),
+        "label": instance.label,
+        "x_min": x1,
+        "y_min": y1,
+        "x_max": min(x2, found.width),
+        "y_max": min(y2, found.height),
+    }
+
+
+def _version() -> dict[str, Any]:
+    major, minor, patch = re.findall(r"\d+", __version__)[:3]
+    return {"major": int(major), "minor": int(minor), "patch": int(patch)}

@@ -1,0 +1,259 @@
+"""One way to ask each of the seven dialects, and a worker whose model finds what a test wants found."""
+
+import base64
+import contextlib
+import http.client
+import io
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from flask_detector.detections import Detections
+from flask_detector.detectors import MAIN_MODEL, MODELS
+from flask_detector.detectors.base import OnStage, Picture
+from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.masks import Mask
+from flask_detector.settings import Settings
+
+LABELS = "".join(f'<Label value="{label}"/>' for label in COCO_LABELS)
+CONFIG = (
+    '<View><Image name="img" value="$image"/>'
+    f'<RectangleLabels name="box" toName="img">{LABELS}</RectangleLabels></View>'
+)
+
+Request = dict[str, Any]
+
+
+def _json(path: str, body: Request, **headers: str) -> Request:
+    return {"path": path, "data": json.dumps(body), "headers": headers}
+
+
+def _base64(picture: bytes | None) -> str | None:
+    return None if picture is None else base64.b64encode(picture).decode()
+
+
+def _deepstack(picture: bytes | None, key: str | None, model: str) -> Request:
+    form: Request = {} if picture is None else {"image": FileStorage(io.BytesIO(picture), "image")}
+    if key is not None:
+        form["api_key"] = key
+    boundary, body = encode_multipart(form)  # in memory; the test client would leave a file open
+    kind = f'multipart/form-data; boundary="{boundary}"'
+    return {"path": f"/v1/vision/custom/{model}", "data": body, "content_type": kind}
+
+
+def _doods(picture: bytes | None, key: str | None, model: str) -> Request:
+    headers = {} if key is None else {"doods-auth-key": key}
+    body = {"detector_name": model, "data": _base64(picture), "detect": {"*": 30}}
+    return _json("/detect", body, **headers)
+
+
+def _kserve(picture: bytes | None, key: str | None, model: str) -> Request:
+    data = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [_base64(picture)]}
+    body = {"inputs": [] if picture is None else [data]}
+    return _json(f"/v2/models/{model}/infer", body, **_bearer(key))
+
+
+def _label_studio(picture: bytes | None, key: str | None, model: str) -> Request:
+    data = {} if picture is None else {"image": f"data:image/jpeg;base64,{_base64(picture)}"}
+    login = base64.b64encode(f"label-studio:{key}".encode()).decode()
+    headers = {} if key is None else {"Authorization": f"Basic {login}"}
+    return _json("/predict", {"tasks": [{"id": 1, "data": data}], "label_config": CONFIG}, **headers)
+
+
+def _cvat(picture: bytes | None, key: str | None, model: str) -> Request:
+    headers = {"x-nuclio-function-name": model, **_bearer(key)}
+    return _json("/api/function_invocations", {"image": _base64(picture)}, **headers)
+
+
+def _roboflow(picture: bytes | None, key: str | None, model: str) -> Request:
+    image = None if picture is None else {"type": "base64", "value": _base64(picture)}
+    body = {"model_id": model, "image": image} | ({} if key is None else {"api_key": key})
+    return _json("/infer/object_detection", body)
+
+
+def _huggingface(picture: bytes | None, key: str | None, model: str) -> Request:
+    return {"path": f"/models/{model}", "data": picture or b"", "headers": _bearer(key)}
+
+
+def _bearer(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A kind of client: how it asks, and what it reads of an answer."""
+
+    name: str
+    request: Callable[[bytes | None, str | None, str], Request]
+    error_in: str
+
+    def ask(
+        self,
+        client: FlaskClient,
+        picture: bytes | None,
+        *,
+        key: str | None = None,
+        model: str = "nanodet-g",
+    ) -> TestResponse:
+        """Send a picture as this client does."""
+        request = self.request(picture, key, model)
+        return client.post(request.pop("path"), **request)
+
+    def error_of(self, answer: TestResponse) -> str:
+        """Return the words of an error, told in this client's form."""
+        assert answer.mimetype == "application/json"
+        assert answer.headers["Content-Length"] == str(len(answer.data))
+        assert isinstance(answer.json, dict)
+        text: str = answer.json[self.error_in]
+        return text
+
+
+SPEAKERS = {
+    one.name: one
+    for one in (
+        Speaker("deepstack", _deepstack, "error"),
+        Speaker("doods", _doods, "error"),
+        Speaker("kserve", _kserve, "error"),
+        Speaker("label-studio", _label_studio, "error"),
+        Speaker("cvat", _cvat, "error"),
+        Speaker("roboflow", _roboflow, "message"),
+        Speaker("huggingface", _huggingface, "error"),
+    )
+}
+
+
+@pytest.fixture(params=list(SPEAKERS))
+def speaker(request: pytest.FixtureRequest) -> Speaker:
+    """Each kind of client."""
+    return SPEAKERS[request.param]
+
+
+@pytest.fixture
+def while_working(work_off: Callable[[], None]) -> Callable[[Callable[[], TestResponse]], TestResponse]:
+    """A function that sends a request while a real worker, in this process, empties the queue."""
+
+    def send(request: Callable[[], TestResponse]) -> TestResponse:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(request)
+            while not wait([answer], 0.02).done:
+                work_off()
+            return answer.result()
+
+    return send
+
+
+class StandIn:
+    """A detector that finds two objects with masks: a ring-shaped dog, and a cat in two parts."""
+
+    name = MAIN_MODEL
+    labels = COCO_LABELS
+    has_masks = True
+    default_min_score = 0.5
+
+    def detect(
+        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+    ) -> Detections:
+        """Find them in any picture of at least 40 by 30 pixels."""
+        dog = np.ones((10, 10), np.bool_)
+        dog[4:6, 4:6] = False
+        cat = np.ones((5, 9), np.bool_)
+        cat[:, 4] = False
+        found = Detections(
+            width=image.shape[1],
+            height=image.shape[0],
+            boxes=np.array([[2, 3, 12, 13], [20, 20, 29, 25]], np.float32),
+            scores=np.array([0.9, 0.6], np.float32),
+            class_ids=np.array([COCO_LABELS.index("dog"), COCO_LABELS.index("cat")]),
+            labels=COCO_LABELS,
+            model=self.name,
+            masks=(Mask.from_bitmap(dog, x=2, y=3), Mask.from_bitmap(cat, x=20, y=20)),
+        )
+        return found.over(0.5 if min_score is None else min_score)
+
+
+@pytest.fixture
+def masked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a model with masks that is installed; in its place the worker loads a StandIn."""
+    folder = settings.data_dir / "models" / MAIN_MODEL
+    source: Any = MODELS[MAIN_MODEL].source
+    (folder / "converted-1").mkdir(parents=True)
+    (folder / source.file_name).touch()
+    monkeypatch.setattr("flask_detector.detectors.pool.load_detector", lambda *_, **__: StandIn())
+    return MAIN_MODEL
+
+
+@pytest.fixture
+def small() -> bytes:
+    """A grey picture of 40 by 30 pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def ring() -> "np.ndarray[Any, Any]":
+    """The mask of a StandIn's dog in that picture."""
+    whole = np.zeros((30, 40), np.bool_)
+    whole[3:13, 2:12] = True
+    whole[7:9, 6:8] = False
+    return whole
+
+
+@pytest.fixture
+def clients_python() -> Path:
+    """The Python of the environment in which the larger clients are installed."""
+    python = Path(__file__).parents[3] / ".venv-clients" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("the larger clients are not installed: make .venv-clients/.installed")
+    return python
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back over a connection."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The JSON in the body."""
+        return json.loads(self.body)
+
+
+@pytest.fixture
+def call(stack: Any) -> Callable[..., Reply]:
+    """A function that sends a request to a running installation over a connection of its own."""
+    host = stack.url.removeprefix("http://")
+
+    def call(method: str, path: str, body: bytes | Request | None = None, **headers: str) -> Reply:
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, dict(answer.getheaders()), answer.read())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def street(pictures: Path) -> bytes:
+    """A picture of 1200 by 726 pixels with cars and people on a street."""
+    return (pictures / "street.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def street64(street: bytes) -> str:
+    """The same picture in base64."""
+    return base64.b64encode(street).decode()
