@@ -204,7 +204,7 @@ class Jobs:
         with reaching_redis():
             with suppress(UnknownDetection, DetectionExpired):
                 self._fetch(id).delete()
-            self._connection.delete(_mark_key(id), _stage_key(id))
+            self._connection.delete(_mark_key(id), stage_key(id))
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""
