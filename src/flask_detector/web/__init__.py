@@ -16,6 +16,7 @@ from flask_detector.web import (
     detection,
     errors,
     events,
+    operator,
     pages,
     probes,
     security,
@@ -43,7 +44,7 @@ def create_app(
     connection = connection or connect(settings.required_redis_url)
     app.extensions["flask-detector"] = Service(settings, connection, storage or open_storage(settings))
     watch.install(app, connection)
-    for module in (pages, actions, api, probes):
+    for module in (pages, actions, api, probes, operator):
         app.register_blueprint(module.blueprint)
     dialects = compat.chosen(settings.clients)
     for dialect in dialects:
