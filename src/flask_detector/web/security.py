@@ -31,17 +31,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 # What the pages never ask a browser for; the camera takes a picture to send.
-_UNUSED = (
-    "bluetooth",
-    "display-capture",
-    "geolocation",
-    "hid",
-    "microphone",
-    "midi",
-    "payment",
-    "serial",
-    "usb",
-)
+_UNUSED = ("display-capture", "geolocation", "hid", "microphone", "midi", "payment", "serial", "usb")
 
 _HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
