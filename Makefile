@@ -22,7 +22,7 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test $(VENV)/.readers
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
@@ -48,6 +48,12 @@ $(VENV)/.run: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run pyproject.toml
 	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
+	@touch $@
+
+# Other programs, which open our exports in the slow tests: over a gigabyte.
+$(VENV)/.readers: $(BIN)/python tests/formats/readers/requirements.txt
+	$(PYTHON) -m venv $(VENV)/readers
+	$(VENV)/readers/bin/python -m pip install $(PIP_OPTIONS) --requirement tests/formats/readers/requirements.txt
 	@touch $@
 
 node_modules/.installed: package.json

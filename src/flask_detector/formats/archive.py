@@ -86,8 +86,8 @@ def pieces(dataset: Dataset, items: Iterable[Item]) -> Iterator[bytes]:
     outlet = _Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         for _ in _filled(archive, dataset, items):
-            if outlet.written:
-                yield outlet.taken()
+            if data := outlet.taken():
+                yield data
     yield outlet.taken()
 
 
@@ -135,10 +135,10 @@ class _Outlet:
     """The end of a file that can't be sought in; what was written is taken away from it."""
 
     def __init__(self) -> None:
-        self.written: list[bytes] = []
+        self._written: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        self.written.append(bytes(data))
+        self._written.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
@@ -148,6 +148,6 @@ class _Outlet:
         pass
 
     def taken(self) -> bytes:
-        data = b"".join(self.written)
-        self.written.clear()
+        data = b"".join(self._written)
+        self._written.clear()
         return data

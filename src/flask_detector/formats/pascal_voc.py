@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 from flask_detector.detections import Detections
 from flask_detector.formats.archive import PerPicture, stem_of
+from flask_detector.formats.categories import Categories
 from flask_detector.formats.xml import child, serialised
 
 
@@ -44,17 +45,28 @@ def write(found: Detections, filename: str) -> bytes:
 
 
 class VocDataset(PerPicture):
-    """``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/default.txt``."""
+    """``JPEGImages/``, ``Annotations/``, ``ImageSets/Main/default.txt`` and ``labelmap.txt``.
+
+    The last, which names the classes, is CVAT's and datumaro's: VOC itself has 20 fixed ones.
+    """
 
     def __init__(self) -> None:
         super().__init__(write, ".xml", folder="Annotations/", pictures="JPEGImages/")
         self._stems: list[str] = []
+        self._categories = Categories()
 
     def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
         """Return the picture's annotation file, and remember the picture for the list of all."""
         self._stems.append(stem_of(name))
+        self._categories.add(found.labels)
         return super().add(found, name)
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
-        """Return the list of all pictures."""
-        return [("ImageSets/Main/default.txt", ["".join(f"{stem}\n" for stem in self._stems).encode()])]
+        """Return the list of all pictures, and that of all classes."""
+        classes = ["# label:color_rgb:parts:actions\n"]
+        # A colon has a meaning there, and no way to be escaped.
+        classes += [f"{label.replace(':', '_')}:::\n" for label in self._categories.labels]
+        return [
+            ("ImageSets/Main/default.txt", ["".join(f"{stem}\n" for stem in self._stems).encode()]),
+            ("labelmap.txt", ["".join(classes).encode()]),
+        ]

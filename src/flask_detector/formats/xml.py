@@ -13,11 +13,11 @@ def text(value: object) -> str:
     return _IMPOSSIBLE.sub("\ufffd", str(value))
 
 
-def child(parent: Element, tag: str, value: object = None, **attributes: object) -> Element:
+def child(parent: Element, tag: str, content: object = None, /, **attributes: object) -> Element:
     """Add an element with its text and attributes, and return it."""
     element = ElementTree.SubElement(parent, tag, {key: text(a) for key, a in attributes.items()})
-    if value is not None:
-        element.text = text(value)
+    if content is not None:
+        element.text = text(content)
     return element
 
 
