@@ -9,7 +9,7 @@ from flask_detector.formats.supervision import from_supervision
 
 def theirs(**changes: object) -> Any:
     """What supervision.Detections has, which is tested with the real one in test_readers.py."""
-    fields = {
+    fields: dict[str, Any] = {
         "xyxy": np.array([[1, 2, 3, 4], [5, 6, 70, 8]], np.float64),
         "mask": None,
         "confidence": np.array([0.2, 0.9]),
