@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, NamedTuple
 from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
-from flask_detector.pixels import Picture, upright_array, upright_size
+from flask_detector.pixels import Picture, Pixels, upright_size
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,43 @@ def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
 
 
 def decode(source: bytes | BinaryIO, limits: Limits) -> tuple[Picture, PictureInfo]:
-    """Return a file's first picture, (H, W, 3), RGB, uint8, upright, and what the file holds.
+    """Return a file's first picture, (H, W, 3), RGB, uint8, upright, and what the file holds; see `load`."""
+    pixels, info = load(source, limits)
+    return pixels.array(), info
+
+
+def load(
+    source: bytes | BinaryIO, limits: Limits, *, enough: int | None = None
+) -> tuple[Pixels, PictureInfo]:
+    """Return the pixels of a file's first picture, and what the file holds.
 
     Transparency is laid over white. Sixteen bits are scaled to eight; numbers without a known white (32-bit
     integers, floats outside 0..1) are stretched from the darkest to the brightest. CMYK goes through its own
     profile into sRGB, since without it the colours are guessed. RGB numbers stay as they are, whatever their
     profile: detectors are trained on pictures that were read so. The info keeps the profile, for `encode`.
 
+    enough: how many pixels along the long side are all that is wanted. A JPEG may then come at a half, a
+        quarter or an eighth of its size, which takes a fraction of the time and of the memory.
+
     Raises what `check` raises; DamagedPicture also where pixels are missing.
     """
     with _opened(source, limits) as image:
-        image.load()
-        return upright_array(image), _info(image)
+        if enough is not None and image.format == "JPEG":
+            info = _info(image)
+            reduced = _reduce(image, enough)
+            image.load()
+        else:
+            image.load()
+            info, reduced = _info(image), 1  # a PNG may have its orientation behind its pixels
+        return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+
+
+def _reduce(image: ImageFile.ImageFile, enough: int) -> int:
+    """Have a JPEG decoded at a fraction of its size; return how many times smaller: 1, 2, 4 or 8."""
+    wanted = max(1, max(image.size) // enough)
+    width = image.width
+    drafted = image.draft(None, (max(1, image.width // wanted), max(1, image.height // wanted)))
+    return 1 if drafted is None else round(width / drafted[1][2])
 
 
 def output_format(picture_format: str) -> str:

@@ -1,6 +1,7 @@
-"""The pixels of an opened Pillow image as an upright RGB array, whatever mode they are kept in.
+"""The pixels of an opened Pillow image, upright and in RGB, whatever way and mode they are kept in.
 
-The image is converted strip by strip: beside Pillow's own copy and the array there is never a third picture.
+They are converted strip by strip, when they are asked for: beside Pillow's own copy there is never a second
+whole picture, unless somebody wants it as one array.
 """
 
 import io
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image, ImageCms
 
 Picture = npt.NDArray[np.uint8]
 Strip = Callable[[Image.Image], Image.Image]
+Rows = slice | npt.NDArray[np.int64]
 
 # How the stored picture lies in the array of the upright one, by EXIF orientation (EXIF 2.32, 4.6.4 A).
 _STORED_IN_UPRIGHT: Final[dict[int, Callable[[Picture], Picture]]] = {
@@ -28,22 +30,91 @@ _STORED_IN_UPRIGHT: Final[dict[int, Callable[[Picture], Picture]]] = {
     8: lambda upright: upright.transpose(1, 0, 2)[:, ::-1],
 }
 _TURNED: Final = {5, 6, 7, 8}
+# The upright picture's first row is the last row, or column, that is stored.
+_FROM_THE_END: Final = {3, 4, 7, 8}
 _STRIP_PIXELS: Final = 1 << 18
 _TIFF_BITS_PER_SAMPLE: Final = 258
 
 
-def upright_array(image: Image.Image) -> Picture:
-    """Return a loaded image as an array (H, W, 3), RGB, uint8, with its orientation applied."""
-    width, height = image.size
-    upright_width, upright_height = upright_size(image)
-    upright = np.empty((upright_height, upright_width, 3), np.uint8)
-    stored = _STORED_IN_UPRIGHT[_orientation(image)](upright)
-    to_rgb = _conversion(image)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        stored[top:bottom] = np.asarray(to_rgb(image.crop((0, top, width, bottom))))
-    return upright
+class Pixels:
+    """The pixels of a picture, upright and in RGB, to be read some rows at a time.
+
+    height, width: of the picture as the user sees it.
+    rows, columns: how many pixels there are: as many, or fewer where it was decoded at a reduced size.
+    reduced: how many of the picture's pixels one of them stands for, across and down alike. The last row and
+        column may stand for less.
+    """
+
+    def __init__(self, image: Image.Image, *, reduced: int = 1, size: tuple[int, int] | None = None) -> None:
+        """Take a loaded image.
+
+        size: width and height of the picture that it is a reduced copy of, upright.
+        """
+        self.columns, self.rows = upright_size(image)
+        self.width, self.height = size or (self.columns, self.rows)
+        self.reduced = reduced
+        self._image: Image.Image | None = image
+        self._orientation = _orientation(image)
+        self._to_rgb = _conversion(image)
+
+    @classmethod
+    def of(cls, picture: "Picture | Pixels") -> "Pixels":
+        """Return the pixels of an array (H, W, 3), RGB, uint8, or what are pixels already."""
+        return picture if isinstance(picture, Pixels) else _OfArray(picture)
+
+    def __getitem__(self, wanted: Rows) -> Picture:
+        """Return rows (N, columns, 3): a slice without steps, or ascending numbers."""
+        if not isinstance(wanted, slice):
+            first = int(wanted[0])
+            return self[first : int(wanted[-1]) + 1][wanted - first]
+        first, last, _ = wanted.indices(self.rows)
+        found = np.empty((last - first, self.columns, 3), np.uint8)
+        self._read(first, found)
+        return found
+
+    def array(self) -> Picture:
+        """Return all of them, (rows, columns, 3)."""
+        found = np.empty((self.rows, self.columns, 3), np.uint8)
+        at_once = max(1, _STRIP_PIXELS // self.columns)
+        for first in range(0, self.rows, at_once):
+            self._read(first, found[first : first + at_once])
+        return found
+
+    def forget(self) -> None:
+        """Give their memory back; they can't be read any more."""
+        self._image = None
+
+    def _read(self, first: int, strip: Picture) -> None:
+        """Fill a strip, whose first row is the row `first`."""
+        if self._image is None:
+            raise RuntimeError("these pixels are forgotten")
+        last = first + len(strip)
+        if self._orientation in _FROM_THE_END:
+            first, last = self.rows - last, self.rows - first
+        if self._orientation in _TURNED:
+            box = first, 0, last, self._image.height
+        else:
+            box = 0, first, self._image.width, last
+        stored = _STORED_IN_UPRIGHT[self._orientation](strip)
+        stored[:] = np.asarray(self._to_rgb(self._image.crop(box)))
+
+
+class _OfArray(Pixels):
+    """An array's pixels. The array is its owner's: forgetting them frees nothing."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.rows, self.columns = self.height, self.width = picture.shape[:2]
+        self.reduced = 1
+        self._picture = picture
+
+    def __getitem__(self, wanted: Rows) -> Picture:
+        return self._picture[wanted]
+
+    def array(self) -> Picture:
+        return self._picture
+
+    def forget(self) -> None:
+        """Keep them."""
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

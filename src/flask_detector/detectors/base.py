@@ -5,12 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from flask_detector.detections import Detections
-
-Picture = npt.NDArray[np.uint8]
+from flask_detector.pixels import Picture, Pixels
 
 OnStage = Callable[[str], None]
 
@@ -34,14 +30,21 @@ class Detector(Protocol):
     def default_min_score(self) -> float:
         """The lowest score that is worth showing, as a number in 0..1."""
 
+    @property
+    def enough(self) -> int | None:
+        """How many pixels along the long side it makes use of; None for all that there are."""
+
     def detect(
-        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
-        """Return what is found in a picture (H, W, 3), RGB, uint8.
+        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels, which are forgotten early.
 
         min_score: the lowest score to keep, in 0..1; None for the model's default.
         on_stage: called with the name of each stage as it begins.
         """
+
+    def rest(self) -> None:
+        """Give back the memory that only a detection needs; the next one takes it again."""
 
 
 class StageClock:

@@ -13,10 +13,11 @@ from PIL import Image
 from flask_detector import boxes as box_geometry
 from flask_detector.boxes import Floats, Ints
 from flask_detector.detections import Detections
-from flask_detector.detectors.base import OnStage, Picture, StageClock
+from flask_detector.detectors.base import OnStage, StageClock
 from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.detectors.runtime import Precision, Session, read_graph
 from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.pixels import Picture, Pixels
 
 EMBEDDED_MODEL = Path(__file__).parent / "data" / "nanodet-g.onnx"
 
@@ -45,6 +46,8 @@ class NanoDet:
     has_masks = False
     # Where F1 was best on a sample of COCO val.
     default_min_score = 0.35
+    # The filter that resizes pictures averages blocks of pixels down to about this size first.
+    enough = 2 * LONG_SIDE
 
     def __init__(
         self, path: Path | None = None, *, threads: int = 1, precision: Precision = Precision.AUTO
@@ -58,9 +61,9 @@ class NanoDet:
         self._lock = Lock()
 
     def detect(
-        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
-        """Return what is found in a picture (H, W, 3), RGB, uint8: at most 100 boxes.
+        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels: at most 100 boxes.
 
         min_score: the lowest score to keep, in 0..1; None for `default_min_score`.
         on_stage: called with "prepare", "network" and "select" as each begins.
@@ -71,10 +74,12 @@ class NanoDet:
         if not 0 <= min_score <= 1:
             raise BadParameter(f"The lowest score can't be {min_score}.", hint="Give a number from 0 to 1.")
         clock = StageClock(on_stage)
-        height, width = image.shape[:2]
+        pixels = Pixels.of(image)
+        width, height = pixels.width, pixels.height
         with clock.stage("prepare"):
             network_width, network_height = network_size(width, height)
-            picture = resize(image, network_width, network_height)
+            picture = resize(pixels, network_width, network_height)
+            pixels.forget()
         # What the session returns is its own memory, good until it runs again.
         with self._lock:
             with clock.stage("network"):
@@ -97,6 +102,11 @@ class NanoDet:
             timings=clock.timings,
         )
 
+    def rest(self) -> None:
+        """Give back the memory of the network's intermediate results."""
+        with self._lock:
+            self._session.release()
+
 
 def network_size(width: int, height: int) -> tuple[int, int]:
     """Return the width and height in which the network sees a picture of that size.
@@ -108,23 +118,24 @@ def network_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)) * step, max(1, round(height * scale)) * step
 
 
-def resize(image: Picture, width: int, height: int) -> Picture:
+def resize(image: Picture | Pixels, width: int, height: int) -> Picture:
     """Return the picture (H, W, 3) in that size, as Pillow's bilinear filter with reducing gap 2 makes it.
 
     Pillow's own image of a picture has four bytes for each pixel, 96 MB for 24 megapixels. So the first step
     of that filter, averaging whole blocks of pixels, is done here on a few rows at a time.
     """
-    across, down = max(1, image.shape[1] // (2 * width)), max(1, image.shape[0] // (2 * height))
-    reduced = image if across == down == 1 else _block_means(image, across, down)
+    pixels = Pixels.of(image)
+    across, down = max(1, pixels.columns // (2 * width)), max(1, pixels.rows // (2 * height))
+    reduced = pixels.array() if across == down == 1 else _block_means(pixels, across, down)
     # The blocks of the last column and row may reach beyond the picture.
-    extent = (0, 0, image.shape[1] / across, image.shape[0] / down)
+    extent = (0, 0, pixels.width / pixels.reduced / across, pixels.height / pixels.reduced / down)
     return np.array(Image.fromarray(reduced).resize((width, height), Image.Resampling.BILINEAR, extent))
 
 
-def _block_means(image: Picture, across: int, down: int) -> Picture:
+def _block_means(pixels: Pixels, across: int, down: int) -> Picture:
     """Return the mean of each block of `across` by `down` pixels; at the far edges, of what is left of it."""
     rows = BLOCK_ROWS_AT_A_TIME * down
-    strips = (Image.fromarray(image[top : top + rows]) for top in range(0, len(image), rows))
+    strips = (Image.fromarray(pixels[top : top + rows]) for top in range(0, pixels.rows, rows))
     return np.concatenate([np.asarray(strip.reduce((across, down))) for strip in strips])
 
 

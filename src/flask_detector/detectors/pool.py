@@ -5,7 +5,7 @@ import logging
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.base import Detector
 from flask_detector.errors import ModelError, ModelNotInstalled
-from flask_detector.memory import give_back_unused
+from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,12 @@ class DetectorPool:
         wanted = self._settings.model if name == AUTO else name
         return self._best() if wanted == AUTO else self._load(wanted)
 
+    def rest(self) -> None:
+        """Give back what only a detection needs, as when no picture is waiting."""
+        if self._detector is not None:
+            self._detector.rest()
+        give_back_unused()
+
     def _best(self) -> Detector:
         for name in self._store.ranked():
             if name not in self._broken:
@@ -49,5 +55,6 @@ class DetectorPool:
             self._detector = None  # frees its memory before the next one needs some
             self._detector = load_detector(name, settings=self._settings)
             give_back_unused()
+            give_back_code()
             log.info("the model %s is loaded", name)
         return self._detector

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detections import Detections
-from flask_detector.detectors.base import OnStage, Picture, StageClock
+from flask_detector.detectors.base import OnStage, StageClock
 from flask_detector.detectors.mask_rcnn.converted import Converted
 from flask_detector.detectors.mask_rcnn.network import Network
 from flask_detector.detectors.mask_rcnn.paste import paste
@@ -19,6 +19,7 @@ from flask_detector.detectors.mask_rcnn.selection import select
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
 from flask_detector.detectors.runtime import Precision
 from flask_detector.errors import BadParameter
+from flask_detector.pixels import Picture, Pixels
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,6 +35,8 @@ class MaskRCNN:
 
     has_masks = True
     default_min_score = 0.5
+    # The originals resize the picture as it is, and so does this.
+    enough = None
 
     def __init__(
         self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
@@ -48,9 +51,9 @@ class MaskRCNN:
         self._one_at_a_time = threading.Lock()
 
     def detect(
-        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
-        """Return what is found in a picture (H, W, 3), RGB, uint8: at most 100 instances.
+        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels: at most 100 instances.
 
         The stages are prepare, features, proposals, boxes, masks and paste.
 
@@ -61,12 +64,16 @@ class MaskRCNN:
         if not 0 <= least <= 1:
             raise BadParameter("The lowest score must be a number from 0 to 1.")
         with self._one_at_a_time:
-            return self._detect(image, least, StageClock(on_stage))
+            return self._detect(Pixels.of(image), least, StageClock(on_stage))
 
-    def _detect(self, image: Picture, min_score: float, clock: StageClock) -> Detections:
+    def rest(self) -> None:
+        """Do nothing: each stage has given back its memory."""
+
+    def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
         origin = self._traits.origin
         with clock.stage("prepare"):
-            prepared = prepare(image, self._traits, dtype=self._network.pixel_type)
+            prepared = prepare(pixels, self._traits, dtype=self._network.pixel_type)
+            pixels.forget()
         with clock.stage("features"):
             self._network.features(prepared.pixels)
         with clock.stage("proposals"):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.base import Picture
 from flask_detector.detectors.mask_rcnn.variants import Origin, Traits
+from flask_detector.pixels import Picture, Pixels
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,14 +37,15 @@ class Prepared:
     original: tuple[int, int]
 
 
-def prepare(image: Picture, traits: Traits, *, dtype: type[np.floating] = np.float32) -> Prepared:
+def prepare(picture: Picture | Pixels, traits: Traits, *, dtype: type[np.floating] = np.float32) -> Prepared:
     """Return the network's input for a picture (H, W, 3), RGB, uint8; its pixels are kept as `dtype`."""
-    height, width = resized_size(image.shape[0], image.shape[1], traits.origin)
+    image = Pixels.of(picture)
+    height, width = resized_size(image.height, image.width, traits.origin)
     pixels = np.zeros((padded(height), padded(width), 3), dtype)
     resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
     for start, rows in resize(image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
-    return Prepared(pixels, (height, width), (image.shape[0], image.shape[1]))
+    return Prepared(pixels, (height, width), (image.height, image.width))
 
 
 def resized_size(height: int, width: int, origin: Origin) -> tuple[int, int]:
@@ -59,13 +60,13 @@ def resized_size(height: int, width: int, origin: Origin) -> tuple[int, int]:
 
 
 def resize_opencv(image: Picture, height: int, width: int) -> Picture:
-    """Return a picture (H, W, C), uint8, in another size, bit for bit as OpenCV's bilinear resize makes it.
+    """Return a picture (H, W, 3), uint8, in another size, bit for bit as OpenCV's bilinear resize makes it.
 
     Source: OpenCV 4, resize.cpp, INTER_LINEAR for 8 bits: weights are integers in 1/2048, across first, then
     down, with intermediate shifts by 4, 16 and 2 bits.
     """
-    resized = np.empty((height, width, image.shape[2]), np.uint8)
-    for start, rows in _opencv_rows(image, height, width):
+    resized = np.empty((height, width, 3), np.uint8)
+    for start, rows in _opencv_rows(Pixels.of(image), height, width):
         resized[start : start + len(rows)] = rows
     return resized
 
@@ -76,7 +77,7 @@ def padded(side: int) -> int:
 
 
 def _resize_opencv(
-    image: Picture, height: int, width: int, traits: Traits
+    image: Pixels, height: int, width: int, traits: Traits
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
     for start, rows in _opencv_rows(image, height, width):
@@ -84,14 +85,14 @@ def _resize_opencv(
         yield start, (values - mean) / std
 
 
-def _opencv_rows(image: Picture, height: int, width: int) -> Iterator[tuple[int, Picture]]:
-    columns = _fixed_point(width, image.shape[1])
+def _opencv_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, Picture]]:
+    columns = _fixed_point(width, image.columns)
     # Across, a pixel outside the picture is not mixed with the edge; down, the edge row is taken twice.
     columns.weights[:, columns.beyond] = [[_ONE], [0]]
-    lines = _fixed_point(height, image.shape[0])
+    lines = _fixed_point(height, image.rows)
     for block, rows, above, below in _row_blocks(*lines.places):
         source = image[rows]
-        across = np.zeros((len(rows), width, image.shape[2]), np.int32)
+        across = np.zeros((len(rows), width, 3), np.int32)
         for place, weight in zip(columns.places, columns.weights, strict=True):
             across += source[:, place] * weight[:, None]
         across >>= 4
@@ -123,13 +124,13 @@ def _fixed_point(new: int, old: int) -> _FixedPoint:
     return _FixedPoint(places, np.rint(shares).astype(np.int32), (first < 0) | (first >= old - 1))
 
 
-def _resize_torch(image: Picture, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
+def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
     """Yield normalised rows: torchvision resizes what is normalised already, in floats.
 
     Source: torch.nn.functional.interpolate, bilinear, align_corners=False, without antialiasing.
     """
-    left, right, across = _torch_taps(width, image.shape[1])
-    upper, lower, down = _torch_taps(height, image.shape[0])
+    left, right, across = _torch_taps(width, image.columns)
+    upper, lower, down = _torch_taps(height, image.rows)
     mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
 
     def normalised(values: Picture) -> Floats:
