@@ -11,16 +11,17 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import BinaryIO, Final, NamedTuple
 
+import numpy as np
 from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
-from flask_detector.pixels import Picture, Pixels, upright_size
+from flask_detector.pixels import Picture, Pixels, orientation_of, upright_size
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,25 @@ def media_type(picture_format: str) -> str:
     return _FORMATS[picture_format].media_type
 
 
+Change = Callable[[Image.Image, int], None]
+
+
+def _nothing(_: Image.Image, __: int) -> None:
+    """Change nothing."""
+
+
 def encode(
-    picture: Picture, picture_format: str, *, quality: int = 90, icc_profile: bytes | None = None
+    picture: Picture | Image.Image,
+    picture_format: str,
+    *,
+    quality: int = 90,
+    icc_profile: bytes | None = None,
 ) -> bytes:
     """Return a picture (H, W, 3), RGB, uint8, as a file without any metadata but its colour profile.
 
     quality: 0..100, of JPEG, WebP, AVIF and HEIC; the other formats keep each pixel.
     """
-    image = Image.fromarray(picture)
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     options = _WRITING[picture_format] | {"icc_profile": icc_profile}
     if picture_format in _LOSSY:
         options["quality"] = quality
@@ -133,15 +145,36 @@ def encode(
     return file.getvalue()
 
 
-def for_browser(picture: Picture, info: PictureInfo) -> tuple[bytes, str]:
-    """Return a file that every browser shows, at full resolution and without metadata, and its media type.
+def change(data: bytes, limits: Limits, output: str | None, over: Change = _nothing) -> tuple[bytes, str]:
+    """Return a file as another one, upright, at full size, with something drawn over it, and its media type.
 
-    Photographs become JPEG. What was kept without loss and has flat areas, such as a screenshot, becomes PNG,
-    which is then the smaller file too and keeps its edges sharp.
+    output: the format; None for one that every browser shows: photographs become JPEG, what was kept without
+        loss and has flat areas, such as a screenshot, becomes PNG, which is then the smaller file too and
+        keeps its edges sharp.
+    over: called with an RGB image of some rows of the picture, to draw on, and the first one's number.
+
+    Nothing of its metadata is kept but the colour profile. Raises what `decode` raises.
     """
-    flat = info.format not in _LOSSY and _has_flat_areas(picture)
-    output = "PNG" if flat or max(picture.shape) > _JPEG_LONGEST_SIDE else "JPEG"
-    return encode(picture, output, icc_profile=info.icc_profile), media_type(output)
+    if output in {None, "JPEG"} and (told := _plain_jpeg(data, limits)) is not None:
+        from flask_detector.strips import change_jpeg  # 10 MB that only the web process needs
+
+        orientation, profile = told
+        return change_jpeg(data, over, orientation=orientation, icc_profile=profile), media_type("JPEG")
+    pixels, info = load(data, limits)
+    if output is None:
+        flat = info.format not in _LOSSY and _has_flat_areas(pixels)
+        output = "PNG" if flat or max(info.width, info.height) > _JPEG_LONGEST_SIDE else "JPEG"
+    whole = pixels.image()
+    over(whole, 0)
+    return encode(whole, output, icc_profile=info.icc_profile), media_type(output)
+
+
+def _plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
+    """Return orientation and colour profile of a JPEG that is grey or has three colours, else None."""
+    with _opened(data, limits) as image:
+        if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
+            return None
+        return orientation_of(image), _rgb_profile(image)
 
 
 def format_of(head: bytes) -> str | None:
@@ -363,11 +396,12 @@ def _rgb_profile(image: ImageFile.ImageFile) -> bytes | None:
     return profile if profile[16:20] == b"RGB " and profile[36:40] == b"acsp" else None
 
 
-def _has_flat_areas(picture: Picture) -> bool:
+def _has_flat_areas(pixels: Pixels) -> bool:
     """Tell whether much of a picture repeats its neighbour, as in a screenshot, a chart or a drawing.
 
     Looks at up to 64 rows.
     """
-    rows = picture[:: max(1, len(picture) // 64)]
+    numbers = range(0, pixels.rows, max(1, pixels.rows // 64))
+    rows = np.concatenate([pixels[number : number + 1] for number in numbers])
     repeats = (rows[:, 1:] == rows[:, :-1]).all(axis=2)
     return bool(repeats.size == 0 or repeats.mean() > 0.6)

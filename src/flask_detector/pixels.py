@@ -54,7 +54,7 @@ class Pixels:
         self.width, self.height = size or (self.columns, self.rows)
         self.reduced = reduced
         self._image: Image.Image | None = image
-        self._orientation = _orientation(image)
+        self._orientation = orientation_of(image)
         self._to_rgb = _conversion(image)
 
     @classmethod
@@ -80,6 +80,16 @@ class Pixels:
             self._read(first, found[first : first + at_once])
         return found
 
+    def image(self) -> Image.Image:
+        """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
+        image, self._image = self._image, None
+        if image is not None and image.mode == "RGB" and self._orientation == 1 and not image.readonly:
+            return image
+        self._image = image
+        whole = self.array()
+        self.forget()
+        return Image.fromarray(whole)
+
     def forget(self) -> None:
         """Give their memory back; they can't be read any more."""
         self._image = None
@@ -88,14 +98,7 @@ class Pixels:
         """Fill a strip, whose first row is the row `first`."""
         if self._image is None:
             raise RuntimeError("these pixels are forgotten")
-        last = first + len(strip)
-        if self._orientation in _FROM_THE_END:
-            first, last = self.rows - last, self.rows - first
-        if self._orientation in _TURNED:
-            box = first, 0, last, self._image.height
-        else:
-            box = 0, first, self._image.width, last
-        stored = _STORED_IN_UPRIGHT[self._orientation](strip)
+        box, stored = placed(strip, first, self.rows, self._orientation)
         stored[:] = np.asarray(self._to_rgb(self._image.crop(box)))
 
 
@@ -117,13 +120,32 @@ class _OfArray(Pixels):
         """Keep them."""
 
 
+def placed(
+    strip: Picture, first: int, rows: int, orientation: int
+) -> tuple[tuple[int, int, int, int], Picture]:
+    """Return which part of the stored picture a strip of the upright one is, and the strip seen like it.
+
+    strip: (N, W, 3), the rows from `first` on of an upright picture that has `rows`.
+
+    The part is left, upper, right, lower. The view is turned as it is stored.
+    """
+    last = first + len(strip)
+    if orientation in _FROM_THE_END:
+        first, last = rows - last, rows - first
+    across = (0, strip.shape[1])
+    (left, right), (upper, lower) = (
+        ((first, last), across) if orientation in _TURNED else (across, (first, last))
+    )
+    return (left, upper, right, lower), _STORED_IN_UPRIGHT[orientation](strip)
+
+
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return the width and the height that an image has after its orientation is applied."""
     width, height = image.size
-    return (height, width) if _orientation(image) in _TURNED else (width, height)
+    return (height, width) if orientation_of(image) in _TURNED else (width, height)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation that is left to apply; 1 where EXIF has none or can't be read."""
     if image.format in {"TIFF", "HEIF"}:
         # Their readers turn the picture themselves.

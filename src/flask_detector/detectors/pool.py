@@ -1,6 +1,7 @@
 """The detectors that one process has loaded."""
 
 import logging
+import threading
 
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.base import Detector
@@ -9,6 +10,9 @@ from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
+_PAUSE_SECONDS = 0.1
 
 
 class DetectorPool:
@@ -19,6 +23,7 @@ class DetectorPool:
         self._store = model_store(settings)
         self._detector: Detector | None = None
         self._broken: set[str] = set()
+        self._timer: threading.Timer | None = None
 
     @property
     def loaded(self) -> str | None:
@@ -30,14 +35,36 @@ class DetectorPool:
 
         Raises UnknownModel, ModelNotInstalled or CheckpointError.
         """
+        self._stay_awake()
+        return self._get(name)
+
+    def refresh(self) -> None:
+        """Load what `auto` means now, if that is another model than the one that is loaded."""
+        self._get(AUTO)
+
+    def rest_soon(self) -> None:
+        """Give back what only a detection needs, unless a detector is asked for within a moment."""
+        self._stay_awake()
+        self._timer = threading.Timer(_PAUSE_SECONDS, self.rest)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def rest(self) -> None:
+        """Give back what only a detection needs."""
+        detector = self._detector
+        if detector is not None:
+            detector.rest()
+        give_back_unused()
+        give_back_code()
+
+    def _get(self, name: str) -> Detector:
         wanted = self._settings.model if name == AUTO else name
         return self._best() if wanted == AUTO else self._load(wanted)
 
-    def rest(self) -> None:
-        """Give back what only a detection needs, as when no picture is waiting."""
-        if self._detector is not None:
-            self._detector.rest()
-        give_back_unused()
+    def _stay_awake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _best(self) -> Detector:
         for name in self._store.ranked():

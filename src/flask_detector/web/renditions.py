@@ -1,6 +1,7 @@
 """The files that are made of a picture and its result, when they are asked for."""
 
 import io
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,6 +13,7 @@ from flask_detector import images, rendering
 from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter
 from flask_detector.formats import Format
+from flask_detector.memory import give_back_unused
 from flask_detector.pixels import Picture
 from flask_detector.records import Record
 from flask_detector.web.service import Service
@@ -20,11 +22,14 @@ from flask_detector.web.view import View
 # What the drawn picture can be asked for as, besides the format of the upload.
 OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
-Make = Callable[[Picture, images.PictureInfo], bytes]
+Make = Callable[[bytes, images.Limits], bytes]
 
 _FOR_BROWSER = "browser"
 _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SIDE = 320
+
+# A photograph takes 15 MB meanwhile, but another picture of that size 100.
+_FEW_AT_A_TIME = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class File:
 
 def picture(service: Service, record: Record) -> File:
     """Return the picture upright, in a format that every browser shows, without its metadata."""
-    return _kept(service, record, _FOR_BROWSER, lambda pixels, info: images.for_browser(pixels, info)[0])
+    return _kept(service, record, _FOR_BROWSER, lambda data, limits: images.change(data, limits, None)[0])
 
 
 def thumbnail(service: Service, record: Record) -> File:
@@ -57,20 +62,31 @@ def drawn(
     if output is not None and output not in OUTPUTS:
         raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
     shown = view.of_result(*service.jobs.result(record.id))
-    pixels, info = images.decode(service.original(record.id), service.limits)
-    drawing = rendering.draw(
-        pixels,
+    drawing = rendering.Drawing(
         shown,
         show_boxes="boxes" not in view.hide,
         show_labels="labels" not in view.hide,
         show_masks="masks" not in view.hide,
     )
+    original = service.original(record.id)
+    kind: str | None
     if for_browser:
-        data, media_type = images.for_browser(drawing, info)
+        kind = None
+    elif output is None:
+        kind = images.output_format(images.format_of(original) or "")
     else:
+<<<<<<< HEAD
         kind = images.output_format(info.format) if output is None else OUTPUTS[output]
         data, media_type = images.encode(drawing, kind, icc_profile=info.icc_profile), images.media_type(kind)
     return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
+=======
+        kind = OUTPUTS[output]
+    with _FEW_AT_A_TIME:
+        data, media_type = images.change(original, service.limits, kind, drawing.over)
+        give_back_unused()
+    suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
+    return File(data, media_type, f"detected_{_stem(record)}.{suffix}")
+>>>>>>> 1627dc0 (Draw on photographs strip by strip, and let a worker without work give its memory back)
 
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
@@ -112,19 +128,20 @@ def _cut(pixels: Picture, found: Detections, number: int) -> Image.Image:
     return Image.fromarray(np.dstack([pixels[y1:y2, x1:x2], alpha]))
 
 
-def _small(pixels: Picture, info: images.PictureInfo) -> bytes:
-    small = Image.fromarray(pixels)
+def _small(data: bytes, limits: images.Limits) -> bytes:
+    pixels, info = images.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
+    small = pixels.image()
     small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), reducing_gap=2.0)
-    return images.encode(np.asarray(small), "JPEG", quality=80, icc_profile=info.icc_profile)
+    return images.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
 
 
-def _kept(
-    service: Service, record: Record, name: str, make: Callable[[Picture, images.PictureInfo], bytes]
-) -> File:
+def _kept(service: Service, record: Record, name: str, make: Make) -> File:
     try:
         data = service.storage.get(record.id, name)
     except FileNotFoundError:
-        data = make(*images.decode(service.original(record.id), service.limits))
+        with _FEW_AT_A_TIME:
+            data = make(service.original(record.id), service.limits)
+            give_back_unused()
         service.storage.put(record.id, name, io.BytesIO(data))
     return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
 

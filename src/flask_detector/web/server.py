@@ -10,7 +10,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.sock import create_sockets
 
 from flask_detector.errors import StorageUnavailable
-from flask_detector.memory import give_back_unused
+from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 
@@ -51,6 +51,7 @@ class Server(BaseApplication):
         app = create_app(self._settings)
         _warn_of_storage(app)
         give_back_unused()
+        give_back_code()
         return app
 
     def run(self) -> None:

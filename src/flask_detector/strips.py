@@ -1,0 +1,130 @@
+"""Photographs changed a strip at a time: a JPEG of any size goes through 15 MB of memory.
+
+libvips reads the file strip by strip. Each changed strip is written as a JPEG of its own, and these become
+one file: their entropy-coded data are put one behind the other. That is possible because the encoder begins
+anew at restart markers, here after each row of blocks, which are numbered 0 to 7 in turn; a strip of a
+multiple of eight such rows ends where the next one begins to count. Sources: ITU-T T.81, B.2 and E.1.4.
+"""
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from flask_detector.errors import DamagedPicture
+from flask_detector.pixels import Picture, placed
+
+# libvips reads this as it is loaded. The web process's requests are its threads.
+os.environ.setdefault("VIPS_CONCURRENCY", "1")
+
+import pyvips
+
+# With 4:2:0 a row of blocks is 16 pixels high.
+_COUNTED_ROWS: Final = 8 * 16
+_STRIP_PIXELS: Final = 1 << 19
+
+_START_OF_SCAN: Final = 0xDA
+_START_OF_FRAME: Final = 0xC0
+_RESTART_7: Final = b"\xff\xd7"
+_END_OF_IMAGE: Final = b"\xff\xd9"
+
+Change = Callable[[Image.Image, int], None]
+
+
+def change_jpeg(
+    data: bytes,
+    change: Change,
+    *,
+    orientation: int = 1,
+    quality: int = 90,
+    icc_profile: bytes | None = None,
+) -> bytes:
+    """Return a JPEG file, grey or of three colours and known to be whole, upright and with changed pixels.
+
+    change: called with each strip, an RGB image that it may draw on, and the number of the strip's first row.
+    orientation: the EXIF orientation that is to be applied.
+
+    Nothing of its metadata is kept. Raises DamagedPicture where libvips can't read it.
+    """
+    try:
+        return _changed(_opened(data), change, orientation, quality, icc_profile)
+    except pyvips.Error as error:
+        raise DamagedPicture("The JPEG file is of a rare kind.") from error
+
+
+def _changed(
+    image: pyvips.Image, change: Change, orientation: int, quality: int, icc_profile: bytes | None
+) -> bytes:
+    width, height = (image.height, image.width) if orientation > 4 else (image.width, image.height)
+    rows = max(1, _STRIP_PIXELS // width // _COUNTED_ROWS) * _COUNTED_ROWS
+    parts = io.BytesIO()
+    for top, strip in _upright(image, orientation, rows):
+        drawing = Image.fromarray(strip)
+        change(drawing, top)
+        file = io.BytesIO()
+        drawing.save(
+            file,
+            "JPEG",
+            quality=quality,
+            subsampling="4:2:0",
+            restart_marker_rows=1,
+            icc_profile=icc_profile,
+        )
+        header, scan = _split(file.getvalue(), height)
+        parts.write(_RESTART_7 if top else header)
+        parts.write(scan)
+    parts.write(_END_OF_IMAGE)
+    return parts.getvalue()
+
+
+def _opened(data: bytes) -> pyvips.Image:
+    pyvips.cache_set_max(0)  # no file is opened twice
+    image = pyvips.Image.jpegload_buffer(data, access="sequential")
+    return image if image.bands == 3 else image[0].bandjoin([image[0], image[0]])
+
+
+def _upright(image: pyvips.Image, orientation: int, rows: int) -> Iterator[tuple[int, Picture]]:
+    """Yield the first row and the pixels (N, W, 3) of each strip of the upright picture, from the top."""
+    if orientation == 1:
+        yield from _strips(image, rows)
+        return
+    # Its first row is the stored picture's last row or a column of it: that needs all of it at once.
+    with tempfile.TemporaryFile() as file:
+        for _, strip in _strips(image, _COUNTED_ROWS):
+            file.write(strip.tobytes())
+        file.flush()
+        height = image.width if orientation > 4 else image.height
+        width = image.height if orientation > 4 else image.width
+        for top in range(0, height, rows):
+            strip = np.empty((min(rows, height - top), width, 3), np.uint8)
+            (left, upper, right, lower), stored = placed(strip, top, height, orientation)
+            length = 3 * (right - left)
+            for number, row in enumerate(range(upper, lower)):
+                data = os.pread(file.fileno(), length, 3 * (row * image.width + left))
+                stored[number] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+            yield top, strip
+
+
+def _strips(image: pyvips.Image, rows: int) -> Iterator[tuple[int, Picture]]:
+    for top in range(0, image.height, rows):
+        count = min(rows, image.height - top)
+        pixels = image.crop(0, top, image.width, count).write_to_memory()
+        yield top, np.frombuffer(pixels, np.uint8).reshape(count, image.width, 3)
+
+
+def _split(jpeg: bytes, height: int) -> tuple[bytes, memoryview]:
+    """Return the header of a JPEG, for a picture of another height, and its entropy-coded data."""
+    place, height_at = 2, 0
+    while True:
+        kind, length = jpeg[place + 1], int.from_bytes(jpeg[place + 2 : place + 4], "big")
+        if kind == _START_OF_FRAME:
+            height_at = place + 5
+        place += 2 + length
+        if kind == _START_OF_SCAN:
+            break
+    header = jpeg[:height_at] + height.to_bytes(2, "big") + jpeg[height_at + 2 : place]
+    return header, memoryview(jpeg)[place : -len(_END_OF_IMAGE)]
