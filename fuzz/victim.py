@@ -33,7 +33,7 @@ def read_picture() -> Callable[[bytes], str]:
             picture, info = images.decode(data, limits)
             if picture.shape != (info.height, info.width, 3):
                 raise RuntimeError(f"{picture.shape} is not {info.width}x{info.height}")
-            images.for_browser(picture, info)
+            images.change(data, limits, None)
         except PictureError as error:
             return error.code
         return outcome

@@ -46,10 +46,11 @@ class Pixels:
     """
 
     def __init__(self, image: Image.Image, *, reduced: int = 1, size: tuple[int, int] | None = None) -> None:
-        """Take a loaded image.
+        """Take an image; it is loaded.
 
         size: width and height of the picture that it is a reduced copy of, upright.
         """
+        image.load()
         self.columns, self.rows = upright_size(image)
         self.width, self.height = size or (self.columns, self.rows)
         self.reduced = reduced

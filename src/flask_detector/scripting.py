@@ -17,7 +17,7 @@ from PIL import Image
 from flask_detector import detectors, images
 from flask_detector.detections import Detections
 from flask_detector.detectors.base import Detector, OnStage
-from flask_detector.pixels import Picture, upright_array
+from flask_detector.pixels import Picture, Pixels
 from flask_detector.settings import Settings
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
@@ -99,7 +99,7 @@ def reader_of(picture: Source, limits: images.Limits) -> Callable[[], Picture]:
         case bytes():
             return lambda: images.decode(picture, limits)[0]
         case Image.Image():
-            return lambda: upright_array(picture)
+            return lambda: Pixels(picture).array()
         case np.ndarray():
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
                 raise TypeError(
