@@ -254,6 +254,22 @@ def test_sigterm_lets_the_picture_in_hand_finish(
     assert jobs.find(id).status is JobStatus.DONE
 
 
+def test_a_worker_that_has_grown_ends_after_its_picture_and_loses_none(
+    submit: Callable[[bytes], str],
+    jobs: Jobs,
+    settings: Settings,
+    environment_for: Callable[[Settings], dict[str, str]],
+    jpeg: bytes,
+) -> None:
+    ids = [submit(jpeg) for _ in range(3)]
+    command = [sys.executable, "-m", "flask_detector", "worker"]
+    environment = {**environment_for(settings), "DETECTOR_WORKER_RECYCLE_MB": "1"}
+    for done in range(1, 4):
+        worker = subprocess.run(command, env=environment, timeout=60, check=False)
+        assert worker.returncode == 0
+        assert [jobs.find(id).status for id in ids].count(JobStatus.DONE) == done
+
+
 def test_pictures_whose_records_expired_are_swept_away(
     connection: redis.Redis,
     settings: Settings,

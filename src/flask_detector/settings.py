@@ -192,6 +192,14 @@ class Settings(BaseSettings):
             "needs more fails. 0: what its model takes and the largest accepted picture may.",
         ),
     ] = 0
+    worker_recycle_mb: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Megabytes (10^6 bytes) of resident memory over which a worker ends after a picture, "
+            "to be started anew by `serve` or what else runs it. 0: never.",
+        ),
+    ] = 1500
     retention_hours: Annotated[
         float, Field(gt=0, le=100_000, description="Hours until a picture and its result are deleted.")
     ] = 24
@@ -272,6 +280,11 @@ class Settings(BaseSettings):
     def worker_memory_bytes(self) -> int:
         """The writable memory that one worker may have, in bytes; 0 where it is to find out itself."""
         return self.worker_memory_mb * MEGABYTE
+
+    @property
+    def worker_recycle_bytes(self) -> int:
+        """The resident memory over which a worker ends after a picture, in bytes; 0 for never."""
+        return self.worker_recycle_mb * MEGABYTE
 
     @property
     def retention_seconds(self) -> int:

@@ -31,7 +31,6 @@ from flask_detector.handover import Handover, Task
 from flask_detector.heart import Heart
 from flask_detector.jobs import TRIES, Jobs
 from flask_detector.logs import short
-from flask_detector.memory import give_back_unused
 from flask_detector.place import of_this_process
 from flask_detector.records import Failure
 from flask_detector.settings import Settings
@@ -139,8 +138,7 @@ class DetectionWorker(SimpleWorker):
         except redis.RedisError as error:
             log.warning("no upkeep was done: %s", type(error).__name__)
         self._workplace.journal.send(self.connection)
-        give_back_unused()
-        self._workplace.detectors.get(AUTO)
+        self._workplace.detectors.refresh()
         self._tell_model()
 
     def dequeue_job_and_maintain_ttl(
@@ -185,6 +183,10 @@ class DetectionWorker(SimpleWorker):
             self._heart.end()
         self._workplace.journal.end(self.connection)
         self._tell_model()
+        self._workplace.detectors.rest_soon()
+        if self._workplace.has_grown():
+            log.warning("this worker has grown and ends, to be started anew")
+            self._stop_requested = True
 
     def _begin_notes(self, job: Job) -> None:
         waited = (now() - job.enqueued_at).total_seconds() if job.enqueued_at is not None else 0.0

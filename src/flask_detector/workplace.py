@@ -19,6 +19,9 @@ from flask_detector.storage import ORIGINAL, Storage
 # without a new detection. 0.05 is the threshold of COCO's evaluation and of both origins of Mask R-CNN.
 LOWEST_SCORE = 0.05
 
+# After such a picture memory is given back before anybody is told: whoever draws it next needs some.
+_LARGE_PICTURE = 8_000_000
+
 # Storage that can't be read may come back: so long a picture waits for it.
 _STORAGE_SECONDS = 30.0
 
@@ -48,15 +51,18 @@ class Workplace:
 
         Raises DetectorError when that can't be done, and never will for this picture.
         """
-        start = time.perf_counter()
         data = self._picture(id)
         limits = images.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
-        self.on_stage("decode")
-        picture, _ = images.decode(data, limits)
-        decoded = time.perf_counter()
         detector = self.detectors.get(model)
+        self.on_stage("decode")
+        start = time.perf_counter()
+        pixels, _ = images.load(data, limits, enough=detector.enough)
+        decoded = time.perf_counter()
+        del data
         lowest = LOWEST_SCORE if min_score is None else min_score
-        found = detector.detect(picture, min_score=lowest, on_stage=self.on_stage)
+        found = detector.detect(pixels, min_score=lowest, on_stage=self.on_stage)
+        if found.width * found.height > _LARGE_PICTURE:
+            self.detectors.rest()
         stages = {"decode": decoded - start, **found.timings}
         self.journal.detected(found.model, stages, time.perf_counter() - start)
         if classes is not None:
@@ -80,6 +86,14 @@ class Workplace:
                     raise
                 time.sleep(pause)
                 pause *= 2
+
+    def has_grown(self) -> bool:
+        """Tell whether this process keeps more memory than it should, with all given back that can be."""
+        most = self.settings.worker_recycle_bytes
+        if most == 0 or memory.resident_bytes() <= most:
+            return False
+        self.detectors.rest()
+        return memory.resident_bytes() > most
 
     def limit_memory(self) -> None:
         """Let a picture take what the largest accepted one may, beyond what the loaded model takes.

@@ -14,7 +14,7 @@ from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter
 from flask_detector.formats import Format
 from flask_detector.memory import give_back_unused
-from flask_detector.pixels import Picture
+from flask_detector.pixels import Pixels
 from flask_detector.records import Record
 from flask_detector.web.service import Service
 from flask_detector.web.view import View
@@ -75,18 +75,11 @@ def drawn(
     elif output is None:
         kind = images.output_format(images.format_of(original) or "")
     else:
-<<<<<<< HEAD
-        kind = images.output_format(info.format) if output is None else OUTPUTS[output]
-        data, media_type = images.encode(drawing, kind, icc_profile=info.icc_profile), images.media_type(kind)
-    return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
-=======
         kind = OUTPUTS[output]
     with _FEW_AT_A_TIME:
         data, media_type = images.change(original, service.limits, kind, drawing.over)
         give_back_unused()
-    suffix = media_type.partition("/")[2].replace("jpeg", "jpg")
-    return File(data, media_type, f"detected_{_stem(record)}.{suffix}")
->>>>>>> 1627dc0 (Draw on photographs strip by strip, and let a worker without work give its memory back)
+    return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
 
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
@@ -104,9 +97,10 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
     found, _ = service.jobs.result(record.id)
     if number >= len(found):
         return None
-    pixels, _ = images.decode(service.original(record.id), service.limits)
     file = io.BytesIO()
-    _cut(pixels, found, number).save(file, "PNG", compress_level=1)
+    with _FEW_AT_A_TIME:
+        pixels, _ = images.load(service.original(record.id), service.limits)
+        _cut(pixels, found, number).save(file, "PNG", compress_level=1)
     label = found.labels[int(found.class_ids[number])].replace(" ", "_")
     return File(file.getvalue(), "image/png", f"{stem_of(record)}_{label}_{number + 1}.png")
 
@@ -116,16 +110,16 @@ def suffix_of(media_type: str) -> str:
     return media_type.partition("/")[2].replace("jpeg", "jpg")
 
 
-def _cut(pixels: Picture, found: Detections, number: int) -> Image.Image:
+def _cut(pixels: Pixels, found: Detections, number: int) -> Image.Image:
     x1, y1, x2, y2 = (int(side) for side in found.boxes[number])
     x2, y2 = max(x1 + 1, min(x2 + 1, found.width)), max(y1 + 1, min(y2 + 1, found.height))
     if found.masks is None:
-        return Image.fromarray(np.ascontiguousarray(pixels[y1:y2, x1:x2]))
+        return Image.fromarray(np.ascontiguousarray(pixels[y1:y2][:, x1:x2]))
     mask = found.masks[number]
     x1, y1, x2, y2 = mask.x, mask.y, mask.x + max(mask.width, 1), mask.y + max(mask.height, 1)
     alpha = np.zeros((y2 - y1, x2 - x1), np.uint8)
     alpha[: mask.height, : mask.width] = mask.bitmap() * np.uint8(255)
-    return Image.fromarray(np.dstack([pixels[y1:y2, x1:x2], alpha]))
+    return Image.fromarray(np.dstack([pixels[y1:y2][:, x1:x2], alpha]))
 
 
 def _small(data: bytes, limits: images.Limits) -> bytes:
