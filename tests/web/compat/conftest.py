@@ -20,9 +20,10 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.detections import Detections
 from flask_detector.detectors import MAIN_MODEL, MODELS
-from flask_detector.detectors.base import OnStage, Picture
+from flask_detector.detectors.base import OnStage
 from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.masks import Mask
+from flask_detector.pixels import Picture
 from flask_detector.settings import Settings
 
 LABELS = "".join(f'<Label value="{label}"/>' for label in COCO_LABELS)
