@@ -16,8 +16,7 @@ from ruamel.yaml import YAML
 
 from flask_detector import supervisor
 from flask_detector.cli import main
-from flask_detector.jobs import QUEUE
-from flask_detector.settings import Settings, variable_of
+from flask_detector.settings import DEFAULT_QUEUE, Settings, variable_of
 
 PROJECT = Path(__file__).parents[1]
 KUBERNETES = PROJECT / "deploy" / "kubernetes"
@@ -261,7 +260,7 @@ def test_the_manifests_fit_together() -> None:
                 assert selector.get("matchLabels", selector) == labels
     scaled = found["ScaledObject", "worker"]["spec"]
     assert ("Deployment", scaled["scaleTargetRef"]["name"]) in found
-    assert scaled["triggers"][0]["metadata"]["listName"] == f"rq:queue:{QUEUE}"
+    assert scaled["triggers"][0]["metadata"]["listName"] == f"rq:queue:{DEFAULT_QUEUE}"
     (literals,) = [one["literals"] for one in kustomization["configMapGenerator"]]
     host = dict(line.split("=", 1) for line in literals)["REDIS_URL"].removeprefix("redis://").split(":")[0]
     assert ("Service", host) in found

@@ -88,6 +88,32 @@ def test_the_queue_is_bounded(connection: redis.Redis, settings: Settings) -> No
         enqueued(jobs)
 
 
+def test_models_can_have_queues_of_their_own_each_with_its_positions_and_its_bound(
+    connection: redis.Redis, settings: Settings
+) -> None:
+    routed = {"routes": "mask-rcnn-r50-fpn=gpu,auto=cpu", "max_queue": 1}
+    jobs = Jobs(connection, settings.model_copy(update=routed))
+
+    def sent(model: str) -> str:
+        id = new_id()
+        jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model=model, min_score=None)
+        return id
+
+    ids = {
+        "mask-rcnn-r50-fpn": sent("mask-rcnn-r50-fpn"),
+        "auto": sent("auto"),
+        "nanodet-g": sent("nanodet-g"),
+    }
+    for queue, model in {"gpu": "mask-rcnn-r50-fpn", "cpu": "auto", "detections": "nanodet-g"}.items():
+        assert connection.lrange(f"rq:queue:{queue}", 0, -1) == [ids[model].encode()]
+        assert jobs.find(ids[model]).position == 0
+        with pytest.raises(QueueFull):
+            sent(model)
+    assert jobs.count() == 3
+    jobs.cancel(ids["auto"])
+    sent("auto")
+
+
 def test_cancelling_takes_it_out_of_the_queue(jobs: Jobs) -> None:
     first, second = enqueued(jobs), enqueued(jobs)
     jobs.cancel(first)

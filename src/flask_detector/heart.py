@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rq.utils import now, utcformat
@@ -38,11 +39,14 @@ _GIVE_BACK_SECONDS = 7.0
 class Heart(threading.Thread):
     """Beats from `start` to `stop`, on a connection of its own that does not wait long."""
 
-    def __init__(self, worker: BaseWorker, jobs: Jobs, place: str) -> None:
+    def __init__(
+        self, worker: BaseWorker, jobs: Jobs, place: str, models: Callable[[], Iterable[str]]
+    ) -> None:
         super().__init__(name="heart", daemon=True)
         self._worker = worker
         self._jobs = jobs
         self._place = place
+        self._models = models
         self._handover = Handover(jobs.queue, worker=worker.name, place=place)
         self._stopped = threading.Event()
         self._changing = threading.Lock()
@@ -126,7 +130,12 @@ class Heart(threading.Thread):
 
     def _facts(self, task: Task | None) -> dict[Any, Any]:
         state = "idle" if task is None else "busy"
-        return {"last_heartbeat": utcformat(now()), "state": state, "memory": resident_bytes()}
+        return {
+            "last_heartbeat": utcformat(now()),
+            "state": state,
+            "memory": resident_bytes(),
+            "models": " ".join(self._models()),
+        }
 
     def register(self) -> None:
         """Write the worker into Redis's lists, also after Redis forgot it."""

@@ -35,7 +35,6 @@ from flask_detector.logs import request_id
 from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
 from flask_detector.settings import Settings
 
-QUEUE = "detections"
 TASK = "flask_detector.worker.run_detection"
 
 # A detection whose worker dies is tried this many times in all.
@@ -68,7 +67,21 @@ class Jobs:
     def __init__(self, connection: redis.Redis, settings: Settings) -> None:
         self._connection = connection
         self._settings = settings
-        self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+        self._queues = {
+            name: Queue(name, connection=connection, serializer=JSONSerializer) for name in settings.queues
+        }
+        self.queue = self._queues[settings.queue]
+        """The one that this host's workers take from."""
+
+    @property
+    def queues(self) -> list[Queue]:
+        """All queues that pictures may be in."""
+        return list(self._queues.values())
+
+    def count(self) -> int:
+        """Return how many pictures wait."""
+        with reaching_redis():
+            return sum(queue.count for queue in self.queues)
 
     def enqueue(
         self,
@@ -91,9 +104,9 @@ class Jobs:
         if classes is not None:
             wishes["classes"] = list(classes)
         with reaching_redis():
-            self.check_room()
+            self.check_room(model)
             self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
-            self.queue.enqueue_call(
+            self._queue_of(model).enqueue_call(
                 TASK,
                 kwargs=wishes,
                 job_id=id,
@@ -112,11 +125,14 @@ class Jobs:
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             )
 
-    def check_room(self) -> None:
-        """Raise QueueFull when as many pictures wait as may."""
+    def check_room(self, model: str) -> None:
+        """Raise QueueFull when as many pictures wait in a model's queue as may."""
         with reaching_redis():
-            if self.queue.count >= self._settings.max_queue:
+            if self._queue_of(model).count >= self._settings.max_queue:
                 raise QueueFull(f"{self._settings.max_queue} pictures are waiting already.")
+
+    def _queue_of(self, model: str) -> Queue:
+        return self._queues[self._settings.queue_of(model)]
 
     def find(self, id: str) -> Record:
         """Return a detection as it stands.
@@ -214,21 +230,24 @@ class Jobs:
     def workers(self) -> list[WorkerInfo]:
         """Return the workers that were heard of lately."""
         with reaching_redis():
-            keys = sorted(get_keys(self.queue))
+            named = [(queue.name, key) for queue in self.queues for key in sorted(get_keys(queue))]
             with self._connection.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hmget(key, "model", "death")
-                pipeline.zrange(self.queue.started_job_registry.key, 0, -1)
-                *answers, running = pipeline.execute()
-                for execution in running:
-                    pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
+                for _, key in named:
+                    pipeline.hmget(key, "model", "models", "death")
+                for queue in self.queues:
+                    pipeline.zrange(queue.started_job_registry.key, 0, -1)
+                answers = pipeline.execute()
+                for executions in answers[len(named) :]:
+                    for execution in executions:
+                        pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
                 busy = {name.decode() for name in pipeline.execute() if name is not None}
-        names = [key.rsplit(":", 1)[-1] for key in keys]
-        return [
-            WorkerInfo(name, name in busy, model.decode())
-            for name, (model, death) in zip(names, answers, strict=True)
-            if model is not None and death is None  # the key of a silent worker expires
-        ]
+        found = []
+        for (queue_name, key), (model, models, death) in zip(named, answers, strict=False):
+            if model is not None and death is None:  # the key of a silent worker expires
+                name = key.rsplit(":", 1)[-1]
+                served = frozenset((models or b"").decode().split())
+                found.append(WorkerInfo(name, name in busy, model.decode(), served, queue_name))
+        return found
 
     def stage(self, id: str) -> str | None:
         """Return what the detector is doing with a detection, as far as it has told."""

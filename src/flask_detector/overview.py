@@ -74,27 +74,28 @@ class Overview:
     def __init__(self, connection: redis.Redis, jobs: Jobs) -> None:
         self._connection = connection
         self._jobs = jobs
-        self._queue = jobs.queue
+        self._queues = jobs.queues
 
     def numbers(self) -> Numbers:
         """Return how many pictures wait and run, and how long the next one has waited."""
         with reaching_redis():
-            ids = self._queue.get_job_ids(0, 1)
-            oldest = self._fetch(ids[:1])
+            oldest = self._fetch([id for queue in self._queues for id in queue.get_job_ids(0, 1)])
             waited = max((_seconds_since(job.enqueued_at) for job in oldest), default=0.0)
-            running = len(self._queue.started_job_registry.get_job_ids(cleanup=False))
-            return Numbers(self._queue.count, running, waited)
+            running = sum(len(one.started_job_registry.get_job_ids(cleanup=False)) for one in self._queues)
+            return Numbers(self._jobs.count(), running, waited)
 
     def waiting(self, most: int) -> list[Item]:
         """Return the pictures that are next."""
         with reaching_redis():
-            jobs = self._fetch(self._queue.get_job_ids(0, most))
+            jobs = self._fetch([id for queue in self._queues for id in queue.get_job_ids(0, most)])[:most]
             return [Item(short(job.id), _seconds_since(job.enqueued_at), _model(job)) for job in jobs]
 
     def running(self, most: int) -> list[Item]:
         """Return the detections in hand, the oldest first, with their stages."""
         with reaching_redis():
-            jobs = self._fetch(self._queue.started_job_registry.get_job_ids(0, most - 1, cleanup=False))
+            registries = [queue.started_job_registry for queue in self._queues]
+            ids = [id for one in registries for id in one.get_job_ids(0, most - 1, cleanup=False)]
+            jobs = self._fetch(ids)[:most]
             items = []
             for job in sorted(jobs, key=lambda job: job.started_at or datetime.max):
                 stage = self._jobs.stage(job.id) or ""
@@ -104,7 +105,8 @@ class Overview:
     def failed(self, most: int) -> list[Item]:
         """Return the detections that failed last, the newest first."""
         with reaching_redis():
-            ids = self._queue.failed_job_registry.get_job_ids(0, most - 1, desc=True, cleanup=False)
+            registries = [queue.failed_job_registry for queue in self._queues]
+            ids = [id for one in registries for id in one.get_job_ids(0, most - 1, desc=True, cleanup=False)]
             items = []
             for job in self._fetch(ids):
                 failure = self._jobs.failure(job)
@@ -122,14 +124,14 @@ class Overview:
     def failed_count(self) -> int:
         """Return how many failed detections are kept."""
         with reaching_redis():
-            return self._connection.zcard(self._queue.failed_job_registry.key)
+            return sum(self._connection.zcard(queue.failed_job_registry.key) for queue in self._queues)
 
     def workers(self) -> list[Worker]:
         """Return the workers that were heard of lately, by host and process."""
         fields = ["last_heartbeat", "state", "model", "memory", "hostname", "pid", "birth"]
         fields += ["successful_job_count", "failed_job_count", "death"]
         with reaching_redis():
-            keys = sorted(get_keys(self._queue))
+            keys = sorted(key for queue in self._queues for key in get_keys(queue))
             with self._connection.pipeline(transaction=False) as pipeline:
                 for key in keys:
                     pipeline.hmget(key, fields)
@@ -160,14 +162,14 @@ class Overview:
         """Queue again what failed for another reason than its picture; return how many."""
         count = 0
         with reaching_redis():
-            registry = self._queue.failed_job_registry
-            for job in self._fetch(registry.get_job_ids(cleanup=False)):
+            registries = [queue.failed_job_registry for queue in self._queues]
+            for job in self._fetch([id for one in registries for id in one.get_job_ids(cleanup=False)]):
                 if self._jobs.failure(job).code in _PICTURES_FAULT:
                     continue
                 job.meta.pop("failure", None)
                 job.retries_left = TRIES - 1
                 try:
-                    registry.requeue(job)
+                    job.requeue()
                 except (InvalidJobOperation, NoSuchJobError):  # deleted or queued again meanwhile
                     continue
                 self._jobs.announce(job.id)
@@ -177,7 +179,7 @@ class Overview:
     def cancel_waiting(self) -> int:
         """Cancel everything that waits; return how many. Their pages say that they were cancelled."""
         with reaching_redis():
-            jobs = self._fetch(self._queue.get_job_ids())
+            jobs = self._fetch([id for queue in self._queues for id in queue.get_job_ids()])
         for job in jobs:
             self._jobs.cancel(job.id)
         return len(jobs)

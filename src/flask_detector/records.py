@@ -83,8 +83,14 @@ class Record:
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A live worker: its name, whether it is at work, and the model that it has loaded."""
+    """A live worker: its name, whether it is at work, and the model that it has loaded.
+
+    models: the names of those that it can load.
+    queue: the one that it takes pictures from.
+    """
 
     name: str
     busy: bool
     model: str
+    models: frozenset[str]
+    queue: str

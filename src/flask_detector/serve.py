@@ -76,6 +76,7 @@ def _as_variables(settings: Settings) -> dict[str, str]:
     return {
         "PORT": str(settings.port),
         "DETECTOR_HOST": settings.host,
+        "DETECTOR_QUEUE": settings.queue,
         "DETECTOR_DATA_DIR": str(settings.data_dir.absolute()),
     }
 

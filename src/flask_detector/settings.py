@@ -13,6 +13,8 @@ from flask_detector.errors import SettingsError
 
 MEGABYTE = 1_000_000
 
+DEFAULT_QUEUE = "detections"
+
 _RATE = r"^(off|[1-9][0-9]{0,8}/(second|minute|hour|day))$"
 # Whose clients can be answered, see docs/clients.md.
 CLIENTS = ("deepstack", "doods", "kserve", "label-studio", "cvat", "roboflow", "huggingface")
@@ -168,6 +170,17 @@ class Settings(BaseSettings):
             description="Fetch model weights from this address (it holds the files by their names) instead."
         ),
     ] = None
+    queue: Annotated[
+        str, Field(pattern=r"^[a-z0-9-]{1,32}$", description="The queue that workers take pictures from.")
+    ] = DEFAULT_QUEUE
+    routes: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([\w.-]+=[a-z0-9-]{1,32}(,|$))*$",
+            description="Models whose pictures have a queue of their own, as "
+            "`mask-rcnn-r50-fpn=gpu,auto=cpu`; others go to `detections`. The same for all processes.",
+        ),
+    ] = None
     workers: Annotated[int, Field(ge=1, le=64, description="Worker processes that `serve` starts.")] = 1
     web_threads: Annotated[
         int, Field(ge=2, le=512, description="Requests that the web process answers at once.")
@@ -290,6 +303,20 @@ class Settings(BaseSettings):
     def retention_seconds(self) -> int:
         """How long a picture and its result are kept, in seconds."""
         return int(self.retention_hours * 3600)
+
+    def queue_of(self, model: str) -> str:
+        """Return the queue that pictures for a model go to; `auto` is a model here, too."""
+        return self._queues_by_model.get(model, DEFAULT_QUEUE)
+
+    @property
+    def queues(self) -> list[str]:
+        """All queues that pictures may be in."""
+        return list(dict.fromkeys([DEFAULT_QUEUE, *self._queues_by_model.values(), self.queue]))
+
+    @property
+    def _queues_by_model(self) -> dict[str, str]:
+        pairs = [route.partition("=") for route in (self.routes or "").split(",") if route]
+        return {model: queue for model, _, queue in pairs}
 
     @property
     def required_redis_url(self) -> str:

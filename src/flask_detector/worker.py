@@ -83,7 +83,8 @@ class DetectionWorker(SimpleWorker):
         self._workplace = workplace
         self._handover = Handover(workplace.jobs.queue, worker=self.name, place=place)
         self._upkeep = Upkeep(workplace, self._handover)
-        self._heart = Heart(self, Jobs(connect(settings.required_redis_url), settings), place)
+        jobs = Jobs(connect(settings.required_redis_url), settings)
+        self._heart = Heart(self, jobs, place, workplace.detectors.available)
         self._task: Task | None = None
         self._next_maintenance = float("-inf")
         self._is_waiting = False

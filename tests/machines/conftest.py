@@ -56,7 +56,7 @@ def start_worker_with(
     running: list[subprocess.Popen[bytes]] = []
 
     def start(settings: Settings) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "flask_detector", "worker"]
+        command = [sys.executable, "-m", "flask_detector", "worker", "--queue", settings.queue]
         running.append(subprocess.Popen(command, env=environment_for(settings)))
         return running[-1]
 

@@ -13,8 +13,7 @@ from flask.testing import FlaskClient
 from PIL import ExifTags, Image
 from werkzeug.test import TestResponse
 
-from flask_detector.jobs import QUEUE
-from flask_detector.settings import Settings
+from flask_detector.settings import DEFAULT_QUEUE, Settings
 
 Upload = Callable[..., TestResponse]
 
@@ -54,7 +53,7 @@ DAMAGED = {
 
 def is_untouched(connection: redis.Redis, settings: Settings) -> bool:
     kept = [path for path in (settings.data_dir / "pictures").rglob("*") if path.is_file()]
-    return connection.llen(f"rq:queue:{QUEUE}") == 0 and not kept
+    return connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0 and not kept
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -147,7 +146,7 @@ def test_a_file_over_the_limit_is_refused_with_the_limit(upload: Upload, connect
     assert answer.status_code == 413
     assert 'data-code="picture_too_large"' in answer.text
     assert "25" in answer.text
-    assert connection.llen(f"rq:queue:{QUEUE}") == 0
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0
 
 
 def test_a_file_just_over_the_limit_is_refused_too(upload: Upload) -> None:

@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from flask_detector.broker import connect
 from flask_detector.detections import Detections
-from flask_detector.jobs import QUEUE, new_id
-from flask_detector.settings import Settings
+from flask_detector.jobs import new_id
+from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.web import create_app
 
 Upload = Callable[..., TestResponse]
@@ -105,7 +105,7 @@ def test_cancelling_ends_the_waiting(
 ) -> None:
     address = upload(jpeg).headers["Location"]
     client.post(f"{address}/cancel", data={"csrf_token": token()})
-    assert connection.llen(f"rq:queue:{QUEUE}") == 0
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0
     assert "ancelled" in client.get(address).text
 
 
@@ -154,7 +154,7 @@ def test_a_form_without_its_token_does_nothing(
     answer = client.post(target, data={**wrong, "picture": (io.BytesIO(jpeg), "cat.jpg")})
     assert answer.status_code == 400
     assert 'data-code="bad_form_token"' in answer.text
-    assert connection.llen(f"rq:queue:{QUEUE}") == 1
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 1
     assert client.get(address).status_code == 200
 
 
@@ -212,7 +212,7 @@ def test_a_storage_that_can_not_be_written_loses_nothing(
     answer = upload(jpeg)
     assert answer.status_code == 503
     assert 'data-code="storage_unavailable"' in answer.text
-    assert connection.llen(f"rq:queue:{QUEUE}") == 0
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0
 
 
 def test_what_is_nowhere_and_what_is_not_allowed_have_pages(client: FlaskClient) -> None:

@@ -36,12 +36,14 @@ def web() -> None:
     default=1,
     help="How many; more than one are watched over, and started anew one after another on SIGHUP.",
 )
-def worker(workers: int) -> None:
+@click.option("--queue", help="The queue to take pictures from, instead of DETECTOR_QUEUE.")
+def worker(workers: int, queue: str | None) -> None:
     """Run workers alone; REDIS_URL names the Redis."""
+    given = {} if queue is None else {"queue": queue}
     if workers > 1:
         from flask_detector.serve import work as run_several
 
-        run_several(Settings.from_environment(), workers)
+        run_several(Settings.from_environment(**given), workers)
 
     from flask_detector.broker import check, connect
     from flask_detector.memory import give_back_large_blocks
@@ -49,7 +51,7 @@ def worker(workers: int) -> None:
     from flask_detector.worker import main as work
 
     give_back_large_blocks()
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(**given)
     logs.set_up(settings.log_format, "worker")
     connection = connect(settings.required_redis_url)
     check(connection)

@@ -30,6 +30,10 @@ class DetectorPool:
         """The name of the model that is loaded."""
         return None if self._detector is None else self._detector.name
 
+    def available(self) -> list[str]:
+        """Return the names of the models that can be loaded."""
+        return [name for name in self._store.installed() if name not in self._broken]
+
     def get(self, name: str) -> Detector:
         """Return the detector of that name, or with `auto` the one of the settings or the best that loads.
 

@@ -150,7 +150,7 @@ def about() -> Response:
         "about.html",
         settings=service().settings,
         workers=service().jobs.workers(),
-        queued=service().jobs.queue.count,
+        queued=service().jobs.count(),
         models=service().models_by_state(),
         default_model=service().default_model(),
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},

@@ -22,6 +22,7 @@ from flask_detector.records import Record
 from flask_detector.settings import Settings
 from flask_detector.shelf import Shelf
 from flask_detector.storage import ORIGINAL, Storage
+from flask_detector.web.offered import Offered
 
 _LONGEST_NAME = 120
 
@@ -43,15 +44,16 @@ class Service:
         self.deliveries = Deliveries(connection, settings.retention_seconds)
         self.storage = storage
         self.models = model_store(settings)
+        self.offered = Offered(self.models, self.jobs, settings)
         self.limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
 
     def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
         """Return all models that are known here, each with how far it is on its way to being used."""
-        return [(info, self.models.state(info.name)) for info in self.models.known()]
+        return self.offered.by_state()
 
     def default_model(self) -> str:
         """Return the name of the model that a picture gets whose sender names none."""
-        return self.models.ranked()[0] if self.settings.model == AUTO else self.settings.model
+        return self.offered.default()
 
     def model_of(self, record: Record) -> str:
         """Return the name of the model that a detection is waiting for, as things stand."""
@@ -87,8 +89,8 @@ class Service:
         if source is None:
             raise NoPicture("No picture was sent.")
         if model != AUTO:
-            self.models.path(model)
-        self.jobs.check_room()
+            self.offered.check(model)
+        self.jobs.check_room(model)
         picture = images.check(source, self.limits)
         source.seek(0)
         id = id or new_id()

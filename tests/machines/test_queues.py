@@ -1,0 +1,50 @@
+"""Workers of queues of their own, as real processes."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from flask_detector.images import PictureInfo
+from flask_detector.jobs import Jobs, new_id
+from flask_detector.records import JobStatus
+from flask_detector.settings import Settings
+from flask_detector.storage import ORIGINAL, open_storage
+from flask_detector.web.service import Service
+
+Eventually = Callable[[Callable[[], bool], float], None]
+
+
+@pytest.mark.slow
+def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_back_there(
+    connection: redis.Redis,
+    settings: Settings,
+    jpeg: bytes,
+    start_worker_with: Callable[..., "object"],
+    eventually: Eventually,
+) -> None:
+    routed = settings.model_copy(update={"routes": "nanodet-g=quick"})
+    jobs, storage = Jobs(connection, routed), open_storage(settings)
+
+    def send(model: str) -> str:
+        id = new_id()
+        storage.put(id, ORIGINAL, io.BytesIO(jpeg))
+        picture = PictureInfo("JPEG", "image/jpeg", 64, 48)
+        jobs.enqueue(id, filename="a.jpg", picture=picture, model=model, min_score=None)
+        return id
+
+    quick, other = send("nanodet-g"), send("auto")
+    # As if a worker had died between taking it and beginning it.
+    connection.lmove("rq:queue:quick", "rq:queue:quick:intermediate")
+    start_worker_with(routed.model_copy(update={"queue": "quick"}))
+    eventually(lambda: jobs.find(quick).status is JobStatus.DONE, 40)
+    assert jobs.find(other).status is JobStatus.QUEUED
+    (worker,) = jobs.workers()
+    assert (worker.queue, worker.models) == ("quick", frozenset({"nanodet-g"}))
+
+    service = Service(routed, connection, storage)
+    assert len(service.overview.workers()) == 1
+    assert service.overview.numbers().waiting == 1
+    start_worker_with(routed)
+    eventually(lambda: jobs.find(other).status is JobStatus.DONE, 40)
