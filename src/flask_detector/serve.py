@@ -20,7 +20,7 @@ def serve(settings: Settings) -> NoReturn:
     Raises SettingsError and BrokerUnavailable.
     """
     lock = _hold_data_folder(settings)
-    _check_port(settings)
+    check_port(settings)
     if settings.redis_url is None:
         find_server()
     else:
@@ -95,7 +95,7 @@ def _hold_data_folder(settings: Settings) -> int:
     return lock
 
 
-def _check_port(settings: Settings) -> None:
+def check_port(settings: Settings) -> None:
     """Raise SettingsError where another program has the port already."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)

@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]
 Point = tuple[int, int]
 
 # The font within Pillow has the letters of English only; these are looked for on the machine for all others.
-_WIDER_FONTS: Final = (
+WIDER_FONTS: Final = (
     "NotoSans-Regular.ttf",
     "DejaVuSans.ttf",
     "NotoSansCJK-Regular.ttc",
@@ -128,7 +128,7 @@ def _writable(text: str, fallback: str, size: int) -> tuple[str, Font]:
     builtin = _builtin_font(size)
     if _has_letters(builtin, text):
         return text, builtin
-    for name in _WIDER_FONTS:
+    for name in WIDER_FONTS:
         font = _font(name, size)
         if font is not None and _has_letters(font, text):
             return text, font

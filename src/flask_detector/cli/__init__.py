@@ -17,6 +17,7 @@ _COMMANDS = {
     "evaluate": "flask_detector.cli.evaluate",
     "models": "flask_detector.cli.models",
     "keys": "flask_detector.cli.keys",
+    "doctor": "flask_detector.cli.doctor",
 }
 
 
