@@ -27,7 +27,8 @@
     │   ├── BrokerUnavailable
     │   └── StorageUnavailable
     ├── RequestError               the request itself is wrong
-    │   ├── BadParameter
+    │   ├── BadParameter           names the field
+    │   │   └── UnknownLabel
     │   ├── BadFormToken
     │   ├── ForeignHost
     │   ├── UnknownFormat
@@ -244,6 +245,13 @@ class BadFormToken(RequestError):
     default_hint = "Open the page again and repeat what you did; cookies must be allowed."
 
 
+class UnknownLabel(BadParameter):
+    """The model knows no such label."""
+
+    code = "unknown_label"
+    default_hint = "/api/v1/labels lists a model's labels."
+
+
 class UnknownFormat(RequestError):
     """There is no such export format."""
 
@@ -336,6 +344,14 @@ class SettingsError(DetectorError):
     """The installation is set up wrongly."""
 
     code = "bad_settings"
+
+
+def codes() -> list[str]:
+    """Return the codes of all errors."""
+    kinds = [DetectorError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [kind.code for kind in kinds]
 
 
 def kind_of(code: str) -> type[DetectorError]:

@@ -11,9 +11,18 @@ from typing import Any, cast
 
 import redis
 
-from flask_detector.errors import UnknownDetection
+from flask_detector.errors import StillInProgress, UnknownDetection
 from flask_detector.jobs import new_id, reaching_redis
 from flask_detector.records import Failure
+
+# A request whose process dies while it is taken in blocks its idempotency key for this long.
+_CLAIM_SECONDS = 60
+
+# So many detections of an owner may have come at the very same time.
+_TIES = 32
+
+# Where a page of a history ends: the time and the id of its last detection.
+CURSOR = r"^[0-9]{1,12}(\.[0-9]{1,9})?-[0-9a-f]{32}$"
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,18 @@ class Batch:
     """Pictures that were sent together, in their order."""
 
     id: str
-    owner: str
+    owner: str | None
     detections: tuple[str, ...]
     refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a request with an idempotency key makes; `is_made` tells whether it is done with that."""
+
+    fingerprint: str
+    id: str
+    is_made: bool
 
 
 class Shelf:
@@ -56,14 +74,38 @@ class Shelf:
             ids = cast(list[bytes], self._connection.zrevrange(_history(owner), 0, -1))
         return [id.decode() for id in ids]
 
+    def page(self, owner: str, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
+        """Return the next ids of an owner's detections after a cursor, newest first, and the next cursor.
+
+        cursor: of the form CURSOR; None for the beginning.
+        """
+        score, _, last = (cursor or "+inf").partition("-")
+        with reaching_redis():
+            found = cast(
+                list[tuple[bytes, float]],
+                self._connection.zrevrangebyscore(
+                    _history(owner), score, "-inf", start=0, num=limit + _TIES, withscores=True
+                ),
+            )
+        # Of those of the very same time, the ones up to the cursor's were in the page before.
+        rest = [
+            (id.decode(), time)
+            for id, time in found
+            if not last or time != float(score) or id.decode() < last
+        ]
+        page = rest[:limit]
+        return [id for id, _ in page], f"{page[-1][1]!r}-{page[-1][0]}" if len(rest) > limit else None
+
     def forget(self, owner: str, id: str) -> None:
         """Take a detection out of its owner's history."""
         with reaching_redis():
             self._connection.zrem(_history(owner), id)
 
-    def keep_batch(self, owner: str, detections: list[str], refused: list[Refused]) -> str:
-        """Keep which detections were sent together; return the batch's id."""
-        id = new_id()
+    def keep_batch(
+        self, owner: str | None, detections: list[str], refused: list[Refused], *, id: str | None = None
+    ) -> str:
+        """Keep which detections were sent together; return the batch's id, a new one unless given."""
+        id = id or new_id()
         form = {"owner": owner, "detections": detections, "refused": [asdict(one) for one in refused]}
         with reaching_redis():
             self._connection.set(_batch(id), json.dumps(form), ex=self._seconds)
@@ -78,6 +120,41 @@ class Shelf:
         form: dict[str, Any] = json.loads(data)
         refused = tuple(Refused(one["filename"], Failure(**one["failure"])) for one in form["refused"])
         return Batch(id, form["owner"], tuple(form["detections"]), refused)
+
+    def has_batch(self, id: str) -> bool:
+        """Tell whether there is a batch of that id."""
+        with reaching_redis():
+            return bool(self._connection.exists(_batch(id)))
+
+    def forget_batch(self, id: str) -> None:
+        """Forget which detections were sent together; they themselves stay."""
+        with reaching_redis():
+            self._connection.delete(_batch(id))
+
+    def claim(self, place: str, fingerprint: str, id: str) -> "Claim | None":
+        """Let a request go ahead under an idempotency key, or return the claim that there is already.
+
+        place: where the key is kept. A claim whose maker dies before `keep_claim` ends by itself.
+        """
+        form = json.dumps({"fingerprint": fingerprint, "id": id, "is_made": False})
+        with reaching_redis():
+            for _ in range(2):
+                if self._connection.set(_claim(place), form, nx=True, ex=_CLAIM_SECONDS):
+                    return None
+                if (data := cast(bytes | None, self._connection.get(_claim(place)))) is not None:
+                    return Claim(**json.loads(data))
+        raise StillInProgress("The first request with this idempotency key is still being taken in.")
+
+    def keep_claim(self, place: str, fingerprint: str, id: str) -> None:
+        """Remember what was made under an idempotency key, as long as that itself is kept."""
+        form = json.dumps({"fingerprint": fingerprint, "id": id, "is_made": True})
+        with reaching_redis():
+            self._connection.set(_claim(place), form, ex=self._seconds)
+
+    def unclaim(self, place: str) -> None:
+        """Forget an idempotency key."""
+        with reaching_redis():
+            self._connection.delete(_claim(place))
 
     def share(self, id: str) -> str:
         """Return the token that lets anybody look at a detection; the same one until it is withdrawn."""
@@ -114,6 +191,10 @@ class Shelf:
 
 def _history(owner: str) -> str:
     return f"flask-detector:history:{owner}"
+
+
+def _claim(place: str) -> str:
+    return f"flask-detector:claim:{place}"
 
 
 def _batch(id: str) -> str:

@@ -16,6 +16,7 @@ from flask_detector.web import (
     detection,
     errors,
     events,
+    limits,
     operator,
     pages,
     probes,
@@ -29,6 +30,7 @@ def create_app(
     settings: Settings, *, connection: redis.Redis | None = None, storage: Storage | None = None
 ) -> Flask:
     """Return the application; Redis and storage are the settings' own unless given."""
+    connection = connection or connect(settings.required_redis_url)
     app = Flask(__name__, static_url_path=assets.url_path())
     app.config.update(
         SECRET_KEY=security.secret_key(settings),
@@ -41,18 +43,17 @@ def create_app(
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # stages and instances come in their own order
-    connection = connection or connect(settings.required_redis_url)
     app.extensions["flask-detector"] = Service(settings, connection, storage or open_storage(settings))
     watch.install(app, connection)
-    for module in (pages, actions, api, probes, operator):
-        app.register_blueprint(module.blueprint)
     dialects = compat.chosen(settings.clients)
-    for dialect in dialects:
-        app.register_blueprint(dialect)
+    own = [pages.blueprint, actions.blueprint, api.blueprint, api.page, probes.blueprint, operator.blueprint]
+    for blueprint in [*own, *dialects]:
+        app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     assets.install(app)
     events.install(app, web_threads=settings.web_threads)
     errors.install(app)
     security.install(app, settings, exempt=[api.blueprint, *dialects])
+    limits.install(app, settings, connection, limited=[api.blueprint, *dialects])
     return app

@@ -38,8 +38,8 @@ def send_archive(file: BinaryIO, name: str) -> Response:
     return response
 
 
-def unkept(page: str) -> Response:
-    """Send a page that changes: no cache may keep it."""
+def unkept(page: str | Response) -> Response:
+    """Send a page or an answer that changes: no cache may keep it."""
     response = make_response(page)
     response.headers["Cache-Control"] = "no-store"
     return response

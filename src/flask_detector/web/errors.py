@@ -3,12 +3,14 @@
 import logging
 from http import HTTPStatus
 
+import redis
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from flask_detector import errors as e
 from flask_detector.web.service import service
+from flask_detector.wire import Error, ErrorFacts
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.DetectionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     e.ServiceError: HTTPStatus.SERVICE_UNAVAILABLE,
     e.RequestError: HTTPStatus.BAD_REQUEST,
+    e.UnknownLabel: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.UnknownFormat: HTTPStatus.NOT_FOUND,
     e.TooManyPictures: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -52,12 +55,18 @@ def install(app: Flask) -> None:
     app.register_error_handler(CSRFError, _bad_form_token)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(redis.RedisError, _no_redis)
     app.register_error_handler(Exception, _unexpected)
 
 
 def status_of(error: e.DetectorError) -> HTTPStatus:
     """Return the HTTP status that an error becomes."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[e.DetectorError]) -> HTTPStatus:
+    """Return the HTTP status that errors of a class become."""
+    return next(STATUS[known] for known in kind.__mro__ if known in STATUS)
 
 
 def status_of_code(code: str) -> HTTPStatus:
@@ -67,17 +76,21 @@ def status_of_code(code: str) -> HTTPStatus:
 
 def answer(error: e.DetectorError) -> Response:
     """Return the answer that tells of an error, as JSON where the client is a program."""
-    return _answer(status_of(error), error.code, error.message, error.hint)
+    field = error.field if isinstance(error, e.BadParameter) else None
+    return _answer(status_of(error), error.code, error.message, error.hint, field)
 
 
-def body(code: str, message: str, hint: str) -> dict[str, dict[str, str]]:
+def body(code: str, message: str, hint: str, field: str | None = None) -> Error:
     """Return the one JSON form of an error."""
-    return {"error": {"code": code, "message": message, "hint": hint}}
+    facts: ErrorFacts = {"code": code, "message": message, "hint": hint}
+    if field is not None:
+        facts["field"] = field
+    return {"error": facts}
 
 
-def _answer(status: HTTPStatus, code: str, message: str, hint: str) -> Response:
+def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str | None = None) -> Response:
     if wants_json():
-        response = jsonify(body(code, message, hint))
+        response = jsonify(body(code, message, hint, field))
     else:
         response = make_response(
             render_template("error.html", status=status, code=code, message=message, hint=hint)
@@ -105,7 +118,13 @@ def _bad_form_token(error: CSRFError) -> Response:
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
     limit = service().settings.max_upload_mb
+    if request.path.startswith("/api/"):
+        return answer(e.RequestTooLarge("The request has more bytes or more parts than are accepted here."))
     return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here."))
+
+
+def _no_redis(error: redis.RedisError) -> Response:
+    return answer(e.BrokerUnavailable("Redis can't be reached."))
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -47,9 +47,14 @@ def install(app: Flask, *, web_threads: int) -> None:
 @blueprint.get("/events")
 def events() -> Response:
     """Send the detection's state now and whenever it changes, until it has ended."""
+    return listen(g.record)
+
+
+def listen(record: Record) -> Response:
+    """Send a detection's state now and whenever it changes, until it has ended; raises ServiceError."""
     seats: Seats = current_app.extensions["flask-detector-seats"]
     seats.take()
-    response = Response(stream_with_context(_stream(g.record.id)), mimetype="text/event-stream")
+    response = Response(stream_with_context(_stream(record.id)), mimetype="text/event-stream")
     response.call_on_close(seats.leave)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back

@@ -1,0 +1,98 @@
+"""Batches: pictures that were sent together."""
+
+from collections.abc import Iterator
+
+from flask import Response, jsonify, request, stream_with_context
+
+from flask_detector import errors as e
+from flask_detector.formats import dataset
+from flask_detector.records import JobStatus, Record
+from flask_detector.shelf import Batch
+from flask_detector.web import waiting
+from flask_detector.web.access import owner_of_request
+from flask_detector.web.answers import unkept
+from flask_detector.web.api.described import Answer, Operation, delete, get
+from flask_detector.web.api.files import format_named
+from flask_detector.web.api.forms import BatchAnswer, batch_answer
+from flask_detector.web.api.wishes import ExportQuery, WaitHeaders, from_fields
+from flask_detector.web.service import service
+from flask_detector.web.view import View
+
+
+@get(
+    "/batches/<id>",
+    Operation(
+        summary="Fetch a batch as it stands",
+        tag="Batches",
+        answers={200: Answer("The batch", BatchAnswer)},
+        errors=(e.UnknownDetection,),
+        headers=WaitHeaders,
+        example="$API/batches/$BATCH",
+    ),
+)
+def show_batch(id: str) -> Response:
+    """Send a batch, once all of it has ended where that is asked for."""
+    batch, seconds = _find(id), waiting.wished_seconds()
+    records = waiting.wait_for(batch.detections, seconds)
+    return waiting.tell(unkept(jsonify(batch_answer(batch, records))), seconds)
+
+
+@get(
+    "/batches/<id>/exports/<format>",
+    Operation(
+        summary="Fetch what was found in a batch as one data set, with the pictures",
+        tag="Batches",
+        answers={200: Answer("A ZIP of the data set", media_types=("application/zip",))},
+        errors=(e.BadParameter, e.UnknownDetection, e.UnknownFormat, e.DetectionNotFinished),
+        query=ExportQuery,
+        example="-OJ $API/batches/$BATCH/exports/yolo",
+    ),
+)
+def export_batch(id: str, format: str) -> Response:
+    """Send a data set; pictures whose detection failed are not in it."""
+    records = service().jobs.find_all(_find(id).detections)
+    format_named(format)
+    wishes = from_fields(ExportQuery, request.args)
+    if not all(record.status.is_final for record in records):
+        raise e.DetectionNotFinished("This batch has detections that have not ended yet.")
+    done = [record for record in records if record.status is JobStatus.DONE]
+    pieces = dataset.stream(format, _items(done, wishes))
+    response = Response(stream_with_context(pieces), mimetype="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"batch-{format}.zip")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@delete(
+    "/batches/<id>",
+    Operation(
+        summary="Delete a batch with its detections and their pictures now",
+        tag="Batches",
+        answers={204: Answer("It is deleted", media_types=())},
+        errors=(e.UnknownDetection,),
+        example="-X DELETE $API/batches/$BATCH",
+    ),
+)
+def remove_batch(id: str) -> tuple[str, int]:
+    """Delete a batch and all that is in it."""
+    for record in service().jobs.find_all(_find(id).detections):
+        service().delete(record)
+    service().shelf.forget_batch(id)
+    return "", 204
+
+
+def _find(id: str) -> Batch:
+    batch = service().shelf.batch(id)
+    if batch.owner is not None and batch.owner != owner_of_request():
+        raise e.UnknownDetection("There is no such batch.")
+    return batch
+
+
+def _items(records: list[Record], wishes: ExportQuery) -> Iterator[dataset.Item]:
+    for record in records:
+        found, shown_score = service().jobs.result(record.id)
+        off = (
+            frozenset(found.labels).difference(wishes.classes) if wishes.classes is not None else frozenset()
+        )
+        shown = View(wishes.min_score, off).of_result(found, shown_score)
+        yield record.filename, shown, service().original(record.id)

@@ -1,0 +1,258 @@
+"""Detections: send pictures, see what became of them, forget them."""
+
+from contextlib import closing
+
+from flask import Response, jsonify, request, url_for
+
+from flask_detector import errors as e
+from flask_detector import outbound
+from flask_detector.detectors import AUTO
+from flask_detector.records import Failure, Record
+from flask_detector.shelf import Refused
+from flask_detector.web import errors, waiting
+from flask_detector.web import events as news
+from flask_detector.web.access import find, owner_of_request
+from flask_detector.web.answers import unkept
+from flask_detector.web.api import idempotency, sent
+from flask_detector.web.api.described import JSON, Answer, Operation, delete, get, post
+from flask_detector.web.api.files import check_labels
+from flask_detector.web.api.forms import (
+    BatchAnswer,
+    DetectionAnswer,
+    Page,
+    batch_answer,
+    detection_answer,
+    entry,
+)
+from flask_detector.web.api.wishes import (
+    JsonPicture,
+    ListQuery,
+    MultipartPictures,
+    Options,
+    SendHeaders,
+    ShowQuery,
+    WaitHeaders,
+    from_fields,
+)
+from flask_detector.web.conditional import send_if_changed
+from flask_detector.web.service import service, shown_name
+
+_MISSING = (e.UnknownDetection, e.DetectionExpired)
+_LOCATION = {"Location": "The address of the detection, or of the batch."}
+_APPLIED = {"Preference-Applied": "The time that was waited at most, where Prefer asked for it."}
+
+
+@post(
+    "/detections",
+    Operation(
+        summary="Send a picture, or several as a batch",
+        tag="Detections",
+        answers={
+            200: Answer(
+                "It has ended, with its result (asked for with Prefer); or the batch has",
+                DetectionAnswer | BatchAnswer,
+                headers={**_LOCATION, **_APPLIED},
+            ),
+            202: Answer("It is accepted", DetectionAnswer | BatchAnswer, headers={**_LOCATION, **_APPLIED}),
+        },
+        errors=(
+            e.PictureError, e.NoPicture, e.EmptyPicture, e.NotAPicture, e.DamagedPicture, e.PictureTooLarge,
+            e.TooManyPixels, e.TooManyPictures, e.RequestTooLarge, e.RequestError, e.BadParameter,
+            e.UnknownModel, e.ModelNotInstalled, e.UnknownLabel, e.KeyReused, e.StillInProgress,
+            e.AddressRefused, e.AddressUnreachable, e.QueueFull, e.StorageUnavailable, e.DetectionFailed,
+            e.DetectionExpired,
+        ),
+        query=Options,
+        headers=SendHeaders,
+        body={
+            sent.FORM: MultipartPictures,
+            JSON: JsonPicture,
+            "application/octet-stream": None,
+            "image/*": None,
+        },
+        example="-H 'Prefer: wait=30' -F picture=@picture.jpg -F min_score=0.4 $API/detections",
+    ),
+)  # fmt: skip
+def create() -> Response:
+    """Take a picture in, or several; wait for their end where that is asked for."""
+    with closing(sent.read()) as brought:
+        return (
+            _send_batch(_made(brought))
+            if len(brought.pictures) > 1
+            else _send_new(_made(brought), brought.options)
+        )
+
+
+def _made(brought: sent.Sent) -> str:
+    """Return the id of the detection, or of the batch, that the request makes or has made before."""
+    options = brought.options
+    if options.callback_url is not None:
+        outbound.parse(options.callback_url)
+    if options.classes is not None:
+        name = service().default_model() if options.model == AUTO else options.model
+        check_labels(options.classes, list(service().models.labels(name)))
+    with idempotency.claim(brought) as claim:
+        if claim.known is None:
+            accept = _accept_all if len(brought.pictures) > 1 else _accept_one
+            claim.known = accept(brought, claim.new_id)
+    return claim.known
+
+
+def _accept_one(brought: sent.Sent, id: str) -> str:
+    return _accept(brought, 0, id)
+
+
+def _accept(brought: sent.Sent, number: int, id: str | None = None) -> str:
+    source, filename = brought.pictures[number]
+    options = brought.options
+    return service().accept(
+        source,
+        filename=filename,
+        model=options.model,
+        min_score=options.min_score,
+        owner=owner_of_request(),
+        classes=options.classes,
+        masks=options.masks,
+        callback_url=options.callback_url,
+        id=id,
+    )
+
+
+def _accept_all(brought: sent.Sent, id: str) -> str:
+    """Take in what is good of several pictures; the batch says why the others were not."""
+    accepted, refused, problems = [], [], []
+    for number, (_, filename) in enumerate(brought.pictures):
+        try:
+            accepted.append(_accept(brought, number))
+        except e.DetectorError as error:
+            problems.append(error)
+            refused.append(Refused(shown_name(filename), Failure.of(error)))
+    if not accepted:
+        raise problems[0]
+    return service().shelf.keep_batch(owner_of_request(), accepted, refused, id=id)
+
+
+def _send_new(id: str, options: Options) -> Response:
+    seconds = waiting.wished_seconds()
+    record = waiting.wait_for([id], seconds)[0] if seconds else service().jobs.find(id)
+    address = url_for("api.show", id=id)
+    if seconds and record.failure is not None:
+        response = errors.answer(record.failure.to_error())
+    else:
+        response = unkept(jsonify(detection_answer(record, options.masks)))
+        response.status_code = 200 if record.status.is_final else 202
+    return waiting.tell(response, seconds, address)
+
+
+def _send_batch(id: str) -> Response:
+    seconds = waiting.wished_seconds()
+    batch = service().shelf.batch(id)
+    records = waiting.wait_for(batch.detections, seconds)
+    response = unkept(jsonify(batch_answer(batch, records)))
+    response.status_code = 200 if all(record.status.is_final for record in records) else 202
+    return waiting.tell(response, seconds, url_for("api.show_batch", id=id))
+
+
+@get(
+    "/detections",
+    Operation(
+        summary="List the detections of your API key, newest first",
+        tag="Detections",
+        answers={200: Answer("A page of the list", Page)},
+        errors=(e.BadParameter, e.KeyMissing),
+        query=ListQuery,
+        example="-H \"Authorization: Bearer $KEY\" '$API/detections?limit=5'",
+    ),
+)
+def index() -> Response:
+    """Send a page of a key's own detections."""
+    owner = owner_of_request()
+    if owner is None:
+        raise e.KeyMissing("There is only a list of an API key's own detections.")
+    wishes = from_fields(ListQuery, request.args)
+    ids, cursor = service().shelf.page(owner, wishes.cursor, wishes.limit)
+    page: Page = {"detections": [entry(r) for r in service().jobs.find_all(ids)], "next_cursor": cursor}
+    return unkept(jsonify(page))
+
+
+@get(
+    "/detections/<id>",
+    Operation(
+        summary="Fetch a detection as it stands, with its result once it is done",
+        tag="Detections",
+        answers={
+            200: Answer(
+                "The detection",
+                DetectionAnswer,
+                headers={"ETag": "Once it has ended: what identifies this content.", **_APPLIED},
+            ),
+            304: Answer("The client has it already", media_types=()),
+        },
+        errors=(e.BadParameter, *_MISSING),
+        query=ShowQuery,
+        headers=WaitHeaders,
+        example="$API/detections/$ID",
+    ),
+)
+def show(id: str) -> Response:
+    """Send a detection, once it has ended where that is asked for."""
+    record: Record = find(id)
+    wishes = from_fields(ShowQuery, request.args)
+    seconds = waiting.wished_seconds()
+    if seconds:
+        record = waiting.wait_for([id], seconds)[0]
+    response = jsonify(detection_answer(record, wishes.masks))
+    response = send_if_changed(response) if record.status.is_final else unkept(response)
+    return waiting.tell(response, seconds)
+
+
+@get(
+    "/detections/<id>/events",
+    Operation(
+        summary="Listen to a detection: server-sent events until it has ended",
+        tag="Detections",
+        answers={
+            200: Answer(
+                "Events of the name `state`, with JSON of `status`, `position`, `stage` and `final`",
+                media_types=("text/event-stream",),
+            )
+        },
+        errors=_MISSING,
+        example="-N $API/detections/$ID/events",
+    ),
+)
+def events(id: str) -> Response:
+    """Send the detection's state now and whenever it changes."""
+    return news.listen(find(id))
+
+
+@post(
+    "/detections/<id>/cancel",
+    Operation(
+        summary="Cancel a detection; no matter if it has ended",
+        tag="Detections",
+        answers={200: Answer("The detection as it stands then", DetectionAnswer)},
+        errors=_MISSING,
+        example="-X POST $API/detections/$ID/cancel",
+    ),
+)
+def cancel(id: str) -> Response:
+    """Take a detection out of the queue, or drop its result."""
+    service().jobs.cancel(find(id).id)
+    return unkept(jsonify(detection_answer(find(id))))
+
+
+@delete(
+    "/detections/<id>",
+    Operation(
+        summary="Delete a detection and its picture now",
+        tag="Detections",
+        answers={204: Answer("It is deleted", media_types=())},
+        errors=_MISSING,
+        example="-X DELETE $API/detections/$ID",
+    ),
+)
+def remove(id: str) -> tuple[str, int]:
+    """Delete a detection and its picture."""
+    service().delete(find(id))
+    return "", 204

@@ -1,0 +1,122 @@
+"""The files of a detection: its picture, the drawn one, and the exports."""
+
+from flask import Response, request
+
+from flask_detector.errors import (
+    BadParameter,
+    DetectionExpired,
+    DetectionFailed,
+    DetectionNotFinished,
+    UnknownDetection,
+    UnknownFormat,
+    UnknownLabel,
+)
+from flask_detector.formats import FORMATS, Format
+from flask_detector.records import Record
+from flask_detector.web import renditions
+from flask_detector.web.access import find
+from flask_detector.web.api.described import Answer, Operation, get
+from flask_detector.web.api.wishes import DrawnQuery, ExportQuery, FileHeaders, from_fields
+from flask_detector.web.conditional import send_once
+from flask_detector.web.service import service
+from flask_detector.web.view import View
+
+_PARTS = frozenset({"boxes", "masks", "labels"})
+_OUTPUTS = {"jpg": "jpeg", "png": "png", "webp": "webp"}
+_PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif")
+_ETAG = {"ETag": "What identifies this content: send it as If-None-Match."}
+_UNCHANGED = Answer("The client has it already", media_types=())
+_MISSING = (UnknownDetection, DetectionExpired)
+_NO_RESULT = (DetectionNotFinished, DetectionFailed)
+
+
+@get(
+    "/detections/<id>/image",
+    Operation(
+        summary="Fetch the picture, upright and without its metadata",
+        tag="Files",
+        answers={200: Answer("The picture", media_types=_PICTURES, headers=_ETAG), 304: _UNCHANGED},
+        errors=_MISSING,
+        headers=FileHeaders,
+        example="-O $API/detections/$ID/image",
+    ),
+)
+def image(id: str) -> Response:
+    """Send the picture."""
+    record = find(id)
+    return send_once(lambda: renditions.picture(service(), record))
+
+
+@get(
+    "/detections/<id>/drawn.<any(jpg,png,webp):suffix>",
+    Operation(
+        summary="Fetch the picture at full size with what was found drawn on it",
+        tag="Files",
+        answers={
+            200: Answer(
+                "The drawn picture", media_types=("image/jpeg", "image/png", "image/webp"), headers=_ETAG
+            ),
+            304: _UNCHANGED,
+        },
+        errors=(BadParameter, UnknownLabel, *_MISSING, *_NO_RESULT),
+        query=DrawnQuery,
+        headers=FileHeaders,
+        example="-O '$API/detections/$ID/drawn.jpg?min_score=0.5&show=boxes,labels'",
+    ),
+)
+def drawn(id: str, suffix: str) -> Response:
+    """Send the drawn picture."""
+    record = find(id)
+    wishes = from_fields(DrawnQuery, request.args)
+    hide = frozenset() if wishes.show is None else _PARTS.difference(wishes.show)
+    view = _view(record, wishes, hide)
+    return send_once(lambda: renditions.drawn(service(), record, view, output=_OUTPUTS[suffix]))
+
+
+@get(
+    "/detections/<id>/exports/<format>",
+    Operation(
+        summary="Fetch what was found as a file of another program's format",
+        tag="Files",
+        answers={
+            200: Answer(
+                "The file",
+                media_types=tuple(dict.fromkeys(f.media_type for f in FORMATS.values())),
+                headers=_ETAG,
+            ),
+            304: _UNCHANGED,
+        },
+        errors=(BadParameter, UnknownLabel, UnknownFormat, *_MISSING, *_NO_RESULT),
+        query=ExportQuery,
+        headers=FileHeaders,
+        example="-OJ $API/detections/$ID/exports/coco",
+    ),
+)
+def export(id: str, format: str) -> Response:
+    """Send an export."""
+    record = find(id)
+    wanted = format_named(format)
+    view = _view(record, from_fields(ExportQuery, request.args))
+    return send_once(lambda: renditions.export(service(), record, view, wanted), as_download=True)
+
+
+def format_named(name: str) -> Format:
+    """Return the format of that name; raises UnknownFormat."""
+    if name not in FORMATS:
+        raise UnknownFormat(f"There is no format '{name[:30]}'.", hint=f"There are {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def _view(record: Record, wishes: ExportQuery, hide: frozenset[str] = frozenset()) -> View:
+    """Return the view that is asked for; raises UnknownLabel, or what has become of the detection."""
+    labels = service().jobs.result_form(record.id)["labels"]
+    if wishes.classes is None:
+        return View(wishes.min_score, frozenset(), hide)
+    check_labels(wishes.classes, labels)
+    return View(wishes.min_score, frozenset(labels).difference(wishes.classes), hide)
+
+
+def check_labels(classes: list[str], labels: list[str]) -> None:
+    """Raise UnknownLabel for one that a model does not know."""
+    if unknown := [label for label in classes if label not in labels]:
+        raise UnknownLabel(f"The model knows no '{unknown[0][:50]}'.", field="classes")

@@ -1,0 +1,165 @@
+"""The pictures of a request, however they were sent: a form, bare bytes, JSON or an address."""
+
+import base64
+import binascii
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+from flask import request
+
+from flask_detector import images, outbound
+from flask_detector.errors import (
+    AddressRefused,
+    AddressUnreachable,
+    BadParameter,
+    NoPicture,
+    PictureTooLarge,
+    RequestError,
+    RequestTooLarge,
+    TooManyPictures,
+)
+from flask_detector.settings import MEGABYTE
+from flask_detector.web.api.wishes import JsonPicture, Options, UrlOptions, checked, from_fields, from_json
+from flask_detector.web.service import service
+
+FORM = "multipart/form-data"
+_BARE_FORM = "application/x-www-form-urlencoded"
+
+# A picture's bytes stay in memory up to this many; larger ones go to a temporary file.
+_IN_MEMORY = MEGABYTE
+
+_FETCH_SECONDS = 20
+_FETCH_REDIRECTS = 3
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a request brings: pictures with the names that they are called by, and how to detect them."""
+
+    pictures: list[tuple[BinaryIO, str | None]]
+    options: Options
+
+    def close(self) -> None:
+        """Let go of the pictures' files."""
+        for picture, _ in self.pictures:
+            picture.close()
+
+
+def read() -> Sent:
+    """Return what the current request brings.
+
+    Raises NoPicture, BadParameter, TooManyPictures, RequestTooLarge and what fetching an address raises.
+    """
+    match request.mimetype:
+        case "multipart/form-data":
+            return _of_form()
+        case "application/json":
+            return _of_json()
+        case "application/x-www-form-urlencoded":
+            return _of_bare_form()
+        case _:
+            return Sent([(_body(), None)], from_fields(Options, request.args))
+
+
+def _of_form() -> Sent:
+    if not request.mimetype_params.get("boundary"):
+        raise RequestError(
+            "The form's boundary is missing.", hint="Let your HTTP client set the Content-Type itself."
+        )
+    settings = service().settings
+    _allow(settings.max_batch_bytes + MEGABYTE)
+    files = [file for group in request.files.listvalues() for file in group]
+    options = from_fields(UrlOptions, request.args, request.form)
+    if len(files) > settings.max_batch:
+        raise TooManyPictures(
+            f"These are {len(files)} pictures; at most {settings.max_batch} are accepted at once."
+        )
+    if not files:
+        return Sent([_fetched(options.url)], options)
+    return Sent([(cast(BinaryIO, file.stream), file.filename) for file in files], options)
+
+
+def _of_bare_form() -> Sent:
+    """Read a form without files; many HTTP clients also call a bare body that unless told otherwise."""
+    _allow(service().settings.max_upload_bytes)
+    data = request.get_data()
+    if images.format_of(data[:256]) is not None:
+        return Sent([(io.BytesIO(data), None)], from_fields(Options, request.args))
+    options = from_fields(UrlOptions, request.args, request.form)
+    return Sent([_fetched(options.url)], options)
+
+
+def _of_json() -> Sent:
+    _allow(service().settings.max_upload_bytes * 4 // 3 + MEGABYTE)
+    wishes = from_json(JsonPicture, request.get_data(cache=False))
+    if request.args:
+        asked = from_fields(Options, request.args).model_dump(exclude_unset=True)
+        wishes = checked(JsonPicture, {**asked, **wishes.model_dump(exclude_unset=True)})
+    if wishes.image is not None and wishes.url is not None:
+        raise BadParameter("There is both an 'image' and a 'url'.", hint="Send one of them.", field="url")
+    if wishes.image is None:
+        picture, name = _fetched(wishes.url)
+        return Sent([(picture, wishes.filename or name)], wishes)
+    return Sent([(io.BytesIO(_decoded(wishes.image)), wishes.filename)], wishes)
+
+
+def _allow(size: int) -> None:
+    """Accept that many bytes of the body; raises RequestTooLarge where it says that it has more."""
+    request.max_content_length = size
+    if (request.content_length or 0) > size:
+        raise RequestTooLarge(
+            f"The request has more than {size / MEGABYTE:g} MB, the most that is accepted here."
+        )
+
+
+def _body() -> BinaryIO:
+    limit = service().limits.max_bytes
+    request.max_content_length = limit
+    if (request.content_length or 0) > limit:
+        raise PictureTooLarge(
+            f"The picture has more than {limit / MEGABYTE:g} MB, the most that is accepted here."
+        )
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed when the request lets go of it
+    shutil.copyfileobj(request.stream, file)
+    file.seek(0)
+    return cast(BinaryIO, file)
+
+
+def _decoded(text: str) -> bytes:
+    head, comma, rest = text.partition(",")
+    if comma and head.startswith("data:"):
+        if not head.endswith(";base64"):
+            raise BadParameter("The data: URL in 'image' is not in base64.", field="image")
+        text = rest
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadParameter(
+            "'image' is no base64.", hint="Send the picture's bytes in base64, nothing else.", field="image"
+        ) from error
+
+
+def _fetched(url: str | None) -> tuple[BinaryIO, str | None]:
+    if url is None:
+        raise NoPicture("No picture was sent.")
+    settings = service().settings
+    if not settings.pictures_by_url:
+        raise AddressRefused(
+            "Pictures are not fetched from addresses here.",
+            hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
+        )
+    rules = outbound.Rules(
+        settings.allow_private_addresses, _FETCH_SECONDS, settings.max_upload_bytes, _FETCH_REDIRECTS
+    )
+    answer = outbound.send("GET", url, rules)
+    if not answer.is_whole:
+        raise PictureTooLarge(
+            f"The file has more than {settings.max_upload_mb:g} MB, the most that is accepted here."
+        )
+    if answer.status != 200:
+        raise AddressUnreachable(f"The address answered {answer.status} instead of a picture.")
+    return io.BytesIO(answer.body), unquote(urlsplit(answer.url).path)

@@ -1,0 +1,76 @@
+"""How many requests a program may send: of each API key, and of each address that sends none."""
+
+import math
+import time
+
+import redis
+from flask import Blueprint, Flask, Response, request
+from flask_limiter import Limiter
+from werkzeug.exceptions import TooManyRequests
+
+from flask_detector.errors import AccessError, RateLimited
+from flask_detector.keys import Key
+from flask_detector.settings import Settings
+from flask_detector.web.access import key_of_request
+from flask_detector.web.errors import answer
+
+OFF = "off"
+HEADERS = {
+    "RateLimit-Limit": "How many requests may be sent in the current window.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until the next window begins.",
+}
+
+
+def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited: list[Blueprint]) -> None:
+    """Limit the requests to these blueprints together; the counters are in the same Redis."""
+    limiter = Limiter(
+        _sender,
+        app=app,
+        storage_uri="redis://",
+        storage_options={
+            "connection_pool": connection.connection_pool,  # type: ignore[dict-item]  # it is passed on
+            "key_prefix": "flask-detector:limits",
+        },
+        strategy="fixed-window",
+    )
+
+    def limit() -> str:
+        return settings.rate_limit if _key() is None else settings.key_rate_limit
+
+    shared = limiter.shared_limit(limit, scope="api", exempt_when=lambda: limit() == OFF)
+    for blueprint in limited:
+        shared(blueprint)
+
+    @app.errorhandler(TooManyRequests)
+    def refuse(error: TooManyRequests) -> Response:
+        return answer(RateLimited("There were too many requests lately."))
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        current = limiter.current_limit
+        if current is None:
+            return response
+        try:
+            seconds = max(1, math.ceil(current.window[0] - time.time()))
+            left = current.window[1]
+        except redis.RedisError:  # the answer itself is worth more than these headers
+            return response
+        for name, value in zip(HEADERS, (current.limit.amount, left, seconds), strict=True):
+            response.headers[name] = str(value)
+        if current.breached:
+            response.headers["Retry-After"] = str(seconds)
+        return response
+
+
+def _sender() -> str:
+    key = _key()
+    return f"address:{request.remote_addr}" if key is None else key.owner
+
+
+def _key() -> Key | None:
+    """Return the request's key; one that is not known counts as none here, and is refused later."""
+    try:
+        return key_of_request()
+    except AccessError:
+        return None
