@@ -3,7 +3,6 @@
 import logging
 from http import HTTPStatus
 
-import redis
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -55,7 +54,6 @@ def install(app: Flask) -> None:
     app.register_error_handler(CSRFError, _bad_form_token)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(redis.RedisError, _no_redis)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -121,10 +119,6 @@ def _too_large(error: RequestEntityTooLarge) -> Response:
     if request.path.startswith("/api/"):
         return answer(e.RequestTooLarge("The request has more bytes or more parts than are accepted here."))
     return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here."))
-
-
-def _no_redis(error: redis.RedisError) -> Response:
-    return answer(e.BrokerUnavailable("Redis can't be reached."))
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -9,6 +9,7 @@ from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
 
 from flask_detector.errors import AccessError, RateLimited
+from flask_detector.jobs import reaching_redis
 from flask_detector.keys import Key
 from flask_detector.settings import Settings
 from flask_detector.web.access import key_of_request
@@ -38,9 +39,18 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
     def limit() -> str:
         return settings.rate_limit if _key() is None else settings.key_rate_limit
 
-    shared = limiter.shared_limit(limit, scope="api", exempt_when=lambda: limit() == OFF)
-    for blueprint in limited:
-        shared(blueprint)
+    @limiter.shared_limit(limit, scope="api", exempt_when=lambda: limit() == OFF)
+    def count() -> None:
+        """Count the request, and refuse it where there were too many."""
+
+    names = {blueprint.name for blueprint in limited}
+
+    @app.before_request
+    def check() -> None:
+        # Not by decorating the blueprints: Redis's own errors would reach their error handlers.
+        if request.blueprint in names:
+            with reaching_redis():
+                count()
 
     @app.errorhandler(TooManyRequests)
     def refuse(error: TooManyRequests) -> Response:
