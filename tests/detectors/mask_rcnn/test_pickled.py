@@ -83,6 +83,47 @@ def test_an_honest_file_is_read(write: Write, tmp_path: Path) -> None:
     assert np.array_equal(read_checkpoint(path).tensors["weight"].array(), np.zeros((2, 3), np.float32))
 
 
+PLACES = {
+    "as MMDetection": [(b"state_dict", True), (b"ema_state_dict", True), (b"epoch", False)],
+    "as torchvision": [(b"model", True), (b"model_ema", True), (b"optimizer", False)],
+    "as PyTorch's tutorials": [(b"epoch", False), (b"model_state_dict", True)],
+    "under a name of one's own": [(b"epoch", False), (b"my_weights", True)],
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_state_dict_is_found_among_what_else_is_saved(write: Write, place: str, tmp_path: Path) -> None:
+    weight = tensor((2, 3), (3, 1), 6)
+    entries = [
+        value(key.decode())
+        + ((b"}" + value("weight") + weight + b"s") if full else value({"step": 3}))
+        + b"s"
+        for key, full in PLACES[place]
+    ]
+    path = tmp_path / "saved.pth"
+    path.write_bytes(write(program(b"}", *entries), {"0": 6}))
+    assert list(read_checkpoint(path).tensors) == ["weight"]
+
+
+def test_a_tensor_with_attributes_is_a_tensor(write: Write, tmp_path: Path) -> None:
+    plain = tensor((2, 3), (3, 1), 6)
+    arguments = plain[len(b"ctorch._utils\n_rebuild_tensor_v2\n") : -1]
+    kind, state = b"ctorch.nn.parameter\nParameter\n", value({"note": "kept by nobody"})
+    whole = b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\n%b%b%btR"
+    path = tmp_path / "attributes.pth"
+    path.write_bytes(write(state_dict(whole % (kind, arguments, state)), {"0": 6}))
+    assert read_checkpoint(path).tensors["weight"].shape == (2, 3)
+
+
+def test_a_tensor_that_is_made_by_anything_else_is_refused(write: Write, tmp_path: Path) -> None:
+    kind = b"ctorch.nn.parameter\nParameter\n"
+    whole = b"ctorch._tensor\n_rebuild_from_type_v2\n(c__builtin__\ngetattr\n%b%b}tR"
+    path = tmp_path / "attributes.pth"
+    path.write_bytes(write(state_dict(whole % (kind, value(("a", "b")))), {"0": 6}))
+    with pytest.raises(UnsafeCheckpoint):
+        read_checkpoint(path)
+
+
 LYING = {
     "more elements than the storage": tensor((3, 3), (3, 1), 6),
     "an offset beyond the storage": tensor((1,), (1,), 6, offset=6),

@@ -127,3 +127,57 @@ def test_a_tensor_under_its_old_and_its_new_name_is_refused(shared: Path) -> Non
     twice = {**shapes, "rpn.head.conv.weight": shapes["rpn.head.conv.0.0.weight"]}
     with pytest.raises(ForeignCheckpoint, match="older"):
         recognise(checkpoint(twice), Variant.TORCHVISION_V1)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.module."])
+def test_what_training_puts_before_all_names_is_left_out(shared: Path, prefix: str) -> None:
+    shapes = {f"{prefix}{name}": shape for name, shape in shapes_of(shared, "v2").items()}
+    assert recognise(checkpoint(shapes)).variant is Variant.TORCHVISION_V2
+
+
+def test_the_second_set_of_weights_that_averaging_leaves_is_left_out(shared: Path) -> None:
+    shapes = shapes_of(shared, "caffe")
+    second = {f"ema_{name.replace('.', '_')}": shape for name, shape in shapes.items()}
+    assert recognise(checkpoint({**shapes, **second}), Variant.MMDET_CAFFE).tensors.keys() == shapes.keys()
+
+
+@pytest.mark.parametrize(
+    ("layout", "classes"), [("caffe", 1), ("caffe", 2), ("caffe", 20), ("v1", 1), ("v2", 20)]
+)
+def test_any_number_of_classes_is_read_off_the_tensors(shared: Path, layout: str, classes: int) -> None:
+    own = recognise(checkpoint(with_classes(shapes_of(shared, layout), layout, classes)), VARIANTS[layout])
+    assert own.classes == tuple(range(classes))
+    assert own.labels == tuple(f"class {i}" for i in range(1, classes + 1))
+
+
+def test_the_name_of_a_single_class_may_stand_alone(shared: Path) -> None:
+    shapes = with_classes(shapes_of(shared, "caffe"), "caffe", 1)
+    assert recognise(checkpoint(shapes, {"CLASSES": "cup"}), Variant.MMDET_CAFFE).labels == ("cup",)
+
+
+VARIANTS = {
+    "caffe": Variant.MMDET_CAFFE,
+    "v1": Variant.TORCHVISION_V1,
+    "v2": Variant.TORCHVISION_V2,
+}
+
+
+def with_classes(
+    shapes: Mapping[str, tuple[int, ...]], layout: str, classes: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model of so many classes instead of COCO's."""
+    logits, others = classes + 1, classes if layout == "caffe" else classes + 1
+    rows = {
+        "fc_cls": logits,
+        "fc_reg": 4 * others,
+        "conv_logits": others,
+        "cls_score": logits,
+        "box_predictor.bbox_pred": 4 * others,
+        "mask_fcn_logits": others,
+    }
+    changed = dict(shapes)
+    for name, shape in shapes.items():
+        for part, count in rows.items():
+            if f".{part}." in name:
+                changed[name] = (count, *shape[1:])
+    return changed

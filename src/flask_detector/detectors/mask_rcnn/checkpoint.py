@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Return the tensors of a .pth or .safetensors file.
 
     The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script
-    ("model") save it.
+    ("model") save it, or under any other name if it is the only one.
 
     Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
     UnsafeCheckpoint when it names anything but tensors and plain containers.
@@ -67,14 +67,15 @@ def _mapped(path: Path) -> Bytes:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
+# Where programs keep the state dict among what else they save; the first that is there counts.
+_PLACES = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights")
+
+
 def _of_object(found: Any) -> Checkpoint:
     meta: Mapping[str, Any] = {}
-    if isinstance(found, dict):
-        for key in ("state_dict", "model"):
-            if isinstance(found.get(key), dict):
-                meta = found.get("meta") or {}
-                found = found[key]
-                break
+    if isinstance(found, dict) and (place := _place_of_state_dict(found)) is not None:
+        meta = found.get("meta") or {}
+        found = found[place]
     if not isinstance(found, dict) or not any(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(
             "The file has no state dict.", hint="Save the model's state_dict() and use that."
@@ -83,8 +84,24 @@ def _of_object(found: Any) -> Checkpoint:
         name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)
     ]
     if others:
-        raise CheckpointError(f"The entry '{others[0]}' of the state dict is not a tensor.")
+        raise CheckpointError(
+            f"The entry '{others[0]}' of the state dict is not a tensor.",
+            hint="Save the model's state_dict() alone, in the types of numbers that PyTorch trains in.",
+        )
     return Checkpoint(found, meta if isinstance(meta, dict) else {})
+
+
+def _place_of_state_dict(found: dict[Any, Any]) -> Any:
+    """Return under which key a saved dict has the state dict; None if it is one itself, or has none."""
+    for place in _PLACES:
+        if isinstance(found.get(place), dict):
+            return place
+    full = [
+        key
+        for key, value in found.items()
+        if isinstance(value, dict) and any(isinstance(one, Tensor) for one in value.values())
+    ]
+    return full[0] if len(full) == 1 else None
 
 
 # --- the zip archive

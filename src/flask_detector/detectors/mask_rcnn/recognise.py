@@ -68,11 +68,19 @@ _OLD_NAMES = (
 _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bias)$")
 
 
+# Put before every name by training on several devices, by Lightning and by torch.compile.
+_PREFIXES = ("module.", "model.", "_orig_mod.")
+
+
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # Training on several devices puts "module." before every name.
-    prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
-    renamed = {_today(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
-    if len(renamed) < len(tensors):
+    # MMDetection 2 saves averaged weights, and beside them others: "ema_backbone_conv1_weight" and so on.
+    copies = {f"ema_{name.replace('.', '_')}" for name in tensors}
+    names = [name for name in tensors if name not in copies]
+    prefix = ""
+    while more := [one for one in _PREFIXES if all(name.startswith(prefix + one) for name in names)]:
+        prefix += more[0]
+    renamed = {_today(name.removeprefix(prefix)): tensors[name] for name in names}
+    if len(renamed) < len(names):
         raise ForeignCheckpoint("The checkpoint has a tensor under its name of today and under an older one.")
     return renamed
 
@@ -179,6 +187,8 @@ def _own_labels(meta: Mapping[str, Any]) -> tuple[str, ...]:
     for source in sources:
         for key in ("CLASSES", "classes"):
             names = source.get(key)
+            if isinstance(names, str):  # of a single class
+                names = (names,)
             if isinstance(names, tuple | list) and names and all(isinstance(name, str) for name in names):
                 return tuple(names)
     return ()

@@ -36,6 +36,17 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def _with_attributes(rebuild: Any, _: Any, arguments: Any, *__: Any) -> Any:
+    # A tensor of a class of its own, or with attributes; only the tensor is wanted.
+    if not isinstance(rebuild, pickled.Global) or not rebuild.name.startswith("torch._utils._rebuild_"):
+        raise UnsafeCheckpoint("The file makes a tensor in a way that PyTorch does not.")
+    return rebuild.build(*arguments)
+
+
+def _default_dict(*_: Any) -> dict[Any, Any]:
+    return {}
+
+
 def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
     pairs = items.items() if isinstance(items, dict) else items
     return {pickled.hashable(key): value for key, value in pairs}
@@ -75,11 +86,25 @@ _LEFT_BY_TRAINING = (
     "numpy.ndarray",
     "numpy.dtype",
     "torch.device",
+    "builtins.complex",
+    "__builtin__.complex",
+    "builtins.bytearray",
+    "__builtin__.bytearray",
+    "torch.Tensor",
+    "torch.nn.parameter.Parameter",
+    "torch.strided",
+    *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "complex64", "complex128")),
+    *(f"torch.{name}" for name in ("int64", "int32", "int16", "int8", "uint8", "bool")),
 )
 
 BUILDERS: dict[str, pickled.Builder] = {
     "collections.OrderedDict": _ordered_dict,
     "collections.Counter": _ordered_dict,
+    "collections.defaultdict": _default_dict,
+    "builtins.dict": _ordered_dict,
+    "__builtin__.dict": _ordered_dict,
+    "builtins.list": _inert("list"),
+    "__builtin__.list": _inert("list"),
     "builtins.set": _set,
     "__builtin__.set": _set,
     "_codecs.encode": _encoded,
@@ -87,6 +112,8 @@ BUILDERS: dict[str, pickled.Builder] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type_v2": _with_attributes,
     "builtins.getattr": _attribute,
     "__builtin__.getattr": _attribute,
     **{name: _inert(name) for name in _LEFT_BY_TRAINING},
