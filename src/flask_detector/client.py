@@ -20,7 +20,7 @@ from flask_detector.errors import DetectorError
 
 _UNFINISHED = {"queued", "running"}
 _LONGEST_WAIT_ASKED_FOR = 30  # seconds that a call may wait for its result
-_PAUSE_BETWEEN_LOOKS = 0.5
+_PAUSES_BETWEEN_LOOKS = (0.1, 0.2, 0.4, 0.8)  # the last one from then on
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before new tries of a call that failed on the way
 _LONGEST_PAUSE = 60.0
 _MOST_PAUSES = 60  # before the same call, where a busy server asks for it
@@ -99,8 +99,10 @@ class Client:
             "Idempotency-Key": secrets.token_hex(16),
         }
         form = self._call(f"/detections?{urlencode(options)}", headers, body)
+        looks = 0
         while form.get("status") in _UNFINISHED:
-            self._sleep(_PAUSE_BETWEEN_LOOKS)
+            self._sleep(_PAUSES_BETWEEN_LOOKS[min(looks, len(_PAUSES_BETWEEN_LOOKS) - 1)])
+            looks += 1
             id = quote(str(form.get("id")), safe="")
             form = self._call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
         if form.get("status") != "done":

@@ -133,13 +133,28 @@ def detect_in(
     return detect(pixels)
 
 
+def category_ids(annotations: Annotations, labels: Iterable[str]) -> dict[str, int]:
+    """Return for each label of a model that is a category's name the category's id.
+
+    Capitals, underscores and the number of spaces make no difference.
+    Raises BadAnnotations where there is none.
+    """
+    ids = {_key(category["name"]): category["id"] for category in annotations.form["categories"]}
+    known = {label: ids[_key(label)] for label in labels if _key(label) in ids}
+    if not known:
+        raise BadAnnotations(
+            "None of the categories is a class of the model.", hint="Choose the model with --model."
+        )
+    return known
+
+
 def evaluate(
     annotations: Annotations, found: Mapping[int, Detections], labels: Sequence[str], *, has_masks: bool
 ) -> Evaluation:
     """Return the figures for the pictures that were detected in.
 
     found: by the id of the picture.
-    labels: of the model; a category is the class of the same name, however ids and capitals differ.
+    labels: of the model; `category_ids` tells which categories they are.
     has_masks: whether the model finds masks.
 
     Crowds count as pycocotools counts them: what lies in one is neither right nor wrong.
@@ -148,7 +163,7 @@ def evaluate(
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    ids = _ids_by_label(annotations, labels)
+    ids = category_ids(annotations, labels)
     result = Evaluation(without_class=_without_class(annotations, labels))
     truth = COCO()
     truth.dataset = annotations.form
@@ -170,16 +185,6 @@ def evaluate(
 
 def _key(name: str) -> str:
     return " ".join(name.casefold().replace("_", " ").split())
-
-
-def _ids_by_label(annotations: Annotations, labels: Iterable[str]) -> dict[str, int]:
-    ids = {_key(category["name"]): category["id"] for category in annotations.form["categories"]}
-    known = {label: ids[_key(label)] for label in labels if _key(label) in ids}
-    if not known:
-        raise BadAnnotations(
-            "None of the categories is a class of the model.", hint="Choose the model with --model."
-        )
-    return known
 
 
 def _without_class(annotations: Annotations, labels: Iterable[str]) -> list[str]:

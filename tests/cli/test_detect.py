@@ -1,13 +1,19 @@
 import io
 import json
+import shutil
+import zipfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from flask_detector.cli import main
+from flask_detector.client import Client
 from flask_detector.detections import Detections
+from flask_detector.formats import FORMATS
 
 
 @pytest.fixture
@@ -75,7 +81,149 @@ def test_a_wrong_option_says_what_would_be_right(run: CliRunner, options: list[s
 
 
 def test_each_command_explains_itself(run: CliRunner) -> None:
-    for command in ([], ["serve"], ["web"], ["worker"], ["detect"], ["models"]):
+    for command in ([], ["serve"], ["web"], ["worker"], ["detect"], ["evaluate"], ["models"]):
         answer = run.invoke(main, [*command, "--help"])
         assert answer.exit_code == 0
         assert "Usage:" in answer.output
+
+
+def test_a_folder_is_searched_and_other_files_in_it_are_no_failure(
+    run: CliRunner, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos" / "2024"
+    folder.mkdir(parents=True)
+    shutil.copy(pictures / "park.jpg", folder / "by content")
+    (folder / "notes.txt").write_text("no picture")
+    answer = run.invoke(main, ["detect", str(tmp_path / "photos"), "--json"])
+    assert answer.exit_code == 0
+    assert [json.loads(line)["file"] for line in answer.stdout.splitlines()] == [str(folder / "by content")]
+
+
+@pytest.mark.parametrize("asked", ["empty", "empty/*.jpg", "missing"])
+def test_no_picture_at_all_is_wrong_usage(
+    run: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    answer = run.invoke(main, ["detect", asked])
+    assert answer.exit_code == 2
+    assert "There is no picture to detect in." in answer.stderr
+
+
+def test_standard_input_is_a_picture(run: CliRunner, pictures: Path, tmp_path: Path) -> None:
+    data = (pictures / "street.jpg").read_bytes()
+    command = ["detect", "-", "--json", "--out", str(tmp_path / "drawn")]
+    form = json.loads(run.invoke(main, command, input=data).stdout)
+    assert form["file"] == "-"
+    assert form["drawn"] == str(tmp_path / "drawn" / "detected_stdin.webp")
+    answer = run.invoke(main, ["detect", "-"], input=b"")
+    assert answer.exit_code == 1
+    assert "standard input: The file is empty." in answer.stderr
+
+
+def test_only_the_asked_for_labels_are_kept(run: CliRunner, pictures: Path) -> None:
+    answer = run.invoke(main, ["detect", str(pictures / "street.jpg"), "--json", "--labels", "person, dog"])
+    assert {one["label"] for one in json.loads(answer.stdout)["instances"]} == {"person"}
+
+
+@pytest.mark.parametrize(("label", "words"), [("carr", "Did you mean 'car'?"), ("xyzzy", "It knows person")])
+def test_an_unknown_label_is_told_before_anything_is_done(
+    run: CliRunner, pictures: Path, label: str, words: str
+) -> None:
+    answer = run.invoke(main, ["detect", str(pictures), "--labels", label])
+    assert answer.exit_code == 2
+    assert words in answer.stderr
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "voc"], "--format needs --out"),
+        (["--out", "all.zip"], "needs --format"),
+        (["--format", "pascal", "--out", "x"], "'pascal' is not one of"),
+        (["--server", "localhost:5000"], "no address of a server"),
+    ],
+)
+def test_options_that_do_not_go_together_say_so(run: CliRunner, options: list[str], words: str) -> None:
+    answer = run.invoke(main, ["detect", "cat.jpg", *options])
+    assert answer.exit_code in {1, 2}
+    assert words in answer.stderr
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_a_file_for_each_picture(
+    run: CliRunner, pictures: Path, tmp_path: Path, name: str
+) -> None:
+    command = ["detect", str(pictures / "park.jpg"), "--format", name, "--out", str(tmp_path)]
+    answer = run.invoke(main, command)
+    assert answer.exit_code == 0
+    written = tmp_path / f"park{FORMATS[name].suffix}"
+    assert f"written to {written}" in answer.stdout
+    assert written.stat().st_size > 0
+
+
+def test_a_zip_is_one_data_set_of_all(run: CliRunner, pictures: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    out = tmp_path / "new" / "all.zip"
+    command = ["detect", str(pictures / "park.jpg"), str(bad), str(pictures / "street.jpg")]
+    answer = run.invoke(main, [*command, "--format", "yolo", "--out", str(out)])
+    assert answer.exit_code == 1
+    archive = zipfile.ZipFile(out)
+    assert archive.read("images/park.jpg") == (pictures / "park.jpg").read_bytes()
+    assert archive.read("labels/street.txt")
+    assert "images/bad.jpg" not in archive.namelist()
+
+
+def test_a_data_set_of_no_usable_picture_is_not_written(run: CliRunner, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    answer = run.invoke(main, ["detect", str(bad), "--format", "coco", "--out", str(tmp_path / "all.zip")])
+    assert answer.exit_code == 1
+    assert "No picture could be used" in answer.stderr
+    assert list(tmp_path.glob("*all*")) == list(tmp_path.glob(".*all*")) == []
+
+
+def test_a_server_that_is_not_there_ends_the_run(
+    run: CliRunner, jpeg: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_detector.cli.detect.Client", partial(Client, sleep=lambda _: None))
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    answer = run.invoke(main, ["detect", str(tmp_path / "a.jpg"), "--server", "https://[::1]:1/"])
+    assert answer.exit_code == 1
+    assert "can't be reached" in answer.stderr
+
+
+def test_a_real_server_does_the_same_as_this_machine(
+    run: CliRunner, stack: Any, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    command = [
+        "detect",
+        str(pictures / "street.jpg"),
+        str(tmp_path / "bad.jpg"),
+        "--json",
+        "--model",
+        "nanodet-g",
+    ]
+    command += ["--labels", "car"]
+    here = run.invoke(main, command)
+    there = run.invoke(main, [*command, "--server", stack.url, "--out", str(tmp_path / "drawn")])
+    assert here.exit_code == there.exit_code == 1
+    (found, bad), (expected, also_bad) = (
+        [json.loads(line) for line in answer.stdout.splitlines()] for answer in (there, here)
+    )
+    assert [one["box"] for one in found["instances"]] == [one["box"] for one in expected["instances"]]
+    assert bad == also_bad
+    assert Path(found["drawn"]).stat().st_size > 0
+
+
+def test_a_name_that_would_steer_the_terminal_is_shown_harmless(
+    run: CliRunner, jpeg: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a\x1b[2J.jpg").write_bytes(jpeg)
+    (tmp_path / "b\x1b[2J.jpg").write_bytes(b"bad")
+    answer = run.invoke(main, ["detect", str(tmp_path)])
+    assert "\x1b" not in answer.output
+    assert "a\ufffd[2J.jpg" in answer.stdout

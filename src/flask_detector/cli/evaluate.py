@@ -65,6 +65,7 @@ def evaluate(
     settings = Settings.from_environment()
     limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
     detector = load_detector(model, settings=settings)
+    evaluation.category_ids(annotations, detector.labels)
     found: dict[int, Detections] = {}
     chosen = annotations.images[:limit]
     try:

@@ -6,6 +6,7 @@ goes to a temporary file.
 
 import shutil
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO, Protocol
@@ -68,6 +69,8 @@ class Spool:
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        # A data set that is given up half-way has nobody who closes it.
+        weakref.finalize(self, self._file.close)
 
     def write(self, text: str) -> None:
         """Add text."""
