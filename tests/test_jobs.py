@@ -14,12 +14,15 @@ from flask_detector.errors import (
     DetectionExpired,
     DetectionNotFinished,
     QueueFull,
+    ServiceError,
+    ShareUsedUp,
     UnknownDetection,
 )
 from flask_detector.images import PictureInfo
 from flask_detector.jobs import TASK, Jobs, new_id
-from flask_detector.records import JobStatus
-from flask_detector.settings import Settings
+from flask_detector.pace import Pace
+from flask_detector.records import JobStatus, WorkerInfo
+from flask_detector.settings import DEFAULT_QUEUE, Settings
 
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
 
@@ -29,9 +32,9 @@ def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
     return Jobs(connection, settings)
 
 
-def enqueued(jobs: Jobs) -> str:
+def enqueued(jobs: Jobs, client: str | None = None) -> str:
     id = new_id()
-    jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model="auto", min_score=0.25)
+    jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model="auto", min_score=0.25, client=client)
     return id
 
 
@@ -145,3 +148,49 @@ def test_a_redis_that_is_gone_is_its_own_error(settings: Settings) -> None:
         for call in (lambda: jobs.find(new_id()), lambda: enqueued(jobs), jobs.workers):
             with pytest.raises(BrokerUnavailable):
                 call()
+
+
+def test_one_clients_flood_leaves_room_for_others(connection: redis.Redis, settings: Settings) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"max_queue": 10, "max_queue_per_client": 3}))
+    ids = [enqueued(jobs, client="192.0.2.1") for _ in range(3)]
+    with pytest.raises(ShareUsedUp) as refusal:
+        enqueued(jobs, client="192.0.2.1")
+    assert refusal.value.retry_after is not None
+    enqueued(jobs, client="192.0.2.2")
+    enqueued(jobs)
+    jobs.cancel(ids[0])
+    enqueued(jobs, client="192.0.2.1")  # what has ended counts no more
+    assert not [key for key in connection.scan_iter() if b"192.0.2" in key]
+
+
+def test_who_is_refused_is_told_a_time_that_follows_from_the_pace(
+    connection: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"max_queue": 100}))
+    for _ in range(100):
+        enqueued(jobs)
+    Pace(connection).tell("slow", 4.0)
+    for workers, seconds in ((0, 30), (1, 40), (2, 20)):
+        monkeypatch.setattr(
+            jobs,
+            "workers",
+            lambda n=workers: [
+                WorkerInfo(str(i), True, "slow", frozenset(), DEFAULT_QUEUE) for i in range(n)
+            ],
+        )
+        with pytest.raises(QueueFull) as refusal:
+            enqueued(jobs)
+        assert refusal.value.retry_after == seconds  # a tenth of the queue is done by then
+
+
+def test_uploads_are_refused_before_redis_is_full(
+    jobs: Jobs, connection: redis.Redis, settings: Settings
+) -> None:
+    kept = enqueued(jobs)
+    connection.config_set("maxmemory", int(connection.info("memory")["used_memory"] * 1.05))
+    try:
+        with pytest.raises(ServiceError, match="nearly full"):
+            Jobs(connection, settings).check_room("auto")
+    finally:
+        connection.config_set("maxmemory", 0)
+    assert jobs.find(kept).status is JobStatus.QUEUED

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import redis
@@ -10,7 +11,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
-from flask_detector.errors import BrokerUnavailable, SettingsError
+from flask_detector.errors import BrokerUnavailable, ServiceError, SettingsError
 from flask_detector.sentinel import is_sentinel, leader
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,21 @@ def may_pass(error: redis.RedisError) -> bool:
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError):
         return True
     return isinstance(error, redis.ReadOnlyError) or str(error).startswith(_PASSING_CODES)
+
+
+@contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Raise our own errors for Redis's within the block."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError as error:
+        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
+    except redis.RedisError as error:
+        if not may_pass(error):
+            raise
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            raise BrokerUnavailable("Redis can't be reached.") from error
+        raise BrokerUnavailable("Redis can't write at the moment.") from error
 
 
 def persevere(act: Callable[[], _T], *, is_over: Callable[[], bool]) -> _T:

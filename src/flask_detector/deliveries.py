@@ -11,7 +11,8 @@ from rq import Queue, Retry
 from rq.job import Dependency
 from rq.serializers import JSONSerializer
 
-from flask_detector.jobs import new_id, reaching_redis
+from flask_detector.broker import reaching_redis
+from flask_detector.jobs import new_id
 
 QUEUE = "deliveries"
 TASK = "flask_detector.courier.deliver"

@@ -24,6 +24,7 @@
     │   └── DetectionFailed
     ├── ServiceError               this installation can't do it right now
     │   ├── QueueFull
+    │   ├── ShareUsedUp
     │   ├── BrokerUnavailable
     │   └── StorageUnavailable
     ├── RequestError               the request itself is wrong
@@ -59,10 +60,12 @@ class DetectorError(Exception):
     code: ClassVar[str] = "internal_error"
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: int | None = None) -> None:
+        """retry_after: the seconds after which the same request may succeed, where that is known."""
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -207,6 +210,13 @@ class QueueFull(ServiceError):
     """Too many pictures are waiting already."""
 
     code = "queue_full"
+
+
+class ShareUsedUp(ServiceError):
+    """As many of the sender's pictures are waiting as one sender's may."""
+
+    code = "share_used_up"
+    default_hint = "Send more when some of them are done, after as many seconds as Retry-After says."
 
 
 class BrokerUnavailable(ServiceError):

@@ -20,19 +20,18 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
+from flask_detector.broker import reaching_redis
 from flask_detector.detections import Detections, MaskForm
 from flask_detector.errors import (
-    BrokerUnavailable,
     DetectionExpired,
     DetectionFailed,
     DetectionNotFinished,
-    QueueFull,
-    ServiceError,
     UnknownDetection,
 )
 from flask_detector.images import PictureInfo
 from flask_detector.logs import request_id
 from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
+from flask_detector.room import Room
 from flask_detector.settings import Settings
 
 TASK = "flask_detector.worker.run_detection"
@@ -70,6 +69,7 @@ class Jobs:
         self._queues = {
             name: Queue(name, connection=connection, serializer=JSONSerializer) for name in settings.queues
         }
+        self._room = Room(connection, settings)
         self.queue = self._queues[settings.queue]
         """The one that this host's workers take from."""
 
@@ -92,21 +92,24 @@ class Jobs:
         model: str,
         min_score: float | None,
         owner: str | None = None,
+        client: str | None = None,
         classes: Sequence[str] | None = None,
         masks: MaskForm = "rle",
     ) -> None:
         """Queue the picture that is stored under that id.
 
-        Raises QueueFull when as many pictures wait as may.
+        client: whose part of the queue it takes; None where it counts for nobody.
+
+        Raises QueueFull, ShareUsedUp or ServiceError when there is no room.
         """
         retention = self._settings.retention_seconds
         wishes: dict[str, Any] = {"model": model, "min_score": min_score}
         if classes is not None:
             wishes["classes"] = list(classes)
-        with reaching_redis():
-            self.check_room(model)
-            self._connection.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
-            self._queue_of(model).enqueue_call(
+        queue = self._queue_of(model)
+        self.check_room(model, client)
+        with reaching_redis(), self._connection.pipeline() as pipeline:
+            queue.enqueue_call(
                 TASK,
                 kwargs=wishes,
                 job_id=id,
@@ -123,13 +126,19 @@ class Jobs:
                     "request": request_id.get(),
                 },
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+                pipeline=pipeline,
             )
+            pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+            self._room.take(client, id, pipeline)
+            pipeline.execute()
 
-    def check_room(self, model: str) -> None:
-        """Raise QueueFull when as many pictures wait in a model's queue as may."""
+    def check_room(self, model: str, client: str | None = None) -> None:
+        """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more."""
+        queue = self._queue_of(model)
         with reaching_redis():
-            if self._queue_of(model).count >= self._settings.max_queue:
-                raise QueueFull(f"{self._settings.max_queue} pictures are waiting already.")
+            self._room.check(
+                queue.key, client, lambda: [one for one in self.workers() if one.queue == queue.name]
+            )
 
     def _queue_of(self, model: str) -> Queue:
         return self._queues[self._settings.queue_of(model)]
@@ -301,17 +310,6 @@ _ID = re.compile(r"[0-9a-f]{32}")
 def new_id() -> str:
     """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
     return secrets.token_hex(16)
-
-
-@contextmanager
-def reaching_redis() -> Iterator[None]:
-    """Raise our own errors for Redis's within the block."""
-    try:
-        yield
-    except redis.exceptions.OutOfMemoryError as error:
-        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-        raise BrokerUnavailable("Redis can't be reached.") from error
 
 
 def _facts(picture: PictureInfo) -> dict[str, Any]:

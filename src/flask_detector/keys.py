@@ -17,8 +17,8 @@ from typing import cast
 
 import redis
 
+from flask_detector.broker import reaching_redis
 from flask_detector.errors import UnknownKey
-from flask_detector.jobs import reaching_redis
 
 # Secret scanners find keys by such a beginning.
 PREFIX = "fd"

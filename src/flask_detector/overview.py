@@ -14,8 +14,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
+from flask_detector.broker import reaching_redis
 from flask_detector.errors import PictureError
-from flask_detector.jobs import TRIES, Jobs, reaching_redis
+from flask_detector.jobs import TRIES, Jobs
 from flask_detector.logs import short
 
 # Errors that the picture itself brings about: another try ends in the same way.

@@ -194,6 +194,14 @@ class Settings(BaseSettings):
     max_queue: Annotated[
         int, Field(ge=1, description="Pictures that may wait; more are turned away until some are done.")
     ] = 1000
+    max_queue_per_client: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Pictures of one client (an API key, or else a network address) that may wait or be "
+            "in work.",
+        ),
+    ] = 250
     job_timeout: Annotated[
         int, Field(ge=1, description="Seconds that one detection may take before it counts as failed.")
     ] = 180

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import redis
 
+from flask_detector.broker import reaching_redis
 from flask_detector.errors import StillInProgress, UnknownDetection
-from flask_detector.jobs import new_id, reaching_redis
+from flask_detector.jobs import new_id
 from flask_detector.records import Failure
 
 # A request whose process dies while it is taken in blocks its idempotency key for this long.

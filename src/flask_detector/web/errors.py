@@ -30,6 +30,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.DetectionNotFinished: HTTPStatus.CONFLICT,
     e.DetectionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     e.ServiceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    e.ShareUsedUp: HTTPStatus.TOO_MANY_REQUESTS,
     e.RequestError: HTTPStatus.BAD_REQUEST,
     e.UnknownLabel: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.UnknownFormat: HTTPStatus.NOT_FOUND,
@@ -75,7 +76,10 @@ def status_of_code(code: str) -> HTTPStatus:
 def answer(error: e.DetectorError) -> Response:
     """Return the answer that tells of an error, as JSON where the client is a program."""
     field = error.field if isinstance(error, e.BadParameter) else None
-    return _answer(status_of(error), error.code, error.message, error.hint, field)
+    response = _answer(status_of(error), error.code, error.message, error.hint, field)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def body(code: str, message: str, hint: str, field: str | None = None) -> Error:

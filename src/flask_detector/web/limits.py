@@ -8,8 +8,8 @@ from flask import Blueprint, Flask, Response, request
 from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
 
+from flask_detector.broker import reaching_redis
 from flask_detector.errors import AccessError, RateLimited
-from flask_detector.jobs import reaching_redis
 from flask_detector.keys import Key
 from flask_detector.settings import Settings
 from flask_detector.web.access import key_of_request

@@ -12,8 +12,8 @@ from typing import cast
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from flask_detector.broker import reaching_redis
 from flask_detector.errors import KeyNotAllowed, UnknownKey
-from flask_detector.jobs import reaching_redis
 from flask_detector.keys import Key, Scope
 from flask_detector.web.answers import unkept
 from flask_detector.web.probes import what_is_missing

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import BinaryIO, cast
 
 import redis
-from flask import current_app
+from flask import current_app, has_request_context, request
 
 from flask_detector import images
 from flask_detector.deliveries import Deliveries
@@ -15,7 +15,7 @@ from flask_detector.detections import MaskForm
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
 from flask_detector.jobs import Jobs, new_id
-from flask_detector.keys import Keys
+from flask_detector.keys import Keys, key_id_of
 from flask_detector.overview import Overview
 from flask_detector.pace import Pace
 from flask_detector.records import Record
@@ -90,7 +90,8 @@ class Service:
             raise NoPicture("No picture was sent.")
         if model != AUTO:
             self.offered.check(model)
-        self.jobs.check_room(model)
+        client = _client(owner)
+        self.jobs.check_room(model, client)
         picture = images.check(source, self.limits)
         source.seek(0)
         id = id or new_id()
@@ -103,6 +104,7 @@ class Service:
                 model=model,
                 min_score=min_score,
                 owner=owner,
+                client=client,
                 classes=classes,
                 masks=masks,
             )
@@ -165,6 +167,16 @@ class Service:
 def service() -> Service:
     """Return the service of the application that handles the current request."""
     return cast(Service, current_app.extensions["flask-detector"])
+
+
+def _client(owner: str | None) -> str | None:
+    """Return whose part of the queue a picture takes: an API key's, or else its network address's.
+
+    A browser's own name is no use here: it gets a new one by forgetting its cookie.
+    """
+    if key_id_of(owner) is not None:
+        return owner
+    return request.remote_addr if has_request_context() else None
 
 
 def shown_name(filename: str | None) -> str:

@@ -20,6 +20,7 @@ from flask_detector.errors import (
     PictureTooLarge,
     RequestError,
     RequestTooLarge,
+    StorageUnavailable,
     TooManyPictures,
 )
 from flask_detector.settings import MEGABYTE
@@ -124,7 +125,13 @@ def _body() -> BinaryIO:
             f"The picture has more than {limit / MEGABYTE:g} MB, the most that is accepted here."
         )
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed when the request lets go of it
-    shutil.copyfileobj(request.stream, file)
+    try:
+        shutil.copyfileobj(request.stream, file)
+    except OSError as error:  # of the file; one of the connection is no longer an OSError here
+        raise StorageUnavailable(
+            f"The picture could not be taken in: {error.strerror or 'the disk is full'}.",
+            hint="Check that the folder for temporary files is writable and its disk is not full.",
+        ) from error
     file.seek(0)
     return cast(BinaryIO, file)
 

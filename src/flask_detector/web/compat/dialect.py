@@ -73,7 +73,7 @@ class Dialect(Blueprint):
     def _answer(self, error: DetectorError) -> Response:
         response = self._tell(error, status_of(error))
         if isinstance(error, ServiceError):
-            response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+            response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
         return response
 
     def _http_error(self, error: HTTPException) -> Response:

@@ -1,0 +1,61 @@
+"""A real worker that a picture can make fail: what its JPEG comment says is done before it is detected.
+
+    python faulty_worker.py [elsewhere]
+
+- ``die``: the process dies as if native code had crashed;
+- ``hang``: native code hangs; ``hang hard``: it also holds the interpreter's lock;
+- ``wait N``: the detection takes N seconds more;
+- ``break``: an error that nobody thought of.
+
+elsewhere: tell of no place, as a worker on another machine, whose death is known by its silence alone.
+"""
+
+import ctypes
+import io
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from PIL import Image
+
+from flask_detector import heart, worker
+from flask_detector.broker import connect
+from flask_detector.settings import Settings
+from flask_detector.storage import ORIGINAL, open_storage
+from flask_detector.workplace import Workplace
+
+STILL_SECONDS = 4.0
+
+
+class FaultyWorkplace(Workplace):
+    """Does what the picture's comment says first."""
+
+    def run(self, id: str, **wishes: Any) -> dict[str, Any]:
+        comment = Image.open(io.BytesIO(self.storage.get(id, ORIGINAL))).info.get("comment", b"").decode()
+        if comment == "die":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif comment == "hang":
+            ctypes.CDLL(None).sleep(1000)
+        elif comment == "hang hard":
+            ctypes.PyDLL(None).sleep(1000)
+        elif comment == "break":
+            raise ZeroDivisionError("nobody thought of this")
+        elif comment.startswith("wait "):
+            time.sleep(float(comment.removeprefix("wait ")))
+        return super().run(id, **wishes)
+
+
+def main() -> None:
+    worker.Workplace = FaultyWorkplace  # type: ignore[attr-defined]
+    heart._STILL_SECONDS = STILL_SECONDS
+    heart._HANG_GRACE_SECONDS = 1.0
+    if sys.argv[1:] == ["elsewhere"]:
+        worker.of_this_process = lambda: ""  # type: ignore[attr-defined]
+    settings = Settings.from_environment()
+    worker.main(settings, connect(settings.required_redis_url), open_storage(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""An installation whose parts a test starts, hurts and kills one by one, and what it counts."""
+
+import http.client
+import io
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+from PIL import Image
+from rq.results import Result
+
+from flask_detector.broker import connect
+from flask_detector.jobs import Jobs
+from flask_detector.local_redis import LocalRedis
+from flask_detector.records import Record
+from flask_detector.settings import Settings
+
+FAULTY_WORKER = Path(__file__).with_name("faulty_worker.py")
+SENDERS = 8
+
+
+def picture(comment: str = "", size: tuple[int, int] = (64, 48)) -> bytes:
+    """Return a small JPEG; its comment tells a faulty worker what to do."""
+    file = io.BytesIO()
+    pixels = np.full((size[1], size[0], 3), (200, 120, 40), np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", comment=comment.encode())
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the web process answered."""
+
+    status: int
+    headers: dict[str, str]
+    form: dict[str, Any] = field(default_factory=dict)
+
+
+class Installation:
+    """Redis, one web process and workers, each a process of its own, without a supervisor."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._redis = LocalRedis(folder / "redis")
+        self.url = self._redis.url
+        self.settings = Settings(
+            data_dir=folder / "data", redis_url=self.url, offline=True, port=self.port, max_queue=1000
+        )
+        self.environment = {
+            **os.environ,
+            "REDIS_URL": self.url,
+            "PORT": str(self.port),
+            "DETECTOR_DATA_DIR": str(self.settings.data_dir),
+            "DETECTOR_OFFLINE": "1",
+            "DETECTOR_THREADS": "1",
+            **environment,
+        }
+        self._running: list[subprocess.Popen[bytes]] = []
+        self.redis_process: subprocess.Popen[bytes] | None = None
+        self.web_process: subprocess.Popen[bytes] | None = None
+        self.connection: redis.Redis = connect(self.url)
+        self.jobs = Jobs(self.connection, self.settings)
+
+    def start_redis(self, *options: str) -> None:
+        self.redis_process = self._start([*self._redis.command(), *options])
+        self._redis.wait_until_ready(self.redis_process)
+
+    def stop_redis(self) -> None:
+        assert self.redis_process is not None
+        self.redis_process.kill()
+        self.redis_process.wait(20)
+
+    def start_web(self, *, largest_file: int | None = None) -> None:
+        """Start the web process; no file that it writes may be larger than that."""
+
+        self.web_process = self._start([sys.executable, "-m", "flask_detector", "web"])
+        wait_until(self._answers, 60)
+        if largest_file is not None:
+            resource.prlimit(self.web_process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    def start_worker(self) -> "subprocess.Popen[bytes]":
+        return self._start([sys.executable, "-m", "flask_detector", "worker"])
+
+    def start_faulty_worker(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
+        return self._start([sys.executable, str(FAULTY_WORKER), *arguments], **environment)
+
+    def close(self) -> None:
+        for process in reversed(self._running):
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait(20)
+        self.connection.close()
+        self._redis.remove_socket_folder()
+
+    def send(self, data: bytes, *, accept: str = "application/json") -> Answer:
+        """Send one picture once."""
+        return self.ask("POST", "/api/v1/detections", data, accept=accept)
+
+    def ask(self, method: str, path: str, data: bytes | None = None, *, accept: str = "*/*") -> Answer:
+        """Do one request; raise OSError or http.client.HTTPException when there is no whole answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(
+                method, path, data, {"Accept": accept, "Content-Type": "application/octet-stream"}
+            )
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        is_json = answer.headers.get_content_type() == "application/json"
+        return Answer(answer.status, dict(answer.headers), json.loads(body) if is_json else {})
+
+    def send_until_accepted(self, data: bytes, refusals: "Counter[int] | None" = None) -> str:
+        """Send a picture as a patient client does: again after each refusal, until it has its id."""
+        deadline = time.monotonic() + 100
+        while time.monotonic() < deadline:
+            try:
+                answer = self.send(data)
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.2)
+                continue
+            if answer.status == 202:
+                return str(answer.form["id"])
+            assert answer.status in {429, 503}, answer
+            assert int(answer.headers["Retry-After"]) > 0
+            if refusals is not None:
+                refusals[answer.status] += 1
+            time.sleep(0.3)
+        raise AssertionError("the picture was not accepted in time")
+
+    def send_many(self, number: int, refusals: "Counter[int] | None" = None) -> list[str]:
+        """Send so many pictures, some at once; return their ids."""
+        with ThreadPoolExecutor(SENDERS) as pool:
+            data = picture()
+            return list(pool.map(lambda _: self.send_until_accepted(data, refusals), range(number)))
+
+    def in_flight(self, number: int = 200) -> "Flight":
+        """Begin to send so many pictures."""
+        return Flight(self, number)
+
+    def record(self, id: str) -> Record:
+        return self.jobs.find(id)
+
+    def wait_for(self, id: str, *, seconds: float = 60) -> Record:
+        """Return a detection once it has ended."""
+        wait_until(lambda: self.record(id).status.is_final, seconds)
+        return self.record(id)
+
+    def outcomes(self, ids: list[str], *, seconds: float = 150) -> "Counter[str]":
+        """Return how many of the detections ended in which way; none is lost, and none has two results."""
+        assert len(set(ids)) == len(ids)
+        wait_until(lambda: all(r.status.is_final for r in self.jobs.find_all(ids)), seconds)
+        records = self.jobs.find_all(ids)
+        assert [record.id for record in records] == ids
+        results = [self.connection.xlen(Result.get_key(id)) for id in ids]
+        assert max(results) <= 1
+        assert all(record.failure is not None for record in records if record.status == "failed")
+        found = Counter(record.status.value for record in records)
+        assert sum(results) == found["done"]
+        return found
+
+    def holder_of(self, id: str) -> int:
+        """Return the process that has a detection in hand."""
+        (execution,) = self.connection.scan_iter(f"rq:execution:{id}:*")
+        name = self.connection.hget(execution, "worker_name")
+        assert isinstance(name, bytes)
+        process = self.connection.hget(f"rq:worker:{name.decode()}", "pid")
+        assert process is not None
+        return int(process)
+
+    def wait_until_running(self, id: str, seconds: float = 60) -> None:
+        wait_until(lambda: self.record(id).status == "running", seconds)
+
+    def _start(self, command: list[str], **environment: str) -> "subprocess.Popen[bytes]":
+        log = (self.folder / "log.txt").open("ab")
+        with log:
+            process = subprocess.Popen(command, env=self.environment | environment, stderr=log, stdout=log)
+        self._running.append(process)
+        return process
+
+    def _answers(self) -> bool:
+        assert self.web_process is not None
+        assert self.web_process.poll() is None, (self.folder / "log.txt").read_text()
+        try:
+            return self.ask("GET", "/healthz").status == 200
+        except OSError:
+            return False
+
+
+class Flight:
+    """Pictures that are being sent while something else happens."""
+
+    def __init__(self, installation: Installation, number: int) -> None:
+        self._ids: list[str] = []
+        self.refusals: Counter[int] = Counter()
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(installation, number))
+        self._thread.start()
+
+    def land(self) -> list[str]:
+        """Return the ids of all, once each has been accepted."""
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+        if self._errors:
+            raise self._errors[0]
+        return self._ids
+
+    def _run(self, installation: Installation, number: int) -> None:
+        try:
+            self._ids = installation.send_many(number, self.refusals)
+        except BaseException as error:
+            self._errors.append(error)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """Return the seconds until a condition came true; fail when it takes longer than that."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"it did not come true within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
