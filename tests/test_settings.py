@@ -41,6 +41,7 @@ VARIABLES = [
     ("DETECTOR_QUEUE", "gpu", "queue", "gpu"),
     ("DETECTOR_ROUTES", "mask-rcnn-r50-fpn=gpu,auto=cpu", "routes", "mask-rcnn-r50-fpn=gpu,auto=cpu"),
     ("DETECTOR_MAX_QUEUE", "10", "max_queue", 10),
+    ("DETECTOR_WORKER_RECYCLE_MB", "700", "worker_recycle_mb", 700),
     ("DETECTOR_WORKER_MEMORY_MB", "600", "worker_memory_mb", 600),
     ("DETECTOR_MAX_QUEUE_PER_CLIENT", "7", "max_queue_per_client", 7),
     ("DETECTOR_JOB_TIMEOUT", "60", "job_timeout", 60),
