@@ -32,7 +32,7 @@ def test_a_body_in_pieces_is_given_up_at_the_limit(client: FlaskClient) -> None:
         headers={"Transfer-Encoding": "chunked"},
         environ_overrides={"wsgi.input": unbounded, "wsgi.input_terminated": True},
     )
-    assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (413, "picture_too_large")
+    assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (413, "request_too_large")
     assert unbounded.was_read < 28 * MEGABYTE
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from flask import request
+from flask import Response, after_this_request, request
 
 from flask_detector import images, outbound
 from flask_detector.errors import (
@@ -124,7 +124,13 @@ def _body() -> BinaryIO:
         raise PictureTooLarge(
             f"The picture has more than {limit / MEGABYTE:g} MB, the most that is accepted here."
         )
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed when the request lets go of it
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # it outlives this function
+
+    @after_this_request
+    def close(response: Response) -> Response:
+        file.close()
+        return response
+
     try:
         shutil.copyfileobj(request.stream, file)
     except OSError as error:  # of the file; one of the connection is no longer an OSError here
