@@ -7,13 +7,15 @@ BIN := $(VENV)/bin
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types browser-types clean
+.PHONY: help run test test-all lint types browser-types licences audit sbom clean
 
 help:
 	@echo 'make run       install what is needed and serve on http://127.0.0.1:5000 (PORT=8000 make run: another port)'
 	@echo 'make test      install what is needed and run the tests'
 	@echo 'make test-all  the same with the slow tests'
 	@echo 'make lint      check formatting, style and types'
+	@echo 'make audit     ask whether what is installed is known to be vulnerable'
+	@echo 'make sbom      list what is installed with all versions (CycloneDX), in sbom.json'
 	@echo 'make clean     remove what these commands made'
 
 run: $(VENV)/.run
@@ -34,8 +36,21 @@ lint: $(VENV)/.test
 browser-types: node_modules/.installed
 	npx --no-install tsc --project tsconfig.json
 
+licences: $(VENV)/.test
+	$(BIN)/python tools/licences.py
+
+audit: $(VENV)/.test
+	$(BIN)/python tools/audit.py
+
+# Of an environment that has what is served and nothing else; checked against CycloneDX's own schema.
+sbom: $(VENV)/.test
+	$(PYTHON) -m venv --clear $(VENV)/served
+	$(VENV)/served/bin/python -m pip install $(PIP_OPTIONS) '.[s3]'
+	$(BIN)/cyclonedx-py environment $(VENV)/served/bin/python --pyproject pyproject.toml \
+		--output-reproducible --validate --output-file sbom.json
+
 clean:
-	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf sbom.json $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -91,7 +91,7 @@ def test_the_probe_leaves_nothing_in_the_storage(client: FlaskClient, settings: 
 def test_requests_are_counted_by_route_and_never_by_address(client: FlaskClient) -> None:
     client.get("/healthz")
     client.get(f"/detections/{'a' * 32}")
-    client.get("/nothing/here")
+    client.get("/nothing/here/at/all")
     client.open("/", method="BREW")
     found = samples(client)
     counted = "detector_http_requests_total"
