@@ -56,6 +56,7 @@ class Heart(threading.Thread):
         self._told: str | None = None
         self._give_back_at: float | None = None
         self._next_beat = 0.0
+        self._is_registered = False
         self.model = ""
 
     def begin(self, task: Task) -> None:
@@ -100,6 +101,7 @@ class Heart(threading.Thread):
                     self._next_beat = time.monotonic() + _BEAT_SECONDS
                     self._beat(task)
             except Exception as error:  # a worker without a pulse would lose its picture
+                self._is_registered = False
                 log.warning("no heartbeat could be sent: %s", type(error).__name__)
         faulthandler.cancel_dump_traceback_later()
 
@@ -125,7 +127,9 @@ class Heart(threading.Thread):
                 pipeline.hset(task.execution.key, "place", self._place)
                 pipeline.expire(task.execution.key, WORKER_SILENCE)
             new_fields = pipeline.execute()[0]
-        if new_fields:
+        # After a failure it is not known what arrived: what a dead link held back may still come, and make the
+        # worker's key anew without its model.
+        if new_fields or not self._is_registered:
             self.register()
 
     def _facts(self, task: Task | None) -> dict[Any, Any]:
@@ -145,3 +149,4 @@ class Heart(threading.Thread):
             pipeline.expire(self._worker.key, WORKER_SILENCE)
             register(self._worker, pipeline)
             pipeline.execute()
+        self._is_registered = True
