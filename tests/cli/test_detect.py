@@ -170,10 +170,10 @@ def test_a_zip_is_one_data_set_of_all(run: CliRunner, pictures: Path, tmp_path: 
     command = ["detect", str(pictures / "park.jpg"), str(bad), str(pictures / "street.jpg")]
     answer = run.invoke(main, [*command, "--format", "yolo", "--out", str(out)])
     assert answer.exit_code == 1
-    archive = zipfile.ZipFile(out)
-    assert archive.read("images/park.jpg") == (pictures / "park.jpg").read_bytes()
-    assert archive.read("labels/street.txt")
-    assert "images/bad.jpg" not in archive.namelist()
+    with zipfile.ZipFile(out) as archive:
+        assert archive.read("images/park.jpg") == (pictures / "park.jpg").read_bytes()
+        assert archive.read("labels/street.txt")
+        assert "images/bad.jpg" not in archive.namelist()
 
 
 def test_a_data_set_of_no_usable_picture_is_not_written(run: CliRunner, tmp_path: Path) -> None:
