@@ -33,7 +33,7 @@ class Server(BaseApplication):
         options: dict[str, Any] = {
             "bind": [f"{_bracketed(self._settings.host)}:{self._settings.port}"],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": "flask_detector.web.slow_clients.PatientWorker",
             "threads": self._settings.web_threads,
             "graceful_timeout": 10,
             "loglevel": "warning",
