@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,12 +35,21 @@ def folder(tmp_path: Path, pictures: Path) -> Path:
     return folder
 
 
+def ended(
+    options: Sequence[str], environment: dict[str, str], **how: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    command = [*DETECT, *options]
+    return subprocess.run(command, text=True, env=environment, timeout=100, check=False, **streams)
+
+
 def test_an_interrupted_run_goes_on_where_it_was(
     folder: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [*DETECT, str(folder), "--out", str(tmp_path / "out"), "--format", "voc", "--json"]
+    options = [str(folder), "--out", str(tmp_path / "out"), "--format", "voc", "--json"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [*DETECT, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
@@ -52,9 +62,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert len(done) < 12
     assert not list((tmp_path / "out").rglob("*.part"))
 
-    second = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=100, check=False
-    )
+    second = ended(options, environment)
     assert second.returncode == 0
     # The one that was being written may be done without having been told.
     newly = [json.loads(line)["file"] for line in second.stdout.splitlines()]
@@ -86,15 +94,7 @@ def test_whoever_stops_reading_ends_the_run_quietly(folder: Path, environment: d
 
 def test_an_output_that_is_full_is_told(folder: Path, environment: dict[str, str]) -> None:
     with open("/dev/full", "w") as full:
-        answer = subprocess.run(
-            [*DETECT, str(folder), "--json"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            timeout=60,
-            check=False,
-        )
+        answer = ended([str(folder), "--json"], environment, stdout=full)
     assert answer.returncode == 1
     assert "The output can't be written: No space left on device." in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -106,15 +106,7 @@ def test_a_disk_that_is_full_leaves_no_half_file(
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
-    answer = subprocess.run(
-        [*DETECT, str(folder), "--out", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        env=environment,
-        preexec_fn=no_large_files,
-        timeout=60,
-        check=False,
-    )
+    answer = ended([str(folder), "--out", str(tmp_path / "out")], environment, preexec_fn=no_large_files)
     assert answer.returncode == 1
     assert "can't be written" in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -126,14 +118,7 @@ def test_a_place_that_can_not_be_written_to_is_told(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        answer = subprocess.run(
-            [*DETECT, str(folder), "--out", str(place)],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=60,
-            check=False,
-        )
+        answer = ended([str(folder), "--out", str(place)], environment)
         assert answer.returncode == 1
         assert "can't be written" in answer.stderr
         assert "Traceback" not in answer.stderr
@@ -153,14 +138,7 @@ def test_the_bar_is_on_a_terminal_only_and_never_in_the_output(
     assert b"Detecting" in shown
     assert b"12/12" in shown
     assert len([json.loads(line) for line in lines.splitlines()]) == 12
-    quiet = subprocess.run(
-        [*DETECT, str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=60,
-        check=False,
-    )
+    quiet = ended([str(folder), "--json"], environment)
     assert quiet.stderr == ""
 
 
