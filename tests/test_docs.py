@@ -8,6 +8,7 @@ import pytest
 
 from flask_detector import errors
 from flask_detector.cli import main
+from flask_detector.formats import FORMATS
 from flask_detector.settings import Settings, variable_of
 
 PROJECT = Path(__file__).parents[1]
@@ -69,3 +70,16 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
     folder = (PROJECT / document).parent
     for target in re.findall(r"\]\(([^)#:]+)\)", text_of(document)):
         assert (folder / target).exists(), f"{document} links to {target}"
+
+
+def test_each_export_format_is_documented() -> None:
+    assert set(FORMATS) <= rows_of("docs/formats.md")
+
+
+@pytest.mark.parametrize("name", ["detect", "evaluate"])
+def test_each_option_of_the_commands_for_pictures_is_documented(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    text = text_of("docs/command_line.md")
+    options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    assert [option for option in options if option not in text] == []

@@ -127,8 +127,8 @@ class Heart(threading.Thread):
                 pipeline.hset(task.execution.key, "place", self._place)
                 pipeline.expire(task.execution.key, WORKER_SILENCE)
             new_fields = pipeline.execute()[0]
-        # After a failure it is not known what arrived: what a dead link held back may still come, and make the
-        # worker's key anew without its model.
+        # After a failure it is not known what arrived: what a dead link held back may still come, and make
+        # the worker's key anew without its model.
         if new_fields or not self._is_registered:
             self.register()
 
