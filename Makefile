@@ -24,7 +24,7 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
-test-all: $(VENV)/.test $(VENV)/.readers
+test-all: $(VENV)/.test $(VENV)/.readers $(VENV)/.clients
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
@@ -69,6 +69,12 @@ $(VENV)/.test: $(VENV)/.run pyproject.toml
 $(VENV)/.readers: $(BIN)/python tests/formats/readers/requirements.txt
 	$(PYTHON) -m venv $(VENV)/readers
 	$(VENV)/readers/bin/python -m pip install $(PIP_OPTIONS) --requirement tests/formats/readers/requirements.txt
+	@touch $@
+
+# Large clients of other servers, which the slow tests let talk to ours: half a gigabyte.
+$(VENV)/.clients: $(BIN)/python tests/web/compat/scripts/requirements.txt
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip install $(PIP_OPTIONS) --requirement tests/web/compat/scripts/requirements.txt
 	@touch $@
 
 node_modules/.installed: package.json

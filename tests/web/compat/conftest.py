@@ -213,9 +213,19 @@ def ring() -> "np.ndarray[Any, Any]":
 @pytest.fixture
 def clients_python() -> Path:
     """The Python of the environment in which the larger clients are installed."""
-    python = Path(__file__).parents[3] / ".venv-clients" / "bin" / "python"
+    return _python_of("clients")
+
+
+@pytest.fixture
+def readers_python() -> Path:
+    """The Python of the environment in which label-studio-sdk is installed."""
+    return _python_of("readers")
+
+
+def _python_of(environment: str) -> Path:
+    python = Path(__file__).parents[3] / ".venv" / environment / "bin" / "python"
     if not python.exists():
-        pytest.skip("the larger clients are not installed: make .venv-clients/.installed")
+        pytest.skip(f"this environment is not set up: make .venv/.{environment}")
     return python
 
 

@@ -1,5 +1,6 @@
 """CVAT: as the Nuclio that it asks for functions, and as one function that it calls."""
 
+import base64
 import json
 from collections.abc import Callable
 from functools import partial
@@ -65,8 +66,6 @@ def test_malformed_requests_are_refused(call: Call, street64: str, wrong: dict[s
 def test_masks_are_the_boxs_values_and_its_corners(
     app: Flask, masked: str, small: bytes, ring: Any, while_working: While
 ) -> None:
-    import base64
-
     body = {"image": base64.b64encode(small).decode()}
     answer = while_working(partial(app.test_client().post, f"/cvat/{masked}", json=body))
     assert answer.json is not None

@@ -121,6 +121,15 @@ def test_a_detection_that_takes_too_long(
     assert remains(connection, settings) == []
 
 
+def test_clients_do_not_wait_long_where_nobody_works(
+    speaker: Any, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_detector.web.compat.detecting._PATIENCE_SECONDS", 0.05)
+    answer = speaker.ask(app.test_client(), jpeg)
+    assert answer.status_code == 503
+    assert "No worker" in speaker.error_of(answer)
+
+
 def test_keys_are_asked_for_where_the_settings_say_so(
     speaker: Any, settings: Settings, connection: redis.Redis, jpeg: bytes
 ) -> None:

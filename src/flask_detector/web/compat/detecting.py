@@ -13,9 +13,18 @@ from typing import BinaryIO
 
 from flask_detector.detections import Detections
 from flask_detector.detectors import AUTO, ModelInfo
-from flask_detector.errors import DetectionFailed, DetectionNotFinished, DetectorError, PictureError
+from flask_detector.errors import (
+    DetectionFailed,
+    DetectionNotFinished,
+    DetectorError,
+    PictureError,
+    ServiceError,
+)
 from flask_detector.records import JobStatus
 from flask_detector.web.service import service
+
+# Each client that waits keeps a thread of the web process busy: where nobody works, not for longer than this.
+_PATIENCE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +73,12 @@ def detect_each(
 
 
 def _outcome(id: str, deadline: float) -> Detections | PictureError:
-    record = service().wait_for(id, max(0.0, deadline - time.monotonic()))
+    left = max(0.0, deadline - time.monotonic())
+    record = service().wait_for(id, min(left, _PATIENCE_SECONDS))
+    if not record.status.is_final and left > _PATIENCE_SECONDS:
+        if not service().jobs.workers():
+            raise ServiceError("No worker is there to detect.")
+        record = service().wait_for(id, left - _PATIENCE_SECONDS)
     if record.status is JobStatus.DONE:
         found, shown_score = service().jobs.result(id)
         return found.over(shown_score)

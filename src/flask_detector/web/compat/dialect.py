@@ -12,11 +12,9 @@ from flask_detector.errors import (
     DetectionNotFinished,
     DetectorError,
     ModelError,
-    PictureError,
     PictureTooLarge,
     RequestError,
     ServiceError,
-    TooManyPixels,
 )
 from flask_detector.web.access import identify, key_of_request
 from flask_detector.web.compat import sent
@@ -102,7 +100,7 @@ def telling(name: str) -> Tell:
             status = HTTPStatus.NOT_FOUND
         elif isinstance(error, DetectionNotFinished):
             status = HTTPStatus.GATEWAY_TIMEOUT
-        elif isinstance(error, PictureError) and not isinstance(error, PictureTooLarge | TooManyPixels):
+        elif status in {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}:
             status = HTTPStatus.BAD_REQUEST
         response = jsonify({name: str(error)})
         response.status_code = status

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from flask_detector.detections import Detections, Instance
-from flask_detector.errors import BadParameter, NoPicture, PictureError
+from flask_detector.errors import AddressUnreachable, BadParameter, NoPicture, PictureError
 from flask_detector.polygons import parts_of, without_holes
 from flask_detector.web.compat import sent
 from flask_detector.web.compat.brush import packed
@@ -28,6 +28,9 @@ def _sent_key() -> str | None:
 
 
 dialect = Dialect("label-studio", __name__, tell=telling("error"), sent_key=_sent_key, free={"health"})
+
+# What is a single task's trouble, not the whole request's.
+TaskError = PictureError | AddressUnreachable
 
 _TRAINING = {
     "ANNOTATION_CREATED",
@@ -89,12 +92,12 @@ def predict() -> Response:
     lowest = min((score for score in scores if score is not None), default=None)
     found = iter(detect_each(usable, min_score=None if None in scores else lowest))
     outcomes = [next(found) if isinstance(picture, bytes) else picture for picture in pictures]
-    if len(outcomes) == 1 and isinstance(outcomes[0], PictureError):
+    if len(outcomes) == 1 and isinstance(outcomes[0], TaskError):
         raise outcomes[0]
     return jsonify({"results": [_prediction(outcome, controls) for outcome in outcomes]})
 
 
-def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | PictureError:
+def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | TaskError:
     data = task.get("data")
     if not isinstance(data, dict):
         raise BadParameter("A task has no data.")
@@ -103,12 +106,12 @@ def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | PictureEr
         if not isinstance(value, str):
             raise NoPicture(f"The task has no picture in '{controls[0].source}'.")
         return picture_of_task(value, task.get("id"))
-    except PictureError as error:
+    except (PictureError, AddressUnreachable) as error:
         return error
 
 
-def _prediction(outcome: Detections | PictureError, controls: list[Control]) -> dict[str, Any]:
-    if isinstance(outcome, PictureError):
+def _prediction(outcome: Detections | TaskError, controls: list[Control]) -> dict[str, Any]:
+    if isinstance(outcome, TaskError):
         return {"result": [], "score": 0.0, "model_version": service().default_model(), "error": str(outcome)}
     regions: list[dict[str, Any]] = []
     scores = []

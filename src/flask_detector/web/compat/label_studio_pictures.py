@@ -6,43 +6,39 @@ _extensions/label_studio_tools/core/utils/io.py and tokens/client_ext.py.
 """
 
 import base64
-import http.client
 import json
-import urllib.error
-import urllib.request
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
-from flask_detector.errors import BadParameter, NotAPicture, PictureTooLarge
+from flask_detector import outbound
+from flask_detector.errors import AddressUnreachable, BadParameter
 from flask_detector.web.compat import sent
 from flask_detector.web.service import service
 
 _SECONDS = 20
+_REDIRECTS = range(300, 400)
 _STORAGES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 
 
 def picture_of_task(value: str, task_id: object) -> bytes:
     """Return the picture that a task's data names.
 
-    Raises BadParameter where that can't be fetched from here, and PictureError where it is none.
+    Raises BadParameter, AddressRefused or AddressUnreachable where it can't be had, and PictureError.
     """
     if value.startswith("data:"):
         return sent.picture_of(value)
     base = (service().settings.label_studio_url or "").rstrip("/")
     address = _address(value, base, task_id)
-    if address is None:
-        return sent.picture_at(value)
-    return _fetched(address, base)
+    return sent.picture_at(value) if address is None else _fetched(address, base)
 
 
 def _address(value: str, base: str, task_id: object) -> str | None:
     """Return where in our Label Studio a picture is; None for one that is elsewhere."""
+    if value.startswith(("http://", "https://")):
+        same = bool(base) and urlsplit(value)[:2] == urlsplit(base)[:2]
+        return value if same else None
     if value.startswith(_STORAGES):
         uri = base64.urlsafe_b64encode(value.encode()).decode()
         path = f"/tasks/{quote(str(task_id), safe='')}/presign/?fileuri={uri}"
-    elif value.startswith(("http://", "https://")):
-        same = bool(base) and urlsplit(value)[:2] == urlsplit(base)[:2]
-        return value if same else None
     else:
         path = "/" + value.lstrip("/")
         path = f"/data{path}" if path.startswith("/upload/") else path
@@ -55,49 +51,32 @@ def _address(value: str, base: str, task_id: object) -> str | None:
 
 
 def _fetched(address: str, base: str) -> bytes:
-    limit = service().settings.max_upload_bytes
-    try:
-        with _opener.open(_request(address, _authorization(base)), timeout=_SECONDS) as answer:
-            data: bytes = answer.read(limit + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            target = error.headers.get("Location", "")
-            if 300 <= error.code < 400 and target:  # the storage itself, which must not see our token
-                return sent.picture_at(target)
-        raise NotAPicture(f"Label Studio answers {error.code} for the task's picture.") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NotAPicture("The task's picture can't be fetched from Label Studio.") from error
-    if len(data) > limit:
-        raise PictureTooLarge(f"The task's picture has more than {limit / 1e6:g} MB.")
-    return data
+    """Return what our Label Studio has; the storage to which it may redirect must not see the token."""
+    settings = service().settings
+    rules = outbound.Rules(True, _SECONDS, settings.max_upload_bytes)
+    answer = outbound.send("GET", address, rules, headers=_authorization(base))
+    target = answer.headers.get("location")
+    if answer.status in _REDIRECTS and target is not None:
+        return sent.picture_at(urljoin(address, target))
+    return sent.whole(answer)
 
 
-def _authorization(base: str) -> str | None:
+def _authorization(base: str) -> dict[str, str]:
     """Return the header for the settings' token; a personal one is first exchanged for a short-lived one."""
     key = service().settings.label_studio_key
     if key is None:
-        return None
+        return {}
     token = key.get_secret_value()
     if token.count(".") != 2:
-        return f"Token {token}"
-    body = json.dumps({"refresh": token}).encode()
-    request = _request(f"{base}/api/token/refresh/", None, data=body)
-    request.add_header("Content-Type", "application/json")
-    with _opener.open(request, timeout=_SECONDS) as answer:
-        found: Any = json.load(answer)
-    return f"Bearer {found['access']}"
-
-
-def _request(address: str, authorization: str | None, data: bytes | None = None) -> urllib.request.Request:
-    request = urllib.request.Request(address, data)  # noqa: S310  # of the settings' own Label Studio
-    if authorization is not None:
-        request.add_header("Authorization", authorization)
-    return request
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any) -> None:
-        """Follow none: who is redirected to would get the token."""
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
+        return {"Authorization": f"Token {token}"}
+    answer = outbound.send(
+        "POST",
+        f"{base}/api/token/refresh/",
+        outbound.Rules(True, _SECONDS, 100_000),
+        headers={"Content-Type": "application/json"},
+        body=json.dumps({"refresh": token}).encode(),
+    )
+    try:
+        return {"Authorization": f"Bearer {json.loads(answer.body)['access']}"}
+    except (ValueError, KeyError, TypeError) as error:
+        raise AddressUnreachable("Label Studio does not take the token of the settings.") from error
