@@ -161,6 +161,9 @@ class StandIn:
     has_masks = True
     default_min_score = 0.5
 
+    def rest(self) -> None:
+        """Have nothing to give back."""
+
     def detect(
         self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
