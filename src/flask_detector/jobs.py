@@ -221,15 +221,18 @@ class Jobs:
             self._fetch(id).delete()
             self.announce(id)
 
-    def drop(self, id: str) -> None:
+    def drop(self, id: str, client: str | None = None) -> None:
         """Forget a detection of which nobody was told the id, without leaving the mark that it existed.
 
         One that runs goes on; its result is dropped. One that there isn't is no matter.
+
+        client: as it was queued with.
         """
         with reaching_redis():
             with suppress(UnknownDetection, DetectionExpired):
                 self._fetch(id).delete()
             self._connection.delete(_mark_key(id), stage_key(id))
+            self._room.leave(client, id)
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""

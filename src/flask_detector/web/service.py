@@ -152,8 +152,8 @@ class Service:
         self.storage.delete(record.id)
 
     def drop(self, id: str) -> None:
-        """Forget a detection of which nobody was told the id, so that nothing of it remains."""
-        self.jobs.drop(id)
+        """Forget a detection that the current request made for nobody, so that nothing of it remains."""
+        self.jobs.drop(id, _client(None))
         self.storage.delete(id)
 
     def original(self, id: str) -> bytes:

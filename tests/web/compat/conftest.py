@@ -20,10 +20,10 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.detections import Detections
 from flask_detector.detectors import MAIN_MODEL, MODELS
-from flask_detector.detectors.base import OnStage
+from flask_detector.detectors.base import Detector, OnStage
 from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.masks import Mask
-from flask_detector.pixels import Picture
+from flask_detector.pixels import Picture, Pixels
 from flask_detector.settings import Settings
 
 LABELS = "".join(f'<Label value="{label}"/>' for label in COCO_LABELS)
@@ -160,21 +160,23 @@ class StandIn:
     labels = COCO_LABELS
     has_masks = True
     default_min_score = 0.5
+    enough = None
 
     def rest(self) -> None:
         """Have nothing to give back."""
 
     def detect(
-        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
         """Find them in any picture of at least 40 by 30 pixels."""
         dog = np.ones((10, 10), np.bool_)
         dog[4:6, 4:6] = False
         cat = np.ones((5, 9), np.bool_)
         cat[:, 4] = False
+        pixels = Pixels.of(image)
         found = Detections(
-            width=image.shape[1],
-            height=image.shape[0],
+            width=pixels.width,
+            height=pixels.height,
             boxes=np.array([[2, 3, 12, 13], [20, 20, 29, 25]], np.float32),
             scores=np.array([0.9, 0.6], np.float32),
             class_ids=np.array([COCO_LABELS.index("dog"), COCO_LABELS.index("cat")]),
@@ -192,7 +194,8 @@ def masked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     source: Any = MODELS[MAIN_MODEL].source
     (folder / "converted-1").mkdir(parents=True)
     (folder / source.file_name).touch()
-    monkeypatch.setattr("flask_detector.detectors.pool.load_detector", lambda *_, **__: StandIn())
+    detector: Detector = StandIn()
+    monkeypatch.setattr("flask_detector.detectors.pool.load_detector", lambda *_, **__: detector)
     return MAIN_MODEL
 
 

@@ -157,6 +157,26 @@ def test_others_keys_do_no_harm_where_none_is_asked_for(speaker: Any, app: Flask
     assert speaker.ask(app.test_client(), None, key="hf_of_another_service").status_code == 400
 
 
+def test_too_many_requests(speaker: Any, settings: Settings, connection: redis.Redis) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit": "1/hour"}), connection=connection)
+    assert speaker.ask(app.test_client(), None).status_code == 400
+    answer = speaker.ask(app.test_client(), None)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert speaker.error_of(answer)
+
+
+def test_one_clients_part_of_the_queue(
+    speaker: Any, settings: Settings, connection: redis.Redis, jpeg: bytes, small: bytes
+) -> None:
+    app = create_app(settings.model_copy(update={"max_queue_per_client": 1}), connection=connection)
+    assert app.test_client().post("/api/v1/detections", data=small).status_code == 202
+    answer = speaker.ask(app.test_client(), jpeg)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "your pictures" in speaker.error_of(answer)
+
+
 def test_what_is_unexpected_is_told_without_its_text(
     speaker: Any, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
