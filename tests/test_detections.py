@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.detections import Detections, Instance
+from flask_detector.detections import Detections, Instance, MaskForm
 from flask_detector.masks import Mask
 
 LABELS = ("cat", "dog", "fox")
@@ -232,4 +232,47 @@ def test_a_form_that_lacks_a_field_is_refused(field: str) -> None:
     del form[field]
 
     with pytest.raises(ValueError, match=field):
+        Detections.from_json(form)
+
+
+def test_masks_come_back_from_polygons_the_same() -> None:
+    found = detections(masks=MASKS)
+    form = json.loads(json.dumps(found.to_json(masks="polygon")))
+    assert form["has_masks"] is True
+    assert "mask" not in form["instances"][0]
+    assert form["instances"][1]["polygons"] == [[[[0, 47], [5, 47], [5, 50], [0, 50]]]]
+    assert form["instances"][2]["polygons"] == []
+    assert [one["area"] for one in form["instances"]] == [4, 15, 0]
+    assert Detections.from_json(form).to_json() == found.to_json()
+
+
+def test_masks_can_be_left_out_but_for_their_area() -> None:
+    form = detections(masks=MASKS).to_json(masks="none")
+    assert (form["has_masks"], form["instances"][0]["area"]) == (False, 4)
+    assert not {"mask", "polygons"} & set(form["instances"][0])
+    assert Detections.from_json(form).masks is None
+
+
+@pytest.mark.parametrize("masks", ["rle", "polygon", "none"])
+def test_boxes_alone_are_the_same_however_masks_are_told(masks: MaskForm) -> None:
+    assert detections().to_json(masks=masks) == detections().to_json()
+
+
+@pytest.mark.parametrize(
+    "polygons",
+    [
+        [[[[0, 0], [101, 0], [101, 1], [0, 1]]]],
+        [[[[0, 0], [3, 3], [0, 3]]]],
+        [[[[0, 0], [1]]]],
+        [[["ab"]]],
+        [[[]]],
+        [[7]],
+        7,
+        None,
+    ],
+)
+def test_polygons_that_are_none_are_refused(polygons: Any) -> None:
+    form = detections(masks=MASKS).to_json(masks="polygon")
+    form["instances"][0]["polygons"] = polygons
+    with pytest.raises(ValueError, match=r"ring|not a detection result|inhomogeneous"):
         Detections.from_json(form)

@@ -227,3 +227,20 @@ def test_a_name_that_would_steer_the_terminal_is_shown_harmless(
     answer = run.invoke(main, ["detect", str(tmp_path)])
     assert "\x1b" not in answer.output
     assert "a\ufffd[2J.jpg" in answer.stdout
+
+
+def test_a_file_that_can_not_be_read_is_told(run: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    answer = run.invoke(main, ["detect", str(tmp_path / "gone.jpg")])
+    assert answer.exit_code == 1
+    assert "gone.jpg: The file can't be read: No such file or directory." in answer.stderr
+
+
+def test_a_server_that_refuses_the_key_ends_the_run(
+    run: CliRunner, jpeg: bytes, tmp_path: Path, stack: Any
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    command = ["detect", str(tmp_path / "a.jpg"), "--server", stack.url, "--api-key", "no-such-key"]
+    answer = run.invoke(main, command)
+    assert answer.exit_code == 1
+    assert "Give a key with --api-key or DETECTOR_API_KEY." in answer.stderr
