@@ -80,3 +80,16 @@ def test_a_place_that_is_no_folder_is_reported_with_a_hint(tmp_path: Path) -> No
     (tmp_path / "pictures").write_text("a file, not a folder")
     with pytest.raises(StorageUnavailable, match="data folder"):
         FolderStorage(tmp_path / "pictures").put(ID, "original", io.BytesIO(b"pixels"))
+
+
+def test_the_check_finds_a_folder_that_can_be_written_and_leaves_nothing_there(
+    storage: FolderStorage, tmp_path: Path
+) -> None:
+    storage.check()
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_the_check_finds_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable):
+        FolderStorage(tmp_path / "file" / "pictures").check()

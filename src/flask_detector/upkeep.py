@@ -89,7 +89,13 @@ class Upkeep:
         clean_worker_registry(queue)
 
     def _sweep(self) -> None:
-        """Delete the pictures whose records have expired, and those that never got one."""
+        """Delete the pictures whose records have expired, and those that never got one.
+
+        To list a bucket costs time and money: one worker does it for all.
+        """
+        connection = self._jobs.queue.connection
+        if not connection.set("flask-detector:sweep", "", nx=True, ex=round(_SWEEP_SECONDS / 2)):
+            return
         try:
             for id in self._storage.older_than(self._settings.retention_seconds):
                 if not self._jobs.exists(id):

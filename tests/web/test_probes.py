@@ -73,7 +73,7 @@ def test_with_a_live_worker_and_all_else_it_is_ready(
 
 def test_a_storage_that_can_not_be_written_to_is_named(settings: Settings, connection: redis.Redis) -> None:
     class Full(FolderStorage):
-        def put(self, id: str, name: str, source: object) -> None:
+        def check(self) -> None:
             from flask_detector.errors import StorageUnavailable
 
             raise StorageUnavailable("A picture could not be written: No space left on device.")
@@ -85,7 +85,7 @@ def test_a_storage_that_can_not_be_written_to_is_named(settings: Settings, conne
 
 def test_the_probe_leaves_nothing_in_the_storage(client: FlaskClient, settings: Settings) -> None:
     client.get("/readyz")
-    assert [path for path in settings.data_dir.rglob("*") if path.name == "probe"] == []
+    assert list((settings.data_dir / "pictures").iterdir()) == []
 
 
 def test_requests_are_counted_by_route_and_never_by_address(client: FlaskClient) -> None:

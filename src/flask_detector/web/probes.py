@@ -1,7 +1,5 @@
 """What machines ask: does this process answer, can the installation detect, and what has it done."""
 
-import contextlib
-import io
 import threading
 import time
 
@@ -9,7 +7,6 @@ import redis
 from flask import Blueprint, Response, jsonify, request
 
 from flask_detector.errors import BrokerUnavailable, DetectorError
-from flask_detector.jobs import new_id
 from flask_detector.web import metrics as exposition
 from flask_detector.web import watch
 from flask_detector.web.access import require_admin
@@ -98,12 +95,8 @@ def _storage_trouble(service: Service) -> str | None:
 
 
 def _try_storage(service: Service) -> str | None:
-    id = new_id()
     try:
-        service.storage.put(id, "probe", io.BytesIO(b"probe"))
+        service.storage.check()
     except DetectorError as error:
         return error.message
-    finally:
-        with contextlib.suppress(DetectorError):
-            service.storage.delete(id)
     return None
