@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import math
 import os
 import sys
 import threading
@@ -64,6 +65,10 @@ class Heart(threading.Thread):
         with self._changing:
             self._task, self._stage, self._told = task, None, None
             self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
+
+    def detected(self) -> None:
+        """Watch the detection no longer: what is left is to write what became of it, which may wait."""
+        self._deadline = math.inf
 
     def end(self) -> None:
         """Beat for the worker alone."""

@@ -41,6 +41,10 @@ _ERRAND_PAUSE = 600.0
 
 _PR_SET_PDEATHSIG = 1
 
+# Tells the web process the number of the socket that it is to take connections from.
+SOCKET_VARIABLE = "FLASK_DETECTOR_SOCKET"
+_WAITING_CONNECTIONS = 2048
+
 
 @dataclass(frozen=True)
 class Task:
@@ -93,6 +97,7 @@ class Child:
     command: list[str]
     environment: dict[str, str]
     is_errand: bool = False
+    socket: "socket.socket | None" = None
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     start_again_at: float = 0.0
@@ -105,6 +110,7 @@ class Child:
             self.command,
             env=self.environment,
             start_new_session=True,
+            pass_fds=[] if self.socket is None else [self.socket.fileno()],
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
         )
         return self.process
@@ -152,16 +158,18 @@ class Supervisor:
         self._stopping = False
         self._rolling_restart: Iterator[None] = iter(())
         self._children: list[Child] = []
+        # Who connects while the web process is started anew waits for the new one.
+        self._socket = _listening(plan) if plan.port else None
         self._local_redis = LocalRedis(Path(plan.redis_folder)) if plan.redis_folder is not None else None
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP starts the workers anew, one after another.
+        """Serve until SIGTERM or SIGINT; SIGHUP starts workers and web anew, one after another.
 
         Raises BrokerUnavailable when Redis does not start.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, self._restart_workers)
+        signal.signal(signal.SIGHUP, self._restart_all)
         children = self._children
         try:
             self._start(children)
@@ -176,6 +184,8 @@ class Supervisor:
                     give_back_code()
                 time.sleep(0.1)
         finally:
+            if self._socket is not None:
+                self._socket.close()
             _stop_all(children)
             if self._local_redis is not None:
                 self._local_redis.remove_socket_folder()
@@ -183,9 +193,9 @@ class Supervisor:
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
 
-    def _restart_workers(self, number: int, frame: object) -> None:
-        workers = [child for child in self._children if child.name.startswith("worker")]
-        self._rolling_restart = _one_after_another(workers)
+    def _restart_all(self, number: int, frame: object) -> None:
+        ours = [child for child in self._children if child.name.startswith(("worker", "web"))]
+        self._rolling_restart = _one_after_another(ours)
 
     def _start(self, children: list[Child]) -> None:
         environment = self._plan.environment
@@ -196,6 +206,9 @@ class Supervisor:
             environment = environment | {"REDIS_URL": self._local_redis.url}
         for task in self._plan.tasks:
             child = Child(task.name, task.command, environment, is_errand=task.is_errand)
+            if task.name == "web" and self._socket is not None:
+                child.socket = self._socket
+                child.environment = environment | {SOCKET_VARIABLE: str(self._socket.fileno())}
             children.append(child)
             child.start()
 
@@ -230,10 +243,22 @@ def _stop_all(children: list[Child]) -> None:
 def _answers(plan: Plan) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plan.host, plan.host)  # noqa: S104  # not bound here
     try:
-        socket.create_connection((host, plan.port), timeout=1).close()
+        with socket.create_connection((host, plan.port), timeout=0.5) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
     except OSError:
         return False
-    return True
+
+
+def _listening(plan: Plan) -> socket.socket:
+    """Return the socket that the web process, and the one after it, takes connections from."""
+    found = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(_WAITING_CONNECTIONS)
+    return listener
 
 
 def _die_with_parent() -> None:

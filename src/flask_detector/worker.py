@@ -179,6 +179,7 @@ class DetectionWorker(SimpleWorker):
         self._begin_notes(job)
         try:
             outcome = self._perform(task)
+            self._heart.detected()
             self._persevere(lambda: self._write(task, outcome))
         finally:
             self._heart.end()

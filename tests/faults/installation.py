@@ -93,6 +93,12 @@ class Installation:
         if largest_file is not None:
             resource.prlimit(self.web_process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
+    def start_serve(self) -> "subprocess.Popen[bytes]":
+        """Run web process and workers under a supervisor instead."""
+        self.web_process = self._start([sys.executable, "-m", "flask_detector", "serve"])
+        wait_until(self._answers, 60)
+        return self.web_process
+
     def start_worker(self) -> "subprocess.Popen[bytes]":
         return self._start([sys.executable, "-m", "flask_detector", "worker"])
 

@@ -97,10 +97,8 @@ def test_a_redis_that_can_not_write_to_its_disk_loses_nothing(
     workers = [installation.start_worker() for _ in range(2)]
     flight = installation.in_flight()
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 5, 60)
-    folder = Path(str(installation.connection.config_get("dir")["dir"]))
-    in_the_way = folder / "in-the-way.rdb"
+    in_the_way = Path(str(installation.connection.config_get("dir")["dir"])) / "dump.rdb"
     (in_the_way / "full").mkdir(parents=True)
-    installation.connection.config_set("dbfilename", in_the_way.name)
     installation.connection.config_set("save", "3600 1")
     installation.connection.bgsave()
     wait_until(lambda: installation.connection.info("persistence")["rdb_last_bgsave_status"] == "err", 30)

@@ -12,6 +12,7 @@ from gunicorn.sock import create_sockets
 from flask_detector.errors import StorageUnavailable
 from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
+from flask_detector.supervisor import SOCKET_VARIABLE
 from flask_detector.web import create_app
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         """Set gunicorn's options."""
         options: dict[str, Any] = {
-            "bind": [f"{_bracketed(self._settings.host)}:{self._settings.port}"],
+            "bind": [_given_socket() or f"{_bracketed(self._settings.host)}:{self._settings.port}"],
             "workers": 1,
             "worker_class": "flask_detector.web.slow_clients.PatientWorker",
             "threads": self._settings.web_threads,
@@ -95,6 +96,17 @@ def _warn_of_storage(app: Flask) -> None:
         app.extensions["flask-detector"].storage.check()
     except StorageUnavailable as error:
         log.error("uploads will be refused: %s", error)
+
+
+def _given_socket() -> str | None:
+    """Return the socket that whoever started this process holds for it and its successors.
+
+    That is `serve`, or systemd with a socket unit (sd_listen_fds(3)).
+    """
+    if number := os.environ.get(SOCKET_VARIABLE):
+        return f"fd://{number}"
+    is_for_us = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
+    return "fd://3" if is_for_us else None
 
 
 def _bracketed(host: str) -> str:
