@@ -87,6 +87,11 @@ def run(settings: Settings) -> None:
             settings.host,
             settings.port,
         )
+    if settings.storage_url is not None and settings.secret_key is None:
+        log.warning(
+            "SECRET_KEY is unset, so this machine makes its own: with web processes on several machines, "
+            "set the same on each, or a visitor's history and forms work on one of them only"
+        )
     Server(settings).run()
 
 
