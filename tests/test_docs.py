@@ -8,8 +8,10 @@ import pytest
 
 from flask_detector import errors
 from flask_detector.cli import main
+from flask_detector.deliveries import PAUSES
 from flask_detector.formats import FORMATS
 from flask_detector.settings import Settings, variable_of
+from flask_detector.web.errors import status_of_kind
 
 PROJECT = Path(__file__).parents[1]
 
@@ -46,6 +48,17 @@ def test_each_error_code_is_documented() -> None:
 
     codes = {kind.code for kind in family(errors.DetectorError) if kind.__module__ == errors.__name__}
     assert codes - {errors.SettingsError.code} <= rows_of("docs/api.md")
+
+
+def test_each_error_is_documented_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text_of("docs/api.md"), re.MULTILINE))
+    for code in set(errors.codes()) - {errors.SettingsError.code}:
+        assert rows[code] == str(status_of_kind(errors.kind_of(code)).value), code
+
+
+def test_the_pauses_between_webhooks_are_documented() -> None:
+    assert PAUSES == (5, 30, 2 * 60, 10 * 60, 3600, 4 * 3600, 8 * 3600)
+    assert "5 and 30 seconds, 2 and 10 minutes, 1, 4 and 8 hours" in text_of("docs/api.md").replace("\n", " ")
 
 
 def test_each_error_has_a_code_of_its_own_and_stands_in_the_drawn_tree() -> None:

@@ -21,6 +21,8 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
         ("unknown", "dark", 390),
         ("history", "light", 390),
         ("about", "dark", 390),
+        ("api/docs", "light", 390),
+        ("api/docs", "dark", 1440),
     ],
 )
 def test_axe_finds_nothing(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from flask import Blueprint
 from pydantic import BaseModel
@@ -15,6 +15,9 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 View = TypeVar("View", bound=Callable[..., Any])
 
 JSON = "application/json"
+
+TAGS = ("Detections", "Files", "Batches", "Installation")
+Tag = Literal["Detections", "Files", "Batches", "Installation"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Operation:
     """
 
     summary: str
-    tag: str
+    tag: Tag
     answers: Mapping[int, Answer]
     errors: tuple[type[DetectorError], ...] = ()
     query: type[BaseModel] | None = None

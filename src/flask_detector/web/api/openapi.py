@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from flask_detector import __version__, errors
 from flask_detector.formats import FORMATS
 from flask_detector.web import limits
-from flask_detector.web.api.described import JSON, OPERATIONS, Answer, Operation
+from flask_detector.web.api.described import JSON, OPERATIONS, TAGS, Answer, Operation
 from flask_detector.web.errors import status_of_kind
 from flask_detector.wire import Error
 
@@ -48,7 +48,7 @@ def document(app: Flask) -> dict[str, Any]:
         "info": {"title": "flask-detector", "version": __version__, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
         "security": [{}, {"bearer": []}, {"header": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in OPERATIONS.values())],
+        "tags": [{"name": name} for name in TAGS],
         "paths": paths,
         "components": {
             "schemas": _closed(schemas.all()),

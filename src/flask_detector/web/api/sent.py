@@ -63,7 +63,8 @@ def read() -> Sent:
         case "application/x-www-form-urlencoded":
             return _of_bare_form()
         case _:
-            return Sent([(_body(), None)], from_fields(Options, request.args))
+            options = from_fields(Options, request.args)
+            return Sent([(_body(), None)], options)
 
 
 def _of_form() -> Sent:
@@ -138,6 +139,8 @@ def _body() -> BinaryIO:
             f"The picture could not be taken in: {error.strerror or 'the disk is full'}.",
             hint="Check that the folder for temporary files is writable and its disk is not full.",
         ) from error
+    if file.tell() < (request.content_length or 0):
+        raise RequestError("The request ended before all of the picture had come.", hint="Send it again.")
     file.seek(0)
     return cast(BinaryIO, file)
 
