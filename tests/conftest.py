@@ -156,7 +156,7 @@ def start_worker(settings: Settings) -> Iterator[Callable[[], "subprocess.Popen[
         process.wait(10)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment_for() -> Callable[[Settings], dict[str, str]]:
     """A function that returns the environment in which a child process has these settings."""
     return environment_of

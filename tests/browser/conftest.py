@@ -1,17 +1,28 @@
 """A real browser for the tests: headless Chromium, one for the session."""
 
+import io
+import json
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from flask_detector.local_redis import LocalRedis
 from flask_detector.settings import Settings
 
 SECONDS = 1000
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +67,7 @@ def open_page(
         page = context.new_page()
         pages.append(page)
         page.set_default_timeout(10 * SECONDS)
-        _watch(page, urlsplit(stack.url).netloc, complaints)
+        _watch(page, urlsplit(urljoin(stack.url, path)).netloc, complaints)
         page.goto(path)
         return page
 
@@ -112,6 +123,99 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
     path = urlsplit(page.url).path
     page.close()
     return path
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A web process and its Redis, which a test may kill; detections are worked off on demand."""
+
+    url: str
+    environment: dict[str, str]
+    server: LocalRedis
+    running: "dict[str, subprocess.Popen[bytes]]"
+
+    def start_redis(self) -> None:
+        """Start the Redis, and wait until it answers."""
+        process = self.running["redis"] = subprocess.Popen(self.server.command())
+        self.server.wait_until_ready(process)
+
+    def start_web(self) -> None:
+        """Start the web process, and wait until it answers."""
+        command = [sys.executable, "-m", "flask_detector", "web"]
+        process = self.running["web"] = subprocess.Popen(command, env=self.environment)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
+                    return
+            except OSError:
+                assert process.poll() is None, "the web process ended by itself"
+                assert time.monotonic() < deadline, "the web process does not answer"
+                time.sleep(0.05)
+
+    def kill(self, name: str) -> None:
+        """Kill one of them as a crash would."""
+        self.running[name].kill()
+        self.running.pop(name).wait(10)
+
+    def work_off(self, *, seconds: float = 0) -> None:
+        """Empty the queue with the worker that finds a hundred outlined objects in every picture."""
+        command = [sys.executable, str(PROJECT / "benchmarks" / "crowd.py"), str(seconds)]
+        subprocess.run(command, env=self.environment, check=True, timeout=60)
+
+    def send(self, picture: bytes) -> str:
+        """Send a picture by the API; return the address of its page, which everybody can open."""
+        request = urllib.request.Request(f"{self.url}/api/v1/detections", picture)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return f"{self.url}/detections/{json.load(answer)['id']}"
+
+    def end(self) -> None:
+        """Kill what runs."""
+        for name in list(self.running):
+            self.kill(name)
+        self.server.remove_socket_folder()
+
+
+@pytest.fixture(scope="session")
+def start_parts(
+    tmp_path_factory: pytest.TempPathFactory, environment_for: Callable[[Settings], dict[str, str]]
+) -> Iterator[Callable[..., Parts]]:
+    """A function that starts a web process and a Redis of its own, with these settings."""
+    started: list[Parts] = []
+
+    def start(**wishes: Any) -> Parts:
+        folder = tmp_path_factory.mktemp("parts")
+        server = LocalRedis(folder / "redis")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = Settings(data_dir=folder, redis_url=server.url, port=port, **wishes)
+        parts = Parts(f"http://127.0.0.1:{port}", environment_for(settings), server, {})
+        started.append(parts)
+        parts.start_redis()
+        parts.start_web()
+        return parts
+
+    yield start
+    for parts in started:
+        parts.end()
+
+
+@pytest.fixture(scope="session")
+def idle_parts(start_parts: Callable[..., Parts]) -> Parts:
+    """A web process and a Redis without a worker, for tests that leave both alone."""
+    return start_parts(job_timeout=2)
+
+
+@pytest.fixture(scope="session")
+def crowd_url(idle_parts: Parts) -> str:
+    """The address of a finished detection of a hundred outlined objects."""
+    parts = idle_parts
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((1500, 1000)).convert("RGB").save(file, "JPEG")
+    address = parts.send(file.getvalue())
+    parts.work_off()
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,41 @@ def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
     complaints.clear()
 
 
+def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
+    idle_parts: Any, open_page: Callable[..., Page], complaints: list[str], pictures: Path
+) -> None:
+    page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
+    idle_parts.work_off(seconds=5)
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("The detection did not succeed")
+    expect(page.locator(".lead")).to_contain_text("it took longer than 2 seconds")
+    expect(page.get_by_role("img", name="picture")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(heading).to_have_text("Waiting for its turn")
+    idle_parts.work_off()
+    expect(page.locator(".shapes")).to_be_visible()
+    assert [text for text in complaints if "500" not in text] == []
+    complaints.clear()
+
+
+def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
+    idle_parts: Any, open_page: Callable[..., Page], pictures: Path
+) -> None:
+    page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
+    expect(page.get_by_text("No worker is running here")).to_be_visible()
+    expect(page.get_by_text("It is the next one.")).to_be_visible()
+    expect(page.locator(".steps li")).to_have_text(
+        ["In the queue", "Read the picture", "Look at it closely", "Find objects"]
+    )
+    other = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
+    expect(other.get_by_text("1 picture before it.")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
+    expect(other.get_by_text("It is the next one.")).to_be_visible()
+    other.get_by_role("button", name="Cancel").click()
+    expect(other.get_by_role("heading", level=1)).to_have_text("Cancelled")
+
+
 def test_an_address_that_never_was_has_a_calm_page(
     open_page: Callable[..., Page], complaints: list[str]
 ) -> None:

@@ -121,6 +121,54 @@ def test_sending_shows_how_far_it_is_and_can_be_cancelled(page: Page, pictures: 
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_cancelling_takes_back_what_was_sent_already(page: Page, pictures: Path) -> None:
+    page.get_by_role("link", name="History").click()
+    before = page.locator(".record").count()
+    page.goto("/")
+    page.route("**/batches", lambda route: None)  # the answer never comes
+    page.set_input_files("#picture", [pictures / "park.jpg", pictures / "zoo.jpg"])
+    with page.expect_request("**/batches"):
+        page.get_by_role("button", name="Detect objects").click()
+    with page.expect_response("**/delete"), page.expect_response("**/delete"):
+        page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("link", name="History").click()
+    expect(page.locator(".record")).to_have_count(before)
+
+
+def test_a_phone_offers_its_camera(open_page: Callable[..., Page], pictures: Path) -> None:
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    camera = page.get_by_label("Take a photo")
+    expect(page.get_by_text("Take a photo")).to_be_visible()
+    assert camera.get_attribute("capture") == "environment"
+    camera.set_input_files(pictures / "park.jpg")
+    expect(page.locator(".chosen-name")).to_have_text("park.jpg")
+    page.get_by_role("button", name="Detect objects").tap()
+    expect(page.locator(".file")).to_have_text("park.jpg")
+
+
+def test_a_desktop_offers_no_camera(page: Page) -> None:
+    expect(page.get_by_text("Take a photo")).to_be_hidden()
+
+
+def test_model_and_lowest_score_are_chosen_before_sending(page: Page, pictures: Path) -> None:
+    page.set_input_files("#picture", pictures / "apartment.jpg")
+    options = page.locator(".options > summary")
+    expect(options).to_contain_text("NanoDet-g, weaker guesses on request")
+    options.click()
+    usual = page.get_by_role("radio", name="NanoDet-g")
+    expect(usual).to_be_checked()
+    expect(page.locator(".model", has=usual)).to_contain_text("boxes only · 22.9 box AP")
+    page.get_by_text("more that are not installed").click()
+    expect(page.locator(".absent")).to_contain_text("flask-detector models pull mask-rcnn-r50-fpn")
+    page.get_by_label("Lowest score to keep").select_option("60%")
+    expect(page.locator(".options-now")).to_have_text("NanoDet-g, 60% or more")
+    page.get_by_role("button", name="Detect objects").click()
+    page.locator(".shapes").wait_for()
+    scores = [int(text.rstrip("%")) for text in page.locator(".instance-score").all_inner_texts()]
+    assert scores
+    assert min(scores) >= 60
+
+
 def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     open_page: Callable[..., Page], pictures: Path
 ) -> None:

@@ -1,0 +1,235 @@
+"""How fast the pages are, in headless Chromium: the figures that they are held to.
+
+Starts a Redis, a web process and, for a picture of 24 megapixels with 100 outlined objects, the worker of
+crowd.py. Prints
+
+- the bytes of the first page with all its assets, as they come over the line;
+- when the first page can be used on a line of 1.6 Mbit/s, without and with a latency of 150 ms a round trip;
+- what moving the score slider costs the page's own thread, until style and layout are done, and the time
+  between two frames while it moves;
+- the time between two frames while the picture is zoomed and moved.
+
+    python benchmarks/pages.py [--chromium PATH]
+
+Headless Chromium draws without a graphics processor: frames are dearer here than on a desk.
+"""
+
+import argparse
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
+
+from flask_detector.local_redis import LocalRedis
+
+CROWD = Path(__file__).with_name("crowd.py")
+ROUNDS = 5
+LINE = {"offline": False, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8}
+
+# Usable: the script has taken the form over, so that pictures can be dropped and chosen.
+_USABLE = "#upload[data-state=empty]"
+
+_FRAMES = """(moves, move) => new Promise((resolve) => {
+  const times = [];
+  let last = performance.now();
+  const next = (now) => {
+    times.push(now - last);
+    last = now;
+    if (times.length > moves) return resolve(times.slice(1));
+    move(times.length);
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+})"""
+
+_SLIDER = f"""async () => {{
+  const slider = document.querySelector("#score");
+  const set = (i) => {{
+    slider.value = 50 + (i * 7) % 49;
+    slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  }};
+  const work = [];
+  for (let i = 0; i < 120; i++) {{
+    const start = performance.now();
+    set(i);
+    document.body.getBoundingClientRect();
+    work.push(performance.now() - start);
+    await new Promise(requestAnimationFrame);
+  }}
+  return {{ work, frames: await ({_FRAMES})(120, set) }};
+}}"""
+
+_ZOOM = f"""async () => {{
+  const frame = document.querySelector(".frame");
+  frame.focus();
+  const wheel = (i) => frame.dispatchEvent(new WheelEvent("wheel", {{
+    deltaY: i % 80 < 40 ? -25 : 25, ctrlKey: true, clientX: 400 + i, clientY: 300,
+    bubbles: true, cancelable: true,
+  }}));
+  return ({_FRAMES})(160, wheel);
+}}"""
+
+_PAN = f"""async () => {{
+  const frame = document.querySelector(".frame");
+  for (let i = 0; i < 4; i++) document.querySelector("[name=in]").click();
+  const keys = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"];
+  const press = (i) => frame.dispatchEvent(new KeyboardEvent("keydown", {{
+    key: keys[Math.floor(i / 40) % 4], bubbles: true, cancelable: true,
+  }}));
+  return ({_FRAMES})(160, press);
+}}"""
+
+
+def main() -> None:
+    """Run the measurements and print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, environment):
+        id = detected(url, environment)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
+            first_page(browser, url)
+            result_page(browser, f"{url}/detections/{id}")
+            browser.close()
+
+
+def first_page(browser: Browser, url: str) -> None:
+    """Print size and time of the front page, loaded by a browser that has nothing of it yet."""
+    size, requests, _ = load(browser, url, latency=0, throttled=False)
+    print(f"first page: {size / 1000:.1f} kB in {requests} requests")
+    for latency in (0, 150):
+        times = sorted(patiently(browser, url, latency=latency) for _ in range(ROUNDS))
+        print(f"usable at 1.6 Mbit/s, {latency} ms: {times[ROUNDS // 2]:.2f} s (median of {ROUNDS})")
+
+
+def patiently(browser: Browser, url: str, *, latency: int) -> float:
+    """Return the seconds until the page can be used on a slow line.
+
+    Chromium's emulation of one leaves a request lying for good now and then; that load is done again.
+    """
+    for _ in range(3):
+        try:
+            return load(browser, url, latency=latency, throttled=True)[2]
+        except TookTooLong:
+            print("a request got stuck in Chromium's slow line; once more")
+    raise SystemExit("the first page can't be loaded over Chromium's slow line")
+
+
+def load(browser: Browser, url: str, *, latency: int, throttled: bool) -> tuple[int, int, float]:
+    """Return the bytes received, the number of answers, and the seconds until the page can be used."""
+    context = browser.new_context()
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    sizes: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    session.send("Network.enable")
+    if throttled:
+        session.send("Network.emulateNetworkConditions", {**LINE, "latency": latency})
+    start = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.locator(_USABLE).wait_for(timeout=10_000)
+    usable = time.perf_counter() - start
+    page.wait_for_load_state("networkidle")
+    context.close()
+    return round(sum(sizes)), len(sizes), usable
+
+
+def result_page(browser: Browser, url: str) -> None:
+    """Print how the page of a large picture with a hundred objects answers to the hand."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    start = time.perf_counter()
+    page.goto(url)
+    page.locator(".shapes").wait_for()
+    ready = time.perf_counter() - start
+    shown = page.locator(".shape:not([hidden])").count()
+    print(f"result page: {shown} objects over 24 megapixels are there after {ready:.2f} s")
+    page.wait_for_timeout(2000)
+    slider = page.evaluate(_SLIDER)
+    print_times("slider, own work", slider["work"])
+    print_times("slider, frames", slider["frames"])
+    print_times("zoom, frames", page.evaluate(_ZOOM))
+    print_times("move, frames", page.evaluate(_PAN))
+    page.close()
+
+
+def print_times(what: str, milliseconds: list[float]) -> None:
+    """Print median, 95th percentile and maximum."""
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    print(f"{what:20} median {p50:5.1f} ms, 95% {p95:5.1f} ms, longest {max(milliseconds):5.1f} ms")
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Run a Redis and a web process; yield the address, and the environment of this installation."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    server = LocalRedis(folder / "redis")
+    environment = {
+        **os.environ,
+        "REDIS_URL": server.url,
+        "PORT": str(port),
+        "DETECTOR_DATA_DIR": str(folder),
+        "DETECTOR_OFFLINE": "1",
+    }
+    broker = subprocess.Popen(server.command())
+    web = None
+    try:
+        server.wait_until_ready(broker)
+        web = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
+        url = f"http://127.0.0.1:{port}"
+        while web.poll() is None:
+            try:
+                ask(url, "GET", "/healthz")
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield url, environment
+    finally:
+        for process in filter(None, (web, broker)):
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        server.remove_socket_folder()
+
+
+def detected(url: str, environment: dict[str, str]) -> str:
+    """Return the id of the finished detection of a crowd in a picture of 24 megapixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((6000, 4000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    id: str = ask(url, "POST", "/api/v1/detections", file.getvalue())["id"]
+    subprocess.run([sys.executable, CROWD], env=environment, check=True, timeout=120)
+    return id
+
+
+def ask(url: str, method: str, path: str, body: bytes | None = None) -> Any:
+    """Return the server's answer, read as JSON where it is."""
+    connection = http.client.HTTPConnection(url.partition("//")[2], timeout=30)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        data = answer.read()
+        return json.loads(data) if answer.headers.get_content_type() == "application/json" else data
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
