@@ -13,12 +13,15 @@ import numpy as np
 
 from flask_detector.broker import connect
 from flask_detector.detections import Detections
-from flask_detector.detectors.base import OnStage, Picture, StageClock
+from flask_detector.detectors import pool
+from flask_detector.detectors.base import OnStage, StageClock
 from flask_detector.detectors.coco import COCO_LABELS
 from flask_detector.masks import Bitmap, Mask
+from flask_detector.pixels import Picture, Pixels
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
-from flask_detector.worker import DetectionWorker, Workplace, at_work
+from flask_detector.worker import DetectionWorker, at_work
+from flask_detector.workplace import Workplace
 
 NUMBER = 100
 
@@ -30,24 +33,19 @@ class CrowdDetector:
     labels = COCO_LABELS
     has_masks = True
     default_min_score = 0.5
+    enough = None
 
     def detect(
-        self, image: Picture, *, min_score: float | None = None, on_stage: OnStage | None = None
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
         """Return NUMBER blobs with scores from 0.99 to 0.5."""
         with StageClock(on_stage).stage("features"):
             time.sleep(float(sys.argv[1]) if len(sys.argv) > 1 else 0)
-            return crowd(image.shape[1], image.shape[0])
+            pixels = Pixels.of(image)
+            return crowd(pixels.width, pixels.height)
 
-
-class CrowdPool:
-    """Gives the detector in place of each model."""
-
-    loaded = CrowdDetector.name
-
-    def get(self, name: str) -> CrowdDetector:
-        """Return it."""
-        return CrowdDetector()
+    def rest(self) -> None:
+        """Give nothing back: there is nothing."""
 
 
 def crowd(width: int, height: int) -> Detections:
@@ -86,9 +84,9 @@ def _blob(width: int, height: int, random: np.random.Generator) -> Bitmap:
 def main() -> None:
     """Work the queue off."""
     settings = Settings.from_environment()
-    connection = connect(settings.required_redis_url, patient=True)
+    connection = connect(settings.required_redis_url)
+    pool.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
     workplace = Workplace(settings, connection, open_storage(settings))
-    workplace.detectors = CrowdPool()  # type: ignore[assignment]
     with at_work(workplace):
         DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
 
