@@ -11,10 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from flask import Response, after_this_request, request
 
-from flask_detector import images, outbound
+from flask_detector import images
 from flask_detector.errors import (
-    AddressRefused,
-    AddressUnreachable,
     BadParameter,
     NoPicture,
     PictureTooLarge,
@@ -24,6 +22,7 @@ from flask_detector.errors import (
     TooManyPictures,
 )
 from flask_detector.settings import MEGABYTE
+from flask_detector.web.addresses import fetch
 from flask_detector.web.api.wishes import JsonPicture, Options, UrlOptions, checked, from_fields, from_json
 from flask_detector.web.service import service
 
@@ -32,9 +31,6 @@ _BARE_FORM = "application/x-www-form-urlencoded"
 
 # A picture's bytes stay in memory up to this many; larger ones go to a temporary file.
 _IN_MEMORY = MEGABYTE
-
-_FETCH_SECONDS = 20
-_FETCH_REDIRECTS = 3
 
 
 @dataclass(frozen=True)
@@ -162,20 +158,5 @@ def _decoded(text: str) -> bytes:
 def _fetched(url: str | None) -> tuple[BinaryIO, str | None]:
     if url is None:
         raise NoPicture("No picture was sent.")
-    settings = service().settings
-    if not settings.pictures_by_url:
-        raise AddressRefused(
-            "Pictures are not fetched from addresses here.",
-            hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
-        )
-    rules = outbound.Rules(
-        settings.allow_private_addresses, _FETCH_SECONDS, settings.max_upload_bytes, _FETCH_REDIRECTS
-    )
-    answer = outbound.send("GET", url, rules)
-    if not answer.is_whole:
-        raise PictureTooLarge(
-            f"The file has more than {settings.max_upload_mb:g} MB, the most that is accepted here."
-        )
-    if answer.status != 200:
-        raise AddressUnreachable(f"The address answered {answer.status} instead of a picture.")
+    answer = fetch(url)
     return io.BytesIO(answer.body), unquote(urlsplit(answer.url).path)

@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from flask_detector import outbound
 from flask_detector.errors import AddressUnreachable, BadParameter
+from flask_detector.web import addresses
 from flask_detector.web.compat import sent
 from flask_detector.web.service import service
 
@@ -58,7 +59,7 @@ def _fetched(address: str, base: str) -> bytes:
     target = answer.headers.get("location")
     if answer.status in _REDIRECTS and target is not None:
         return sent.picture_at(urljoin(address, target))
-    return sent.whole(answer)
+    return addresses.checked(answer).body
 
 
 def _authorization(base: str) -> dict[str, str]:

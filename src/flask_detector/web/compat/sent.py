@@ -9,31 +9,22 @@ import re
 import tempfile
 import zlib
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import IO, Any, BinaryIO, cast
 
 from flask import g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from flask_detector import images, outbound
-from flask_detector.errors import (
-    AddressRefused,
-    AddressUnreachable,
-    BadParameter,
-    NotAPicture,
-    PictureTooLarge,
-)
+from flask_detector import images
+from flask_detector.errors import BadParameter, NotAPicture
 from flask_detector.settings import MEGABYTE
+from flask_detector.web import addresses
 from flask_detector.web.service import service
 
 _CHUNK = 64 * 1024
 _IN_MEMORY = 500_000
 _MOST_PARTS = 100
 _LONGEST_TEXT = 4096
-
-_FETCH_SECONDS = 20
-_FETCH_REDIRECTS = 3
 _DATA_URI = re.compile(r"data:[^,;]*(?:;[^,;]*)*,", re.ASCII)
 
 
@@ -202,30 +193,8 @@ def picture_of(value: object) -> bytes:
 
 
 def picture_at(address: str) -> bytes:
-    """Return the picture at an address, which the settings must allow.
-
-    Raises AddressRefused, AddressUnreachable and PictureTooLarge.
-    """
-    settings = service().settings
-    if not settings.pictures_by_url:
-        raise AddressRefused(
-            "Pictures are not fetched from addresses here.",
-            hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
-        )
-    rules = outbound.Rules(
-        settings.allow_private_addresses, _FETCH_SECONDS, settings.max_upload_bytes, _FETCH_REDIRECTS
-    )
-    return whole(outbound.send("GET", address, rules))
-
-
-def whole(answer: outbound.Answer) -> bytes:
-    """Return the picture that an answer is; raises AddressUnreachable and PictureTooLarge."""
-    if not answer.is_whole:
-        limit = service().settings.max_upload_mb
-        raise PictureTooLarge(f"The picture has more than {limit:g} MB, the most that is accepted here.")
-    if answer.status != HTTPStatus.OK:
-        raise AddressUnreachable(f"The address answered {answer.status} instead of a picture.")
-    return answer.body
+    """Return the picture at an address, which the settings must allow; raises as `addresses.fetch` does."""
+    return addresses.fetch(address).body
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
