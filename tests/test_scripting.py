@@ -65,13 +65,13 @@ def test_a_picture_is_seen_upright_in_each_form(tmp_path: Path) -> None:
     path = tmp_path / "turned.jpg"
     Image.new("RGB", (60, 20)).save(path, exif=exif)
     with Image.open(path) as image:
-        shapes = [reader_of(form, LIMITS)().shape for form in (path, path.read_bytes(), image)]
+        shapes = [reader_of(form, LIMITS)(None).array().shape for form in (path, path.read_bytes(), image)]
     assert shapes == [(60, 20, 3)] * 3
 
 
 def test_an_array_is_used_without_a_copy() -> None:
     pixels = np.zeros((8, 9, 3), np.uint8)
-    assert reader_of(pixels, LIMITS)() is pixels
+    assert reader_of(pixels, LIMITS)(None).array() is pixels
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_what_is_no_picture_says_what_would_be_one(source: Source, words: str) -
 
 def test_a_file_that_cannot_be_used_raises_its_own_error(tmp_path: Path, jpeg: bytes) -> None:
     with pytest.raises(FileNotFoundError):
-        reader_of(tmp_path / "missing.jpg", LIMITS)()
+        reader_of(tmp_path / "missing.jpg", LIMITS)(None)
     with pytest.raises(NotAPicture):
-        reader_of(b"no picture", LIMITS)()
+        reader_of(b"no picture", LIMITS)(None)
     with pytest.raises(DamagedPicture):
-        reader_of(jpeg[: len(jpeg) // 2], LIMITS)()
+        reader_of(jpeg[: len(jpeg) // 2], LIMITS)(None)
 
 
 def test_draw_finds_the_picture_again_by_its_path_only(

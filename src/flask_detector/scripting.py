@@ -17,7 +17,7 @@ from PIL import Image
 from flask_detector import detectors, images
 from flask_detector.detections import Detections
 from flask_detector.detectors.base import Detector, OnStage
-from flask_detector.pixels import Picture, Pixels
+from flask_detector.pixels import Pixels
 from flask_detector.settings import Settings
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
@@ -81,32 +81,35 @@ class PictureDetector:
         """
         start = time.perf_counter()
         read = reader_of(picture, self._limits)
-        pixels = read()
+        pixels = read(self._detector.enough)
         decoded = time.perf_counter()
         found = self._detector.detect(pixels, min_score=min_score, on_stage=on_stage)
-        return replace(found, picture=read, timings={"decode": decoded - start, **found.timings})
+        timings = {"decode": decoded - start, **found.timings}
+        return replace(found, picture=lambda: read(None).array(), timings=timings)
 
 
-def reader_of(picture: Source, limits: images.Limits) -> Callable[[], Picture]:
+def reader_of(picture: Source, limits: images.Limits) -> Callable[[int | None], Pixels]:
     """Return a function that gives the pixels, each time anew; only what it was given is kept in between.
+
+    It takes how many pixels along the long side are enough, None for all of them, as `images.load` does.
 
     Raises TypeError where the picture is of none of these kinds.
     """
     match picture:
         case str() | os.PathLike():
             path = Path(picture).absolute()
-            return lambda: images.decode(path.read_bytes(), limits)[0]
+            return lambda enough: images.load(path.read_bytes(), limits, enough=enough)[0]
         case bytes():
-            return lambda: images.decode(picture, limits)[0]
+            return lambda enough: images.load(picture, limits, enough=enough)[0]
         case Image.Image():
-            return lambda: Pixels(picture).array()
+            return lambda _: Pixels(picture)
         case np.ndarray():
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
                 raise TypeError(
                     f"The array is {picture.dtype} of shape {picture.shape}; "
                     "it must be uint8, (height, width, 3), RGB."
                 )
-            return lambda: np.ascontiguousarray(picture)
+            return lambda _: Pixels.of(np.ascontiguousarray(picture))
     if not hasattr(picture, "read"):
         raise TypeError(
             f"A picture can't be a {type(picture).__name__}: give a path, bytes, an open binary file, "
@@ -115,4 +118,4 @@ def reader_of(picture: Source, limits: images.Limits) -> Callable[[], Picture]:
     content = picture.read()
     if not isinstance(content, bytes):
         raise TypeError("The file is open as text; open it with mode 'rb'.")
-    return lambda: images.decode(content, limits)[0]
+    return lambda enough: images.load(content, limits, enough=enough)[0]

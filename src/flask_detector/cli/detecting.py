@@ -25,8 +25,9 @@ def here(detector: Detector, limits: images.Limits, min_score: float | None) -> 
     """Return a function that detects on this machine."""
 
     def detect(data: bytes, filename: str) -> Detections:
-        pixels, _ = images.decode(data, limits)
-        return replace(detector.detect(pixels, min_score=min_score), picture=lambda: pixels)
+        pixels, _ = images.load(data, limits, enough=detector.enough)
+        found = detector.detect(pixels, min_score=min_score)
+        return replace(found, picture=lambda: images.decode(data, limits)[0])
 
     return detect
 

@@ -13,7 +13,7 @@ from flask_detector.detectors.mask_rcnn.prepare import LONG_SIDE, SHORT_SIDE, pa
 from flask_detector.detectors.mask_rcnn.table import Table
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
 from flask_detector.detectors.runtime import Graph, Precision, Session
-from flask_detector.memory import give_back_large_blocks, give_back_unused
+from flask_detector.memory import give_back_code, give_back_large_blocks, give_back_unused
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -61,6 +61,8 @@ class Network:
             # The old one goes first: both at once would need twice the memory.
             self._body = None
             self._body = self._compiled_body(height, width)
+            # To compile takes much more code than to compute.
+            give_back_code()
         give_back_unused()
         self._body.features.run([pixels.reshape(-1, 3)], self._body.levels)
         self._body.features.release()
