@@ -276,3 +276,10 @@ def test_polygons_that_are_none_are_refused(polygons: Any) -> None:
     form["instances"][0]["polygons"] = polygons
     with pytest.raises(ValueError, match=r"ring|not a detection result|inhomogeneous"):
         Detections.from_json(form)
+
+
+@pytest.mark.parametrize("side", [float("inf"), 1e308, 2**63, 2**33, -1, 1.5, "64", None])
+def test_a_form_whose_picture_has_no_possible_size_is_refused(side: object) -> None:
+    form = {"version": 1, "model": "m", "width": side, "height": 48, "instances": [], "labels": []}
+    with pytest.raises(ValueError, match="width"):
+        Detections.from_json({**form, "has_masks": True, "timings_ms": {}})

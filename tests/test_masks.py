@@ -174,3 +174,16 @@ def test_run_lengths_survive_compression() -> None:
     counts = np.array([0, 1, 15, 16, 31, 32, 1000, 5, 2**31, 3, 2**32 - 1, 0, 7], np.uint32)
 
     assert decompress_counts(compress_counts(counts)).tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize(
+    "rle",
+    [
+        {"size": [0, 0], "counts": [2**62] * 4},  # add up to zero in 64 bits
+        {"size": [2**20, 2**20], "counts": [2**31] * 512},
+        {"size": [1, 2**33], "counts": [2**33]},
+    ],
+)
+def test_run_lengths_beyond_32_bits_are_refused(rle: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="run lengths"):
+        Mask.from_rle(rle)
