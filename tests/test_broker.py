@@ -1,6 +1,8 @@
 import pytest
+import redis
 
 from flask_detector import broker
+from flask_detector.broker import may_pass, persevere
 from flask_detector.errors import BrokerUnavailable, SettingsError
 
 
@@ -15,3 +17,37 @@ def test_a_redis_that_does_not_answer_is_reported() -> None:
         pytest.raises(BrokerUnavailable, match="REDIS_URL"),
     ):
         broker.check(connection)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (redis.ConnectionError("refused"), True),
+        (redis.TimeoutError("silent"), True),
+        (redis.exceptions.OutOfMemoryError("command not allowed"), True),
+        (redis.ReadOnlyError("a replica"), True),
+        (redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"), True),
+        (redis.ResponseError("Command # 1 (LREM a 1 b) of pipeline caused error: MISCONF Redis is"), True),
+        (redis.AuthenticationError("wrong password"), False),
+        (redis.ResponseError("WRONGTYPE Operation against a key"), False),
+    ],
+)
+def test_errors_that_pass_by_themselves_are_told_from_those_that_do_not(
+    error: redis.RedisError, passes: bool
+) -> None:
+    assert may_pass(error) is passes
+
+
+def test_what_is_persevered_with_ends_well_or_when_it_is_over() -> None:
+    answers: list[redis.RedisError | None] = [redis.ConnectionError("away"), redis.TimeoutError("slow"), None]
+
+    def act() -> str:
+        error = answers.pop(0)
+        if error is not None:
+            raise error
+        return "done"
+
+    assert persevere(act, is_over=lambda: False) == "done"
+    answers.append(redis.ConnectionError("away"))
+    with pytest.raises(redis.ConnectionError):
+        persevere(act, is_over=lambda: True)

@@ -34,3 +34,18 @@ def test_large_blocks_are_mapped_one_by_one(how: str, least: int, most: int) -> 
     command = [sys.executable, "-c", PROGRAM, how]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert least <= int(answer.stdout) <= most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts this memory")
+def test_more_memory_than_is_allowed_is_an_error_and_not_the_end() -> None:
+    program = """
+from flask_detector import memory
+memory.limit(memory.taken() + 50_000_000)
+kept = bytearray(20_000_000)
+try:
+    bytearray(100_000_000)
+except MemoryError:
+    print("refused", len(bytearray(20_000_000)))
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "refused 20000000"

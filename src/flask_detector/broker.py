@@ -1,6 +1,7 @@
 """The way to Redis."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# Answers of Redis that its client has no class for: its disk is full, or replicas are away.
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
+# Answers of Redis that its client has no class for: its disk is full, or replicas are away. In a pipeline the
+# client puts words of its own before them.
+_PASSING_CODES = re.compile(r"\b(MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
 _LONGEST_PAUSE = 1.0
 
 
@@ -69,7 +71,7 @@ def may_pass(error: redis.RedisError) -> bool:
         return False
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError):
         return True
-    return isinstance(error, redis.ReadOnlyError) or str(error).startswith(_PASSING_CODES)
+    return isinstance(error, redis.ReadOnlyError) or _PASSING_CODES.search(str(error)) is not None
 
 
 @contextmanager

@@ -8,16 +8,23 @@
 - ``break``: an error that nobody thought of.
 
 elsewhere: tell of no place, as a worker on another machine, whose death is known by its silence alone.
+
+Where CLOCK_FILE names a file, all wall clocks of the process are off by as many seconds as stand in it. (The
+library libfaketime can't do that: with it, Python 3.11's time.sleep fails.)
 """
 
+import calendar
 import ctypes
 import io
 import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import rq.utils
 from PIL import Image
 
 from flask_detector import heart, worker
@@ -47,7 +54,29 @@ class FaultyWorkplace(Workplace):
         return super().run(id, **wishes)
 
 
+def off_by(file: Path) -> None:
+    """Put clocks in the place of all that this program and RQ tell the time of day by."""
+
+    def offset() -> float:
+        return float(file.read_text())
+
+    def moment() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=offset())
+
+    true_time = time.time
+    time.time = lambda: true_time() + offset()
+    clocks = {"now": moment, "current_timestamp": lambda: calendar.timegm(moment().utctimetuple())}
+    true_clocks = {clock: getattr(rq.utils, clock) for clock in clocks}
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in {"rq", "flask_detector"}:
+            for clock, replacement in clocks.items():
+                if getattr(module, clock, None) is true_clocks[clock]:
+                    setattr(module, clock, replacement)
+
+
 def main() -> None:
+    if clock_file := os.environ.get("CLOCK_FILE"):
+        off_by(Path(clock_file))
     worker.Workplace = FaultyWorkplace  # type: ignore[attr-defined]
     heart._STILL_SECONDS = STILL_SECONDS
     heart._HANG_GRACE_SECONDS = 1.0

@@ -150,10 +150,12 @@ class Installation:
             time.sleep(0.3)
         raise AssertionError("the picture was not accepted in time")
 
-    def send_many(self, number: int, refusals: "Counter[int] | None" = None) -> list[str]:
+    def send_many(
+        self, number: int, refusals: "Counter[int] | None" = None, *, comment: str = ""
+    ) -> list[str]:
         """Send so many pictures, some at once; return their ids."""
         with ThreadPoolExecutor(SENDERS) as pool:
-            data = picture()
+            data = picture(comment)
             return list(pool.map(lambda _: self.send_until_accepted(data, refusals), range(number)))
 
     def in_flight(self, number: int = 200) -> "Flight":
