@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
-from flask_detector import logs
+from flask_detector import logs, readiness
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.local_redis import LocalRedis
 from flask_detector.memory import give_back_code, give_back_unused
@@ -33,8 +33,8 @@ GRACE_SECONDS = 25.0
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 
-# In a rolling restart a worker has so long to load its model before the next one is restarted.
-_SETTLE_SECONDS = 5.0
+# In a rolling restart a worker has so long to get ready before the next one is started anew all the same.
+_READY_SECONDS = 120.0
 
 # What needs a network is not tried again at once.
 _ERRAND_PAUSE = 600.0
@@ -102,18 +102,32 @@ class Child:
     started_at: float = 0.0
     start_again_at: float = 0.0
     pause: float = 0.0
+    _ready_pipe: int | None = None
+    _is_ready: bool = False
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
         self.started_at = time.monotonic()
+        if self._ready_pipe is not None:
+            os.close(self._ready_pipe)
+        self._ready_pipe, writing = os.pipe()
+        os.set_blocking(self._ready_pipe, False)
+        self._is_ready = False
         self.process = subprocess.Popen(
             self.command,
-            env=self.environment,
+            env={**self.environment, readiness.VARIABLE: str(writing)},
             start_new_session=True,
-            pass_fds=[] if self.socket is None else [self.socket.fileno()],
+            pass_fds=[writing, *([] if self.socket is None else [self.socket.fileno()])],
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
         )
+        os.close(writing)
         return self.process
+
+    def is_ready(self) -> bool:
+        """Tell whether the process has said that it is ready for work."""
+        if not self._is_ready and self._ready_pipe is not None:
+            self._is_ready = readiness.is_told(self._ready_pipe)
+        return self._is_ready
 
     def watch(self) -> None:
         """Start the process again when it has ended, after a pause that grows while it keeps ending."""
@@ -214,18 +228,18 @@ class Supervisor:
 
 
 def _one_after_another(children: list[Child]) -> Iterator[None]:
-    """Start each process anew once the one before has settled; to be advanced while `watch` is called."""
+    """Start each process anew once the one before is ready; to be advanced while `watch` is called."""
     for child in children:
         old = child.process
         child.ask_to_stop()
         deadline = time.monotonic() + GRACE_SECONDS
-        while old is not None and child.process is old:
-            if time.monotonic() > deadline:
+        while child.process is old or child.process is None:
+            if old is not None and time.monotonic() > deadline:
                 log.warning("%s does not stop and is killed", child.name)
                 old.kill()
             yield
-        settled = time.monotonic() + _SETTLE_SECONDS
-        while time.monotonic() < settled:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not child.is_ready() and time.monotonic() < deadline:
             yield
 
 

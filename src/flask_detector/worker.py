@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 from rq.utils import now
 
+from flask_detector import readiness
 from flask_detector.broker import connect, persevere
 from flask_detector.courier import Courier
 from flask_detector.detectors import AUTO
@@ -96,6 +97,7 @@ class DetectionWorker(SimpleWorker):
         self._heart.model = self._workplace.detectors.loaded or ""
         self._persevere(self._heart.register)
         self._heart.start()
+        readiness.tell()
 
     def teardown(self) -> None:
         """Leave nothing behind that another worker would have to find."""
