@@ -210,9 +210,9 @@ def _detection(settings: Settings) -> Findings:
 
 def _redis(settings: Settings) -> Findings:
     url = settings.redis_url
-    local = LocalRedis(settings.data_dir / "redis")
     if url is None:
         program = find_server()
+        local = LocalRedis(settings.data_dir / "redis")
         try:
             with connect(local.url) as connection:
                 check(connection)

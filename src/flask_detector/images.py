@@ -131,7 +131,7 @@ def encode(
 
     quality: 0..100, of JPEG, WebP, AVIF and HEIC; the other formats keep each pixel.
     """
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = _bare(picture) if isinstance(picture, Image.Image) else Image.fromarray(picture)
     options = _WRITING[picture_format] | {"icc_profile": icc_profile}
     if picture_format in _LOSSY:
         options["quality"] = quality
@@ -143,6 +143,14 @@ def encode(
     else:
         image.save(file, picture_format, **options)
     return file.getvalue()
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """Return the same pixels without what the file told beside them, which Pillow would write again."""
+    image.load()
+    bare = image._new(image.im)  # unlike a copy it needs no memory of its own
+    bare.info = {}
+    return bare
 
 
 def change(data: bytes, limits: Limits, output: str | None, over: Change = _nothing) -> tuple[bytes, str]:
