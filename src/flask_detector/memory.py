@@ -15,7 +15,7 @@ _M_ARENA_MAX = -8
 
 # Room for pictures of up to three megapixels stays for the next one: asking anew costs 10 ms a picture.
 _LARGE = 8 << 20
-_KEPT = 24 << 20
+_KEPT = 16 << 20
 
 _STATM = Path("/proc/self/statm")
 _STATUS = Path("/proc/self/status")

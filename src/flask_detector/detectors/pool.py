@@ -12,7 +12,7 @@ from flask_detector.settings import Settings
 log = logging.getLogger(__name__)
 
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.05
 
 
 class DetectorPool:
