@@ -7,6 +7,7 @@ multiple of eight such rows ends where the next one begins to count. Sources: IT
 """
 
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from flask_detector.pixels import Picture, placed
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
 
 import pyvips
+
+# It tells of each strip.
+logging.getLogger("pyvips").setLevel(logging.WARNING)
 
 # With 4:2:0 a row of blocks is 16 pixels high.
 _COUNTED_ROWS: Final = 8 * 16

@@ -13,7 +13,7 @@ from flask_detector import images, rendering
 from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter
 from flask_detector.formats import Format
-from flask_detector.memory import give_back_unused
+from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.pixels import Pixels
 from flask_detector.records import Record
 from flask_detector.web.service import Service
@@ -79,6 +79,7 @@ def drawn(
     with _FEW_AT_A_TIME:
         data, media_type = images.change(original, service.limits, kind, drawing.over)
         give_back_unused()
+        give_back_code()
     return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
 
 
