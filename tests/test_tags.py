@@ -104,7 +104,7 @@ def test_letters_grow_with_the_picture() -> None:
 def test_letters_that_no_font_has_are_written_without_accents_or_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tags, "_WIDER_FONTS", ("no-such-font.ttf",))
+    monkeypatch.setattr(tags, "WIDER_FONTS", ("no-such-font.ttf",))
     tag_of.cache_clear()
 
     def letters(text: str) -> bytes:

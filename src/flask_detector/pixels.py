@@ -82,10 +82,15 @@ class Pixels:
         return found
 
     def image(self) -> Image.Image:
-        """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
+        """Return all of them as an RGB image that may be drawn on; they are forgotten here.
+
+        Nothing else of the file is in it: Pillow would write comments and descriptions into the next file.
+        """
         image, self._image = self._image, None
         if image is not None and image.mode == "RGB" and self._orientation == 1 and not image.readonly:
-            return image
+            bare = image._new(image.im)  # of no file's class; a copy would take as much memory again
+            bare.info = {}
+            return bare
         self._image = image
         whole = self.array()
         self.forget()
