@@ -44,14 +44,21 @@ class FaultyWorkplace(Workplace):
         if comment == "die":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif comment == "hang":
-            ctypes.CDLL(None).sleep(1000)
+            lock_twice(ctypes.CDLL(None))
         elif comment == "hang hard":
-            ctypes.PyDLL(None).sleep(1000)
+            lock_twice(ctypes.PyDLL(None))
         elif comment == "break":
             raise ZeroDivisionError("nobody thought of this")
         elif comment.startswith("wait "):
             time.sleep(float(comment.removeprefix("wait ")))
         return super().run(id, **wishes)
+
+
+def lock_twice(library: ctypes.CDLL) -> None:
+    """Wait for ever, whatever signal comes: sleep(3) would end with the first one."""
+    mutex = ctypes.create_string_buffer(128)  # zeros are an open pthread_mutex_t
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
 
 
 def off_by(file: Path) -> None:
