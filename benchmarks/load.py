@@ -121,6 +121,7 @@ class Load:
             raise SystemExit(f"{answer.status} {content[:200]!r}")
         with self.lock:
             self.refusals[answer.status] += 1
+        connection.close()  # the server would meanwhile; the next request opens it again
         time.sleep(float(answer.headers["Retry-After"]))
         return False
 
@@ -227,7 +228,10 @@ def installation(folder: Path) -> Iterator[tuple[psutil.Process, int, Settings]]
         "PORT": str(port),
     }
     environment.pop("REDIS_URL", None)
-    process = subprocess.Popen([sys.executable, "-m", "flask_detector", "serve"], env=environment)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask_detector", "serve"], env=environment, stderr=log, stdout=log
+        )
     try:
         deadline = time.monotonic() + 60
         while True:
