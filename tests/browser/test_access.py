@@ -1,10 +1,15 @@
 """The pages are checked by axe-core, in light and dark, on a phone and on a desktop."""
 
+import io
+import json
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page
 
 from flask_detector.broker import connect
@@ -32,42 +37,117 @@ def sign_in(stack: Any) -> Callable[[Page], None]:
     return sign_in
 
 
+PHONE, DESKTOP = 390, 1440
+
+
+@pytest.fixture(scope="session")
+def paths(idle_parts: Any, stack: Any, result_path: str, crowd_url: str, jpeg_file: bytes) -> dict[str, str]:
+    """Where each page is found."""
+    return {
+        "home": "/",
+        "result": result_path,
+        "crowd": crowd_url,
+        "waiting": idle_parts.send(jpeg_file),
+        "failed": _ended(stack.url, jpeg_file[:500]),
+        "unknown": f"/detections/{'0' * 32}",
+        "history": "/history",
+        "about": "/about",
+        "api": "/api/docs",
+        "admin": "/admin",
+        "login": "/admin/login",
+    }
+
+
+@pytest.fixture(scope="session")
+def jpeg_file() -> bytes:
+    """A small picture."""
+    file = io.BytesIO()
+    Image.radial_gradient("L").save(file, "JPEG")
+    return file.getvalue()
+
+
+def _ended(url: str, picture: bytes) -> str:
+    """Return the address of a detection that has ended."""
+    with urllib.request.urlopen(f"{url}/api/v1/detections", picture, timeout=30) as answer:
+        id = json.load(answer)["id"]
+    deadline = time.monotonic() + 30
+    while True:
+        with urllib.request.urlopen(f"{url}/detections/{id}/state", timeout=30) as answer:
+            if json.load(answer)["final"]:
+                return f"/detections/{id}"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "width"),
     [
-        ("home", "light", 390),
-        ("home", "dark", 1440),
-        ("result", "light", 1440),
-        ("result", "dark", 390),
-        ("unknown", "dark", 390),
-        ("history", "light", 390),
-        ("about", "dark", 390),
-        ("api/docs", "light", 390),
-        ("api/docs", "dark", 1440),
-        ("admin", "light", 1440),
-        ("admin", "dark", 390),
-        ("admin/login", "light", 390),
+        ("home", "light", PHONE),
+        ("home", "dark", DESKTOP),
+        ("result", "light", DESKTOP),
+        ("result", "dark", PHONE),
+        ("crowd", "light", PHONE),
+        ("crowd", "dark", DESKTOP),
+        ("waiting", "light", DESKTOP),
+        ("waiting", "dark", PHONE),
+        ("failed", "light", PHONE),
+        ("failed", "dark", DESKTOP),
+        ("unknown", "light", DESKTOP),
+        ("unknown", "dark", PHONE),
+        ("history", "light", PHONE),
+        ("history", "dark", DESKTOP),
+        ("about", "light", DESKTOP),
+        ("about", "dark", PHONE),
+        ("api", "light", PHONE),
+        ("api", "dark", DESKTOP),
+        ("admin", "light", DESKTOP),
+        ("admin", "dark", PHONE),
+        ("login", "light", PHONE),
     ],
 )
 def test_axe_finds_nothing(
     open_page: Callable[..., Page],
     complaints: list[str],
-    result_path: str,
+    paths: dict[str, str],
     sign_in: Callable[[Page], None],
     name: str,
     scheme: str,
     width: int,
 ) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: npm install")
-    paths = {"home": "/", "result": result_path, "unknown": f"/detections/{'0' * 32}"}
-    path = paths.get(name, f"/{name}")
-    page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 900})
-    complaints.clear()  # the browser's note that an unknown detection is one
-    if name == "result":
+    page = open_page(paths[name], color_scheme=scheme, viewport={"width": width, "height": 900})
+    complaints.clear()  # the browser's note that an unknown or failed detection is one
+    if name in {"result", "crowd"}:
         page.locator(".shapes").wait_for()
     if name == "admin":
         sign_in(page)
+    check(page)
+
+
+def test_axe_finds_nothing_in_what_opens_and_appears(
+    open_page: Callable[..., Page], paths: dict[str, str], pictures: Path
+) -> None:
+    page = open_page(viewport={"width": PHONE, "height": 844}, color_scheme="dark")
+    page.set_input_files("#picture", [pictures / "park.jpg", pictures / "zoo.jpg"])
+    page.locator(".options > summary").click()
+    check(page)
+    page.get_by_role("button", name="Detect objects").click()
+    page.get_by_text("Download all").click()
+    check(page)
+    page.goto(paths["history"])
+    page.get_by_text("Delete all", exact=True).click()
+    check(page)
+    crowd = open_page(paths["crowd"], viewport={"width": PHONE, "height": 844})
+    crowd.locator(".shapes").wait_for()
+    crowd.locator("[role=option]").first.click()
+    crowd.get_by_role("button", name="Compare").click()
+    crowd.get_by_text("More", exact=True).click()
+    check(crowd)
+
+
+def check(page: Page) -> None:
+    """Fail where axe finds something, or the page is wider than its window."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: npm install")
     page.evaluate(AXE.read_text())
     violations = page.evaluate(
         "rules => axe.run({ runOnly: rules }).then(r => r.violations.map(v => "
