@@ -82,15 +82,10 @@ class Pixels:
         return found
 
     def image(self) -> Image.Image:
-        """Return all of them as an RGB image that may be drawn on; they are forgotten here.
-
-        Nothing else of the file is in it: Pillow would write comments and descriptions into the next file.
-        """
+        """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
         image, self._image = self._image, None
         if image is not None and image.mode == "RGB" and self._orientation == 1 and not image.readonly:
-            bare = image._new(image.im)  # of no file's class; a copy would take as much memory again
-            bare.info = {}
-            return bare
+            return image
         self._image = image
         whole = self.array()
         self.forget()

@@ -217,11 +217,7 @@ def test_a_storage_that_can_not_be_written_loses_nothing(
 
 def test_what_is_nowhere_and_what_is_not_allowed_have_pages(client: FlaskClient) -> None:
     assert client.get("/nowhere").status_code == 404
-<<<<<<< Updated upstream
     refused = client.post("/history")
-=======
-    refused = client.post("/about")
->>>>>>> Stashed changes
     assert refused.status_code == 405
     assert "GET" in refused.headers["Allow"]
 

@@ -12,7 +12,6 @@ from werkzeug.test import TestResponse
 
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
-from flask_detector.web.compat import DIALECTS
 
 Upload = Callable[..., TestResponse]
 
@@ -110,11 +109,7 @@ def test_the_host_check_can_be_widened(client_with: Callable[..., FlaskClient]) 
 
 def _forms(app: Flask, id: str) -> list[str]:
     """Return an address of each rule that changes something by a browser's cookie, with that id in it."""
-<<<<<<< Updated upstream
     exempt = {one.name for one in app.extensions["csrf"]._exempt_blueprints}  # those that use no cookie
-=======
-    exempt = ("api.", *(f"{name}." for name in DIALECTS))
->>>>>>> Stashed changes
     return [
         re.sub(r"<[^>]+>", id, rule.rule)
         for rule in app.url_map.iter_rules()
