@@ -125,7 +125,7 @@ class Heart(threading.Thread):
                         os._exit(0)
 
     def _beat(self, task: Task | None) -> None:
-        with self._jobs.queue.connection.pipeline() as pipeline:
+        with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:
             pipeline.hset(self._worker.key, mapping=self._facts(task))
             pipeline.expire(self._worker.key, WORKER_SILENCE)
             if task is not None:
