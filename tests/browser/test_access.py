@@ -123,6 +123,7 @@ def test_axe_finds_nothing(
     check(page)
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_in_what_opens_and_appears(
     open_page: Callable[..., Page], paths: dict[str, str], pictures: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
     complaints.clear()
 
 
+@pytest.mark.slow
 def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
     idle_parts: Any, open_page: Callable[..., Page], complaints: list[str], pictures: Path
 ) -> None:

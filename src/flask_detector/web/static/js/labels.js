@@ -107,7 +107,8 @@ export function placeLabels(labels, frame) {
   });
 }
 
-const MOST_HIDDEN = 0.5; // of another's box
+const MOST_HIDDEN = 0.45; // of another's box, beyond what is negligible
+const NEGLIGIBLE = 0.05; // the share of another's box that it may hide without counting
 const MOST_HIDDEN_OF_OWN = 0.2; // without counting; more counts for less than other boxes do
 const OWN = 0.1;
 
@@ -148,7 +149,7 @@ function hiddenBy(label, boxes, own, enough) {
     if (common) {
       const { left, top, right, bottom } = boxes[i];
       const share = common / Math.max((right - left) * (bottom - top), 1);
-      worst = Math.max(worst, i === own ? (share - MOST_HIDDEN_OF_OWN) * OWN : share);
+      worst = Math.max(worst, i === own ? (share - MOST_HIDDEN_OF_OWN) * OWN : share - NEGLIGIBLE);
     }
   }
   return worst;
