@@ -1,21 +1,26 @@
-"""What the service adds to the model's own time, and what its processes need in memory.
+"""What the service adds to the model's own time, with several clients at once.
 
-Starts an installation of its own (embedded Redis, one worker, the embedded model), sends a picture again and
-again, one at a time, and prints for each way the time from the first byte sent to the last one received:
+Starts an installation of its own (embedded Redis, the embedded model) and, if it is installed, LitServe with
+the same detector; then, in turns, so that a disturbance meets all of them:
 
-- drawn: upload, wait for the end by server-sent events, fetch the drawn picture at full size;
-- result: upload, wait, fetch the result as JSON.
+- api: POST /api/v1/detections with Prefer: wait, the picture as bare bytes, the result in the answer;
+- deepstack: POST /v1/vision/detection, a form, as the clients of DeepStack send it;
+- litserve: the same form, the result in the answer;
+- bare: the detector in this process, from the same bytes, as many pictures at once as there are workers.
 
-The service's own share is that time less the time of the stages that the detector reports with the result.
-Beside it, in the same run, a bare loop of the detector on the same picture in this process.
+Each client sends one picture after another. Printed for each way: the whole time, and the service's own
+share. For the API that is the whole time less the stages that its result reports, from decoding on, and once
+more less the time that the picture waited for a worker that was at work on another one, which no service with
+as many workers can spare. LitServe and DeepStack report no stages: their share is the whole time less the
+bare detector's median at the same number of clients.
 
-    python benchmarks/service.py PICTURE [--number 50]
-
-Memory is the proportional set size (PSS, Linux), summed over all processes of the installation.
+    python -m venv /path; /path/bin/pip install -e '.[benchmark]'
+    /path/bin/python benchmarks/service.py PICTURE [--clients 4] [--workers 2] [--number 200]
 """
 
 import argparse
 import http.client
+import importlib.util
 import json
 import os
 import signal
@@ -24,80 +29,142 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from flask_detector import images, load_detector
+from flask_detector import load_detector
 from flask_detector.settings import Settings
 
-LIMITS = images.Limits(100_000_000, 100_000_000)
+_BOUNDARY = "a-boundary-of-no-picture"
+
+
+@dataclass(frozen=True)
+class Time:
+    """Milliseconds of one picture: all of them, the model's own, and those of waiting for a worker."""
+
+    whole: float
+    model: float = 0.0
+    queued: float = 0.0
+
+
+Once = Callable[[bytes], Time]
 
 
 def main() -> None:
-    """Run the measurements and print their tables."""
+    """Run the measurements and print their table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--number", type=int, default=50, help="how many pictures are measured each way")
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--number", type=int, default=200, help="how many pictures are measured each way")
+    parser.add_argument("--rounds", type=int, default=5, help="how many turns that is")
     options = parser.parse_args()
     data: bytes = options.picture.read_bytes()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        installation(Path(folder)) as (process, port, start_seconds),
-    ):
-        print(f"from start to the page answering: {start_seconds:.2f} s")
-        for way in ("drawn", "result"):
-            once(port, data, way)
-        print_memory("idle", process)
-        picture, _ = images.decode(data, LIMITS)
-        detector = load_detector("nanodet-g", settings=Settings(data_dir=Path(folder)))
-        detector.detect(picture)
-        rows: dict[str, list[tuple[float, float]]] = {"drawn": [], "result": [], "bare": []}
-        peak = 0.0
-        for _ in range(options.number):
-            for way in ("drawn", "result"):
-                rows[way].append(once(port, data, way))
-            start = time.perf_counter()
-            found = detector.detect(picture, min_score=0.05)
-            rows["bare"].append((time.perf_counter() - start, sum(found.timings.values())))
-            peak = max(peak, memory_of(process)[0])
-        print(f"\n{options.number} pictures each, {options.picture.name}, milliseconds")
-        print(f"{'':8}{'p50':>8}{'p99':>8}{'model p50':>11}{'own share p50':>15}{'p99':>8}")
-        for way, times in rows.items():
-            whole = sorted(1000 * seconds for seconds, _ in times)
-            own = sorted(1000 * (seconds - model) for seconds, model in times)
-            model = statistics.median(1000 * model for _, model in times)
-            print(
-                f"{way:8}{median(whole):8.1f}{p99(whole):8.1f}{model:11.1f}{median(own):15.1f}{p99(own):8.1f}"
-            )
-        print()
-        print_memory(f"under load (highest sum seen: {peak:.0f} MB)", process)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        ways = open_ways(stack, Path(folder), options.workers)
+        times: dict[str, list[Time]] = {way: [] for way in ways}
+        each = max(1, options.number // options.rounds // options.clients)
+        for _ in range(options.rounds):
+            for way, client in ways.items():
+                times[way] += run_clients(client, data, options.clients, each)
+    print(f"{options.picture.name}, {options.clients} clients, {options.workers} workers, milliseconds\n")
+    print_table(times)
 
 
-def once(port: int, data: bytes, way: str) -> tuple[float, float]:
-    """Send a picture and fetch what is asked for; return all the seconds, and the detector's own."""
+def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Callable[[], Once]]:
+    """Start what is to be measured; return for each way what makes a client of it."""
+    port = stack.enter_context(installation(folder, workers))
+    ways: dict[str, Callable[[], Once]] = {
+        "api": lambda: api(port),
+        "deepstack": lambda: form(port, "/v1/vision/detection"),
+    }
+    if importlib.util.find_spec("litserve"):
+        other = stack.enter_context(litserve(workers))
+        ways["litserve"] = lambda: form(other, "/predict")
+    detector = load_detector("nanodet-g", settings=Settings(data_dir=folder))
+    pool = stack.enter_context(ThreadPoolExecutor(workers))  # first come, first served
+
+    def timed(data: bytes) -> float:
+        start = time.perf_counter()
+        detector.detect(data)
+        return (time.perf_counter() - start) * 1e3
+
+    def detect(data: bytes) -> Time:
+        start = time.perf_counter()
+        model = pool.submit(timed, data).result()
+        whole = (time.perf_counter() - start) * 1e3
+        return Time(whole, model, whole - model)
+
+    ways["bare"] = lambda: detect
+    return ways
+
+
+def run_clients(client: Callable[[], Once], data: bytes, clients: int, each: int) -> list[Time]:
+    """Let clients send pictures at once, each one after another; return what each picture took."""
+    found: list[Time] = []
+
+    def run() -> None:
+        once = client()
+        once(data)  # opens the connection
+        found.extend([once(data) for _ in range(each)])
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(found) != clients * each:
+        raise SystemExit("a client failed")
+    return found
+
+
+def api(port: int) -> Once:
+    """Return a client of the API."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    start = time.perf_counter()
-    id = json.loads(fetch(connection, "POST", "/api/v1/detections", data))["id"]
-    fetch(connection, "GET", f"/detections/{id}/events")
-    if way == "drawn":
-        fetch(connection, "GET", f"/detections/{id}/download")
-    else:
-        fetch(connection, "GET", f"/api/v1/detections/{id}")
-    seconds = time.perf_counter() - start
-    result = json.loads(fetch(connection, "GET", f"/api/v1/detections/{id}"))["result"]
-    connection.close()
-    stages = {name: ms for name, ms in result["timings_ms"].items() if name != "decode"}
-    return seconds, sum(stages.values()) / 1000
+    headers = {"Prefer": "wait=60", "Content-Type": "image/jpeg"}
+
+    def once(data: bytes) -> Time:
+        start = time.perf_counter()
+        answer = json.loads(fetch(connection, "POST", "/api/v1/detections", data, headers))
+        whole = (time.perf_counter() - start) * 1e3
+        begun, created = (datetime.fromisoformat(answer[name]) for name in ("started_at", "created_at"))
+        queued = (begun - created).total_seconds() * 1e3
+        return Time(whole, sum(answer["result"]["timings_ms"].values()), queued)
+
+    return once
 
 
-def fetch(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
+def form(port: int, path: str) -> Once:
+    """Return a client that sends the picture in a form, as those of DeepStack do."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+
+    def once(data: bytes) -> Time:
+        body = head.encode() + data + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        start = time.perf_counter()
+        json.loads(fetch(connection, "POST", path, body, headers))
+        return Time((time.perf_counter() - start) * 1e3)
+
+    return once
+
+
+def fetch(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> bytes:
     """Do one request and return the whole answer."""
-    headers = {} if body is None else {"Content-Type": "application/octet-stream"}
-    connection.request(method, path, body, headers)
+    connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
     content = answer.read()
     if answer.status >= 400:
@@ -106,59 +173,92 @@ def fetch(connection: http.client.HTTPConnection, method: str, path: str, body: 
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[tuple[psutil.Process, int, float]]:
-    """Run `flask-detector serve`; yield its process, its port and the seconds until its page answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+def installation(folder: Path, workers: int) -> Iterator[int]:
+    """Run `flask-detector serve`; yield its port."""
+    port = free_port()
     environment = {
         **os.environ,
         "DETECTOR_DATA_DIR": str(folder),
         "DETECTOR_OFFLINE": "1",
+        "DETECTOR_WORKERS": str(workers),
+        "DETECTOR_RATE_LIMIT": "off",
         "PORT": str(port),
     }
     environment.pop("REDIS_URL", None)
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "flask_detector", "serve"], env=environment)
+    command = [sys.executable, "-m", "flask_detector", "serve"]
+    with running(command, environment, signal.SIGINT):
+        wait_for(port, "/readyz")
+        yield port
+
+
+@contextmanager
+def litserve(workers: int) -> Iterator[int]:
+    """Run LitServe with the same detector; yield its port."""
+    port = free_port()
+    script = Path(__file__).with_name("litserve_server.py")
+    command = [sys.executable, str(script), str(port), str(workers)]
+    with running(command, dict(os.environ), signal.SIGTERM):
+        wait_for(port, "/health")
+        yield port
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], how_to_end: signal.Signals) -> Iterator[None]:
+    """Run a program in a group of its own until the block ends."""
+    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
-        while True:
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                fetch(connection, "GET", "/")
-                break
-            except OSError:
-                time.sleep(0.01)
-        yield psutil.Process(process.pid), port, time.perf_counter() - start
+        yield
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.send_signal(how_to_end)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves its own processes behind
+        process.wait(10)
 
 
-def memory_of(process: psutil.Process) -> tuple[float, dict[str, float]]:
-    """Return the summed PSS of a process and its descendants in megabytes (10^6 bytes), and each one's."""
-    each = {}
-    for member in [process, *process.children(recursive=True)]:
-        name = "redis" if "redis" in member.name() else " ".join(member.cmdline()[3:4]) or member.name()
-        each[f"{name} ({member.pid})"] = member.memory_full_info().pss / 1e6
-    return sum(each.values()), each
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
-def print_memory(when: str, process: psutil.Process) -> None:
-    """Print the memory of each process."""
-    whole, each = memory_of(process)
-    print(f"memory {when}: {whole:.0f} MB")
-    for name, megabytes in each.items():
-        print(f"  {name:24}{megabytes:6.0f} MB")
+def wait_for(port: int, path: str) -> None:
+    """Return when a server is ready to work."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            fetch(http.client.HTTPConnection("127.0.0.1", port, timeout=10), "GET", path)
+            return
+        except (OSError, SystemExit):
+            time.sleep(0.1)
+    raise SystemExit(f"nothing answers at port {port}")
 
 
-def median(ordered: list[float]) -> float:
-    """Return the median."""
-    return statistics.median(ordered)
+def print_table(times: dict[str, list[Time]]) -> None:
+    """Print each way's times."""
+    bare = statistics.median(one.whole for one in times["bare"])
+    print(
+        f"{'':10}{'whole p50':>10}{'p99':>7}{'own share p50':>15}{'p99':>7}{'less waiting p50':>18}{'p99':>7}"
+    )
+    for way, found in times.items():
+        whole = [one.whole for one in found]
+        row = f"{way:10}{at(whole, 0.5):10.1f}{at(whole, 0.99):7.1f}"
+        if found[0].model:
+            own = [one.whole - one.model for one in found]
+            alone = [one.whole - one.model - one.queued for one in found]
+            row += f"{at(own, 0.5):15.1f}{at(own, 0.99):7.1f}{at(alone, 0.5):18.1f}{at(alone, 0.99):7.1f}"
+        else:
+            more = [ms - bare for ms in whole]
+            row += f"{'':22}{at(more, 0.5):18.1f}{at(more, 0.99):7.1f}"
+        print(row)
 
 
-def p99(ordered: list[float]) -> float:
-    """Return the 99th percentile of an ordered list."""
-    return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+def at(values: list[float], fraction: float) -> float:
+    """Return the value that this fraction of the values does not exceed."""
+    return sorted(values)[min(len(values) - 1, int(fraction * len(values)))]
 
 
 if __name__ == "__main__":

@@ -55,10 +55,13 @@ def test_all_operations_share_a_limit_and_pages_have_none(client: FlaskClient) -
     assert client.get("/api/docs").status_code == 200
 
 
-def test_a_limit_can_be_off(settings: Settings, connection: redis.Redis) -> None:
+def test_a_limit_can_be_off(
+    settings: Settings, connection: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     app = create_app(settings.model_copy(update={"rate_limit": "off"}), connection=connection)
     answer = asked(app.test_client())
     assert (answer.status_code, answer.headers.get("RateLimit-Limit")) == (200, None)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_redis_that_is_gone_is_503_in_our_own_form(settings: Settings) -> None:

@@ -39,7 +39,10 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
     def limit() -> str:
         return settings.rate_limit if _key() is None else settings.key_rate_limit
 
-    @limiter.shared_limit(limit, scope="api", exempt_when=lambda: limit() == OFF)
+    def valid_limit() -> str:
+        return "1/second" if limit() == OFF else limit()  # it is read before `exempt_when` is asked
+
+    @limiter.shared_limit(valid_limit, scope="api", exempt_when=lambda: limit() == OFF)
     def count() -> None:
         """Count the request, and refuse it where there were too many."""
 
