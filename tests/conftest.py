@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -30,6 +31,15 @@ PROJECT = Path(__file__).parents[1]
 
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """What our code sets for the whole of its process holds no longer than the test."""
+    pixels, memory = Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_DATA)
+    yield
+    Image.MAX_IMAGE_PIXELS = pixels
+    resource.setrlimit(resource.RLIMIT_DATA, memory)
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,16 @@ class Pace:
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
         self._means: dict[str, float] = {}
-        self._next_telling = float("-inf")
+        self._next_telling: dict[str, float] = {}
 
     def tell(self, model: str, seconds: float) -> None:
         """Take one picture's time into account; it is let go if Redis can't be reached."""
         before = self._means.get(model, seconds)
         self._means[model] = before * (1 - _WEIGHT) + seconds * _WEIGHT
-        if time.monotonic() < self._next_telling:
+        now = time.monotonic()
+        if now < self._next_telling.get(model, now):
             return
-        self._next_telling = time.monotonic() + _TELLING_SECONDS
+        self._next_telling[model] = now + _TELLING_SECONDS
         with suppress(redis.RedisError):
             self._connection.hset(_KEY, model, f"{self._means[model]:.4f}")
 
