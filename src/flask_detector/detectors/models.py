@@ -95,7 +95,7 @@ _ROWS = (
         licence="Apache-2.0",
         has_masks=False,
         box_ap=22.9,
-        source=Embedded("nanodet-g.onnx"),
+        source=Embedded("nanodet-g.bin"),
     ),
     ModelInfo(
         name=MAIN_MODEL,

@@ -19,7 +19,7 @@ from flask_detector.detectors.runtime import Precision, Session, read_graph
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.pixels import Picture, Pixels
 
-EMBEDDED_MODEL = Path(__file__).parent / "data" / "nanodet-g.onnx"
+EMBEDDED_MODEL = Path(__file__).parent / "data" / "nanodet-g.xml"
 
 # The network was trained at 416; of the sides from 416 to 640, none was better on samples of COCO val.
 LONG_SIDE = 512
@@ -34,7 +34,7 @@ BLOCK_ROWS_AT_A_TIME = 16
 class NanoDet:
     """The detector, see `flask_detector.detectors.base.Detector`.
 
-    path: an .onnx file of tools/convert_nanodet.py; None for the one in this package.
+    path: what tools/convert_nanodet.py wrote, an .xml or .onnx file; None for the one in this package.
     threads: how many the network may use. On busy cores two were slower than one.
     precision: bfloat16 takes about half the time of float32 and had the same AP on a sample of COCO val.
 
