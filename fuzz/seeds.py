@@ -38,6 +38,8 @@ def _pictures() -> dict[str, bytes]:
     ways: dict[str, tuple[Image.Image, str, dict[str, object]]] = {
         "jpeg": (photo, "JPEG", {"exif": exif}),
         "jpeg progressive": (photo, "JPEG", {"progressive": True, "subsampling": 0}),
+        "jpeg of strips": (photo.resize((48, 300)), "JPEG", {}),
+        "jpeg of strips, turned": (photo.resize((300, 48)), "JPEG", {"exif": exif}),
         "jpeg grey": (photo.convert("L"), "JPEG", {"restart_marker_blocks": 4}),
         "jpeg cmyk": (photo.convert("CMYK"), "JPEG", {}),
         "jpeg of two": (photo, "MPO", {"save_all": True, "append_images": [second.copy()]}),

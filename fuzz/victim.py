@@ -17,26 +17,64 @@ ADDRESS_SPACE = 3 << 30
 
 
 def read_picture() -> Callable[[bytes], str]:
-    """Return what an upload goes through: the check of the web process, then the worker's decoding."""
-    from flask_detector import images
+    """Return what an upload goes through in the web process and in the worker, whether or not it is whole.
+
+    The web process looks at the header; makes a picture for browsers, a small copy, and a drawn one in the
+    upload's format. The worker decodes, whole and reduced, and reads some rows at a time.
+    """
+    import numpy as np
+
+    from flask_detector import images, strips
     from flask_detector.errors import PictureError
+    from flask_detector.web.renditions import small_copy
 
     limits = images.Limits(4_000_000, 4_000_000)
+    strips.STRIP_PIXELS = 1  # so that a photograph of 300 rows is changed in several strips
+
+    def decoded(data: bytes) -> tuple[int, int]:
+        picture, info = images.decode(data, limits)
+        if picture.shape != (info.height, info.width, 3):
+            raise RuntimeError(f"{picture.shape} is not {info.width}x{info.height}")
+        return info.width, info.height
+
+    def reduced(data: bytes) -> tuple[int, int]:
+        pixels, info = images.load(data, limits, enough=24)
+        read = 0
+        for top in range(0, pixels.rows, 16):
+            read += len(pixels[top : top + 16])
+        if read != pixels.rows or pixels[np.array([0, pixels.rows - 1])].shape != (2, pixels.columns, 3):
+            raise RuntimeError(f"{read} rows were read of {pixels.rows}")
+        if not 0 <= pixels.reduced * pixels.columns - info.width < pixels.reduced:
+            raise RuntimeError(f"{pixels.columns} columns are not {info.width} by {pixels.reduced}")
+        return info.width, info.height
+
+    def shown(data: bytes) -> tuple[int, int]:
+        info = images.check(images.change(data, limits, None)[0], limits)
+        return info.width, info.height
+
+    def drawn(data: bytes) -> tuple[int, int]:
+        output = images.output_format(images.format_of(data) or "")
+        file, _ = images.change(
+            data, limits, output, lambda image, top: image.paste((255, 0, 0), (0, 0, 9, 9))
+        )
+        info = images.check(file, limits)
+        return info.width, info.height
 
     def run(data: bytes) -> str:
-        outcome = "used"
-        try:
-            images.check(data, limits)
-        except PictureError as error:
-            outcome = error.code
-        try:
-            picture, info = images.decode(data, limits)
-            if picture.shape != (info.height, info.width, 3):
-                raise RuntimeError(f"{picture.shape} is not {info.width}x{info.height}")
-            images.change(data, limits, None)
-        except PictureError as error:
-            return error.code
-        return outcome
+        outcomes, sizes = [], set()
+        for step in (decoded, reduced, shown, drawn):
+            try:
+                sizes.add(step(data))
+            except PictureError as error:
+                outcomes.append(error.code)
+        if len(sizes) > 1:
+            raise RuntimeError(f"one picture has the sizes {sizes}")
+        for check in (images.check, small_copy):
+            try:
+                check(data, limits)
+            except PictureError as error:
+                outcomes.append(error.code)
+        return outcomes[0] if outcomes else "used"
 
     return run
 

@@ -29,7 +29,7 @@ logging.getLogger("pyvips").setLevel(logging.WARNING)
 
 # With 4:2:0 a row of blocks is 16 pixels high.
 _COUNTED_ROWS: Final = 8 * 16
-_STRIP_PIXELS: Final = 1 << 19
+STRIP_PIXELS = 1 << 19
 
 _START_OF_SCAN: Final = 0xDA
 _START_OF_FRAME: Final = 0xC0
@@ -64,7 +64,7 @@ def _changed(
     image: pyvips.Image, change: Change, orientation: int, quality: int, icc_profile: bytes | None
 ) -> bytes:
     width, height = (image.height, image.width) if orientation > 4 else (image.width, image.height)
-    rows = max(1, _STRIP_PIXELS // width // _COUNTED_ROWS) * _COUNTED_ROWS
+    rows = max(1, STRIP_PIXELS // width // _COUNTED_ROWS) * _COUNTED_ROWS
     parts = io.BytesIO()
     for top, strip in _upright(image, orientation, rows):
         drawing = Image.fromarray(strip)

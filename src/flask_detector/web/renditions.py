@@ -48,7 +48,15 @@ def picture(service: Service, record: Record) -> File:
 
 def thumbnail(service: Service, record: Record) -> File:
     """Return a small copy of the picture, made once."""
-    return _kept(service, record, _THUMBNAIL, _small)
+    return _kept(service, record, _THUMBNAIL, small_copy)
+
+
+def small_copy(data: bytes, limits: images.Limits) -> bytes:
+    """Return a picture's small copy, a JPEG file. Raises what `images.load` raises."""
+    pixels, info = images.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
+    small = pixels.image()
+    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), reducing_gap=2.0)
+    return images.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
 
 
 def drawn(
@@ -121,13 +129,6 @@ def _cut(pixels: Pixels, found: Detections, number: int) -> Image.Image:
     alpha = np.zeros((y2 - y1, x2 - x1), np.uint8)
     alpha[: mask.height, : mask.width] = mask.bitmap() * np.uint8(255)
     return Image.fromarray(np.dstack([pixels[y1:y2][:, x1:x2], alpha]))
-
-
-def _small(data: bytes, limits: images.Limits) -> bytes:
-    pixels, info = images.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
-    small = pixels.image()
-    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), reducing_gap=2.0)
-    return images.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
 
 
 def _kept(service: Service, record: Record, name: str, make: Make) -> File:
