@@ -357,18 +357,15 @@ class SettingsError(DetectorError):
 
 
 def codes() -> list[str]:
-    """Return the codes of all errors."""
-    kinds = [DetectorError]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    return [kind.code for kind in kinds]
+    """Return the codes of all errors of this module; what only the command line meets is defined there."""
+    return list(_kinds())
 
 
 def kind_of(code: str) -> type[DetectorError]:
     """Return the class of error that has that code; DetectorError for a code that is not known."""
-    kinds = [DetectorError]
-    for kind in kinds:
-        if kind.code == code:
-            return kind
-        kinds += kind.__subclasses__()
-    return DetectorError
+    return _kinds().get(code, DetectorError)
+
+
+def _kinds() -> dict[str, type[DetectorError]]:
+    kinds = [kind for kind in globals().values() if isinstance(kind, type)]
+    return {kind.code: kind for kind in kinds if issubclass(kind, DetectorError)}
