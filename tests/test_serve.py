@@ -133,6 +133,27 @@ def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path) -> None:
     assert "DETECTOR_WORKERS" in failed.stderr
 
 
+def test_a_model_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    failed = run_serve(tmp_path, DETECTOR_MODEL="nanodet")
+    assert failed.returncode == 1
+    assert "There is no model 'nanodet'" in failed.stderr
+    assert "nanodet-g" in failed.stderr
+    failed = run_serve(tmp_path, DETECTOR_MODEL="mask-rcnn-r50-fpn")
+    assert failed.returncode == 1
+    assert "models pull mask-rcnn-r50-fpn" in failed.stderr
+
+
+def test_a_host_that_is_not_this_machine_is_said(tmp_path: Path) -> None:
+    failed = run_serve(tmp_path, DETECTOR_HOST="192.0.2.1")
+    assert failed.returncode == 1
+    assert "Set DETECTOR_HOST to an address of this machine" in failed.stderr
+
+
+def test_a_variable_that_is_no_setting_is_said(tmp_path: Path) -> None:
+    failed = run_serve(tmp_path, DETECTOR_WORKER="2", DETECTOR_MODEL="none")
+    assert "DETECTOR_WORKER is no setting and does nothing. Did you mean DETECTOR_WORKERS?" in failed.stderr
+
+
 def test_it_says_where_it_serves(start_stack: StartStack, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -24,7 +24,7 @@ from flask_detector.errors import BrokerUnavailable, DetectorError
 from flask_detector.jobs import Jobs
 from flask_detector.local_redis import LocalRedis, find_server
 from flask_detector.serve import check_port
-from flask_detector.settings import Settings
+from flask_detector.settings import Settings, unknown_variables
 from flask_detector.storage import open_storage
 from flask_detector.tags import WIDER_FONTS
 
@@ -328,6 +328,10 @@ def _settings(settings: Settings) -> Findings:
         ),
     ]
     found = [Finding("settings", Level.WARNING, message, hint) for is_so, message, hint in worries if is_so]
+    found += [
+        Finding("settings", Level.WARNING, f"{name} is no setting and does nothing.", hint)
+        for name, hint in unknown_variables()
+    ]
     yield from found or [_ok("settings", "Nothing in them contradicts itself.")]
 
 

@@ -1,6 +1,8 @@
 """Sets up what runs Redis, workers and the web process together; supervisor.py then runs them."""
 
+import errno
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -10,17 +12,23 @@ from flask_detector.broker import check, connect
 from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
 from flask_detector.errors import SettingsError
 from flask_detector.local_redis import find_server
-from flask_detector.settings import Settings
+from flask_detector.settings import Settings, unknown_variables
 from flask_detector.supervisor import Plan, Task
+
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> NoReturn:
     """Check what can be checked before, then serve until SIGTERM or SIGINT.
 
-    Raises SettingsError and BrokerUnavailable.
+    Raises SettingsError, BrokerUnavailable, UnknownModel and ModelNotInstalled.
     """
+    for name, hint in unknown_variables():
+        log.warning("%s is no setting and does nothing. %s", name, hint)
     lock = _hold_data_folder(settings)
     check_port(settings)
+    if settings.model != AUTO:
+        model_store(settings).path(settings.model)
     if settings.redis_url is None:
         find_server()
     else:
@@ -96,7 +104,7 @@ def _hold_data_folder(settings: Settings) -> int:
 
 
 def check_port(settings: Settings) -> None:
-    """Raise SettingsError where another program has the port already."""
+    """Raise SettingsError where the web server could not listen, as when another program has the port."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
@@ -106,5 +114,7 @@ def check_port(settings: Settings) -> None:
     except OSError as error:
         raise SettingsError(
             f"The address {settings.host}, port {settings.port} can't be used: {error.strerror}.",
-            hint="Stop the program that uses it, or set PORT (or DETECTOR_HOST) to another one.",
+            hint="Stop the program that uses it, or set PORT to another one."
+            if error.errno == errno.EADDRINUSE
+            else "Set DETECTOR_HOST to an address of this machine, and PORT to one that you may use.",
         ) from error

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -372,3 +373,12 @@ def variable_of(field: str) -> str:
     """Return the name of the environment variable of a field."""
     name = field.upper()
     return name if name in {"SECRET_KEY", "PORT", "REDIS_URL"} else f"DETECTOR_{name}"
+
+
+def unknown_variables() -> list[tuple[str, str]]:
+    """Return the variables of the environment that look like settings and are none, each with a hint."""
+    known = [*map(variable_of, Settings.model_fields), "DETECTOR_API_KEY"]
+    unknown = sorted(name for name in os.environ if name.startswith("DETECTOR_") and name not in known)
+    close = [get_close_matches(name, known, n=1) for name in unknown]
+    hints = [f"Did you mean {names[0]}?" if names else "docs/settings.md lists them." for names in close]
+    return list(zip(unknown, hints, strict=True))

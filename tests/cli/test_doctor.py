@@ -120,6 +120,13 @@ def test_the_command_prints_lines_or_json_and_ends_with_the_status(
     assert [one["what"] for one in form if one["level"] == "problem"] == ["redis"]
 
 
+def test_a_misspelt_setting_is_a_warning(sound: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTOR_MODLE", "auto")
+    found = [one for one in findings(sound)["settings"] if "DETECTOR_MODLE" in one.message]
+    assert found[0].level is Level.WARNING
+    assert found[0].hint == "Did you mean DETECTOR_MODEL?"
+
+
 def test_it_works_where_nothing_is_set(tmp_path: Path, free_port: int) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DETECTOR_")}
     environment |= {"DETECTOR_DATA_DIR": str(tmp_path / "new"), "PORT": str(free_port)}

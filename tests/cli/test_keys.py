@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import redis
@@ -56,3 +57,18 @@ def test_without_a_running_redis_it_says_so(run, monkeypatch: pytest.MonkeyPatch
     failed = run("list")
     assert failed.exit_code == 1
     assert "Redis can't be reached" in failed.output
+
+
+def test_where_nothing_runs_it_says_what_to_start(  # type: ignore[no-untyped-def]
+    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("REDIS_URL")
+    monkeypatch.setenv("DETECTOR_DATA_DIR", str(tmp_path))
+    failed = run("list")
+    assert failed.exit_code == 1
+    assert "flask-detector serve" in failed.output
+
+
+def test_help_needs_no_redis(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    assert "--admin" in run("create", "--help").output

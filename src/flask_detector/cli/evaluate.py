@@ -54,7 +54,7 @@ def evaluate(
     categories: bool,
     as_json: bool,
 ) -> None:
-    """Measure a model on annotated pictures: COCO's average precision and recall.
+    """Measure a model by COCO's AP on annotated pictures.
 
     Categories and the model's classes are matched by their names; categories that the model does not know are
     left out. Boxes are compared, and masks too where both sides have them. A picture that can't be used is

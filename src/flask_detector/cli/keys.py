@@ -1,6 +1,8 @@
 """The `keys` commands: make, list and revoke the keys of the HTTP API."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,46 +13,58 @@ from flask_detector.keys import Key, Keys, Scope
 
 
 @click.group(cls=ExplainedGroup)
-@click.pass_context
-def keys(ctx: click.Context) -> None:
+def keys() -> None:
     """Make, list and revoke the keys of the HTTP API.
 
     They are kept in the Redis of the installation: the one of REDIS_URL, else the one that `serve` runs.
     """
+
+
+@contextmanager
+def _known() -> Iterator[Keys]:
+    """Open the keys of the installation."""
     from flask_detector.broker import check, connect
+    from flask_detector.errors import BrokerUnavailable
     from flask_detector.local_redis import LocalRedis
     from flask_detector.settings import Settings
 
-    if ctx.obj is None:
-        settings = Settings.from_environment()
-        own = LocalRedis(settings.data_dir / "redis").url
-        url = own if settings.redis_url is None else settings.required_redis_url
-        connection = ctx.with_resource(connect(url))
-        check(connection)
-        ctx.obj = Keys(connection)
+    settings = Settings.from_environment()
+    own = LocalRedis(settings.data_dir / "redis").url
+    with connect(own if settings.redis_url is None else settings.required_redis_url) as connection:
+        try:
+            check(connection)
+        except BrokerUnavailable as error:
+            if settings.redis_url is not None:
+                raise
+            raise BrokerUnavailable(
+                f"No flask-detector runs with the data folder {settings.data_dir}.",
+                hint="Start 'flask-detector serve', or set DETECTOR_DATA_DIR or REDIS_URL as it has them.",
+            ) from error
+        yield Keys(connection)
 
 
 @keys.command()
 @click.option("--name", default="", help="Who or what it is for.")
 @click.option("--admin", is_flag=True, help="Let it also open what is about the installation.")
-@click.pass_obj
-def create(known: Keys, name: str, admin: bool) -> None:
+def create(name: str, admin: bool) -> None:
     """Make a key and print it: it is shown this once."""
-    key, text = known.create(name, Scope.ADMIN if admin else Scope.USE)
+    with _known() as known:
+        key, text = known.create(name, Scope.ADMIN if admin else Scope.USE)
+        secret = known.webhook_secret(key.id)
     click.echo(text)
     click.echo(
         f"This is the key {key.id}. It is not kept here: write it down now.\n"
-        f"Its webhooks are signed with: {known.webhook_secret(key.id)}",
+        f"Its webhooks are signed with: {secret}",
         err=True,
     )
 
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-@click.pass_obj
-def list_keys(known: Keys, as_json: bool) -> None:
+def list_keys(as_json: bool) -> None:
     """List the keys, without what is secret of them."""
-    found = known.list()
+    with _known() as known:
+        found = known.list()
     if as_json:
         click.echo(json.dumps([_form(key) for key in found], indent=2))
         return
@@ -66,19 +80,22 @@ def list_keys(known: Keys, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("id")
-@click.pass_obj
-def revoke(known: Keys, id: str) -> None:
+def revoke(id: str) -> None:
     """Let the key ID open nothing any more. Its detections are kept until their time."""
-    known.revoke(id)
+    with _known() as known:
+        known.revoke(id)
     click.echo(f"The key {id} is revoked.", err=True)
 
 
 @keys.command("webhook-secret")
 @click.argument("id", required=False)
-@click.pass_obj
-def webhook_secret(known: Keys, id: str | None) -> None:
-    """Print what webhooks are signed with: those of the key ID, or those of requests without a key."""
-    click.echo(known.webhook_secret(id))
+def webhook_secret(id: str | None) -> None:
+    """Print the secret of webhooks.
+
+    That of the key ID, or without one that of requests without a key.
+    """
+    with _known() as known:
+        click.echo(known.webhook_secret(id))
 
 
 def _form(key: Key) -> dict[str, Any]:

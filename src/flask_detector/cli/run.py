@@ -10,7 +10,7 @@ from flask_detector.settings import Settings
 @click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
 @click.option("--port", type=int, help="The port to listen on.")
 def serve(host: str | None, port: int | None) -> None:
-    """Run everything: Redis if none is set, workers and the web server."""
+    """Run everything: web server, workers and, unless set, Redis."""
     from flask_detector.serve import serve as run_all
 
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
