@@ -68,7 +68,19 @@ def test_the_web_imports_no_worker_and_no_inference_engine() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["worker", "workplace", "handover", "heart", "upkeep", "courier", "webhooks", "wire"]
+    "part",
+    [
+        "worker",
+        "workplace",
+        "changes",
+        "recording",
+        "handover",
+        "heart",
+        "upkeep",
+        "courier",
+        "webhooks",
+        "wire",
+    ],
 )
 def test_the_worker_imports_no_flask(part: str) -> None:
     assert _offenders(part, "flask", "flask_detector.web") == []
@@ -92,7 +104,7 @@ def test_the_supervisor_imports_only_what_is_small() -> None:
 
 
 def test_only_jobs_and_those_who_do_them_know_rq() -> None:
-    detections = {"jobs.py", "worker.py", "handover.py", "heart.py", "upkeep.py"}
+    detections = {"jobs.py", "recording.py", "worker.py", "handover.py", "heart.py", "upkeep.py"}
     allowed = detections | {"deliveries.py", "courier.py", "overview.py"}
     files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
     users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from flask_detector import images
 from flask_detector.errors import DetectionExpired
-from flask_detector.jobs import TRIES, Jobs, new_id
+from flask_detector.jobs import Jobs, new_id
+from flask_detector.recording import TRIES
 from flask_detector.records import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage, open_storage

@@ -22,7 +22,8 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.utils import now, parse_composite_key, utcformat
 
-from flask_detector.jobs import WORKER_SILENCE, channel_of, stage_key
+from flask_detector.changes import CHANGED, ENDED, channel_of
+from flask_detector.jobs import WORKER_SILENCE, stage_key
 from flask_detector.records import Failure
 
 # RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
@@ -140,7 +141,7 @@ class Handover:
             left = found.tries_left - 1 if as_a_try else found.tries_left
             pipeline.hset(job.key, mapping={"status": RqStatus.QUEUED.value, "retries_left": left})
             pipeline.lpush(self._queue.key, job.id)
-            pipeline.publish(channel_of(job.id), "")
+            pipeline.publish(channel_of(job.id), CHANGED)
 
         does = self._once(execution, lambda found: found.status is RqStatus.STARTED, write)
         return became if does else None
@@ -215,7 +216,7 @@ class Handover:
         count = "failed_job_count" if status is RqStatus.FAILED else "successful_job_count"
         pipeline.hincrby(f"rq:worker:{self._worker}", count, 1)
         pipeline.delete(stage_key(job.id))
-        pipeline.publish(channel_of(job.id), "")
+        pipeline.publish(channel_of(job.id), ENDED)
 
 
 def _standing(fields: list[bytes | None]) -> _Standing:

@@ -6,10 +6,9 @@ detection is in, and a mark that outlives the record, so that "expired" can be t
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Any, cast
 
 import redis
 from rq import Queue, Retry
@@ -21,6 +20,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from flask_detector.broker import reaching_redis
+from flask_detector.changes import CHANGED, ENDED, Changes, channel_of
 from flask_detector.detections import Detections, MaskForm
 from flask_detector.errors import (
     DetectionExpired,
@@ -30,34 +30,17 @@ from flask_detector.errors import (
 )
 from flask_detector.images import PictureInfo
 from flask_detector.logs import request_id
-from flask_detector.records import Failure, JobStatus, Record, WorkerInfo
+from flask_detector.recording import TRIES, facts_of, failure_of, record_of, status_of
+from flask_detector.records import JobStatus, Record, WorkerInfo
 from flask_detector.room import Room
 from flask_detector.settings import Settings
 
 TASK = "flask_detector.worker.run_detection"
 
-# A detection whose worker dies is tried this many times in all.
-TRIES = 3
-
 # How long a worker may be silent before it counts as dead, in seconds.
 WORKER_SILENCE = 8
 
 _MARK_OUTLIVES_RECORD = 8  # times the retention
-
-# What has failed without a word of its own.
-WORKERS_DIED = Failure(
-    DetectionFailed.code,
-    f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
-    "Send another picture; the log of the worker tells why it stopped.",
-)
-
-_STATUS = {
-    RqStatus.STARTED: JobStatus.RUNNING,
-    RqStatus.FINISHED: JobStatus.DONE,
-    RqStatus.FAILED: JobStatus.FAILED,
-    RqStatus.STOPPED: JobStatus.CANCELLED,
-    RqStatus.CANCELED: JobStatus.CANCELLED,
-}
 
 
 class Jobs:
@@ -70,6 +53,7 @@ class Jobs:
             name: Queue(name, connection=connection, serializer=JSONSerializer) for name in settings.queues
         }
         self._room = Room(connection, settings)
+        self._changes = Changes(connection)
         self.queue = self._queues[settings.queue]
         """The one that this host's workers take from."""
 
@@ -120,7 +104,7 @@ class Jobs:
                 description="detection",
                 meta={
                     "filename": filename,
-                    "picture": _facts(picture),
+                    "picture": facts_of(picture),
                     "owner": owner,
                     "masks": masks,
                     "request": request_id.get(),
@@ -157,29 +141,19 @@ class Jobs:
             jobs = Job.fetch_many(ids, connection=self._connection, serializer=JSONSerializer)
             return [self._record(job) for job in jobs if job is not None]
 
+    def has_ended(self, id: str) -> bool:
+        """Tell whether a detection has ended, well or not, or there is no such one any more."""
+        with reaching_redis():
+            status = cast(bytes | None, self._connection.hget(Job.key_for(id), "status"))
+        return status is None or status_of(RqStatus(status.decode())).is_final
+
     def _record(self, job: Job) -> Record:
-        status = _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED)
-        stage = self.stage(job.id) if status is JobStatus.RUNNING else None
-        created_at = _in_utc(job.created_at) or datetime.now(UTC)
-        classes = job.kwargs.get("classes")
-        return Record(
-            id=job.id,
-            status=status,
-            filename=job.meta["filename"],
-            picture=PictureInfo(**job.meta["picture"]),
-            model=job.kwargs["model"],
-            min_score=job.kwargs["min_score"],
-            classes=None if classes is None else tuple(classes),
-            masks=job.meta.get("masks", "rle"),
-            created_at=created_at,
-            started_at=_in_utc(job.started_at),
-            ended_at=_in_utc(job.ended_at),
-            expires_at=created_at + timedelta(seconds=self._settings.retention_seconds),
+        status = status_of(job.get_status(refresh=False))
+        return record_of(
+            job,
             position=job.get_position() if status is JobStatus.QUEUED else None,
-            stage=stage,
-            failure=_failure_of(job) if status is JobStatus.FAILED else None,
-            owner=job.meta.get("owner"),
-            counts=job.meta.get("counts"),
+            stage=self.stage(job.id) if status is JobStatus.RUNNING else None,
+            retention_seconds=self._settings.retention_seconds,
         )
 
     def result(self, id: str) -> tuple[Detections, float]:
@@ -192,14 +166,19 @@ class Jobs:
 
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
-        with reaching_redis():
+        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
+            pipeline.exists(Job.key_for(id))
+            pipeline.xrevrange(Result.get_key(id), count=1)
+            is_there, found = pipeline.execute()
+            if is_there and found:
+                key, fields = found[0]
+                result = Result.restore(id, key.decode(), fields, self._connection, JSONSerializer)
+                if result.type == Result.Type.SUCCESSFUL:
+                    form: dict[str, Any] = result.return_value or {}
+                    return form
             job = self._fetch(id)
-            result = job.latest_result()
-        if result is not None and result.type == Result.Type.SUCCESSFUL:
-            form: dict[str, Any] = result.return_value or {}
-            return form
         if job.get_status(refresh=False) == RqStatus.FAILED:
-            failure = _failure_of(job)
+            failure = failure_of(job)
             raise DetectionFailed(failure.message, hint=failure.hint)
         raise DetectionNotFinished("This detection has no result yet.")
 
@@ -207,7 +186,7 @@ class Jobs:
         """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
         with reaching_redis():
             job = self._fetch(id)
-            if not _STATUS.get(job.get_status(refresh=False), JobStatus.QUEUED).is_final:
+            if not status_of(job.get_status(refresh=False)).is_final:
                 try:
                     job.cancel()
                 except InvalidJobOperation:  # another request cancelled it meanwhile
@@ -228,11 +207,12 @@ class Jobs:
 
         client: as it was queued with.
         """
-        with reaching_redis():
+        with reaching_redis(), self._connection.pipeline() as pipeline:
             with suppress(UnknownDetection, DetectionExpired):
-                self._fetch(id).delete()
-            self._connection.delete(_mark_key(id), stage_key(id))
-            self._room.leave(client, id)
+                self._fetch(id).delete(pipeline=pipeline)
+            pipeline.delete(_mark_key(id), stage_key(id))
+            self._room.leave(client, id, pipeline)
+            pipeline.execute()
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""
@@ -266,35 +246,20 @@ class Jobs:
         stage = self._connection.get(stage_key(id))
         return stage.decode() if isinstance(stage, bytes) else None
 
-    def failure(self, job: Job) -> Failure:
-        """Return why a failed job failed."""
-        return _failure_of(job)
-
     def set_stage(self, id: str, stage: str) -> None:
         """Tell those who wait for a detection what the detector is doing."""
         with self._connection.pipeline() as pipeline:
             pipeline.set(stage_key(id), stage, ex=self._settings.job_timeout)
-            pipeline.publish(channel_of(id), "")
+            pipeline.publish(channel_of(id), CHANGED)
             pipeline.execute()
 
     def announce(self, id: str) -> None:
-        """Wake those who wait for a detection: it has changed."""
-        self._connection.publish(channel_of(id), "")
+        """Wake all who wait for a detection: it has ended, or is no longer what it was."""
+        self._connection.publish(channel_of(id), ENDED)
 
-    @contextmanager
-    def waiting(self, id: str) -> Iterator[Callable[[float], None]]:
-        """Yield a function that returns when the detection changes or that many seconds have passed.
-
-        A change between entering and the first call is not missed.
-        """
-        with reaching_redis(), self._connection.pubsub(ignore_subscribe_messages=True) as subscription:
-            subscription.subscribe(channel_of(id))
-
-            def wait(seconds: float) -> None:
-                with reaching_redis():
-                    subscription.get_message(timeout=seconds)
-
-            yield wait
+    def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], None]]:
+        """Return a context, as `Changes.waiting` does."""
+        return self._changes.waiting(id, for_end=for_end)
 
     def _fetch(self, id: str) -> Job:
         if not _ID.fullmatch(id):
@@ -315,23 +280,6 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _facts(picture: PictureInfo) -> dict[str, Any]:
-    """Return what a record keeps of a picture: all but its colour profile."""
-    return {
-        "format": picture.format,
-        "media_type": picture.media_type,
-        "width": picture.width,
-        "height": picture.height,
-    }
-
-
-def _failure_of(job: Job) -> Failure:
-    known: dict[str, Any] | None = job.meta.get("failure")
-    if known is not None:
-        return Failure(**known)
-    return WORKERS_DIED
-
-
 def _mark_key(id: str) -> str:
     return f"flask-detector:mark:{id}"
 
@@ -339,12 +287,3 @@ def _mark_key(id: str) -> str:
 def stage_key(id: str) -> str:
     """Return the key that holds what the detector is doing."""
     return f"flask-detector:stage:{id}"
-
-
-def channel_of(id: str) -> str:
-    """Return the channel on which changes of a detection are told."""
-    return f"flask-detector:changes:{id}"
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)

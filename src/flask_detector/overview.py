@@ -16,8 +16,9 @@ from rq.worker_registration import get_keys
 
 from flask_detector.broker import reaching_redis
 from flask_detector.errors import PictureError
-from flask_detector.jobs import TRIES, Jobs
+from flask_detector.jobs import Jobs
 from flask_detector.logs import short
+from flask_detector.recording import TRIES, failure_of
 
 # Errors that the picture itself brings about: another try ends in the same way.
 _PICTURES_FAULT = {PictureError.code, *(kind.code for kind in PictureError.__subclasses__())}
@@ -110,7 +111,7 @@ class Overview:
             ids = [id for one in registries for id in one.get_job_ids(0, most - 1, desc=True, cleanup=False)]
             items = []
             for job in self._fetch(ids):
-                failure = self._jobs.failure(job)
+                failure = failure_of(job)
                 items.append(
                     Item(
                         short(job.id),
@@ -165,7 +166,7 @@ class Overview:
         with reaching_redis():
             registries = [queue.failed_job_registry for queue in self._queues]
             for job in self._fetch([id for one in registries for id in one.get_job_ids(cleanup=False)]):
-                if self._jobs.failure(job).code in _PICTURES_FAULT:
+                if failure_of(job).code in _PICTURES_FAULT:
                     continue
                 job.meta.pop("failure", None)
                 job.retries_left = TRIES - 1

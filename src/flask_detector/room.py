@@ -76,10 +76,10 @@ class Room:
             pipeline.sadd(_key(client), id)
             pipeline.expire(_key(client), self._settings.retention_seconds)
 
-    def leave(self, client: str | None, id: str) -> None:
+    def leave(self, client: str | None, id: str, pipeline: Pipeline) -> None:
         """Count a detection among a client's no more."""
         if client is not None:
-            self._connection.srem(_key(client), id)
+            pipeline.srem(_key(client), id)
 
     def _own(self, client: str) -> int:
         """Return how many of a client's detections have not ended; those that have are counted no more."""

@@ -11,9 +11,9 @@ from rq.worker_registration import clean_worker_registry
 
 from flask_detector.errors import DetectorError
 from flask_detector.handover import Handover
-from flask_detector.jobs import WORKERS_DIED
 from flask_detector.logs import short
 from flask_detector.place import is_deserted
+from flask_detector.recording import WORKERS_DIED
 from flask_detector.workplace import Workplace
 
 log = logging.getLogger(__name__)

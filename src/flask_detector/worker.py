@@ -30,9 +30,10 @@ from flask_detector.detectors import AUTO
 from flask_detector.errors import DetectionFailed, DetectorError
 from flask_detector.handover import Handover, Task
 from flask_detector.heart import Heart
-from flask_detector.jobs import TRIES, Jobs
+from flask_detector.jobs import Jobs
 from flask_detector.logs import short
 from flask_detector.place import of_this_process
+from flask_detector.recording import TRIES
 from flask_detector.records import Failure
 from flask_detector.settings import Settings
 from flask_detector.storage import Storage

@@ -10,8 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_detector.jobs import TRIES, Jobs
+from flask_detector.jobs import Jobs
 from flask_detector.keys import Keys, Scope
+from flask_detector.recording import TRIES
 from flask_detector.records import JobStatus
 
 Upload = Callable[..., TestResponse]

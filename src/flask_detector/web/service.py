@@ -123,13 +123,10 @@ class Service:
         Raises UnknownDetection or DetectionExpired, also when it is deleted meanwhile.
         """
         deadline = time.monotonic() + seconds
-        with self.jobs.waiting(id) as wait:
-            while not (record := self.jobs.find(id)).status.is_final:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
+        with self.jobs.waiting(id, for_end=True) as wait:
+            while not self.jobs.has_ended(id) and (left := deadline - time.monotonic()) > 0:
                 wait(min(left, _LOOK_AGAIN_SECONDS))
-        return record
+        return self.jobs.find(id)
 
     def again(self, record: Record) -> str:
         """Queue a new detection of the same picture with the same wishes; return its id."""

@@ -1,0 +1,124 @@
+"""News of detections: whoever waits for one is woken when it changes, over one connection of the process.
+
+A connection for each who waits would cost more than all else that is asked of Redis for a picture.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import redis
+
+log = logging.getLogger(__name__)
+
+_CHANNELS = "flask-detector:changes:"
+
+# What a message says.
+ENDED = "ended"
+CHANGED = ""
+
+# The connection is closed when nobody has waited for so long, in seconds.
+_LINGER_SECONDS = 10.0
+_TICK_SECONDS = 1.0
+
+# Whoever waits looks now and then without a message, too: no longer than this until messages come at all.
+_START_SECONDS = 1.0
+
+
+def channel_of(id: str) -> str:
+    """Return the channel on which changes of a detection are told."""
+    return f"{_CHANNELS}{id}"
+
+
+@dataclass(eq=False)
+class _Waiter:
+    for_end: bool
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, seconds: float) -> None:
+        self.woken.wait(seconds)
+        self.woken.clear()  # whoever waits looks after this
+
+
+class Changes:
+    """Listens to all changes of one Redis while somebody waits for any."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._waiters: dict[str, set[_Waiter]] = {}
+        self._thread: threading.Thread | None = None
+        self._is_listening = threading.Event()
+
+    @contextmanager
+    def waiting(self, id: str, *, for_end: bool = False) -> Iterator[Callable[[float], None]]:
+        """Yield a function that returns when a detection changes or that many seconds have passed.
+
+        for_end: only return when it ended, not at what comes before.
+
+        A change between entering and the first call is not missed, unless Redis can't be reached.
+        """
+        waiter = _Waiter(for_end)
+        with self._lock:
+            self._waiters.setdefault(id, set()).add(waiter)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
+                self._thread.start()
+        try:
+            self._is_listening.wait(_START_SECONDS)
+            yield waiter.wait
+        finally:
+            with self._lock:
+                self._waiters[id].discard(waiter)
+                if not self._waiters[id]:
+                    del self._waiters[id]
+
+    def _run(self) -> None:
+        while self._goes_on():
+            try:
+                self._listen()
+            except (
+                redis.RedisError,
+                OSError,
+                ValueError,
+            ) as error:  # the last one of a client that was closed
+                log.debug("no changes can be heard: %s", type(error).__name__)
+                threading.Event().wait(_TICK_SECONDS)
+            finally:
+                self._is_listening.clear()
+
+    def _listen(self) -> None:
+        """Wake those who wait, until nobody has waited for a while."""
+        idle = 0.0
+        with self._connection.pubsub() as subscription:
+            subscription.psubscribe(f"{_CHANNELS}*")
+            while idle < _LINGER_SECONDS:
+                message = subscription.get_message(timeout=_TICK_SECONDS)
+                if message is None:
+                    idle = 0.0 if self._waiters else idle + _TICK_SECONDS
+                elif message["type"] == "psubscribe":  # also after an outage: what was told in it?
+                    self._is_listening.set()
+                    self._wake_all()
+                elif message["type"] == "pmessage":
+                    self._wake(message["channel"].decode(), has_ended=message["data"] == ENDED.encode())
+
+    def _wake(self, channel: str, *, has_ended: bool) -> None:
+        with self._lock:
+            for waiter in self._waiters.get(channel.removeprefix(_CHANNELS), ()):
+                if has_ended or not waiter.for_end:
+                    waiter.woken.set()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.woken.set()
+
+    def _goes_on(self) -> bool:
+        """Tell whether somebody waits; if nobody does, the next one starts another thread."""
+        with self._lock:
+            if not self._waiters:
+                self._thread = None
+            return self._thread is not None
