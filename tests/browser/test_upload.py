@@ -150,7 +150,7 @@ def test_a_desktop_offers_no_camera(page: Page) -> None:
 def test_model_and_lowest_score_are_chosen_before_sending(page: Page, pictures: Path) -> None:
     page.set_input_files("#picture", pictures / "apartment.jpg")
     options = page.locator(".options > summary")
-    expect(options).to_contain_text("NanoDet-g, weaker guesses on request")
+    expect(options).to_contain_text("NanoDet-g, the model's usual score")
     options.click()
     usual = page.get_by_role("radio", name="NanoDet-g")
     expect(usual).to_be_checked()

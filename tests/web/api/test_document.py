@@ -1,6 +1,7 @@
 """The examples of docs/api.md work as they stand."""
 
 import re
+import shutil
 import subprocess
 import textwrap
 from pathlib import Path
@@ -19,6 +20,9 @@ def examples(mark: str) -> list[str]:
     return [textwrap.dedent(block).strip() for block in found]
 
 
+@pytest.mark.skipif(
+    None in map(shutil.which, ("bash", "curl", "sed")), reason="bash, curl or sed is not on the PATH"
+)
 @pytest.mark.parametrize("example", examples("run"))
 def test_an_example_for_curl_runs(stack: Any, example: str, tmp_path: Path, jpeg: bytes) -> None:
     (tmp_path / "picture.jpg").write_bytes(jpeg)
