@@ -102,6 +102,7 @@ def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
 def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
     idle_parts: Any, open_page: Callable[..., Page], pictures: Path
 ) -> None:
+    idle_parts.work_off()  # what other tests left waiting
     page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
     expect(page.get_by_text("No worker is running here")).to_be_visible()
     expect(page.get_by_text("It is the next one.")).to_be_visible()

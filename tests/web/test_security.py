@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
+from flask_detector.web.security import cookie_name
 
 Upload = Callable[..., TestResponse]
 
@@ -147,10 +148,14 @@ def test_another_visitors_detection_looks_like_one_that_never_was(
 
 def test_a_session_that_somebody_else_made_up_is_not_taken_over(app: Flask) -> None:
     client = app.test_client()
-    client.set_cookie("session", "eyJ2aXNpdG9yIjoiZXZpbCJ9.aaaaaa.forged")
+    client.set_cookie(app.config["SESSION_COOKIE_NAME"], "eyJ2aXNpdG9yIjoiZXZpbCJ9.aaaaaa.forged")
     client.get("/history")
     with client.session_transaction() as session:
         assert session["visitor"] != "evil"
+
+
+def test_two_installations_on_one_host_do_not_take_each_others_sessions() -> None:
+    assert cookie_name("one key") == cookie_name("one key") != cookie_name("another key")
 
 
 @pytest.mark.parametrize(

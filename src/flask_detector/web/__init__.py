@@ -32,8 +32,10 @@ def create_app(
     """Return the application; Redis and storage are the settings' own unless given."""
     connection = connection or connect(settings.required_redis_url)
     app = Flask(__name__, static_url_path=assets.url_path())
+    key = security.secret_key(settings)
     app.config.update(
-        SECRET_KEY=security.secret_key(settings),
+        SECRET_KEY=key,
+        SESSION_COOKIE_NAME=security.cookie_name(key),
         # The form's other fields and its boundaries need some room beside the picture.
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
         SEND_FILE_MAX_AGE_DEFAULT=assets.MAX_AGE_SECONDS,

@@ -1,5 +1,6 @@
 """The key that signs cookies, form tokens, and the headers that every answer carries."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -114,3 +115,12 @@ def secret_key(settings: Settings) -> str:
         finally:
             draft.unlink()
     return path.read_text()
+
+
+def cookie_name(key: str) -> str:
+    """Return the name of the session's cookie: a browser sends one host's cookies to all of its ports.
+
+    Two installations on one host would otherwise overwrite each other's; one installation's web processes
+    have one key and so one name.
+    """
+    return f"session_{hashlib.sha256(b'cookie ' + key.encode()).hexdigest()[:8]}"
