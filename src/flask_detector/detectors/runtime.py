@@ -18,10 +18,21 @@ sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed
 import openvino as ov  # noqa: E402
 import openvino.opset15 as opset  # noqa: E402
 
-__all__ = ["Array", "Graph", "Precision", "Session", "cpu_has_bfloat16", "engine", "opset", "read_graph"]
+__all__ = [
+    "BFLOAT16",
+    "Array",
+    "Graph",
+    "Precision",
+    "Session",
+    "cpu_has_bfloat16",
+    "engine",
+    "opset",
+    "read_graph",
+]
 
 Array = npt.NDArray[Any]
 Graph = ov.Model
+BFLOAT16 = ov.Type.bf16
 
 
 class Precision(StrEnum):
@@ -92,12 +103,13 @@ class Session:
 
         Until then the engine keeps room of its own for them; doing this before the first run saves that.
 
-        inputs: of the graph's shapes and types. outputs: these too, C-contiguous.
+        inputs: of the graph's shapes and types. outputs: these too, C-contiguous. Numpy has no bfloat16: its
+        bits come and go as uint16.
         """
         for index, array in enumerate(inputs):
-            self._request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(array), shared_memory=True))
+            self._request.set_input_tensor(index, _shared(np.ascontiguousarray(array)))
         for index, array in enumerate(outputs):
-            self._request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
+            self._request.set_output_tensor(index, _shared(array))
 
     def release(self) -> None:
         """Give the memory of intermediate results back; the next run takes it again.
@@ -105,3 +117,10 @@ class Session:
         Outputs of earlier runs that are the engine's own memory must not be used any more.
         """
         self._compiled.release_memory()
+
+
+def _shared(array: Array) -> ov.Tensor:
+    """Return an array as the engine takes it, without a copy."""
+    if array.dtype == np.uint16:
+        return ov.Tensor(array, ov.Shape(array.shape), BFLOAT16)
+    return ov.Tensor(array, shared_memory=True)

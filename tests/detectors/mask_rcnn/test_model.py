@@ -95,15 +95,16 @@ def test_bfloat16_gives_nearly_the_maps_of_float32(
 ) -> None:
     if not cpu_has_bfloat16():
         pytest.skip("this processor does not compute in bfloat16 itself")
-    answers = []
+    answers, maps = [], []
     for precision in (Precision.FLOAT32, Precision.BFLOAT16):
         network = MaskRCNN(converted(variant), name="mine", precision=precision)._network
         network.features(prepare(apartment, TRAITS[variant], dtype=network.pixel_type).pixels)
         answers.append(np.concatenate(network.proposals()[0]))
-    exact, near = answers
-    # bfloat16 keeps 8 bits of a number; the errors of fifty layers add up at random.
-    assert np.sqrt(np.mean((exact - near) ** 2)) < 0.05 * exact.std()
-    assert np.corrcoef(exact.reshape(-1), near.reshape(-1))[0, 1] > 0.998
+        maps.append(network._maps.rows.copy())
+    for exact, near in (answers, maps):
+        # bfloat16 keeps 8 bits of a number; the errors of fifty layers add up at random.
+        assert np.sqrt(np.mean((exact - near) ** 2)) < 0.05 * exact.std()
+        assert np.corrcoef(exact.reshape(-1), near.reshape(-1))[0, 1] > 0.998
 
 
 def test_a_folder_without_converted_weights_is_refused(tmp_path: Path) -> None:

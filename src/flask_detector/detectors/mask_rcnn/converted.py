@@ -10,6 +10,7 @@ import mmap
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ Floats = npt.NDArray[np.float32]
 GRAPH_VERSION = 1
 
 _ALIGNMENT = 64
+
+_FORGETTING_SECONDS = 0.02
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.bin"
 
@@ -108,6 +111,24 @@ class Converted:
                 f"The converted weights in {folder} can't be read.",
                 hint="Remove the folder to convert again.",
             ) from error
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Forget pages all the while that the block runs, which reads each of many weights once."""
+        is_over = threading.Event()
+
+        def forget() -> None:
+            while not is_over.wait(_FORGETTING_SECONDS):
+                self.forget_pages()
+
+        thread = threading.Thread(target=forget, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+            self.forget_pages()
 
     def forget_pages(self) -> None:
         """Let the system take back the memory of weights that were read; they are read again when needed."""

@@ -20,19 +20,26 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, MASK_CELLS, STAGE_BLOCKS
-from flask_detector.detectors.runtime import Graph, opset
+from flask_detector.detectors.runtime import BFLOAT16, Graph, opset
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any
 
 
 def features(
-    weights: Weights, *, height: int, width: int, stride_in_1x1: bool, dtype: type[np.floating] = np.float32
+    weights: Weights,
+    *,
+    height: int,
+    width: int,
+    stride_in_1x1: bool,
+    dtype: type[np.floating] = np.float32,
+    halved: bool = False,
 ) -> Graph:
     """Return the graph from a padded picture to maps.
 
     height, width: of the padded picture, multiples of 32.
     dtype: of its pixels.
+    halved: give the maps in bfloat16.
 
     Input: (height * width, 3), normalised, in the model's order of channels.
     Outputs: P2..P5, each (rows * columns, 256).
@@ -41,20 +48,25 @@ def features(
     picture = _input(3, dtype)
     image = opset.convert(_grid(picture, [1, height, width, 3]), np.float32)
     stages = net.resnet(image, stride_in_1x1)
-    return Graph([_rows(level, CHANNELS) for level in net.pyramid(stages)], [picture], "features")
+    levels = [_rows(level, CHANNELS) for level in net.pyramid(stages)]
+    if halved:
+        levels = [opset.convert(level, BFLOAT16) for level in levels]
+    return Graph(levels, [picture], "features")
 
 
-def proposals(weights: Weights, grids: Sequence[tuple[int, int]]) -> Graph:
+def proposals(weights: Weights, grids: Sequence[tuple[int, int]], *, halved: bool = False) -> Graph:
     """Return the graph from maps to the proposal network's answers.
 
     grids: rows and columns of P2..P5.
+    halved: take the maps in bfloat16.
 
     Inputs: P2..P5, each (rows * columns, 256).
     Outputs: for P2..P6, (rows * columns, 15): three logits, then four deltas for each of the three anchors.
     """
     net = _Net(weights)
-    maps = [_input(CHANNELS) for _ in grids]
-    levels = [_grid(rows, [1, *grid, CHANNELS]) for rows, grid in zip(maps, grids, strict=True)]
+    maps = [_input(CHANNELS, BFLOAT16 if halved else np.float32) for _ in grids]
+    rows = [opset.convert(one, np.float32) for one in maps] if halved else maps
+    levels = [_grid(one, [1, *grid, CHANNELS]) for one, grid in zip(rows, grids, strict=True)]
     answers = [_rows(net.answers(level), 15) for level in [*levels, _every_second(levels[-1])]]
     return Graph(answers, maps, "proposals")
 
@@ -175,7 +187,7 @@ class _Net:
         return opset.constant(self._weights[name], shared_memory=True)
 
 
-def _input(channels: int, dtype: type[np.floating] = np.float32) -> Node:
+def _input(channels: int, dtype: Any = np.float32) -> Node:
     """Return an input of rows. Were their number told, the engine would set room of its own aside."""
     return opset.parameter([-1, channels], dtype)
 

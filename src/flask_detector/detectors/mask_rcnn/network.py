@@ -12,7 +12,7 @@ from flask_detector.detectors.mask_rcnn.pooling import Pooler
 from flask_detector.detectors.mask_rcnn.prepare import LONG_SIDE, SHORT_SIDE, padded
 from flask_detector.detectors.mask_rcnn.table import Table
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
-from flask_detector.detectors.runtime import Graph, Precision, Session
+from flask_detector.detectors.runtime import Array, Graph, Precision, Session
 from flask_detector.memory import give_back_code, give_back_large_blocks, give_back_unused
 
 Floats = npt.NDArray[np.float32]
@@ -24,6 +24,8 @@ _BOX_BLOCK = 250
 _MASK_BLOCK = 20
 _BOX_TAPS = 1 << 18
 _MASK_TAPS = 1 << 17
+
+_WIDENED_AT_ONCE = 512
 
 _MAP_STRIDES = rules.STRIDES[:4]
 _MOST_ROWS = sum((padded(SHORT_SIDE) // stride) * (padded(LONG_SIDE) // stride) for stride in _MAP_STRIDES)
@@ -41,6 +43,8 @@ class Network:
         self._box_head = self._session(graph.box_head(weights, block=_BOX_BLOCK))
         self._mask_head = self._session(graph.mask_head(weights, block=_MASK_BLOCK))
         self._maps = Table(_MOST_ROWS, CHANNELS)
+        # What computes in bfloat16 gives and takes maps in it: they need half the room while that runs.
+        self._halved = precision is Precision.BFLOAT16
         self._box_pooler = self._pooler(BOX_CELLS, _BOX_BLOCK, _BOX_TAPS)
         self._mask_pooler = self._pooler(MASK_CELLS, _MASK_BLOCK, _MASK_TAPS)
         self._mask_filters = weights["mask.logits.weight"].reshape(-1, CHANNELS).copy()
@@ -60,7 +64,8 @@ class Network:
         if self._body is None or self._body.size != (height, width):
             # The old one goes first: both at once would need twice the memory.
             self._body = None
-            self._body = self._compiled_body(height, width)
+            with self._converted.forgetting():
+                self._body = self._compiled_body(height, width)
             # To compile takes much more code than to compute.
             give_back_code()
         give_back_unused()
@@ -76,6 +81,8 @@ class Network:
             raise RuntimeError("there is no picture yet")
         answers = [answer.copy() for answer in self._body.proposals.run(self._body.levels)]
         self._body.proposals.release()
+        if self._halved:
+            _widen(self._body.maps)
         rows, columns = self._grids[-1]
         return answers, [*self._grids, (-(-rows // 2), -(-columns // 2))]
 
@@ -94,6 +101,7 @@ class Network:
 
     def masks(self, boxes: Floats, classes: Ints) -> Floats:
         """Return the masks (N, 28, 28), as probabilities, of boxes (N, 4) of the network's classes (N,)."""
+        give_back_unused()
         logits = np.empty((len(boxes), MASK_CELLS, MASK_CELLS, 2, 2), np.float32)
         filters = classes + self._traits.background_first
         for block, cells in self._mask_pooler.blocks(boxes, self._grids):
@@ -127,25 +135,50 @@ class Network:
         weights, in_1x1 = self._converted.weights, self._traits.stride_in_1x1
         self._grids = [(height // stride, width // stride) for stride in _MAP_STRIDES]
         ends = np.cumsum([rows * columns for rows, columns in self._grids])
-        levels = np.split(self._maps.rows[: ends[-1]], ends[:-1])
+        maps = self._maps.rows[: ends[-1]]
+        levels = np.split(_halves(maps) if self._halved else maps, ends[:-1])
         features = self._session(
-            graph.features(weights, height=height, width=width, stride_in_1x1=in_1x1, dtype=self.pixel_type)
+            graph.features(
+                weights,
+                height=height,
+                width=width,
+                stride_in_1x1=in_1x1,
+                dtype=self.pixel_type,
+                halved=self._halved,
+            )
         )
         features.bind([], levels)
-        proposals = self._session(graph.proposals(weights, self._grids))
+        proposals = self._session(graph.proposals(weights, self._grids, halved=self._halved))
         proposals.bind(levels)
-        self._converted.forget_pages()
-        return _Body((height, width), levels, features, proposals)
+        return _Body((height, width), maps, levels, features, proposals)
 
 
 @dataclass(frozen=True)
 class _Body:
     """What is compiled for one size of padded pictures.
 
-    levels: the places of P2..P5 in the table of maps.
+    maps: their places in the table.
+    levels: where the parts leave P2..P5: there, or in its `_halves`.
     """
 
     size: tuple[int, int]
-    levels: list[Floats]
+    maps: Floats
+    levels: list[Array]
     features: Session
     proposals: Session
+
+
+def _halves(maps: Floats) -> Array:
+    """Return where the bits of bfloat16 numbers wait to become these: in the upper half of their memory."""
+    return maps.reshape(-1).view(np.uint16)[maps.size :].reshape(maps.shape)
+
+
+def _widen(maps: Floats) -> None:
+    """Make the numbers of their halves, which are the upper 16 bits of float32.
+
+    From the first row on none is written over before it is read.
+    """
+    bits, halves = maps.view(np.uint32), _halves(maps)
+    for start in range(0, len(maps), _WIDENED_AT_ONCE):
+        rows = slice(start, start + _WIDENED_AT_ONCE)
+        np.left_shift(halves[rows], np.uint32(16), out=bits[rows])
