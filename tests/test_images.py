@@ -676,6 +676,16 @@ def test_a_browser_gets_photographs_as_jpeg_and_flat_pictures_as_png() -> None:
         assert kind(photograph, lossless) == "image/jpeg"
 
 
+@pytest.mark.parametrize("output", ["JPEG", "WEBP", "AVIF", "HEIF"])
+def test_a_picture_that_a_format_cannot_hold_comes_as_png(output: str) -> None:
+    wide = written(Image.new("RGB", (70_000, 1), "red"), "PNG")
+
+    data, kind = change(wide, LIMITS, output)
+
+    assert kind == "image/png"
+    assert check(data, LIMITS).width == 70_000
+
+
 def test_a_browser_gets_a_picture_that_is_too_long_for_jpeg_as_png() -> None:
     long = Image.effect_noise((70_000, 2), 99).convert("RGB")
 

@@ -158,7 +158,7 @@ def change(data: bytes, limits: Limits, output: str | None, over: Change = _noth
 
     output: the format; None for one that every browser shows: photographs become JPEG, what was kept without
         loss and has flat areas, such as a screenshot, becomes PNG, which is then the smaller file too and
-        keeps its edges sharp.
+        keeps its edges sharp. Where the format can't hold a picture of that size it is PNG, too.
     over: called with an RGB image of some rows of the picture, to draw on, and the first one's number.
 
     Nothing of its metadata is kept but the colour profile. Raises what `decode` raises.
@@ -174,7 +174,11 @@ def change(data: bytes, limits: Limits, output: str | None, over: Change = _noth
         output = "PNG" if flat or max(info.width, info.height) > _JPEG_LONGEST_SIDE else "JPEG"
     whole = pixels.image()
     over(whole, 0)
-    return encode(whole, output, icc_profile=info.icc_profile), media_type(output)
+    try:
+        return encode(whole, output, icc_profile=info.icc_profile), media_type(output)
+    except (OSError, RuntimeError, ValueError):
+        # WebP ends at 16383 pixels a side, JPEG at 65500; what AVIF and HEIC can't hold, only encoders know.
+        return encode(whole, "PNG", icc_profile=info.icc_profile), media_type("PNG")
 
 
 def _plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
