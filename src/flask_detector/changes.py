@@ -99,8 +99,8 @@ class Changes:
                 if message is None:
                     idle = 0.0 if self._waiters else idle + _TICK_SECONDS
                 elif message["type"] == "psubscribe":  # also after an outage: what was told in it?
-                    self._is_listening.set()
                     self._wake_all()
+                    self._is_listening.set()
                 elif message["type"] == "pmessage":
                     self._wake(message["channel"].decode(), has_ended=message["data"] == ENDED.encode())
 

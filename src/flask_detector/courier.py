@@ -2,6 +2,8 @@
 
 A process of its own would cost forty megabytes for what is mostly waiting. It is a worker of RQ for the queue
 of deliveries alone: that queue's pauses between tries, its jobs of dead couriers and its counting are RQ's.
+Where there is nothing to deliver it asks one question of Redis now and then; the worker wakes it when a
+detection ends whose end is to be told.
 """
 
 import logging
@@ -106,6 +108,7 @@ class _CourierWorker(SimpleWorker):
             worker_ttl=_RQ_WAITS_LESS + _LOOK_SECONDS,
             maintenance_interval=_LOOK_SECONDS,
         )
+        self._deliveries = deliveries
         self._queue = deliveries.queue
         self._timetable = RQScheduler(
             [self._queue], connection=connection, serializer=JSONSerializer, logging_level=logging.WARNING
@@ -118,13 +121,20 @@ class _CourierWorker(SimpleWorker):
         """Listen to no commands: that would take another thread."""
 
     def run_maintenance_tasks(self) -> None:
-        """Do RQ's maintenance, and what a scheduler process would do; also, end when asked to."""
+        """Do RQ's maintenance, and what a scheduler process would do; end when asked to, or without work."""
         if self._stop_requested:
             raise StopRequested  # RQ looks only between jobs, unless a signal wakes it
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         if self._timetable.acquire_locks():
             self._timetable.enqueue_scheduled_jobs()
             self._settle_stranded()
+        if not self._deliveries.has_work():
+            raise StopRequested
+
+    def teardown(self) -> None:
+        """Leave the timetable to whoever looks next."""
+        super().teardown()  # type: ignore[no-untyped-call]
+        self._timetable.release_locks()
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log in one line that a delivery was not received."""
@@ -156,6 +166,7 @@ class Courier:
         self._deliveries = Deliveries(connection, settings.retention_seconds)
         self._connection = connection
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._worker: _CourierWorker | None = None
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
@@ -163,9 +174,14 @@ class Courier:
         """Send what there is to send until `stop`."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look at once whether there is something to send."""
+        self._woken.set()
+
     def stop(self) -> None:
         """Finish the delivery in hand, if there is one, and take no other."""
         self._stopping.set()
+        self._woken.set()
         if self._worker is not None:
             self._worker._stop_requested = True
             if self._worker.executions:
@@ -179,9 +195,15 @@ class Courier:
         _satchel.set(self._satchel)
         while not self._stopping.is_set():
             try:
-                self._worker = _CourierWorker(self._deliveries, self._connection)
-                if not self._stopping.is_set():  # `stop` may not have seen this worker yet
-                    self._worker.work(logging_level="WARNING")
+                if self._deliveries.has_work():
+                    self._work()
             except redis.RedisError:
                 log.warning("webhooks wait: Redis can't be reached")
-            self._stopping.wait(_RESTART_SECONDS)
+                self._stopping.wait(_RESTART_SECONDS)
+            self._woken.wait(_LOOK_SECONDS)
+            self._woken.clear()
+
+    def _work(self) -> None:
+        self._worker = _CourierWorker(self._deliveries, self._connection)
+        if not self._stopping.is_set():  # `stop` may not have seen this worker yet
+            self._worker.work(logging_level="WARNING")

@@ -4,6 +4,7 @@ A delivery is a job of a queue of its own that depends on the detection's job, s
 same step that ends the detection. A courier (courier.py) takes it from there.
 """
 
+import time
 from collections.abc import Sequence
 
 import redis
@@ -30,9 +31,22 @@ class Deliveries:
     def __init__(
         self, connection: redis.Redis, retention_seconds: int, *, pauses: Sequence[int] = PAUSES
     ) -> None:
+        self._connection = connection
         self._retention = retention_seconds
         self._pauses = pauses
         self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+
+    def has_work(self) -> bool:
+        """Tell whether a courier is needed now: for one to send, or one that waits for a detection's end.
+
+        A pause before another try needs none. Raises what Redis's client raises.
+        """
+        registries = self.queue.started_job_registry, self.queue.deferred_job_registry
+        keys = [self.queue.key, self.queue.intermediate_queue_key, *(one.key for one in registries)]
+        pauses = self.queue.scheduled_job_registry.key
+        if not self._connection.exists(*keys, pauses):
+            return False
+        return bool(self._connection.exists(*keys) or self._connection.zcount(pauses, "-inf", time.time()))
 
     def expect(self, detection: str, url: str, owner: str | None) -> None:
         """Have word of a detection's end sent to an address; raises BrokerUnavailable.

@@ -51,11 +51,15 @@ class _Standing:
 class Handover:
     """The transactions of one worker on one queue. Each raises what Redis's client raises."""
 
-    def __init__(self, queue: Queue, *, worker: str, place: str) -> None:
+    def __init__(
+        self, queue: Queue, *, worker: str, place: str, on_let_go: Callable[[], None] = lambda: None
+    ) -> None:
+        """on_let_go: called when what waited for a detection's end may go."""
         self._queue = queue
         self._connection = queue.connection
         self._worker = worker
         self._place = place
+        self._on_let_go = on_let_go
 
     def begin(self, id: str) -> Task | None:
         """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
@@ -205,6 +209,7 @@ class Handover:
         job = Job.fetch(id, connection=self._connection, serializer=JSONSerializer)
         if job.get_status(refresh=False) in {RqStatus.FINISHED, RqStatus.FAILED}:
             self._queue.enqueue_dependents(job)
+            self._on_let_go()
 
     def _end(self, pipeline: Pipeline, job: Job, status: RqStatus, *, keep_meta: bool = False) -> None:
         fields: dict[Any, Any] = {"status": status.value, "ended_at": utcformat(now())}

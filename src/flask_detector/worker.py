@@ -83,7 +83,9 @@ class DetectionWorker(SimpleWorker):
         settings = workplace.settings
         place = of_this_process()
         self._workplace = workplace
-        self._handover = Handover(workplace.jobs.queue, worker=self.name, place=place)
+        self._handover = Handover(
+            workplace.jobs.queue, worker=self.name, place=place, on_let_go=workplace.on_delivery
+        )
         self._upkeep = Upkeep(workplace, self._handover)
         jobs = Jobs(connect(settings.required_redis_url), settings)
         self._heart = Heart(self, jobs, place, workplace.detectors.available)
@@ -271,6 +273,7 @@ def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     workplace.detectors.get(AUTO)
     workplace.limit_memory()
     courier = Courier(settings, connection)
+    workplace.on_delivery = courier.wake
     courier.start()
     try:
         with at_work(workplace):

@@ -41,6 +41,7 @@ class Workplace:
         self.detectors = DetectorPool(settings)
         self.journal = Journal()
         self.on_stage: Callable[[str], None] = lambda stage: None
+        self.on_delivery: Callable[[], None] = lambda: None
 
     def run(
         self, id: str, *, model: str, min_score: float | None, classes: Collection[str] | None = None
