@@ -2,7 +2,8 @@
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -28,8 +29,10 @@ _FOR_BROWSER = "browser"
 _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SIDE = 320
 
-# A photograph takes 15 MB meanwhile, but another picture of that size 100.
 _FEW_AT_A_TIME = threading.BoundedSemaphore(2)
+# One of 24 megapixels takes 100 MB meanwhile, unless it goes through strips.
+_ONE_LARGE_AT_A_TIME = threading.Lock()
+_LARGE_PICTURE = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def drawn(
         kind = images.output_format(images.format_of(original) or "")
     else:
         kind = OUTPUTS[output]
-    with _FEW_AT_A_TIME:
+    with _turn(original, service.limits):
         data, media_type = images.change(original, service.limits, kind, drawing.over)
         give_back_unused()
         give_back_code()
@@ -107,8 +110,9 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
     if number >= len(found):
         return None
     file = io.BytesIO()
-    with _FEW_AT_A_TIME:
-        pixels, _ = images.load(service.original(record.id), service.limits)
+    original = service.original(record.id)
+    with _turn(original, service.limits):
+        pixels, _ = images.load(original, service.limits)
         _cut(pixels, found, number).save(file, "PNG", compress_level=1)
     label = found.labels[int(found.class_ids[number])].replace(" ", "_")
     return File(file.getvalue(), "image/png", f"{stem_of(record)}_{label}_{number + 1}.png")
@@ -131,12 +135,23 @@ def _cut(pixels: Pixels, found: Detections, number: int) -> Image.Image:
     return Image.fromarray(np.dstack([pixels[y1:y2][:, x1:x2], alpha]))
 
 
+@contextmanager
+def _turn(original: bytes, limits: images.Limits) -> Iterator[None]:
+    """Wait until there is room for the picture; raises what `images.check` raises."""
+    with _FEW_AT_A_TIME:
+        info = images.check(original, limits)
+        is_large = info.width * info.height > _LARGE_PICTURE
+        with _ONE_LARGE_AT_A_TIME if is_large else nullcontext():
+            yield
+
+
 def _kept(service: Service, record: Record, name: str, make: Make) -> File:
     try:
         data = service.storage.get(record.id, name)
     except FileNotFoundError:
-        with _FEW_AT_A_TIME:
-            data = make(service.original(record.id), service.limits)
+        original = service.original(record.id)
+        with _turn(original, service.limits):
+            data = make(original, service.limits)
             give_back_unused()
         service.storage.put(record.id, name, io.BytesIO(data))
     return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
