@@ -51,12 +51,12 @@ def give_back_code() -> None:
 
 
 # /proc/PID/smaps, proc(5): a line for the mapping, then its facts, one a line.
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9]\d* +/.*")
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[-x][ps] \S+ \S+ [1-9]\d* +/.*")
 _MADV_DONTNEED = 4
 
 
 def _unchanged_mappings() -> Iterator[tuple[int, int]]:
-    """Yield start and length of the read-only private mappings of files of which no page was changed."""
+    """Yield start and length of the read-only mappings of files of which no page was changed."""
     found = None
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if match := _MAPPING.fullmatch(line):
