@@ -88,6 +88,7 @@ class Network:
 
     def boxes(self, proposals: Floats) -> tuple[Floats, Floats]:
         """Return class logits and box deltas of the proposals (N, 4), in pixels of the network's input."""
+        give_back_unused()
         weights = self._converted.weights
         logits = np.empty((len(proposals), len(weights["box.logits.bias"])), np.float32)
         deltas = np.empty((len(proposals), len(weights["box.deltas.bias"])), np.float32)
