@@ -58,10 +58,15 @@ def main() -> None:
         print_idle_cost(jobs, process, options.idle)
         before = bare(data, settings, 200)
         load = Load(port, data, options.number)
+        spent = Spent(process)
         with Memory(process) as memory:
             seconds = load.run(options.clients, jobs)
+        spent.stop()
+        alone = time.process_time()
         after = bare(data, settings, 200)
+        alone = (time.process_time() - alone) / 200
         print_outcome(load, jobs, seconds, statistics.mean([before, after]), options.clients)
+        spent.print(options.number, alone)
         memory.print()
 
 
@@ -166,6 +171,31 @@ def print_idle_cost(jobs: Jobs, process: psutil.Process, seconds: float) -> None
     for member, cpu in zip(members, before, strict=True):
         used = sum(member.cpu_times()[:2]) - cpu
         print(f"  {name_of(member):16}{100 * used / seconds:6.2f} % of a CPU")
+
+
+class Spent:
+    """The CPU time that an installation's processes, and the clients in this one, take until `stop`."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._members = [process, *process.children(recursive=True), psutil.Process()]
+        self._seconds = [-_cpu_seconds(member) for member in self._members]
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._seconds = [s + _cpu_seconds(m) for s, m in zip(self._seconds, self._members, strict=True)]
+
+    def print(self, number: int, alone: float) -> None:
+        """Print what a picture took; alone: seconds of the bare detector."""
+        parts = [
+            f"{'clients' if member.pid == os.getpid() else name_of(member)} {1000 * seconds / number:.1f}"
+            for member, seconds in zip(self._members, self._seconds, strict=True)
+        ]
+        print(f"  CPU, ms a picture: {', '.join(parts)}; bare detector: {1000 * alone:.1f}")
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 class Memory:
