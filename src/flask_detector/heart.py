@@ -84,6 +84,11 @@ class Heart(threading.Thread):
         patience = _GIVE_BACK_SECONDS if self._give_back_at is None else 0.0
         self._give_back_at = time.monotonic() + patience
 
+    def start(self) -> None:
+        """Begin to beat; what hangs before the first beat is ended too."""
+        _end_if_still()
+        super().start()
+
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
@@ -93,7 +98,7 @@ class Heart(threading.Thread):
     def run(self) -> None:
         """Beat until stopped."""
         while not self._stopped.wait(_TICK_SECONDS):
-            faulthandler.dump_traceback_later(_STILL_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
+            _end_if_still()
             with self._changing:
                 task = self._task
             if task is not None:
@@ -155,3 +160,8 @@ class Heart(threading.Thread):
             register(self._worker, pipeline)
             pipeline.execute()
         self._is_registered = True
+
+
+def _end_if_still() -> None:
+    """End the process if this is not called again in time."""
+    faulthandler.dump_traceback_later(_STILL_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
