@@ -61,16 +61,21 @@ def test_the_drawn_picture_comes_in_each_format_with_what_is_switched_on(
 def test_the_data_come_in_each_format(result: Page) -> None:
     number = result.locator("[role=option]:visible").count()
     labels = set(result.locator("[role=option]:visible .instance-label").all_inner_texts())
-    for name, form in FORMATS.items():
-        filename, data = taken(result, form.title)
+    page = result
+    for i, (name, form) in enumerate(FORMATS.items()):
+        if i % 6 == 5:  # Chromium asks before it lets one page begin more than ten downloads
+            page = result.context.new_page()
+            page.goto(result.url)
+            page.locator(".shapes").wait_for()
+        filename, data = taken(page, form.title)
         assert filename == f"apartment{form.suffix}", name
         assert data, name
-    form = json.loads(taken(result, "JSON")[1])
+    form = json.loads(taken(page, "JSON")[1])
     assert {instance["label"] for instance in form["instances"]} == labels
     assert len(form["instances"]) == number
-    coco = json.loads(taken(result, "COCO dataset, RLE")[1])
+    coco = json.loads(taken(page, "COCO dataset, RLE")[1])
     assert len(coco["annotations"]) == number
-    assert len(taken(result, "CSV")[1].splitlines()) == number + 1
+    assert len(taken(page, "CSV")[1].splitlines()) == number + 1
 
 
 def test_everything_comes_in_one_file(result: Page) -> None:
