@@ -207,6 +207,8 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         )  # its picture is not there, so it is no worker's fault
 
         later = new_id()
+        with redis.Redis(port=first, password="secret") as leader:
+            assert leader.wait(1, 30_000) == 1, "what the successor was not told yet is lost with the leader"
         leading.kill()
         deadline = time.monotonic() + 60
         while True:

@@ -1,7 +1,9 @@
 """The detectors that one process has loaded."""
 
 import logging
+import math
 import threading
+import time
 
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.base import Detector
@@ -14,6 +16,9 @@ log = logging.getLogger(__name__)
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
 
+# Ranking the models looks at a dozen files.
+_RANK_SECONDS = 1.0
+
 
 class DetectorPool:
     """Loads a model when it is first asked for and keeps it; one at a time, so that memory stays bounded."""
@@ -23,7 +28,11 @@ class DetectorPool:
         self._store = model_store(settings)
         self._detector: Detector | None = None
         self._broken: set[str] = set()
-        self._timer: threading.Timer | None = None
+        self._ranked: list[str] = []
+        self._rank_at = 0.0
+        self._changing = threading.Lock()
+        self._rest_at = math.inf
+        self._is_waiting_to_rest = False
 
     @property
     def loaded(self) -> str | None:
@@ -44,14 +53,16 @@ class DetectorPool:
 
     def refresh(self) -> None:
         """Load what `auto` means now, if that is another model than the one that is loaded."""
+        self._rank_at = 0.0
         self._get(AUTO)
 
     def rest_soon(self) -> None:
         """Give back what only a detection needs, unless a detector is asked for within a moment."""
-        self._stay_awake()
-        self._timer = threading.Timer(_PAUSE_SECONDS, self.rest)
-        self._timer.daemon = True
-        self._timer.start()
+        with self._changing:
+            self._rest_at = time.monotonic() + _PAUSE_SECONDS
+            if not self._is_waiting_to_rest:
+                self._is_waiting_to_rest = True
+                threading.Thread(target=self._rest_when_due, name="rest", daemon=True).start()
 
     def rest(self) -> None:
         """Give back what only a detection needs."""
@@ -66,12 +77,25 @@ class DetectorPool:
         return self._best() if wanted == AUTO else self._load(wanted)
 
     def _stay_awake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        with self._changing:
+            self._rest_at = math.inf
+
+    def _rest_when_due(self) -> None:
+        # One thread for all pictures of a busy time: starting one for each cost more than its looking.
+        while True:
+            time.sleep(_PAUSE_SECONDS)
+            with self._changing:
+                if time.monotonic() >= self._rest_at:
+                    self._rest_at = math.inf
+                    self._is_waiting_to_rest = False
+                    break
+        self.rest()
 
     def _best(self) -> Detector:
-        for name in self._store.ranked():
+        if time.monotonic() >= self._rank_at:
+            self._ranked = self._store.ranked()
+            self._rank_at = time.monotonic() + _RANK_SECONDS
+        for name in self._ranked:
             if name not in self._broken:
                 try:
                     return self._load(name)
