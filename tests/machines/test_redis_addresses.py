@@ -193,7 +193,7 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
                 (state,) = sentinel.sentinel_masters().values()
                 return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2)
 
-            eventually(is_complete, 30)
+            eventually(is_complete, 75)
 
         settings = settings_of(tmp_path / "data", url, offline=True)
         jobs = Jobs(stack.enter_context(connect(url)), settings)
