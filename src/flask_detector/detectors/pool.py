@@ -16,9 +16,6 @@ log = logging.getLogger(__name__)
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
 
-# Ranking the models looks at a dozen files.
-_RANK_SECONDS = 1.0
-
 
 class DetectorPool:
     """Loads a model when it is first asked for and keeps it; one at a time, so that memory stays bounded."""
@@ -28,8 +25,6 @@ class DetectorPool:
         self._store = model_store(settings)
         self._detector: Detector | None = None
         self._broken: set[str] = set()
-        self._ranked: list[str] = []
-        self._rank_at = 0.0
         self._changing = threading.Lock()
         self._rest_at = math.inf
         self._is_waiting_to_rest = False
@@ -53,7 +48,6 @@ class DetectorPool:
 
     def refresh(self) -> None:
         """Load what `auto` means now, if that is another model than the one that is loaded."""
-        self._rank_at = 0.0
         self._get(AUTO)
 
     def rest_soon(self) -> None:
@@ -92,10 +86,8 @@ class DetectorPool:
         self.rest()
 
     def _best(self) -> Detector:
-        if time.monotonic() >= self._rank_at:
-            self._ranked = self._store.ranked()
-            self._rank_at = time.monotonic() + _RANK_SECONDS
-        for name in self._ranked:
+        # Anew for each picture: one that was removed is not used for the next picture, nor a new one missed.
+        for name in self._store.ranked():
             if name not in self._broken:
                 try:
                     return self._load(name)
