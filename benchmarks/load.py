@@ -17,11 +17,7 @@ import collections
 import http.client
 import json
 import os
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -37,6 +33,7 @@ from rq.results import Result
 from flask_detector import images, load_detector
 from flask_detector.jobs import Jobs
 from flask_detector.settings import Settings
+from installation import installation
 
 LIMITS = images.Limits(100_000_000, 100_000_000)
 
@@ -52,9 +49,8 @@ def main() -> None:
     data: bytes = options.picture.read_bytes()
     if not data.startswith(b"\xff\xd8"):
         raise SystemExit("The picture must be a JPEG: its comment is made different for each upload.")
-    with tempfile.TemporaryDirectory() as folder, installation(Path(folder)) as (process, port, settings):
+    with tempfile.TemporaryDirectory() as folder, running_in(Path(folder)) as (process, port, settings):
         jobs = Jobs(redis.Redis(unix_socket_path=str(Path(folder) / "redis" / "redis.sock")), settings)
-        wait_for_worker(jobs)
         print_idle_cost(jobs, process, options.idle)
         before = bare(data, settings, 200)
         load = Load(port, data, options.number)
@@ -236,46 +232,11 @@ def name_of(process: psutil.Process) -> str:
     return "redis" if "redis" in process.name() else words[-1] if words[-1].isalpha() else "supervisor"
 
 
-def wait_for_worker(jobs: Jobs) -> None:
-    """Return when the worker is there."""
-    deadline = time.monotonic() + 60
-    while not jobs.workers():
-        if time.monotonic() > deadline:
-            raise SystemExit("No worker has come.")
-        time.sleep(0.05)
-
-
 @contextmanager
-def installation(folder: Path) -> Iterator[tuple[psutil.Process, int, Settings]]:
-    """Run `flask-detector serve`; yield its process, its port and its settings."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DETECTOR_DATA_DIR": str(folder),
-        "DETECTOR_OFFLINE": "1",
-        "PORT": str(port),
-    }
-    environment.pop("REDIS_URL", None)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flask_detector", "serve"], env=environment, stderr=log, stdout=log
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield psutil.Process(process.pid), port, Settings(data_dir=folder, offline=True)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+def running_in(folder: Path) -> Iterator[tuple[psutil.Process, int, Settings]]:
+    """Run an installation, whose log lies beside its data; yield its process, its port and its settings."""
+    with (folder / "log").open("wb") as log, installation(folder, log) as (process, port):
+        yield psutil.Process(process), port, Settings(data_dir=folder, offline=True)
 
 
 def p99(ordered: list[float]) -> float:

@@ -17,20 +17,17 @@ import io
 import itertools
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
+from installation import fetch, installation
 from mask_rcnn import synthetic_weights, write_safetensors
 
 LIMITS = {"nanodet-g": 256, "mask-rcnn": 512}
@@ -73,7 +70,7 @@ def add_weights(shared: Path, folder: Path) -> None:
     weights = folder / "weights.safetensors"
     write_safetensors(weights, synthetic_weights(shared))
     command = [sys.executable, "-m", "flask_detector", "models", "add", "mask-rcnn", str(weights)]
-    subprocess.run(command, env=environment(folder, "mask-rcnn"), check=True)
+    subprocess.run(command, env={**os.environ, "DETECTOR_DATA_DIR": str(folder)}, check=True)
     weights.unlink()
 
 
@@ -94,7 +91,7 @@ class Measurement:
 def measured(model: str, folder: Path, pictures: list[bytes]) -> Measurement:
     """Run an installation with that model and send it the pictures."""
     measurement = Measurement()
-    with installation(model, folder) as (pid, port):
+    with installation(folder, DETECTOR_MODEL=model) as (pid, port):
         detect(port, pictures[0])
         measurement.before = sampled(pid)
         done = threading.Event()
@@ -175,52 +172,6 @@ def detect(port: int, picture: bytes) -> None:
     for path in ("", "/picture", "/download"):
         fetch(connection, "GET", f"/detections/{id}{path}")
     connection.close()
-
-
-def fetch(
-    connection: http.client.HTTPConnection,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    headers: dict[str, str] | None = None,
-) -> bytes:
-    """Do one request and return the whole answer."""
-    connection.request(method, path, body, headers or {})
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= 400:
-        raise SystemExit(f"{method} {path}: {answer.status} {content[:200]!r}")
-    return content
-
-
-@contextmanager
-def installation(model: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """Run `flask-detector serve`; yield its process id and its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    variables = {**environment(folder, model), "PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-m", "flask_detector", "serve"], env=variables)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                fetch(http.client.HTTPConnection("127.0.0.1", port, timeout=10), "GET", "/")
-                break
-            except OSError:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise SystemExit("the installation does not answer") from None
-                time.sleep(0.05)
-        yield process.pid, port
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-
-
-def environment(folder: Path, model: str) -> dict[str, str]:
-    """Return the environment of an installation with its data in that folder."""
-    found = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
-    return found | {"DETECTOR_DATA_DIR": str(folder), "DETECTOR_OFFLINE": "1", "DETECTOR_MODEL": model}
 
 
 if __name__ == "__main__":

@@ -24,23 +24,21 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from flask_detector import load_detector
 from flask_detector.settings import Settings
+from installation import fetch, free_port, installation, running, wait_for
 
 _BOUNDARY = "a-boundary-of-no-picture"
 
@@ -80,7 +78,9 @@ def main() -> None:
 
 def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Callable[[], Once]]:
     """Start what is to be measured; return for each way what makes a client of it."""
-    port = stack.enter_context(installation(folder, workers))
+    _, port = stack.enter_context(
+        installation(folder, DETECTOR_WORKERS=str(workers), DETECTOR_RATE_LIMIT="off")
+    )
     ways: dict[str, Callable[[], Once]] = {
         "api": lambda: api(port),
         "deepstack": lambda: form(port, "/v1/vision/detection"),
@@ -156,41 +156,6 @@ def form(port: int, path: str) -> Once:
     return once
 
 
-def fetch(
-    connection: http.client.HTTPConnection,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    headers: dict[str, str] | None = None,
-) -> bytes:
-    """Do one request and return the whole answer."""
-    connection.request(method, path, body, headers or {})
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= 400:
-        raise SystemExit(f"{method} {path}: {answer.status} {content[:200]!r}")
-    return content
-
-
-@contextmanager
-def installation(folder: Path, workers: int) -> Iterator[int]:
-    """Run `flask-detector serve`; yield its port."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "DETECTOR_DATA_DIR": str(folder),
-        "DETECTOR_OFFLINE": "1",
-        "DETECTOR_WORKERS": str(workers),
-        "DETECTOR_RATE_LIMIT": "off",
-        "PORT": str(port),
-    }
-    environment.pop("REDIS_URL", None)
-    command = [sys.executable, "-m", "flask_detector", "serve"]
-    with running(command, environment, signal.SIGINT):
-        wait_for(port, "/readyz")
-        yield port
-
-
 @contextmanager
 def litserve(workers: int) -> Iterator[int]:
     """Run LitServe with the same detector; yield its port."""
@@ -200,41 +165,6 @@ def litserve(workers: int) -> Iterator[int]:
     with running(command, dict(os.environ), signal.SIGTERM):
         wait_for(port, "/health")
         yield port
-
-
-@contextmanager
-def running(command: list[str], environment: dict[str, str], how_to_end: signal.Signals) -> Iterator[None]:
-    """Run a program in a group of its own until the block ends."""
-    process: subprocess.Popen[Any] = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        yield
-    finally:
-        process.send_signal(how_to_end)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves its own processes behind
-        process.wait(10)
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(port: int, path: str) -> None:
-    """Return when a server is ready to work."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            fetch(http.client.HTTPConnection("127.0.0.1", port, timeout=10), "GET", path)
-            return
-        except (OSError, SystemExit):
-            time.sleep(0.1)
-    raise SystemExit(f"nothing answers at port {port}")
 
 
 def print_table(times: dict[str, list[Time]]) -> None:
