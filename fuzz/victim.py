@@ -24,7 +24,7 @@ def read_picture() -> Callable[[bytes], str]:
     """
     import numpy as np
 
-    from flask_detector import images, strips
+    from flask_detector import encoding, images, strips
     from flask_detector.errors import PictureError
     from flask_detector.web.renditions import small_copy
 
@@ -49,12 +49,12 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def shown(data: bytes) -> tuple[int, int]:
-        info = images.check(images.change(data, limits, None)[0], limits)
+        info = images.check(encoding.change(data, limits, None)[0], limits)
         return info.width, info.height
 
     def drawn(data: bytes) -> tuple[int, int]:
-        output = images.output_format(images.format_of(data) or "")
-        file, _ = images.change(
+        output = encoding.output_format(images.format_of(data) or "")
+        file, _ = encoding.change(
             data, limits, output, lambda image, top: image.paste((255, 0, 0), (0, 0, 9, 9))
         )
         info = images.check(file, limits)

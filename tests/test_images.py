@@ -16,6 +16,7 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
+from flask_detector.encoding import change, encode, output_format
 from flask_detector.errors import (
     DamagedPicture,
     EmptyPicture,
@@ -24,16 +25,7 @@ from flask_detector.errors import (
     PictureTooLarge,
     TooManyPixels,
 )
-from flask_detector.images import (
-    Limits,
-    PictureInfo,
-    change,
-    check,
-    decode,
-    encode,
-    media_type,
-    output_format,
-)
+from flask_detector.images import Limits, PictureInfo, check, decode, media_type
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 RED, GREEN, BLUE, YELLOW = (220, 30, 40), (30, 200, 60), (40, 60, 210), (230, 220, 40)

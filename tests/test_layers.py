@@ -12,6 +12,7 @@ import flask_detector
 PACKAGE = Path(flask_detector.__file__).parent
 PURE = [
     "images",
+    "encoding",
     "pixels",
     "palette",
     "tags",

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
 
-from flask_detector import images, rendering
+from flask_detector import encoding, images, rendering
 from flask_detector.detections import Detections
 from flask_detector.errors import DamagedPicture
 from flask_detector.masks import Mask
@@ -60,7 +60,7 @@ def test_a_turned_picture_becomes_upright(orientation: int) -> None:
     exif[ExifTags.Base.Orientation] = orientation
     data = photograph(500, 390, quality=95, exif=exif)
 
-    changed, media_type = images.change(data, LIMITS, "JPEG")
+    changed, media_type = encoding.change(data, LIMITS, "JPEG")
 
     assert media_type == "image/jpeg"
     with Image.open(io.BytesIO(data)) as image:

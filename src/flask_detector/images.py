@@ -1,4 +1,4 @@
-"""Bytes of a picture file to a checked RGB array, and back.
+"""Bytes of a picture file to a checked RGB array; encoding.py does the way back.
 
 A file is what its first bytes say, never what its name says. Its size is read from the header and compared
 with the limits before any pixel is decoded. A file that ends early is not decoded: a grey lower half is never
@@ -11,13 +11,12 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import BinaryIO, Final, NamedTuple
 
-import numpy as np
 from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
@@ -100,88 +99,12 @@ def _reduce(image: ImageFile.ImageFile, enough: int) -> int:
     return 1 if drafted is None else round(width / drafted[1][2])
 
 
-def output_format(picture_format: str) -> str:
-    """Return the format in which a drawn picture goes back: the upload's, but PNG for GIF.
-
-    A GIF holds 256 colours: a drawn one would have its boxes and its labels dithered.
-    """
-    return "PNG" if picture_format == "GIF" else picture_format
-
-
 def media_type(picture_format: str) -> str:
     """Return the media type of a format, such as "image/jpeg"."""
     return _FORMATS[picture_format].media_type
 
 
-Change = Callable[[Image.Image, int], None]
-
-
-def _nothing(_: Image.Image, __: int) -> None:
-    """Change nothing."""
-
-
-def encode(
-    picture: Picture | Image.Image,
-    picture_format: str,
-    *,
-    quality: int = 90,
-    icc_profile: bytes | None = None,
-) -> bytes:
-    """Return a picture (H, W, 3), RGB, uint8, as a file without any metadata but its colour profile.
-
-    quality: 0..100, of JPEG, WebP, AVIF and HEIC; the other formats keep each pixel.
-    """
-    image = _bare(picture) if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    options = _WRITING[picture_format] | {"icc_profile": icc_profile}
-    if picture_format in _LOSSY:
-        options["quality"] = quality
-    file = io.BytesIO()
-    if picture_format == "HEIF":
-        from pillow_heif import from_pillow  # 4 MB that most processes never need
-
-        from_pillow(image).save(file, **options)
-    else:
-        image.save(file, picture_format, **options)
-    return file.getvalue()
-
-
-def _bare(image: Image.Image) -> Image.Image:
-    """Return the same pixels without what the file told beside them, which Pillow would write again."""
-    image.load()
-    bare = image._new(image.im)  # unlike a copy it needs no memory of its own
-    bare.info = {}
-    return bare
-
-
-def change(data: bytes, limits: Limits, output: str | None, over: Change = _nothing) -> tuple[bytes, str]:
-    """Return a file as another one, upright, at full size, with something drawn over it, and its media type.
-
-    output: the format; None for one that every browser shows: photographs become JPEG, what was kept without
-        loss and has flat areas, such as a screenshot, becomes PNG, which is then the smaller file too and
-        keeps its edges sharp. Where the format can't hold a picture of that size it is PNG, too.
-    over: called with an RGB image of some rows of the picture, to draw on, and the first one's number.
-
-    Nothing of its metadata is kept but the colour profile. Raises what `decode` raises.
-    """
-    if output in {None, "JPEG"} and (told := _plain_jpeg(data, limits)) is not None:
-        from flask_detector.strips import change_jpeg  # 10 MB that only the web process needs
-
-        orientation, profile = told
-        return change_jpeg(data, over, orientation=orientation, icc_profile=profile), media_type("JPEG")
-    pixels, info = load(data, limits)
-    if output is None:
-        flat = info.format not in _LOSSY and _has_flat_areas(pixels)
-        output = "PNG" if flat or max(info.width, info.height) > _JPEG_LONGEST_SIDE else "JPEG"
-    whole = pixels.image()
-    over(whole, 0)
-    try:
-        return encode(whole, output, icc_profile=info.icc_profile), media_type(output)
-    except (OSError, RuntimeError, ValueError):
-        # WebP ends at 16383 pixels a side, JPEG at 65500; what AVIF and HEIC can't hold, only encoders know.
-        return encode(whole, "PNG", icc_profile=info.icc_profile), media_type("PNG")
-
-
-def _plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
+def plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
     """Return orientation and colour profile of a JPEG that is grey or has three colours, else None."""
     with _opened(data, limits) as image:
         if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
@@ -226,20 +149,6 @@ _FORMATS: Final = {
     "BMP": _Format("image/bmp", "PIL.BmpImagePlugin", "BmpImageFile"),
     "TIFF": _Format("image/tiff", "PIL.TiffImagePlugin", "TiffImageFile"),
 }
-
-# The fast settings: of 12 megapixels WebP takes 0.4 s instead of 0.9, AVIF 0.5 instead of 2.0, HEIC 1.3
-# instead of 4.6, and PNG 0.8 instead of 3.4, for files that are at most a fifth larger.
-_WRITING: Final[dict[str, dict[str, object]]] = {
-    "JPEG": {},
-    "PNG": {"compress_level": 1},
-    "WEBP": {"method": 1},
-    "AVIF": {"speed": 9},
-    "HEIF": {"enc_params": {"preset": "ultrafast"}},
-    "BMP": {},
-    "TIFF": {"compression": "tiff_lzw"},
-}
-
-_LOSSY: Final = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "JPEG",
@@ -294,7 +203,6 @@ _MOST_HEADER_READS: Final = 4000
 _PILLOW: Final = re.compile(r"PIL\.")
 _TIFF_TILE_WIDTH: Final = 322
 _TIFF_TILE_LENGTH: Final = 323
-_JPEG_LONGEST_SIDE: Final = 65_500
 _LARGEST_PROFILE: Final = 64 * 1024
 
 
@@ -406,14 +314,3 @@ def _rgb_profile(image: ImageFile.ImageFile) -> bytes | None:
     if not isinstance(profile, bytes) or len(profile) > _LARGEST_PROFILE or image.mode == "CMYK":
         return None
     return profile if profile[16:20] == b"RGB " and profile[36:40] == b"acsp" else None
-
-
-def _has_flat_areas(pixels: Pixels) -> bool:
-    """Tell whether much of a picture repeats its neighbour, as in a screenshot, a chart or a drawing.
-
-    Looks at up to 64 rows.
-    """
-    numbers = range(0, pixels.rows, max(1, pixels.rows // 64))
-    rows = np.concatenate([pixels[number : number + 1] for number in numbers])
-    repeats = (rows[:, 1:] == rows[:, :-1]).all(axis=2)
-    return bool(repeats.size == 0 or repeats.mean() > 0.6)

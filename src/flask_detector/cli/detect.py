@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from flask_detector import images
+from flask_detector import encoding, images
 from flask_detector.cli import detecting
 from flask_detector.cli.finding import Found, find
 from flask_detector.cli.outputs import DRAWN, OutputFolder
@@ -158,9 +158,9 @@ def _into_folder(
 def _drawn(picture: Found, data: bytes, result: Detections, limits: images.Limits) -> tuple[bytes, str]:
     """Return the drawn picture in the format that it came in, and the suffix of its file."""
     info = images.check(data, limits)
-    output = images.output_format(info.format)
+    output = encoding.output_format(info.format)
     suffix = picture.place.suffix if output == info.format else ""
-    drawn = images.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
+    drawn = encoding.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
     return drawn, suffix or f".{output.lower()}"
 
 

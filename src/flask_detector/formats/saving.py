@@ -38,9 +38,9 @@ def save(found: Detections, path: str | PathLike[str], format: str | None = None
     elif suffix in _PICTURES:
         import numpy as np
 
-        from flask_detector import images
+        from flask_detector import encoding
 
-        write_whole(path, images.encode(np.asarray(found.draw()), _PICTURES[suffix]))
+        write_whole(path, encoding.encode(np.asarray(found.draw()), _PICTURES[suffix]))
     else:
         raise ValueError(
             f"{path.name!r} does not tell what to write: end it in {', '.join([*_PICTURES, *_EXPORTS])}, "

@@ -10,7 +10,7 @@ from pathlib import PurePath
 import numpy as np
 from PIL import Image
 
-from flask_detector import images, rendering
+from flask_detector import encoding, images, rendering
 from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter
 from flask_detector.formats import Format
@@ -46,7 +46,7 @@ class File:
 
 def picture(service: Service, record: Record) -> File:
     """Return the picture upright, in a format that every browser shows, without its metadata."""
-    return _kept(service, record, _FOR_BROWSER, lambda data, limits: images.change(data, limits, None)[0])
+    return _kept(service, record, _FOR_BROWSER, lambda data, limits: encoding.change(data, limits, None)[0])
 
 
 def thumbnail(service: Service, record: Record) -> File:
@@ -59,7 +59,7 @@ def small_copy(data: bytes, limits: images.Limits) -> bytes:
     pixels, info = images.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
     small = pixels.image()
     small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), reducing_gap=2.0)
-    return images.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
+    return encoding.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
 
 
 def drawn(
@@ -84,11 +84,11 @@ def drawn(
     if for_browser:
         kind = None
     elif output is None:
-        kind = images.output_format(images.format_of(original) or "")
+        kind = encoding.output_format(images.format_of(original) or "")
     else:
         kind = OUTPUTS[output]
     with _turn(original, service.limits):
-        data, media_type = images.change(original, service.limits, kind, drawing.over)
+        data, media_type = encoding.change(original, service.limits, kind, drawing.over)
         give_back_unused()
         give_back_code()
     return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flask_detector import images
+from flask_detector import encoding, images
 from flask_detector.detections import Detections
 from flask_detector.detectors import ModelInfo
 from flask_detector.errors import BadParameter, NoPicture
@@ -110,7 +110,7 @@ def _pixels(data: Any, shape: list[int]) -> bytes:
         return flat.tobytes()
     if len(sides) != 3 or sides[2] != 3 or flat.size == 0:
         raise BadParameter(f"shape is {shape}.", hint="Pixels are of shape [height, width, 3], in RGB.")
-    return images.encode(flat.reshape(sides), "BMP")
+    return encoding.encode(flat.reshape(sides), "BMP")
 
 
 def _first_number(data: Any) -> object:
