@@ -6,6 +6,7 @@ user cancels at that moment. No clock of a host plays a part: that a worker live
 execution, which Redis lets expire.
 """
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable
@@ -29,6 +30,10 @@ from flask_detector.records import Failure
 # RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
 # never expire.
 _NEVER = -1
+
+# The id of an execution: which worker it is of, at random, and the how manieth of that worker.
+_TOKEN_DIGITS = 20
+_NUMBER_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,15 @@ class Handover:
         self._connection = queue.connection
         self._worker = worker
         self._place = place
+        self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
+        self._begun = itertools.count()
         self._on_let_go = on_let_go
 
     def begin(self, id: str) -> Task | None:
         """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
         job = Job(id, connection=self._connection, serializer=JSONSerializer)
-        execution = Execution(secrets.token_hex(16), id, self._connection, worker_name=self._worker)
+        number = f"{next(self._begun):0{_NUMBER_DIGITS}x}"
+        execution = Execution(self._token + number, id, self._connection, worker_name=self._worker)
         with self._connection.pipeline() as pipeline:
             while True:
                 try:
@@ -156,6 +164,15 @@ class Handover:
         entries = cast(list[bytes], self._connection.zrange(registry.key, 0, -1))
         pairs = [parse_composite_key(entry.decode()) for entry in entries]
         return [Execution(id, job_id, self._connection) for job_id, id in pairs]
+
+    @staticmethod
+    def in_hand(executions: list[Execution]) -> set[str]:
+        """Return the ids of the newest executions of each worker.
+
+        Of others only the outcome is still to be written: no picture of theirs can be what a worker died of.
+        """
+        newest = {id[:_TOKEN_DIGITS]: id for id in sorted(execution.id for execution in executions)}
+        return set(newest.values())
 
     def places(self, executions: list[Execution]) -> list[str | None]:
         """Return where each is done; None where nothing was heard of it for too long."""

@@ -2,7 +2,6 @@
 
 import faulthandler
 import logging
-import math
 import os
 import sys
 import threading
@@ -52,6 +51,7 @@ class Heart(threading.Thread):
         self._stopped = threading.Event()
         self._changing = threading.Lock()
         self._task: Task | None = None
+        self._unwritten: tuple[Task, ...] = ()
         self._deadline = 0.0
         self._stage: str | None = None
         self._told: str | None = None
@@ -61,19 +61,22 @@ class Heart(threading.Thread):
         self.model = ""
 
     def begin(self, task: Task) -> None:
-        """Beat for a detection, too, from now on."""
+        """Beat for a detection, too, and see that it does not hang."""
         with self._changing:
             self._task, self._stage, self._told = task, None, None
             self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
 
     def detected(self) -> None:
-        """Watch the detection no longer: what is left is to write what became of it, which may wait."""
-        self._deadline = math.inf
-
-    def end(self) -> None:
-        """Beat for the worker alone."""
+        """Beat on for the detection, whose outcome is still to be written, which may take its time."""
         with self._changing:
+            if self._task is not None:
+                self._unwritten = (*self._unwritten, self._task)
             self._task = None
+
+    def written(self, task: Task) -> None:
+        """Beat no longer for a detection."""
+        with self._changing:
+            self._unwritten = tuple(other for other in self._unwritten if other is not task)
 
     def tell_stage(self, stage: str) -> None:
         """Tell what the detector does, unless it soon does something else."""
@@ -101,39 +104,46 @@ class Heart(threading.Thread):
             _end_if_still()
             with self._changing:
                 task = self._task
-            if task is not None:
-                self._watch(task)
+                self._watch()
             try:
                 if task is not None and self._stage != self._told:
                     self._told = self._stage
                     self._jobs.set_stage(task.job.id, self._told or "")
                 if time.monotonic() >= self._next_beat:
                     self._next_beat = time.monotonic() + _BEAT_SECONDS
-                    self._beat(task)
+                    self._beat()
             except Exception as error:  # a worker without a pulse would lose its picture
                 self._is_registered = False
                 log.warning("no heartbeat could be sent: %s", type(error).__name__)
         faulthandler.cancel_dump_traceback_later()
 
-    def _watch(self, task: Task) -> None:
-        if time.monotonic() > self._deadline:
-            log.critical("detection %s hangs and can't be interrupted: this worker ends", short(task.job.id))
+    def _watch(self) -> None:
+        if self._task is not None and time.monotonic() > self._deadline:
+            id = short(self._task.job.id)
+            log.critical("detection %s hangs and can't be interrupted: this worker ends", id)
             os._exit(HUNG_EXIT_STATUS)
-        if self._give_back_at is not None and time.monotonic() > self._give_back_at:
-            with self._changing:
-                if self._task is task:  # not finished meanwhile
-                    log.warning("detection %s is given back: this worker has to end", short(task.job.id))
-                    try:
-                        self._handover.give_back(task.execution, as_a_try=False)
-                        self._worker.register_death()
-                    finally:
-                        os._exit(0)
+        if self._in_hand and self._give_back_at is not None and time.monotonic() > self._give_back_at:
+            self._give_all_back()
 
-    def _beat(self, task: Task | None) -> None:
+    def _give_all_back(self) -> None:
+        try:
+            for task in self._in_hand:
+                log.warning("detection %s is given back: this worker has to end", short(task.job.id))
+                self._handover.give_back(task.execution, as_a_try=False)
+            self._worker.register_death()
+        finally:
+            os._exit(0)
+
+    @property
+    def _in_hand(self) -> tuple[Task, ...]:
+        task = self._task  # looked at first: it may become one of the others at any moment
+        return self._unwritten if task is None else (*self._unwritten, task)
+
+    def _beat(self) -> None:
         with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:
-            pipeline.hset(self._worker.key, mapping=self._facts(task))
+            pipeline.hset(self._worker.key, mapping=self._facts())
             pipeline.expire(self._worker.key, WORKER_SILENCE)
-            if task is not None:
+            for task in self._in_hand:
                 pipeline.hset(task.execution.key, "place", self._place)
                 pipeline.expire(task.execution.key, WORKER_SILENCE)
             new_fields = pipeline.execute()[0]
@@ -142,11 +152,10 @@ class Heart(threading.Thread):
         if new_fields or not self._is_registered:
             self.register()
 
-    def _facts(self, task: Task | None) -> dict[Any, Any]:
-        state = "idle" if task is None else "busy"
+    def _facts(self) -> dict[Any, Any]:
         return {
             "last_heartbeat": utcformat(now()),
-            "state": state,
+            "state": "busy" if self._in_hand else "idle",
             "memory": resident_bytes(),
             "models": " ".join(self._models()),
         }
@@ -154,7 +163,7 @@ class Heart(threading.Thread):
     def register(self) -> None:
         """Write the worker into Redis's lists, also after Redis forgot it."""
         with self._jobs.queue.connection.pipeline() as pipeline:
-            facts = {**self._worker.serialize(), **self._facts(self._task), "model": self.model}
+            facts = {**self._worker.serialize(), **self._facts(), "model": self.model}
             pipeline.hset(self._worker.key, mapping=facts)
             pipeline.expire(self._worker.key, WORKER_SILENCE)
             register(self._worker, pipeline)

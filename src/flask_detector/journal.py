@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import redis
 
-from flask_detector.logs import facts, request_id, short
+from flask_detector.logs import facts, short
 from flask_detector.measures import (
     DETECTION_SECONDS,
     DETECTIONS,
@@ -25,19 +26,26 @@ _SENDING_SECONDS = 1.0
 _NO_MODEL = "(none)"
 
 
+@dataclass
+class Entry:
+    """What is noted of one detection until its outcome is written."""
+
+    id: str
+    model: str = _NO_MODEL
+    seconds: float | None = None
+
+
 class Journal:
-    """Notes of the detections of one worker."""
+    """Notes of the detections of one worker. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._model = _NO_MODEL
-        self._seconds: float | None = None
+        self._current = Entry("")
         self._next_sending = float("-inf")
 
-    def begin(self, id: str, *, request: str | None, waited: float, is_retry: bool) -> None:
-        """Note that a detection is taken up, and which request asked for it. waited: seconds in the queue."""
-        request_id.set(request)
-        self._model, self._seconds = _NO_MODEL, None
+    def begin(self, id: str, *, waited: float, is_retry: bool) -> Entry:
+        """Note that a detection is taken up. waited: seconds in the queue."""
+        self._current = Entry(id)
         self._tally.observe(WAITING_SECONDS, waited)
         if is_retry:
             self._tally.add(RETRIES)
@@ -47,33 +55,34 @@ class Journal:
             " again" if is_retry else "",
             extra=facts(detection=short(id), waited=round(waited, 3), again=is_retry or None),
         )
+        return self._current
 
     def detected(self, model: str, stages: Mapping[str, float], seconds: float) -> None:
-        """Note how long the stages of a detection took, and all of it, in seconds."""
-        self._model, self._seconds = model, seconds
+        """Note how long the stages of the detection that was begun last took, and all of it, in seconds."""
+        self._current.model, self._current.seconds = model, seconds
         for stage, stage_seconds in stages.items():
             self._tally.observe(STAGE_SECONDS, stage_seconds, model, stage)
         self._tally.observe(DETECTION_SECONDS, seconds, model)
 
-    def done(self, id: str) -> None:
+    def done(self, entry: Entry) -> None:
         """Note that a detection's result is written."""
-        self._tally.add(DETECTIONS, self._model, "done")
-        seconds = None if self._seconds is None else round(self._seconds, 3)
+        self._tally.add(DETECTIONS, entry.model, "done")
+        seconds = None if entry.seconds is None else round(entry.seconds, 3)
         log.info(
             "detection %s is done",
-            short(id),
-            extra=facts(detection=short(id), model=self._model, seconds=seconds),
+            short(entry.id),
+            extra=facts(detection=short(entry.id), model=entry.model, seconds=seconds),
         )
 
-    def failed(self, id: str, code: str) -> None:
+    def failed(self, entry: Entry, code: str) -> None:
         """Note that a detection has failed for good, and the code of its error."""
-        self._tally.add(DETECTIONS, self._model, "failed")
+        self._tally.add(DETECTIONS, entry.model, "failed")
         self._tally.add(FAILURES, code)
-        log.warning("detection %s failed: %s", short(id), code, extra=facts(detection=short(id), code=code))
+        id = short(entry.id)
+        log.warning("detection %s failed: %s", id, code, extra=facts(detection=id, code=code))
 
-    def end(self, connection: redis.Redis) -> None:
-        """Note that the work on a detection is over; send what was noted if that was not done lately."""
-        request_id.set(None)
+    def send_if_due(self, connection: redis.Redis) -> None:
+        """Send what was noted, if that was not done lately."""
         if time.monotonic() >= self._next_sending:
             self.send(connection)
 

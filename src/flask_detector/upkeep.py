@@ -11,6 +11,7 @@ from rq.worker_registration import clean_worker_registry
 
 from flask_detector.errors import DetectorError
 from flask_detector.handover import Handover
+from flask_detector.journal import Entry
 from flask_detector.logs import short
 from flask_detector.place import is_deserted
 from flask_detector.recording import WORKERS_DIED
@@ -57,20 +58,21 @@ class Upkeep:
         the living need a moment to say that they live.
         """
         running = self._handover.executions()
+        in_hand = self._handover.in_hand(running)
         silent: set[str] = set()
         for execution, place in zip(running, self._handover.places(running), strict=True):
             if place is None:
                 silent.add(execution.id)
             if execution.id in silent & self._silent or (place is not None and is_deserted(place)):
-                self._give_back(execution)
+                self._give_back(execution, as_a_try=execution.id in in_hand)
         self._silent = silent
 
-    def _give_back(self, execution: Execution) -> None:
-        became = self._handover.give_back(execution, as_a_try=True)
+    def _give_back(self, execution: Execution, *, as_a_try: bool) -> None:
+        became = self._handover.give_back(execution, as_a_try=as_a_try)
         if became is not None:
             log.warning("detection %s was left by a worker that died", short(execution.job_id))
         if became is RqStatus.FAILED:
-            self._journal.failed(execution.job_id, WORKERS_DIED.code)
+            self._journal.failed(Entry(execution.job_id), WORKERS_DIED.code)
 
     def _put_back_stranded(self) -> None:
         """Put back what workers took from the queue and did not begin before they died."""

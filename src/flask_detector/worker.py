@@ -9,8 +9,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Never, TypeVar, cast
 
@@ -31,7 +32,8 @@ from flask_detector.errors import DetectionFailed, DetectorError
 from flask_detector.handover import Handover, Task
 from flask_detector.heart import Heart
 from flask_detector.jobs import Jobs
-from flask_detector.logs import short
+from flask_detector.journal import Entry
+from flask_detector.logs import request_id, short
 from flask_detector.place import of_this_process
 from flask_detector.recording import TRIES
 from flask_detector.records import Failure
@@ -90,6 +92,8 @@ class DetectionWorker(SimpleWorker):
         jobs = Jobs(connect(settings.required_redis_url), settings)
         self._heart = Heart(self, jobs, place, workplace.detectors.available)
         self._task: Task | None = None
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._writing: Future[None] | None = None
         self._next_maintenance = float("-inf")
         self._is_waiting = False
         workplace.on_stage = self._heart.tell_stage
@@ -104,6 +108,10 @@ class DetectionWorker(SimpleWorker):
 
     def teardown(self) -> None:
         """Leave nothing behind that another worker would have to find."""
+        try:
+            self._await_writing()
+        except redis.RedisError as error:
+            log.warning("what became of a detection can't be written: %s", type(error).__name__)
         self._heart.stop()
         self._workplace.journal.send(self.connection)
         try:
@@ -144,6 +152,8 @@ class DetectionWorker(SimpleWorker):
         except redis.RedisError as error:
             log.warning("no upkeep was done: %s", type(error).__name__)
         self._workplace.journal.send(self.connection)
+        if self._writing is not None and self._writing.done():
+            self._await_writing()
         self._workplace.detectors.refresh()
         self._tell_model()
 
@@ -176,33 +186,35 @@ class DetectionWorker(SimpleWorker):
         return None if found is None else cast(bytes, found).decode()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Do a job in this process and write what became of it, once."""
+        """Do a job in this process; what became of it is written while the next one is at work."""
         task, self._task = self._task, None
         if task is None:
             raise RuntimeError("a job is begun before it is done")
         self._heart.begin(task)
-        self._begin_notes(job)
-        try:
-            outcome = self._perform(task)
-            self._heart.detected()
-            self._persevere(lambda: self._write(task, outcome))
-        finally:
-            self._heart.end()
-        self._workplace.journal.end(self.connection)
+        entry = self._begin_notes(job)
+        outcome = self._perform(task)
+        self._heart.detected()
+        self._await_writing()
+        self._writing = self._writer.submit(copy_context().run, self._write, task, outcome, entry)
+        request_id.set(None)
         self._tell_model()
         self._workplace.detectors.rest_soon()
         if self._workplace.has_grown():
             log.warning("this worker has grown and ends, to be started anew")
             self._stop_requested = True
 
-    def _begin_notes(self, job: Job) -> None:
+    def _begin_notes(self, job: Job) -> Entry:
+        request_id.set(job.meta.get("request"))
         waited = (now() - job.enqueued_at).total_seconds() if job.enqueued_at is not None else 0.0
-        self._workplace.journal.begin(
-            job.id,
-            request=job.meta.get("request"),
-            waited=max(0.0, waited),
-            is_retry=(job.retries_left or 0) < TRIES - 1,
+        return self._workplace.journal.begin(
+            job.id, waited=max(0.0, waited), is_retry=(job.retries_left or 0) < TRIES - 1
         )
+
+    def _await_writing(self) -> None:
+        """Return when the outcome of the detection before is written; raise what that has raised."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _perform(self, task: Task) -> dict[str, Any] | Failure | None:
         """Return the result's form or why there is none; None where another try may help."""
@@ -213,14 +225,22 @@ class DetectionWorker(SimpleWorker):
         except (Exception, TimeIsUp) as error:
             return self._explain(task.job, error)
 
-    def _write(self, task: Task, outcome: dict[str, Any] | Failure | None) -> None:
+    def _write(self, task: Task, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
+        """Write what became of a detection, in a thread of its own: the next one need not wait for that."""
+        try:
+            self._persevere(lambda: self._write_once(task, outcome, entry))
+        finally:
+            self._heart.written(task)
+        self._workplace.journal.send_if_due(self.connection)
+
+    def _write_once(self, task: Task, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
         if outcome is None:
             self._handover.give_back(task.execution, as_a_try=True)
         elif isinstance(outcome, Failure):
             if self._handover.fail(task, outcome):
-                self._workplace.journal.failed(task.job.id, outcome.code)
+                self._workplace.journal.failed(entry, outcome.code)
         elif self._handover.finish(task, outcome):
-            self._workplace.journal.done(task.job.id)
+            self._workplace.journal.done(entry)
 
     def _explain(self, job: Job, error: BaseException) -> Failure | None:
         if isinstance(error, DetectorError):

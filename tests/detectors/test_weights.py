@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,14 +219,14 @@ def test_only_what_is_converted_is_ranked(store: ModelStore, converter: Any, ser
     server.files["best.pth"] = b"best"
     store.install("big")
     store.pull("best")
-    assert store.ranked() == ["big", "tiny"]
+    assert list(store.ranked()) == ["big", "tiny"]
     assert store.unconverted() == ["best"]
     assert store.default() == "best"
     store.ready("best")
-    assert store.ranked() == ["best", "big", "tiny"]
+    assert list(store.ranked()) == ["best", "big", "tiny"]
     assert store.unconverted() == []
     converter.version = 2
-    assert store.ranked() == ["tiny"]
+    assert list(store.ranked()) == ["tiny"]
     assert store.unconverted() == ["big", "best"]
 
 
@@ -347,6 +348,19 @@ def test_an_own_model_is_known_to_everyone_but_never_the_default(
     assert other.installed() == ["tiny", "birds.v2"]
     assert other.default() == "tiny"
     assert other.state("birds.v2").stage is Stage.INSTALLED
+
+
+def test_an_own_model_is_not_taken_for_one_of_that_name_in_a_later_table(
+    store: ModelStore, tmp_path: Path, table: Any, converter: Any
+) -> None:
+    brought = tmp_path / "mine.pth"
+    brought.write_bytes(WEIGHTS)
+    store.add("birds", brought)
+    later = {**table, "birds": replace(table["best"], name="birds", box_ap=99.0)}
+    other = ModelStore(tmp_path / "models", models=later, converter=lambda: converter)
+    assert list(other.ranked()) == ["tiny"]
+    other.pull("birds")
+    assert list(other.ranked()) == ["tiny"]
 
 
 def test_an_own_model_is_converted_as_it_is_added(store: ModelStore, tmp_path: Path, converter: Any) -> None:

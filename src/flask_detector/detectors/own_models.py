@@ -42,6 +42,11 @@ def record(folder: Path, info: ModelInfo) -> None:
     write_json(folder / FILE_NAME, {"variant": info.variant, "source": asdict(info.source)})
 
 
+def is_one(folder: Path) -> bool:
+    """Tell whether a model's folder holds an own one."""
+    return (folder / FILE_NAME).is_file()
+
+
 def read_all(folder: Path) -> dict[str, ModelInfo]:
     """Return the own models among the folders in `folder`, by name; unreadable descriptions are left out."""
     found = {}

@@ -1,7 +1,7 @@
 """The models of an installation: which there are, in which state, and how their weights come and go."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -79,13 +79,16 @@ class ModelStore:
             raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
         return max(rated)[1]
 
-    def ranked(self) -> list[str]:
-        """Return the names of the models that can be loaded at once, the most accurate first, by box AP.
+    def ranked(self) -> Iterator[str]:
+        """Yield the names of the models that can be loaded at once, the most accurate first, by box AP.
 
-        One that is not converted yet is left out, and the user's own as well.
+        One that is not converted yet is left out, and the user's own as well. No more is looked at than is
+        asked for: workers do it for each picture.
         """
-        ready = [(info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_ready(info)]
-        return [name for _, name in sorted(ready, reverse=True)]
+        rated = [(info.box_ap, info.name, info) for info in self._models.values() if info.box_ap]
+        for _, name, info in sorted(rated, key=lambda one: one[:2], reverse=True):
+            if self._is_ready(info) and not own_models.is_one(self._of(name).path):
+                yield name
 
     def unconverted(self) -> list[str]:
         """Return the names of the installed models that have no graphs of the present version yet."""
@@ -239,8 +242,10 @@ class ModelStore:
     def _is_installed(self, info: ModelInfo) -> bool:
         if isinstance(info.source, Embedded):
             return True
+        if not self._weights(info).is_file():
+            return False
         told = self._of(info.name).told()
-        return self._weights(info).is_file() and (told is None or told.stage is not Stage.FAILED)
+        return told is None or told.stage is not Stage.FAILED
 
     def _is_ready(self, info: ModelInfo) -> bool:
         if isinstance(info.source, Embedded):

@@ -39,10 +39,10 @@ class Offered:
             return self._settings.model
         served = self._served(AUTO)
         if served is None:
-            return self._store.ranked()[0]
+            return next(self._store.ranked())
         known = self._store.known()
         rated = [(info.box_ap, info.name) for info in known if info.box_ap and info.name in served]
-        return max(rated, default=(0.0, self._store.ranked()[-1]))[1]
+        return max(rated)[1] if rated else list(self._store.ranked())[-1]
 
     def check(self, name: str) -> None:
         """Raise UnknownModel, or ModelNotInstalled where pictures for it would find no worker that has it."""
