@@ -6,10 +6,9 @@ user cancels at that moment. No clock of a host plays a part: that a worker live
 execution, which Redis lets expire.
 """
 
-import itertools
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now, parse_composite_key, utcformat
 
 from flask_detector.changes import CHANGED, ENDED, channel_of
+from flask_detector.guarded import Guarded
 from flask_detector.jobs import WORKER_SILENCE, stage_key
 from flask_detector.records import Failure
 
@@ -65,35 +65,36 @@ class Handover:
         self._worker = worker
         self._place = place
         self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
-        self._begun = itertools.count()
+        self._begun = 0
+        self._guarded = Guarded(self._connection, worker)
         self._on_let_go = on_let_go
 
     def begin(self, id: str) -> Task | None:
         """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
         job = Job(id, connection=self._connection, serializer=JSONSerializer)
-        number = f"{next(self._begun):0{_NUMBER_DIGITS}x}"
-        execution = Execution(self._token + number, id, self._connection, worker_name=self._worker)
-        with self._connection.pipeline() as pipeline:
-            while True:
-                try:
-                    pipeline.watch(job.key)
-                    fields = cast(dict[bytes, bytes], pipeline.hgetall(job.key))
-                    # Begun by this worker, which does one at a time: the answer to its transaction was lost.
-                    is_mine = fields.get(b"worker_name") == self._worker.encode()
-                    waits = RqStatus.QUEUED, *([RqStatus.STARTED] if is_mine else [])
-                    is_waiting = fields.get(b"status") in {status.value.encode() for status in waits}
-                    pipeline.multi()
-                    pipeline.lrem(self._queue.intermediate_queue_key, 1, id)
-                    if is_waiting:
-                        job.restore(fields)
-                        job.prepare_for_execution(self._worker, pipeline)
-                        execution.save(WORKER_SILENCE, pipeline)
-                        pipeline.hset(execution.key, "place", self._place)
-                        job.started_job_registry.add_execution(execution, pipeline, ttl=_NEVER)
-                    pipeline.execute()
-                    return Task(job, execution) if is_waiting else None
-                except redis.WatchError:
-                    continue
+        # One whose answer was lost is begun again under the same id.
+        execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}"
+        execution = Execution(execution_id, id, self._connection, worker_name=self._worker)
+
+        def begin(pipeline: Pipeline) -> None:
+            job.prepare_for_execution(self._worker, pipeline)
+            execution.save(WORKER_SILENCE, pipeline)
+            pipeline.hset(execution.key, "place", self._place)
+            self._queue.started_job_registry.add_execution(execution, pipeline, ttl=_NEVER)
+
+        found = self._guarded.write(
+            id,
+            begin,
+            where={RqStatus.QUEUED},
+            # Begun by this worker: the answer was lost.
+            where_mine={RqStatus.STARTED},
+            always=lambda pipeline: pipeline.lrem(self._queue.intermediate_queue_key, 1, id),
+        )
+        self._begun += 1
+        if found is None:
+            return None
+        job.restore(found.fields)
+        return Task(job, execution)
 
     def finish(self, task: Task, form: dict[str, Any]) -> bool:
         """Write a result; False if the detection was deleted, cancelled or finished elsewhere meanwhile.
@@ -102,7 +103,7 @@ class Handover:
         """
         job = task.job
 
-        def write(pipeline: Pipeline, found: _Standing) -> None:
+        def write(pipeline: Pipeline) -> None:
             self._end(pipeline, job, RqStatus.FINISHED)
             Result.create(
                 job,
@@ -116,20 +117,41 @@ class Handover:
                 execution_ended_at=now(),
             )
             job.finished_job_registry.add(job, job.result_ttl or 0, pipeline)
-            if found.status is RqStatus.QUEUED:
-                pipeline.lrem(self._queue.key, 1, job.id)
+            pipeline.lrem(self._queue.key, 1, job.id)  # it may have been given back
 
-        may = {RqStatus.STARTED, RqStatus.QUEUED}
-        return self._once(task.execution, lambda found: found.status in may, write)
+        return self._end_once(task, write, where={RqStatus.STARTED, RqStatus.QUEUED})
 
     def fail(self, task: Task, failure: Failure) -> bool:
         """Write why there is no result; False if that does not matter any more."""
         task.job.meta["failure"] = asdict(failure)
-        return self._once(
-            task.execution,
-            lambda found: found.status is RqStatus.STARTED and found.worker == self._worker,
-            lambda pipeline, found: self._end(pipeline, task.job, RqStatus.FAILED),
+        return self._end_once(
+            task,
+            lambda pipeline: self._end(pipeline, task.job, RqStatus.FAILED),
+            where_mine={RqStatus.STARTED},
         )
+
+    def _end_once(
+        self,
+        task: Task,
+        write: Callable[[Pipeline], None],
+        *,
+        where: Collection[RqStatus] = (),
+        where_mine: Collection[RqStatus] = (),
+    ) -> bool:
+        found = self._guarded.write(
+            task.job.id,
+            write,
+            where=where,
+            where_mine=where_mine,
+            always=lambda pipeline: self._forget(task.execution, pipeline),
+        )
+        if found is not None and found.has_dependents:
+            self._let_go_dependents(task.job.id)
+        return found is not None
+
+    def _forget(self, execution: Execution, pipeline: Pipeline) -> None:
+        pipeline.delete(execution.key)
+        pipeline.zrem(self._queue.started_job_registry.key, execution.composite_key)
 
     def give_back(self, execution: Execution, *, as_a_try: bool) -> RqStatus | None:
         """Put a detection at the front of the queue again, or end it when it was tried often enough.
@@ -211,8 +233,7 @@ class Handover:
                     pipeline.multi()
                     if does:
                         write(pipeline, found)
-                    pipeline.delete(execution.key)
-                    pipeline.zrem(self._queue.started_job_registry.key, execution.composite_key)
+                    self._forget(execution, pipeline)
                     pipeline.exists(dependents_key)
                     has_dependents = pipeline.execute()[-1]
                 except redis.WatchError:
