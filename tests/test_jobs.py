@@ -18,10 +18,11 @@ from flask_detector.errors import (
     ShareUsedUp,
     UnknownDetection,
 )
+from flask_detector.handover import Handover, Task
 from flask_detector.images import PictureInfo
 from flask_detector.jobs import TASK, Jobs, new_id
 from flask_detector.pace import Pace
-from flask_detector.records import JobStatus, WorkerInfo
+from flask_detector.records import Failure, JobStatus, WorkerInfo
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
@@ -159,8 +160,55 @@ def test_one_clients_flood_leaves_room_for_others(connection: redis.Redis, setti
     enqueued(jobs, client="192.0.2.2")
     enqueued(jobs)
     jobs.cancel(ids[0])
-    enqueued(jobs, client="192.0.2.1")  # what has ended counts no more
+    enqueued(jobs, client="192.0.2.1")
     assert not [key for key in connection.scan_iter() if b"192.0.2" in key]
+
+
+def finish(jobs: Jobs, id: str) -> None:
+    task = taken(jobs, id)
+    assert Handover(jobs.queue, worker="w", place="").finish(task, {})
+
+
+def fail(jobs: Jobs, id: str) -> None:
+    task = taken(jobs, id)
+    assert Handover(jobs.queue, worker="w", place="").fail(task, Failure("detection_failed", "", ""))
+
+
+def taken(jobs: Jobs, id: str) -> Task:
+    jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
+    task = Handover(jobs.queue, worker="w", place="").begin(id)
+    assert task is not None
+    return task
+
+
+@pytest.mark.parametrize("end", [Jobs.cancel, Jobs.delete, Jobs.drop, finish, fail])
+def test_what_has_ended_leaves_its_clients_room_at_once(
+    connection: redis.Redis, settings: Settings, end: Callable[[Jobs, str], None]
+) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"max_queue_per_client": 1}))
+    id = enqueued(jobs, client="192.0.2.1")
+    with pytest.raises(ShareUsedUp):
+        enqueued(jobs, client="192.0.2.1")
+    end(jobs, id)
+    enqueued(jobs, client="192.0.2.1")
+
+
+def test_what_ended_without_a_word_leaves_its_clients_room_soon(
+    connection: redis.Redis, settings: Settings, eventually: Callable[[Callable[[], bool], float], None]
+) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"max_queue_per_client": 1}))
+    id = enqueued(jobs, client="192.0.2.1")
+    with pytest.raises(ShareUsedUp):
+        enqueued(jobs, client="192.0.2.1")
+    connection.delete(f"rq:job:{id}")  # it expired
+
+    def has_room() -> bool:
+        try:
+            return bool(enqueued(jobs, client="192.0.2.1"))
+        except ShareUsedUp:
+            return False
+
+    eventually(has_room, 5)
 
 
 def test_who_is_refused_is_told_a_time_that_follows_from_the_pace(

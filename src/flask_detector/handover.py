@@ -26,6 +26,7 @@ from flask_detector.changes import CHANGED, ENDED, channel_of
 from flask_detector.guarded import Guarded
 from flask_detector.jobs import WORKER_SILENCE, stage_key
 from flask_detector.records import Failure
+from flask_detector.room import leave
 
 # RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
 # never expire.
@@ -258,6 +259,8 @@ class Handover:
             pipeline.zadd(job.failed_job_registry.key, {job.id: time.time() + (job.failure_ttl or 0)})
         count = "failed_job_count" if status is RqStatus.FAILED else "successful_job_count"
         pipeline.hincrby(f"rq:worker:{self._worker}", count, 1)
+        if not keep_meta:
+            leave(job.meta.get("share"), job.id, pipeline)
         pipeline.delete(stage_key(job.id))
         pipeline.publish(channel_of(job.id), ENDED)
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, cast
 
 import redis
+from redis.client import Pipeline
 from rq import Queue, Retry
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
@@ -32,7 +33,7 @@ from flask_detector.images import PictureInfo
 from flask_detector.logs import request_id
 from flask_detector.recording import TRIES, facts_of, failure_of, record_of, status_of
 from flask_detector.records import JobStatus, Record, WorkerInfo
-from flask_detector.room import Room
+from flask_detector.room import Room, leave, share_of
 from flask_detector.settings import Settings
 
 TASK = "flask_detector.worker.run_detection"
@@ -90,7 +91,7 @@ class Jobs:
         wishes: dict[str, Any] = {"model": model, "min_score": min_score}
         if classes is not None:
             wishes["classes"] = list(classes)
-        queue = self._queue_of(model)
+        queue, share = self._queue_of(model), share_of(client)
         self.check_room(model, client)
         with reaching_redis(), self._connection.pipeline() as pipeline:
             queue.enqueue_call(
@@ -106,6 +107,7 @@ class Jobs:
                     "filename": filename,
                     "picture": facts_of(picture),
                     "owner": owner,
+                    "share": share,
                     "masks": masks,
                     "request": request_id.get(),
                 },
@@ -113,7 +115,7 @@ class Jobs:
                 pipeline=pipeline,
             )
             pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
-            self._room.take(client, id, pipeline)
+            self._room.take(share, id, pipeline)
             pipeline.execute()
 
     def check_room(self, model: str, client: str | None = None) -> None:
@@ -121,7 +123,9 @@ class Jobs:
         queue = self._queue_of(model)
         with reaching_redis():
             self._room.check(
-                queue.key, client, lambda: [one for one in self.workers() if one.queue == queue.name]
+                queue.key,
+                share_of(client),
+                lambda: [one for one in self.workers() if one.queue == queue.name],
             )
 
     def _queue_of(self, model: str) -> Queue:
@@ -191,28 +195,33 @@ class Jobs:
                     job.cancel()
                 except InvalidJobOperation:  # another request cancelled it meanwhile
                     return
-                self._connection.expire(job.key, self._settings.retention_seconds)
+                with self._connection.pipeline() as pipeline:
+                    pipeline.expire(job.key, self._settings.retention_seconds)
+                    leave(job.meta.get("share"), id, pipeline)
+                    pipeline.execute()
                 self.announce(id)
 
     def delete(self, id: str) -> None:
         """Forget a detection, whatever it is doing; the mark stays and says that it existed."""
-        with reaching_redis():
-            self._fetch(id).delete()
+        with reaching_redis(), self._connection.pipeline() as pipeline:
+            self._forget(self._fetch(id), pipeline)
+            pipeline.execute()
             self.announce(id)
 
-    def drop(self, id: str, client: str | None = None) -> None:
+    def drop(self, id: str) -> None:
         """Forget a detection of which nobody was told the id, without leaving the mark that it existed.
 
         One that runs goes on; its result is dropped. One that there isn't is no matter.
-
-        client: as it was queued with.
         """
         with reaching_redis(), self._connection.pipeline() as pipeline:
             with suppress(UnknownDetection, DetectionExpired):
-                self._fetch(id).delete(pipeline=pipeline)
+                self._forget(self._fetch(id), pipeline)
             pipeline.delete(_mark_key(id), stage_key(id))
-            self._room.leave(client, id, pipeline)
             pipeline.execute()
+
+    def _forget(self, job: Job, pipeline: Pipeline) -> None:
+        job.delete(pipeline=pipeline)
+        leave(job.meta.get("share"), job.id, pipeline)
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""

@@ -22,6 +22,7 @@ from flask_detector.settings import Settings
 # Uploads are refused before Redis is full: workers need room for the results of what waits.
 _FULLEST = 0.9
 _LOOK_SECONDS = 1.0
+_LOOK_MILLISECONDS = 1000
 
 # Those who were refused come back when this part of the room may be free again.
 _FREE_PART = 0.1
@@ -45,17 +46,17 @@ class Room:
         self._memory: dict[str, Any] = {}
         self._looking = threading.Lock()
 
-    def check(self, queue_key: str, client: str | None, workers: Callable[[], list[WorkerInfo]]) -> None:
+    def check(self, queue_key: str, share: str | None, workers: Callable[[], list[WorkerInfo]]) -> None:
         """Raise QueueFull, ShareUsedUp or ServiceError unless there is room for one more.
 
-        client: whose share counts; None for whoever has none.
+        share: the client's that counts; None for whoever has none.
         workers: returns those of the queue; called when a time is to be told.
         """
         self._check_memory()
-        share = self._settings.max_queue_per_client
+        most = self._settings.max_queue_per_client
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.llen(queue_key)
-            pipeline.scard(_key(client or ""))
+            pipeline.scard(_key(share or ""))
             waiting, own = pipeline.execute()
         if waiting >= self._settings.max_queue:
             rate = self._rate(workers())
@@ -63,27 +64,28 @@ class Room:
                 f"{self._settings.max_queue} pictures are waiting already.",
                 retry_after=_wait(self._settings.max_queue, rate),
             )
-        if client is not None and own >= share and (own := self._own(client)) >= share:
+        if share is not None and own >= most and (own := self._own(share, own)) >= most:
             rate = self._rate(workers()) * own / max(own, waiting)
             raise ShareUsedUp(
                 f"{own} of your pictures are waiting already, as many as one sender's may.",
-                retry_after=_wait(share, rate),
+                retry_after=_wait(most, rate),
             )
 
-    def take(self, client: str | None, id: str, pipeline: Pipeline) -> None:
-        """Count a detection among a client's."""
-        if client is not None:
-            pipeline.sadd(_key(client), id)
-            pipeline.expire(_key(client), self._settings.retention_seconds)
+    def take(self, share: str | None, id: str, pipeline: Pipeline) -> None:
+        """Count a detection in a client's share."""
+        if share is not None:
+            pipeline.sadd(_key(share), id)
+            pipeline.expire(_key(share), self._settings.retention_seconds)
 
-    def leave(self, client: str | None, id: str, pipeline: Pipeline) -> None:
-        """Count a detection among a client's no more."""
-        if client is not None:
-            pipeline.srem(_key(client), id)
+    def _own(self, share: str, counted: int) -> int:
+        """Return how many detections of a client's share have not ended.
 
-    def _own(self, client: str) -> int:
-        """Return how many of a client's detections have not ended; those that have are counted no more."""
-        ids = list(cast(set[bytes], self._connection.smembers(_key(client))))
+        Those that nobody took out as they ended (they expired, or their workers died) are found now and then.
+        """
+        key = _key(share)
+        if not self._connection.set(f"{key}:looked", "", nx=True, px=_LOOK_MILLISECONDS):
+            return counted
+        ids = list(cast(set[bytes], self._connection.smembers(key)))
         with self._connection.pipeline(transaction=False) as pipeline:
             for id in ids:
                 pipeline.hget(f"rq:job:{id.decode()}", "status")
@@ -91,7 +93,7 @@ class Room:
                 id for id, status in zip(ids, pipeline.execute(), strict=True) if status not in _UNFINISHED
             ]
         if ended:
-            self._connection.srem(_key(client), *ended)
+            self._connection.srem(key, *ended)
         return len(ids) - len(ended)
 
     def _check_memory(self) -> None:
@@ -120,6 +122,16 @@ def _wait(places: int, rate: float) -> int:
     return min(_LONGEST_WAIT, max(1, math.ceil(places * _FREE_PART / rate)))
 
 
-def _key(client: str) -> str:
-    """Return the key of a client's share; addresses are kept as hashes alone."""
-    return f"flask-detector:share:{hashlib.sha256(client.encode()).hexdigest()[:32]}"
+def share_of(client: str | None) -> str | None:
+    """Return what a client's share is called, in which no address can be read; None where there is none."""
+    return None if client is None else hashlib.sha256(client.encode()).hexdigest()[:32]
+
+
+def leave(share: str | None, id: str, pipeline: Pipeline) -> None:
+    """Count a detection in its client's share no more."""
+    if share is not None:
+        pipeline.srem(_key(share), id)
+
+
+def _key(share: str) -> str:
+    return f"flask-detector:share:{share}"

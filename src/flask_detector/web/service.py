@@ -150,7 +150,7 @@ class Service:
 
     def drop(self, id: str) -> None:
         """Forget a detection that the current request made for nobody, so that nothing of it remains."""
-        self.jobs.drop(id, _client(None))
+        self.jobs.drop(id)
         self.storage.delete(id)
 
     def original(self, id: str) -> bytes:
