@@ -19,7 +19,6 @@ from rq.job import Job
 from rq.job import JobStatus as RqStatus
 from rq.registry import DeferredJobRegistry
 from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 from flask_detector import outbound, webhooks
@@ -28,6 +27,7 @@ from flask_detector.errors import DetectionError, DetectorError, UnknownKey
 from flask_detector.jobs import Jobs
 from flask_detector.keys import Keys, key_id_of
 from flask_detector.records import JobStatus
+from flask_detector.serializer import Serializer
 from flask_detector.settings import Settings
 from flask_detector.wire import detection_form
 
@@ -104,14 +104,14 @@ class _CourierWorker(SimpleWorker):
         super().__init__(
             [deliveries.queue],
             connection=connection,
-            serializer=JSONSerializer,
+            serializer=Serializer,
             worker_ttl=_RQ_WAITS_LESS + _LOOK_SECONDS,
             maintenance_interval=_LOOK_SECONDS,
         )
         self._deliveries = deliveries
         self._queue = deliveries.queue
         self._timetable = RQScheduler(
-            [self._queue], connection=connection, serializer=JSONSerializer, logging_level=logging.WARNING
+            [self._queue], connection=connection, serializer=Serializer, logging_level=logging.WARNING
         )
 
     def _install_signal_handlers(self) -> None:
@@ -148,7 +148,7 @@ class _CourierWorker(SimpleWorker):
         which a worker that dies in between never takes.
         """
         waiting = DeferredJobRegistry(queue=self._queue)
-        jobs = Job.fetch_many(waiting.get_job_ids(), connection=self.connection, serializer=JSONSerializer)
+        jobs = Job.fetch_many(waiting.get_job_ids(), connection=self.connection, serializer=Serializer)
         for job in filter(None, jobs):
             status = self.connection.hget(Job.key_for(str(job.kwargs["detection"])), "status")
             if status is None or status == RqStatus.CANCELED.value.encode():

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import redis
 from rq import Queue, Retry
 from rq.job import Dependency
-from rq.serializers import JSONSerializer
 
 from flask_detector.broker import reaching_redis
 from flask_detector.jobs import new_id
+from flask_detector.serializer import Serializer
 
 QUEUE = "deliveries"
 TASK = "flask_detector.courier.deliver"
@@ -34,7 +34,7 @@ class Deliveries:
         self._connection = connection
         self._retention = retention_seconds
         self._pauses = pauses
-        self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+        self.queue = Queue(QUEUE, connection=connection, serializer=Serializer)
 
     def has_work(self) -> bool:
         """Tell whether a courier is needed now: for one to send, or one that waits for a detection's end.

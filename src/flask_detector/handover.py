@@ -19,7 +19,6 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.job import JobStatus as RqStatus
 from rq.results import Result
-from rq.serializers import JSONSerializer
 from rq.utils import now, parse_composite_key, utcformat
 
 from flask_detector.changes import CHANGED, ENDED, channel_of
@@ -27,6 +26,7 @@ from flask_detector.guarded import Guarded
 from flask_detector.jobs import WORKER_SILENCE, stage_key
 from flask_detector.records import Failure
 from flask_detector.room import leave
+from flask_detector.serializer import Serializer
 
 # RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
 # never expire.
@@ -72,7 +72,7 @@ class Handover:
 
     def begin(self, id: str) -> Task | None:
         """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
-        job = Job(id, connection=self._connection, serializer=JSONSerializer)
+        job = Job(id, connection=self._connection, serializer=Serializer)
         # One whose answer was lost is begun again under the same id.
         execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}"
         execution = Execution(execution_id, id, self._connection, worker_name=self._worker)
@@ -161,7 +161,7 @@ class Handover:
 
         Returns what it is now, QUEUED or FAILED; None if it was in nobody's hands any more.
         """
-        job = Job(execution.job_id, connection=self._connection, serializer=JSONSerializer)
+        job = Job(execution.job_id, connection=self._connection, serializer=Serializer)
         job.origin = self._queue.name
 
         became = RqStatus.QUEUED
@@ -245,7 +245,7 @@ class Handover:
 
     def _let_go_dependents(self, id: str) -> None:
         """Have RQ enqueue what waits for the end of a detection, if it has ended."""
-        job = Job.fetch(id, connection=self._connection, serializer=JSONSerializer)
+        job = Job.fetch(id, connection=self._connection, serializer=Serializer)
         if job.get_status(refresh=False) in {RqStatus.FINISHED, RqStatus.FAILED}:
             self._queue.enqueue_dependents(job)
             self._on_let_go()

@@ -17,7 +17,6 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.job import JobStatus as RqStatus
 from rq.results import Result
-from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from flask_detector.broker import reaching_redis
@@ -34,6 +33,7 @@ from flask_detector.logs import request_id
 from flask_detector.recording import TRIES, facts_of, failure_of, record_of, status_of
 from flask_detector.records import JobStatus, Record, WorkerInfo
 from flask_detector.room import Room, leave, share_of
+from flask_detector.serializer import Serializer
 from flask_detector.settings import Settings
 
 TASK = "flask_detector.worker.run_detection"
@@ -51,7 +51,7 @@ class Jobs:
         self._connection = connection
         self._settings = settings
         self._queues = {
-            name: Queue(name, connection=connection, serializer=JSONSerializer) for name in settings.queues
+            name: Queue(name, connection=connection, serializer=Serializer) for name in settings.queues
         }
         self._room = Room(connection, settings)
         self._changes = Changes(connection)
@@ -142,7 +142,7 @@ class Jobs:
     def find_all(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the detections that there still are, in the same order."""
         with reaching_redis():
-            jobs = Job.fetch_many(ids, connection=self._connection, serializer=JSONSerializer)
+            jobs = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
             return [self._record(job) for job in jobs if job is not None]
 
     def has_ended(self, id: str) -> bool:
@@ -176,7 +176,7 @@ class Jobs:
             is_there, found = pipeline.execute()
             if is_there and found:
                 key, fields = found[0]
-                result = Result.restore(id, key.decode(), fields, self._connection, JSONSerializer)
+                result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
                 if result.type == Result.Type.SUCCESSFUL:
                     form: dict[str, Any] = result.return_value or {}
                     return form
@@ -274,7 +274,7 @@ class Jobs:
         if not _ID.fullmatch(id):
             raise UnknownDetection("There is no such detection.")
         try:
-            return Job.fetch(id, connection=self._connection, serializer=JSONSerializer)
+            return Job.fetch(id, connection=self._connection, serializer=Serializer)
         except NoSuchJobError:
             if self._connection.exists(_mark_key(id)):
                 raise DetectionExpired("This detection and its picture have been deleted.") from None

@@ -11,7 +11,6 @@ from typing import Any
 import redis
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
-from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from flask_detector.broker import reaching_redis
@@ -19,6 +18,7 @@ from flask_detector.errors import PictureError
 from flask_detector.jobs import Jobs
 from flask_detector.logs import short
 from flask_detector.recording import TRIES, failure_of
+from flask_detector.serializer import Serializer
 
 # Errors that the picture itself brings about: another try ends in the same way.
 _PICTURES_FAULT = {PictureError.code, *(kind.code for kind in PictureError.__subclasses__())}
@@ -187,7 +187,7 @@ class Overview:
         return len(jobs)
 
     def _fetch(self, ids: list[str]) -> list[Job]:
-        found = Job.fetch_many(ids, connection=self._connection, serializer=JSONSerializer)
+        found = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
         return [job for job in found if job is not None]
 
 

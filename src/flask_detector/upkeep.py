@@ -6,7 +6,6 @@ import time
 from rq.executions import Execution
 from rq.job import JobStatus as RqStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
-from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
 from flask_detector.errors import DetectorError
@@ -15,6 +14,7 @@ from flask_detector.journal import Entry
 from flask_detector.logs import short
 from flask_detector.place import is_deserted
 from flask_detector.recording import WORKERS_DIED
+from flask_detector.serializer import Serializer
 from flask_detector.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Upkeep:
         """Take out of RQ's lists what has expired."""
         queue = self._jobs.queue
         for registry in (FinishedJobRegistry, FailedJobRegistry):
-            registry(queue.name, queue.connection, serializer=JSONSerializer).cleanup()
+            registry(queue.name, queue.connection, serializer=Serializer).cleanup()
         clean_worker_registry(queue)
 
     def _sweep(self) -> None:

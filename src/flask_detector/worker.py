@@ -20,7 +20,6 @@ from redis.client import Pipeline
 from rq import Queue, SimpleWorker, get_current_job
 from rq.exceptions import StopRequested
 from rq.job import Job
-from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 from rq.utils import now
 
@@ -37,6 +36,7 @@ from flask_detector.logs import request_id, short
 from flask_detector.place import of_this_process
 from flask_detector.recording import TRIES
 from flask_detector.records import Failure
+from flask_detector.serializer import Serializer
 from flask_detector.settings import Settings
 from flask_detector.storage import Storage
 from flask_detector.upkeep import Upkeep
@@ -81,7 +81,7 @@ class DetectionWorker(SimpleWorker):
     """RQ's worker for one queue, with its own way of taking, doing and ending a job."""
 
     def __init__(self, workplace: Workplace, connection: redis.Redis, *, name: str | None = None) -> None:
-        super().__init__([workplace.jobs.queue], name=name, connection=connection, serializer=JSONSerializer)
+        super().__init__([workplace.jobs.queue], name=name, connection=connection, serializer=Serializer)
         settings = workplace.settings
         place = of_this_process()
         self._workplace = workplace
