@@ -52,10 +52,11 @@ sbom: $(VENV)/.test
 clean:
 	rm -rf sbom.json $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
 
+# A venv that could not be made whole (Debian has ensurepip in a package of its own) would be taken for one the next time.
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo 'flask-detector needs Python 3.11 or newer; name one with: make run PYTHON=python3.12'; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'flask-detector needs Python 3.11 or newer, and $(PYTHON) is none: name one with make run PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable .
