@@ -244,3 +244,14 @@ def test_a_server_that_refuses_the_key_ends_the_run(
     answer = run.invoke(main, command)
     assert answer.exit_code == 1
     assert "Give a key with --api-key or DETECTOR_API_KEY." in answer.stderr
+
+
+def test_a_file_that_is_too_large_is_told_without_reading_all_of_it(
+    run: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETECTOR_MAX_UPLOAD_MB", "1")
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(50_000_000)
+    answer = run.invoke(main, ["detect", str(tmp_path / "large.jpg")])
+    assert answer.exit_code == 1
+    assert "large.jpg: The file has more than 1 MB, the most that is accepted here." in answer.stderr

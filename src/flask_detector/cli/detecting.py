@@ -15,7 +15,7 @@ from flask_detector.cli.progress import PictureProgress
 from flask_detector.client import Client, ServerError
 from flask_detector.detections import Detections, MaskForm
 from flask_detector.detectors.base import Detector
-from flask_detector.errors import DetectorError
+from flask_detector.errors import DetectorError, PictureTooLarge
 
 # From a picture's bytes and its file name to what is found in it, which can draw itself.
 Detect = Callable[[bytes, str], Detections]
@@ -120,11 +120,17 @@ class Run:
 def _read(picture: Found, max_bytes: int) -> bytes:
     try:
         if picture.path is None:
-            return sys.stdin.buffer.read(max_bytes + 1)
-        with picture.path.open("rb") as file:
-            return file.read(max_bytes + 1)
+            data = sys.stdin.buffer.read(max_bytes + 1)
+        else:
+            with picture.path.open("rb") as file:
+                data = file.read(max_bytes + 1)
     except OSError as error:
         raise Unreadable(f"The file can't be read: {error.strerror}.") from error
+    if len(data) > max_bytes:
+        raise PictureTooLarge(
+            f"The file has more than {max_bytes / 1e6:g} MB, the most that is accepted here."
+        )
+    return data
 
 
 def _name(picture: Found) -> str:

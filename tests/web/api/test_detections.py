@@ -2,6 +2,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
@@ -50,6 +51,33 @@ def test_a_picture_whose_type_the_client_mistook_for_a_form_is_detected(
 ) -> None:
     sent = client.post("/api/v1/detections", data=jpeg, content_type="application/x-www-form-urlencoded")
     assert sent.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "word"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3 name=value&", "not_a_picture", "JPEG"),
+        (b"Dear reader,", "not_a_picture", "JPEG"),
+        (b' {"image": "aGVsbG8="}', "bad_request", "--json"),
+        (b"ulr=http%3A//a.example/b.jpg", "bad_parameter", "spelling"),
+        (b"", "no_picture", "Choose"),
+    ],
+)
+def test_a_body_that_curl_calls_a_form_is_refused_for_what_it_is(
+    client: FlaskClient, body: bytes, code: str, word: str
+) -> None:
+    answer = client.post("/api/v1/detections", data=body, content_type="application/x-www-form-urlencoded")
+    assert answer.json is not None
+    assert answer.json["error"]["code"] == code
+    assert word in answer.json["error"]["hint"]
+
+
+def test_a_picture_over_the_limit_that_curl_calls_a_form_is_refused_as_a_picture(
+    client: FlaskClient,
+) -> None:
+    body = b"\xff\xd8\xff" + bytes(25_000_000)
+    answer = client.post("/api/v1/detections", data=body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.json and answer.json["error"]["code"]) == (413, "picture_too_large")
 
 
 def test_a_form_without_a_picture_is_refused(client: FlaskClient) -> None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from flask_detector.web.service import service
 
 FORM = "multipart/form-data"
 _BARE_FORM = "application/x-www-form-urlencoded"
+_FORM_FIELD = re.compile(rb"[\w%.+-]+=")
 
 # A picture's bytes stay in memory up to this many; larger ones go to a temporary file.
 _IN_MEMORY = MEGABYTE
@@ -82,10 +84,15 @@ def _of_form() -> Sent:
 
 
 def _of_bare_form() -> Sent:
-    """Read a form without files; many HTTP clients also call a bare body that unless told otherwise."""
-    _allow(service().settings.max_upload_bytes)
+    """Read a form without files; curl and other clients also call a bare body that unless told otherwise."""
+    _allow_picture(service().limits.max_bytes)
     data = request.get_data()
-    if images.format_of(data[:256]) is not None:
+    if data.lstrip()[:1] == b"{":
+        raise RequestError(
+            "The body looks like JSON, but its Content-Type does not say so.",
+            hint="Send it with Content-Type: application/json; with curl: --json in place of -d.",
+        )
+    if images.format_of(data[:256]) is not None or (data and not _FORM_FIELD.match(data)):
         return Sent([(io.BytesIO(data), None)], from_fields(Options, request.args))
     options = from_fields(UrlOptions, request.args, request.form)
     return Sent([_fetched(options.url)], options)
@@ -114,13 +121,17 @@ def _allow(size: int) -> None:
         )
 
 
-def _body() -> BinaryIO:
-    limit = service().limits.max_bytes
-    request.max_content_length = limit
-    if (request.content_length or 0) > limit:
+def _allow_picture(size: int) -> None:
+    """Do the same for a body that is a picture; raises PictureTooLarge."""
+    request.max_content_length = size
+    if (request.content_length or 0) > size:
         raise PictureTooLarge(
-            f"The picture has more than {limit / MEGABYTE:g} MB, the most that is accepted here."
+            f"The picture has more than {size / MEGABYTE:g} MB, the most that is accepted here."
         )
+
+
+def _body() -> BinaryIO:
+    _allow_picture(service().limits.max_bytes)
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # it outlives this function
 
     @after_this_request
