@@ -283,3 +283,8 @@ def test_a_form_whose_picture_has_no_possible_size_is_refused(side: object) -> N
     form = {"version": 1, "model": "m", "width": side, "height": 48, "instances": [], "labels": []}
     with pytest.raises(ValueError, match="width"):
         Detections.from_json({**form, "has_masks": True, "timings_ms": {}})
+
+
+def test_printing_them_tells_what_was_found() -> None:
+    assert repr(detections()) == "<Detections: 2 dog, 1 cat (test, 100x50)>"
+    assert repr(detections().only([])) == "<Detections: nothing (test, 100x50)>"

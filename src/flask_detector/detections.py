@@ -60,7 +60,7 @@ class Detections:
     model: str
     masks: tuple[Mask, ...] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
-    picture: Callable[[], npt.NDArray[np.uint8]] | None = field(default=None, repr=False)
+    picture: Callable[[], npt.NDArray[np.uint8]] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -109,6 +109,10 @@ class Detections:
             model=model,
             masks=None if masks is None else tuple(masks[i] for i in order),
         )
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{number} {label}" for label, number in self.counts().items()) or "nothing"
+        return f"<Detections: {found} ({self.model}, {self.width}x{self.height})>"
 
     def __len__(self) -> int:
         return len(self.scores)
