@@ -58,7 +58,7 @@ def set_up(form: str, part: str, stream: IO[str] | None = None) -> None:
     """Send all log lines of this process to stderr.
 
     form: as the setting says it: "text", "json", or "auto".
-    part: which part of the program the process is: "serve", "web" or "worker".
+    part: which part of the program the process is: "serve", "web", "worker" or "fetch".
     """
     stream = stream or sys.stderr
     as_json = form == "json" or (form == "auto" and not stream.isatty())

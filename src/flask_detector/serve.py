@@ -69,7 +69,7 @@ def plan(settings: Settings) -> Plan:
         wanted.append(MAIN_MODEL)
     if settings.model == AUTO and wanted:
         # The embedded model serves meanwhile; the workers take a better one when it is there.
-        tasks.append(Task("fetch", [*_THIS, "models", "pull", *wanted], is_errand=True))
+        tasks.append(Task("fetch", [*_THIS, "models", "pull", "--log", *wanted], is_errand=True))
     return Plan(
         host=settings.host,
         port=settings.port,

@@ -234,3 +234,20 @@ def _read(descriptor: int) -> bytes:
     except OSError:
         # What Linux answers when nobody has the terminal's other end open any more.
         return b""
+
+
+def test_pull_for_a_service_tells_log_lines_of_json(run: Any, published: Path) -> None:
+    lines = [json.loads(line) for line in run("pull", "--log", MAIN_MODEL).stderr.splitlines()]
+    assert {(line["level"], line["part"]) for line in lines} == {("info", "fetch")}
+    assert lines[-1]["message"] == f"The model {MAIN_MODEL} is installed."
+
+
+def test_a_pull_for_a_service_that_fails_tells_that_in_a_log_line_too(
+    run: Any, store: ModelStore, published: Path
+) -> None:
+    (published / "weights.pth").unlink()
+    result = run("pull", "--log", MAIN_MODEL)
+    assert result.exit_code == 1
+    last = json.loads(result.stderr.splitlines()[-1])
+    assert last["level"] == "error"
+    assert "To bring the file by hand" in last["message"]

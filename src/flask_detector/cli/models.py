@@ -1,16 +1,22 @@
 """The `models` commands: which models there are, and how their weights come and go."""
 
 import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flask_detector import logs
 from flask_detector.cli.explained import ExplainedGroup
 from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
 from flask_detector.detectors.download import in_words
+from flask_detector.errors import DetectorError
 from flask_detector.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP"}
 
@@ -41,26 +47,44 @@ def models(ctx: click.Context, as_json: bool) -> None:
 
 @models.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--log", "as_log", is_flag=True, help="Tell how it goes in log lines, as a service does.")
 @click.pass_obj
-def pull(store: ModelStore, names: tuple[str, ...]) -> None:
+def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
     """Fetch the weights of models and make them ready.
 
     An interrupted download goes on where it stopped. DETECTOR_MIRROR_URL names another server, HTTPS_PROXY
     a proxy.
     """
-    mirror_url = Settings.from_environment().mirror_url
-    for name in names:
-        store.info(name)
-    for name in names:
-        try:
-            with ModelProgress(name) as progress:
-                store.install(name, mirror_url=mirror_url, on_progress=progress)
-        except KeyboardInterrupt:
-            _tell_interrupted(store, name)
-            raise SystemExit(130) from None
-        state = store.state(name)
-        what = "is part of the program" if state.stage is Stage.EMBEDDED else "is installed"
-        click.echo(f"The model {name} {what}.", err=True)
+    settings = Settings.from_environment()
+    if as_log:
+        logs.set_up(settings.log_format, "fetch")
+    say = log.info if as_log else None
+    try:
+        for name in names:
+            store.info(name)
+        for name in names:
+            _pull(store, name, settings.mirror_url, say)
+    except DetectorError as error:
+        if not as_log:
+            raise
+        log.error("%s", error)
+        raise SystemExit(1) from None
+
+
+def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[str], None] | None) -> None:
+    try:
+        with ModelProgress(name, say=say) as progress:
+            store.install(name, mirror_url=mirror_url, on_progress=progress)
+    except KeyboardInterrupt:
+        _tell_interrupted(store, name)
+        raise SystemExit(130) from None
+    state = store.state(name)
+    what = "is part of the program" if state.stage is Stage.EMBEDDED else "is installed"
+    told = f"The model {name} {what}."
+    if say is None:
+        click.echo(told, err=True)
+    else:
+        say(told)
 
 
 @models.command()

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,15 +18,18 @@ _VERBS = {Stage.DOWNLOADING: "Fetching", Stage.CONVERTING: "Converting"}
 class ModelProgress:
     """Shows the states of one model on standard error; call it with each.
 
+    say: prints a line where no bar is wanted; None for a bar on a terminal and plain lines elsewhere.
+
     A context manager: leaving it ends the bar's line.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, say: Callable[[str], None] | None = None) -> None:
         self._name = name
+        self._say = say or _echo
         self._last: ModelState | None = None
         self._line_at = 0.0
         self._bar: Any = None
-        self._watched = sys.stderr.isatty()
+        self._watched = say is None and sys.stderr.isatty()
 
     def __call__(self, state: ModelState) -> None:
         """Show the state."""
@@ -64,13 +68,17 @@ class ModelProgress:
         now = time.monotonic()
         noted = bool(state.note) and (self._last is None or self._last.note != state.note)
         if begins or noted or now - self._line_at >= _SECONDS_BETWEEN_LINES:
-            click.echo(f"{_VERBS[state.stage]} {self._name}: {_amount(state)}", err=True)
+            self._say(f"{_VERBS[state.stage]} {self._name}: {_amount(state)}")
             self._line_at = now
 
     def _end_bar(self) -> None:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
+
+
+def _echo(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _amount(state: ModelState) -> str:
