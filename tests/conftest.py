@@ -11,10 +11,12 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,30 @@ def running_stack(data_dir: Path) -> Iterator[Stack]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         process.wait(40)
+
+
+@pytest.fixture
+def serve_http() -> Iterator[Callable[[HTTPServer], str]]:
+    """A function that lets a web server answer until the test ends, and returns its address."""
+    running: list[tuple[HTTPServer, threading.Thread]] = []
+
+    def serve(server: HTTPServer) -> str:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A function that returns a port of this machine that nobody listens on."""
+    return _free_port
 
 
 def _wait_for_answer(stack: Stack) -> None:

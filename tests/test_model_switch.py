@@ -1,12 +1,11 @@
 """A better model arrives while pictures are being detected: workers take it, and no picture is lost."""
 
 import hashlib
-import http.server
 import io
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -36,12 +35,14 @@ main()
 
 
 @pytest.fixture
-def published(write_weights: Callable[[str, Path], None], tmp_path: Path) -> Iterator[list[str]]:
+def published(
+    write_weights: Callable[[str, Path], None], tmp_path: Path, serve_http: Callable[[HTTPServer], str]
+) -> list[str]:
     """The address, the sha256 and the size of weights on a server."""
     write_weights("mmdet/mask_rcnn_r50_fpn", tmp_path / "weights.safetensors")
     data = (tmp_path / "weights.safetensors").read_bytes()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
@@ -51,12 +52,8 @@ def published(write_weights: Callable[[str, Path], None], tmp_path: Path) -> Ite
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/weights.safetensors"
-    yield [url, hashlib.sha256(data).hexdigest(), str(len(data))]
-    server.shutdown()
-    server.server_close()
+    url = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    return [f"{url}/weights.safetensors", hashlib.sha256(data).hexdigest(), str(len(data))]
 
 
 def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_lose_nothing(

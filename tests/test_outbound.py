@@ -3,10 +3,9 @@
 import ipaddress
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +47,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., int]]:
+def serve(serve_http: Callable[[HTTPServer], str]) -> Callable[..., int]:
     """A function that starts a web server and returns its port."""
-    running: list[tuple[_Server, threading.Thread]] = []
 
     def start(tls: ssl.SSLContext | None = None) -> int:
         server = _Server(("127.0.0.1", 0), _Handler)
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        running.append((server, thread))
-        return int(server.server_address[1])
+        serve_http(server)
+        return server.server_port
 
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return start
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ class Stack(Protocol):
 
 StartStack = Callable[[Path], "contextlib.AbstractContextManager[Stack]"]
 Eventually = Callable[[Callable[[], bool], float], None]
+RunServe = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def send(stack: Stack, picture: bytes) -> dict[str, Any]:
@@ -95,45 +95,54 @@ def test_even_a_killed_supervisor_leaves_no_process_behind(start_stack: StartSta
         assert alive == []
 
 
-def run_serve(data_dir: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "flask_detector", "serve"],
-        env={**os.environ, "DETECTOR_DATA_DIR": str(data_dir), "DETECTOR_OFFLINE": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture
+def run_serve(free_port: Callable[[], int]) -> RunServe:
+    """A function that runs it to its end, which comes at once since something is wrong."""
+
+    def run(data_dir: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+        own = {"DETECTOR_DATA_DIR": str(data_dir), "DETECTOR_OFFLINE": "1", "PORT": str(free_port())}
+        return subprocess.run(
+            [sys.executable, "-m", "flask_detector", "serve"],
+            env={**os.environ, **own, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
 
 
-def test_a_second_one_on_the_same_data_is_refused(stack: Stack) -> None:
+def test_a_second_one_on_the_same_data_is_refused(run_serve: RunServe, stack: Stack) -> None:
     second = run_serve(stack.data_dir)
     assert second.returncode == 1
     assert "already runs" in second.stderr
     assert "Traceback" not in second.stderr
 
 
-def test_a_port_that_is_taken_is_said(stack: Stack, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_said(run_serve: RunServe, stack: Stack, tmp_path: Path) -> None:
     second = run_serve(tmp_path, PORT=stack.url.rpartition(":")[2])
     assert second.returncode == 1
     assert "PORT" in second.stderr
     assert "Traceback" not in second.stderr
 
 
-def test_a_redis_that_does_not_answer_is_said(tmp_path: Path) -> None:
+def test_a_redis_that_does_not_answer_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, REDIS_URL="redis://127.0.0.1:1")
     assert failed.returncode == 1
     assert "REDIS_URL" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
-def test_a_setting_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+def test_a_setting_that_can_not_be_used_is_named(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_WORKERS="none")
     assert failed.returncode == 1
     assert "DETECTOR_WORKERS" in failed.stderr
 
 
-def test_a_model_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_said_before_anything_starts(
+    run_serve: RunServe, tmp_path: Path
+) -> None:
     failed = run_serve(tmp_path, DETECTOR_MODEL="nanodet")
     assert failed.returncode == 1
     assert "There is no model 'nanodet'" in failed.stderr
@@ -143,21 +152,19 @@ def test_a_model_that_is_not_there_is_said_before_anything_starts(tmp_path: Path
     assert "models pull mask-rcnn-r50-fpn" in failed.stderr
 
 
-def test_a_host_that_is_not_this_machine_is_said(tmp_path: Path) -> None:
+def test_a_host_that_is_not_this_machine_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_HOST="192.0.2.1")
     assert failed.returncode == 1
     assert "Set DETECTOR_HOST to an address of this machine" in failed.stderr
 
 
-def test_a_variable_that_is_no_setting_is_said(tmp_path: Path) -> None:
+def test_a_variable_that_is_no_setting_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_WORKER="2", DETECTOR_MODEL="none")
     assert "DETECTOR_WORKER is no setting and does nothing. Did you mean DETECTOR_WORKERS?" in failed.stderr
 
 
-def test_it_says_where_it_serves(start_stack: StartStack, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_it_says_where_it_serves(free_port: Callable[[], int], tmp_path: Path) -> None:
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "flask_detector", "serve", "--port", str(port)],
         env={**os.environ, "DETECTOR_DATA_DIR": str(tmp_path), "DETECTOR_OFFLINE": "1"},

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -178,7 +177,9 @@ class Parts:
 
 @pytest.fixture(scope="session")
 def start_parts(
-    tmp_path_factory: pytest.TempPathFactory, environment_for: Callable[[Settings], dict[str, str]]
+    tmp_path_factory: pytest.TempPathFactory,
+    environment_for: Callable[[Settings], dict[str, str]],
+    free_port: Callable[[], int],
 ) -> Iterator[Callable[..., Parts]]:
     """A function that starts a web process and a Redis of its own, with these settings."""
     started: list[Parts] = []
@@ -186,9 +187,7 @@ def start_parts(
     def start(**wishes: Any) -> Parts:
         folder = tmp_path_factory.mktemp("parts")
         server = LocalRedis(folder / "redis")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         settings = Settings(data_dir=folder, redis_url=server.url, port=port, **wishes)
         parts = Parts(f"http://127.0.0.1:{port}", environment_for(settings), server, {})
         started.append(parts)

@@ -1,10 +1,9 @@
 """A folder of small weights files behind a web server, and a store that fetches from it."""
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -47,14 +46,9 @@ def published(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server_url(published: Path) -> Iterator[str]:
+def server_url(published: Path, serve_http: Callable[[HTTPServer], str]) -> str:
     handler = partial(_QuietHandler, directory=str(published))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), handler))
 
 
 def _convert(

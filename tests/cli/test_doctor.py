@@ -31,16 +31,8 @@ def run(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def sound(settings: Settings, connection: redis.Redis, free_port: int) -> Settings:
-    return settings.model_copy(update={"port": free_port})
+def sound(settings: Settings, connection: redis.Redis, free_port: Callable[[], int]) -> Settings:
+    return settings.model_copy(update={"port": free_port()})
 
 
 def test_a_sound_installation_has_nothing_in_the_way(sound: Settings) -> None:
@@ -127,9 +119,9 @@ def test_a_misspelt_setting_is_a_warning(sound: Settings, monkeypatch: pytest.Mo
     assert found[0].hint == "Did you mean DETECTOR_MODEL?"
 
 
-def test_it_works_where_nothing_is_set(tmp_path: Path, free_port: int) -> None:
+def test_it_works_where_nothing_is_set(tmp_path: Path, free_port: Callable[[], int]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DETECTOR_")}
-    environment |= {"DETECTOR_DATA_DIR": str(tmp_path / "new"), "PORT": str(free_port)}
+    environment |= {"DETECTOR_DATA_DIR": str(tmp_path / "new"), "PORT": str(free_port())}
     environment.pop("REDIS_URL", None)
     answer = run(env=environment)
     assert answer.returncode == 0, answer.stdout + answer.stderr

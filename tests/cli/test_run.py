@@ -1,7 +1,6 @@
 """The commands that run a part, as containers and supervisors need them."""
 
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,13 +14,6 @@ from flask_detector.jobs import Jobs
 from flask_detector.settings import Settings
 
 Eventually = Callable[[Callable[[], bool], float], None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 NO_BUCKET = {
@@ -48,7 +40,10 @@ def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(
 
 
 def test_a_web_process_without_its_bucket_or_a_common_key_says_so_and_serves(
-    settings: Settings, environment_for: Callable[[Settings], dict[str, str]], eventually: Eventually
+    settings: Settings,
+    environment_for: Callable[[Settings], dict[str, str]],
+    eventually: Eventually,
+    free_port: Callable[[], int],
 ) -> None:
     port = free_port()
     environment = {**environment_for(settings), **NO_BUCKET, "PORT": str(port)}
@@ -82,6 +77,7 @@ def test_a_part_ends_with_0_on_sigterm_and_writes_to_its_data_folder_alone(
     environment_for: Callable[[Settings], dict[str, str]],
     eventually: Eventually,
     tmp_path: Path,
+    free_port: Callable[[], int],
 ) -> None:
     port = free_port()
     home = tmp_path / "home"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,11 +21,11 @@ BEGINNINGS = {
 
 
 @pytest.fixture(scope="module")
-def port(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[int]:
     """The port of a web process with few threads and a short patience."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "REDIS_URL": redis_url,

@@ -4,9 +4,8 @@ import base64
 import io
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -246,15 +245,10 @@ class _Pictures(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def picture_url(jpeg: bytes) -> Iterator[str]:
+def picture_url(jpeg: bytes, serve_http: Callable[[HTTPServer], str]) -> str:
     """The address of a server of pictures."""
     handler = type("Handler", (_Pictures,), {"picture": jpeg})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), handler))
 
 
 def test_a_picture_is_fetched_from_its_address_where_that_is_allowed(

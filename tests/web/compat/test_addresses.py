@@ -1,9 +1,8 @@
 """Pictures that clients name by an address: fetched where the settings allow it, and by the API's rules."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
@@ -34,14 +33,9 @@ class Camera(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def camera(small: bytes) -> Iterator[str]:
+def camera(small: bytes, serve_http: Callable[[HTTPServer], str]) -> str:
     Camera.picture = small
-    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), Camera))
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import numpy as np
@@ -225,15 +224,10 @@ class LabelStudio(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def label_studio(small: bytes) -> Iterator[str]:
+def label_studio(small: bytes, serve_http: Callable[[HTTPServer], str]) -> str:
     """The address of a stand-in for Label Studio's server, which can't be installed here."""
     LabelStudio.picture, LabelStudio.seen = small, []
-    with ThreadingHTTPServer(("127.0.0.1", 0), LabelStudio) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), LabelStudio))
 
 
 @pytest.mark.parametrize(("key", "header"), [("legacy", "Token legacy"), ("a.b.c", "Bearer short-lived")])
