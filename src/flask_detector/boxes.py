@@ -10,7 +10,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-# Boxes whose overlaps `nms` computes at once: few enough for the cache, enough to spare Python the loop.
+# Boxes whose overlaps are computed at once: few enough for the cache, enough to spare Python the loop.
 _BLOCK = 64
 
 
@@ -42,33 +42,38 @@ def iou(a: Floats, b: Floats) -> Floats:
     return overlap
 
 
-def nms(boxes: Floats, scores: Floats, iou_threshold: float) -> Ints:
-    """Greedy non-maximum suppression: return the indices of the boxes that stay, best score first.
-
-    A box goes when its IoU with a better one that stays is strictly over the threshold. Among equal scores
-    the earlier box is the better one.
-    """
-    columns = np.asfortranarray(boxes)
-    rest = np.argsort(-scores, kind="stable")
-    kept = [np.zeros(0, np.int64)]
-    while rest.size:
-        overlaps = iou(columns[rest[:_BLOCK]], columns[rest]) > iou_threshold
-        goes = np.zeros(len(rest), bool)
-        for rank, overlap in enumerate(overlaps):
-            if not goes[rank]:
-                goes[rank + 1 :] |= overlap[rank + 1 :]
-        kept.append(rest[:_BLOCK][~goes[:_BLOCK]])
-        rest = rest[_BLOCK:][~goes[_BLOCK:]]
-    return np.concatenate(kept)
-
-
 def nms_per_class(
-    boxes: Floats, scores: Floats, class_ids: npt.NDArray[np.integer], iou_threshold: float
+    boxes: Floats, scores: Floats, class_ids: npt.NDArray[np.integer], iou_threshold: float, most: int
 ) -> Ints:
-    """Do `nms` within each class; return the indices that stay, best score first over all classes."""
-    kept = [
-        np.flatnonzero(class_ids == c)[nms(boxes[class_ids == c], scores[class_ids == c], iou_threshold)]
-        for c in np.unique(class_ids)
-    ]
-    indices = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    return indices[np.argsort(-scores[indices], kind="stable")]
+    """Greedy non-maximum suppression within each class: return the indices of the best boxes that stay.
+
+    A box goes when its IoU with a better one of its class that stays is strictly over the threshold. Among
+    equal scores that of the lower class is the better one, then the earlier one.
+
+    most: how many are returned at most, best score first. Worse boxes than the last are not looked at.
+    """
+    order = np.lexsort((class_ids, -scores))
+    columns, classes = np.asfortranarray(boxes[order]), class_ids[order]
+
+    def covered(a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
+        overlaps: npt.NDArray[np.bool_] = iou(columns[a], columns[b]) > iou_threshold
+        return overlaps & (classes[a, None] == classes[b])
+
+    kept = np.zeros(0, np.int64)
+    for start in range(0, len(order), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(order)))
+        block = block[~covered(block, kept).any(axis=1)]
+        kept = np.concatenate([kept, block[_stays(covered(block, block))]])
+        if len(kept) >= most:
+            break
+    best: Ints = order[kept[:most]]
+    return best
+
+
+def _stays(overlaps: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Tell which of boxes (N,), best first, stay where these overlap each other (N, N)."""
+    goes = np.zeros(len(overlaps), bool)
+    for rank, overlap in enumerate(overlaps):
+        if not goes[rank]:
+            goes[rank + 1 :] |= overlap[rank + 1 :]
+    return ~goes

@@ -92,7 +92,7 @@ class NanoDet:
                 boxes = decode(sides[cells], cells, network_width, network_height)
                 boxes *= np.array([width / network_width, height / network_height] * 2, np.float32)
                 boxes = box_geometry.clip(boxes, width=width, height=height)
-                kept = box_geometry.nms_per_class(boxes, scores, class_ids, IOU_THRESHOLD)[:MAX_DETECTIONS]
+                kept = box_geometry.nms_per_class(boxes, scores, class_ids, IOU_THRESHOLD, MAX_DETECTIONS)
         return Detections(
             width=width,
             height=height,

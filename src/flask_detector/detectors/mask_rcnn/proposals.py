@@ -78,5 +78,5 @@ def _suppress(
 ) -> tuple[Floats, Floats]:
     together = origin is Origin.MMDET or len(boxes) <= TORCHVISION_ONE_SUPPRESSION
     placed = rules.apart(boxes, groups) if together else boxes
-    kept = box_geometry.nms_per_class(placed, logits, groups, _IOU_THRESHOLD)[:PROPOSALS]
+    kept = box_geometry.nms_per_class(placed, logits, groups, _IOU_THRESHOLD, PROPOSALS)
     return boxes[kept], logits[kept]

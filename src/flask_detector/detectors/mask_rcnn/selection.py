@@ -66,7 +66,7 @@ def select(
         boxes, found, classes = boxes[large], found[large], classes[large]
     together = origin is Origin.MMDET or len(boxes) <= TORCHVISION_ONE_SUPPRESSION
     placed = rules.apart(boxes, classes + background_first) if together else boxes
-    kept = box_geometry.nms_per_class(placed, found, classes, _IOU_THRESHOLD)[:MAX_INSTANCES]
+    kept = box_geometry.nms_per_class(placed, found, classes, _IOU_THRESHOLD, MAX_INSTANCES)
     kept = kept[found[kept] >= min_score]
     return Instances(boxes[kept], found[kept], classes[kept])
 
