@@ -39,6 +39,7 @@ _ANSWER_BYTES = 1 << 16
 _LOOK_SECONDS = 2
 _RQ_WAITS_LESS = 15  # seconds than the worker's lifetime, for a new job
 _RESTART_SECONDS = 2.0
+_LONGEST_RECONNECT_PAUSE = 2.0  # RQ's own grows to a minute, which webhooks would wait after Redis is back
 
 
 class DeliveryFailed(Exception):
@@ -99,6 +100,7 @@ class _CourierWorker(SimpleWorker):
     death_penalty_class = _NoPenalty
     log_job_description = False
     log_result_lifespan = False
+    max_connection_wait_time = _LONGEST_RECONNECT_PAUSE
 
     def __init__(self, deliveries: Deliveries, connection: redis.Redis) -> None:
         super().__init__(

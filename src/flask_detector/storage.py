@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -53,14 +53,12 @@ class FolderStorage:
         target = self._path(id, name)
         with _reporting("written"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
-                try:
-                    shutil.copyfileobj(source, file, 1 << 20)
-                    file.flush()
-                    os.replace(file.name, target)
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
+            try:
+                _write(target, source)
+            except BaseException:
+                with suppress(OSError):  # there is more in it
+                    target.parent.rmdir()
+                raise
 
     def get(self, id: str, name: str) -> bytes:
         """Return the bytes, or raise FileNotFoundError."""
@@ -97,6 +95,17 @@ class FolderStorage:
     def _path(self, id: str, name: str) -> Path:
         check_key(id, name)
         return self._folder / id[:2] / id / name
+
+
+def _write(target: Path, source: BinaryIO) -> None:
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        try:
+            shutil.copyfileobj(source, file, 1 << 20)
+            file.flush()
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise
 
 
 def is_id(id: str) -> bool:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 25.0
 
 # A process that dies at once again and again is started less and less often, up to this pause.
+_FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 
@@ -104,10 +105,12 @@ class Child:
     pause: float = 0.0
     _ready_pipe: int | None = None
     _is_ready: bool = False
+    _is_asked_to_stop: bool = False
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
         self.started_at = time.monotonic()
+        self._is_asked_to_stop = False
         if self._ready_pipe is not None:
             os.close(self._ready_pipe)
         self._ready_pipe, writing = os.pipe()
@@ -130,26 +133,38 @@ class Child:
         return self._is_ready
 
     def watch(self) -> None:
-        """Start the process again when it has ended, after a pause that grows while it keeps ending."""
+        """Start the process again when it has ended, after a pause that grows while it keeps dying."""
         now = time.monotonic()
         if self.process is not None and (status := self.process.poll()) is not None:
             self.process = None
-            if self.is_errand:
-                self.pause = _ERRAND_PAUSE
-                if status == 0:
-                    self.start_again_at = math.inf
-                    return
-            else:
-                steady = now - self.started_at > _STEADY_SECONDS
-                self.pause = 0.0 if steady else min(_LONGEST_PAUSE, 2 * self.pause + 0.5)
+            if self.is_errand and status == 0:
+                self.start_again_at = math.inf
+                return
+            self.pause = self._next_pause(status, now - self.started_at)
             self.start_again_at = now + self.pause
-            log.error("%s ended with status %d and is started again in %.1f s", self.name, status, self.pause)
+            log.log(
+                logging.INFO if self._is_asked_to_stop or status == 0 else logging.ERROR,
+                "%s ended with status %d and is started again in %.1f s",
+                self.name,
+                status,
+                self.pause,
+            )
         if self.process is None and now >= self.start_again_at:
             self.start()
 
+    def _next_pause(self, status: int, lived: float) -> float:
+        if self.is_errand:
+            return _ERRAND_PAUSE
+        if self._is_asked_to_stop or lived > _STEADY_SECONDS:
+            return 0.0
+        if status == 0 and self.is_ready():
+            return _FIRST_PAUSE  # a worker that has grown
+        return min(_LONGEST_PAUSE, 2 * self.pause + _FIRST_PAUSE)
+
     def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM; before it has set its handlers, a process ends with -15, which is as good."""
         if self.process is not None and self.process.poll() is None:
+            self._is_asked_to_stop = True
             self.process.terminate()
 
     def wait_or_kill(self, deadline: float) -> None:

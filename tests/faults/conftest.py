@@ -1,7 +1,6 @@
 """Real processes that are hurt on purpose. `pytest tests/faults` prints how long each recovery took."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +10,23 @@ from .installation import Installation
 Recovered = Callable[[str, float], None]
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """Redis and the web process; the test starts workers."""
-    found = Installation(tmp_path, DETECTOR_JOB_TIMEOUT="20")
+@pytest.fixture(scope="module")
+def lasting_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Redis and the web process of all tests of a file."""
+    found = Installation(tmp_path_factory.mktemp("installation"), DETECTOR_JOB_TIMEOUT="20")
     try:
         found.start_redis()
         found.start_web()
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture
+def installation(lasting_installation: Installation) -> Installation:
+    """Redis and the web process, with nothing in them; the test starts workers."""
+    lasting_installation.start_afresh()
+    return lasting_installation
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,11 +13,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import redis
@@ -49,18 +50,40 @@ class Answer:
     headers: dict[str, str]
     form: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, answer: http.client.HTTPResponse) -> Self:
+        """Read an answer to its end."""
+        body = answer.read()
+        is_json = answer.headers.get_content_type() == "application/json"
+        return cls(answer.status, dict(answer.headers), json.loads(body) if is_json else {})
+
 
 class Installation:
-    """Redis, one web process and workers, each a process of its own, without a supervisor."""
+    """Redis, one web process and workers, each a process of its own, without a supervisor.
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    within: what the commands of its processes begin with.
+    redis_options: of its Redis's command line.
+    pictures: where this process finds them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        within: Sequence[str] = (),
+        redis_options: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
         self.folder = folder
+        self._within = within
+        self._redis_options = redis_options
         self.port = _free_port()
         self._redis = LocalRedis(folder / "redis")
         self.url = self._redis.url
         self.settings = Settings(
             data_dir=folder / "data", redis_url=self.url, offline=True, port=self.port, max_queue=1000
         )
+        self.pictures = self.settings.data_dir / "pictures"
         self.environment = {
             **os.environ,
             "REDIS_URL": self.url,
@@ -76,8 +99,8 @@ class Installation:
         self.connection: redis.Redis = connect(self.url)
         self.jobs = Jobs(self.connection, self.settings)
 
-    def start_redis(self, *options: str) -> None:
-        self.redis_process = self._start([*self._redis.command(), *options])
+    def start_redis(self) -> None:
+        self.redis_process = self._start([*self._redis.command(), *self._redis_options])
         self._redis.wait_until_ready(self.redis_process)
 
     def stop_redis(self) -> None:
@@ -105,12 +128,21 @@ class Installation:
     def start_faulty_worker(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         return self._start([sys.executable, str(FAULTY_WORKER), *arguments], **environment)
 
+    def start_afresh(self) -> None:
+        """Leave nothing running but Redis and the web process, and nothing in either."""
+        lasting = [one for one in (self.redis_process, self.web_process) if one is not None]
+        self._kill([one for one in self._running if one not in lasting])
+        self._running = lasting
+        for process in lasting:
+            process.send_signal(signal.SIGCONT)
+            assert process.poll() is None
+        self.connection.flushall()
+        # Not the folder itself: where a disk is mounted on it in another namespace, that would go, too.
+        for folder in self.pictures.glob("??"):
+            shutil.rmtree(folder)
+
     def close(self) -> None:
-        for process in reversed(self._running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-            process.wait(20)
+        self._kill(self._running)
         self.connection.close()
         self._redis.remove_socket_folder()
 
@@ -118,19 +150,25 @@ class Installation:
         """Send one picture once."""
         return self.ask("POST", "/api/v1/detections", data, accept=accept)
 
-    def ask(self, method: str, path: str, data: bytes | None = None, *, accept: str = "*/*") -> Answer:
-        """Do one request; raise OSError or http.client.HTTPException when there is no whole answer."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        *,
+        accept: str = "*/*",
+        kind: str = "application/octet-stream",
+    ) -> Answer:
+        """Do one request; raise OSError or http.client.HTTPException when there is no whole answer.
+
+        kind: the media type of the data.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(
-                method, path, data, {"Accept": accept, "Content-Type": "application/octet-stream"}
-            )
-            answer = connection.getresponse()
-            body = answer.read()
+            connection.request(method, path, data, {"Accept": accept, "Content-Type": kind})
+            return Answer.of(connection.getresponse())
         finally:
             connection.close()
-        is_json = answer.headers.get_content_type() == "application/json"
-        return Answer(answer.status, dict(answer.headers), json.loads(body) if is_json else {})
 
     def send_until_accepted(self, data: bytes, refusals: "Counter[int] | None" = None) -> str:
         """Send a picture as a patient client does: again after each refusal, until it has its id."""
@@ -195,10 +233,19 @@ class Installation:
     def wait_until_running(self, id: str, seconds: float = 60) -> None:
         wait_until(lambda: self.record(id).status == "running", seconds)
 
+    def _kill(self, processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+        for process in reversed(processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait(20)
+
     def _start(self, command: list[str], **environment: str) -> "subprocess.Popen[bytes]":
         log = (self.folder / "log.txt").open("ab")
         with log:
-            process = subprocess.Popen(command, env=self.environment | environment, stderr=log, stdout=log)
+            process = subprocess.Popen(
+                [*self._within, *command], env=self.environment | environment, stderr=log, stdout=log
+            )
         self._running.append(process)
         return process
 
@@ -220,6 +267,11 @@ class Flight:
         self._errors: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(installation, number))
         self._thread.start()
+
+    def wait_until_refused(self, number: int) -> None:
+        """Return when so many uploads have met a 503; some are still on their way then."""
+        wait_until(lambda: self.refusals[503] >= number or not self._thread.is_alive(), 60)
+        assert self._thread.is_alive(), f"all were sent, and these refused: {self.refusals}"
 
     def land(self) -> list[str]:
         """Return the ids of all, once each has been accepted."""

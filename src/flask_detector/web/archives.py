@@ -31,12 +31,14 @@ Entries = Iterable[tuple[str, bytes]]
 
 def of_detection(service: Service, record: Record, view: View) -> BinaryIO:
     """Return a ZIP of the drawn picture, the picture, and what is shown of the result in each format."""
-    return _zip(_files_of(service, record, view))
+    with service.places.one():
+        return _zip(_files_of(service, record, view))
 
 
 def of_batch(service: Service, records: Sequence[Record]) -> BinaryIO:
     """Return a ZIP of finished detections, a folder for each; what is deleted meanwhile is missing."""
-    return _zip(_folders_of(service, records))
+    with service.places.one():
+        return _zip(_folders_of(service, records))
 
 
 def items_of(service: Service, records: Sequence[Record]) -> Iterator[Item]:

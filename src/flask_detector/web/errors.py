@@ -1,5 +1,6 @@
 """What becomes of an error: one JSON body for programs, a page with the same words for people."""
 
+import errno
 import logging
 from http import HTTPStatus
 
@@ -55,6 +56,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(CSRFError, _bad_form_token)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OSError, _of_the_system)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -138,6 +140,19 @@ def _http_error(error: HTTPException) -> Response:
         if name in {"Allow", "Location"}:
             response.headers[name] = value
     return response
+
+
+def _of_the_system(error: OSError) -> Response:
+    """Tell of a full disk: large uploads, and files that are made to be sent, go through temporary ones."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return _unexpected(error)
+    log.error("there is no room for temporary files: %s", error.strerror)
+    return answer(
+        e.StorageUnavailable(
+            f"The request needs a temporary file, and there is no room for it: {error.strerror}.",
+            hint="Check that the disk of the folder for temporary files is not full.",
+        )
+    )
 
 
 def _unexpected(error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The pages that are about no single detection. They work without JavaScript: a form, a link, a refresh."""
 
+from contextlib import ExitStack
 from typing import BinaryIO, cast
 
 from flask import (
@@ -104,8 +105,11 @@ def batch_dataset(id: str, name: str) -> Response:
     if name not in FORMATS:
         abort(404)
     records = _done(id)
+    place = ExitStack()
+    place.enter_context(service().places.one())  # refused now, or not at all
     pieces = dataset.stream(name, archives.items_of(service(), records))
     response = Response(stream_with_context(pieces), mimetype="application/zip")
+    response.call_on_close(place.close)
     response.headers.set("Content-Disposition", "attachment", filename=f"{len(records)}_{name}.zip")
     response.headers["Cache-Control"] = "no-store"
     return response

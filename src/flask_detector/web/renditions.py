@@ -3,7 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from flask_detector import encoding, images, rendering
 from flask_detector.detections import Detections
-from flask_detector.errors import BadParameter
+from flask_detector.errors import BadParameter, StorageUnavailable
 from flask_detector.formats import Format
 from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.pixels import Pixels
@@ -87,7 +87,7 @@ def drawn(
         kind = encoding.output_format(images.format_of(original) or "")
     else:
         kind = OUTPUTS[output]
-    with _turn(original, service.limits):
+    with _turn(service, original):
         data, media_type = encoding.change(original, service.limits, kind, drawing.over)
         give_back_unused()
         give_back_code()
@@ -111,7 +111,7 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
         return None
     file = io.BytesIO()
     original = service.original(record.id)
-    with _turn(original, service.limits):
+    with _turn(service, original):
         pixels, _ = images.load(original, service.limits)
         _cut(pixels, found, number).save(file, "PNG", compress_level=1)
     label = found.labels[int(found.class_ids[number])].replace(" ", "_")
@@ -136,10 +136,10 @@ def _cut(pixels: Pixels, found: Detections, number: int) -> Image.Image:
 
 
 @contextmanager
-def _turn(original: bytes, limits: images.Limits) -> Iterator[None]:
-    """Wait until there is room for the picture; raises what `images.check` raises."""
-    with _FEW_AT_A_TIME:
-        info = images.check(original, limits)
+def _turn(service: Service, original: bytes) -> Iterator[None]:
+    """Wait until there is room for the picture; raises as `Places.one` and `images.check` do."""
+    with service.places.one(), _FEW_AT_A_TIME:
+        info = images.check(original, service.limits)
         is_large = info.width * info.height > _LARGE_PICTURE
         with _ONE_LARGE_AT_A_TIME if is_large else nullcontext():
             yield
@@ -150,10 +150,11 @@ def _kept(service: Service, record: Record, name: str, make: Make) -> File:
         data = service.storage.get(record.id, name)
     except FileNotFoundError:
         original = service.original(record.id)
-        with _turn(original, service.limits):
+        with _turn(service, original):
             data = make(original, service.limits)
             give_back_unused()
-        service.storage.put(record.id, name, io.BytesIO(data))
+        with suppress(StorageUnavailable):  # it can be shown all the same when the disk is full
+            service.storage.put(record.id, name, io.BytesIO(data))
     return File(data, images.media_type(images.format_of(data) or "JPEG"), record.filename)
 
 

@@ -23,6 +23,7 @@ from flask_detector.settings import Settings
 from flask_detector.shelf import Shelf
 from flask_detector.storage import ORIGINAL, Storage
 from flask_detector.web.offered import Offered
+from flask_detector.web.places import Places
 
 _LONGEST_NAME = 120
 
@@ -46,6 +47,7 @@ class Service:
         self.models = model_store(settings)
         self.offered = Offered(self.models, self.jobs, settings)
         self.limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+        self.places = Places(max(1, settings.web_threads // 4))
 
     def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
         """Return all models that are known here, each with how far it is on its way to being used."""

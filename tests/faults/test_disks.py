@@ -1,0 +1,163 @@
+"""Disks that run full, each a small one of its own: of the pictures, of Redis, of temporary files."""
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import Recovered
+from .disks import SmallDisks
+from .installation import Answer, Installation, picture, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Place:
+    """An installation with three small disks."""
+
+    installation: Installation
+    disks: SmallDisks
+    pictures: Path
+    redis: Path
+    temporary: Path
+
+
+@pytest.fixture(scope="module")
+def lasting_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("place")
+    pictures, log, temporary = folder / "data" / "pictures", folder / "log", folder / "temporary"
+    disks = SmallDisks(pictures, log, temporary, megabytes=16)
+    installation = Installation(
+        folder, within=disks.within, redis_options=["--dir", str(log)], TMPDIR=str(temporary)
+    )
+    installation.pictures = disks.seen(pictures)
+    try:
+        installation.start_redis()
+        installation.start_web()
+        yield Place(installation, disks, pictures, log, temporary)
+    finally:
+        installation.close()
+        disks.close()
+
+
+@pytest.fixture
+def place(lasting_place: Place) -> Place:
+    lasting_place.installation.start_afresh()
+    return lasting_place
+
+
+def test_while_the_disk_of_the_pictures_is_full_uploads_are_refused_and_nothing_is_lost(
+    place: Place, recovered: Recovered
+) -> None:
+    installation = place.installation
+    worker = installation.start_worker()
+    wait_until(lambda: bool(installation.jobs.workers()), 60)
+    flight = installation.in_flight()
+    wait_until(lambda: len(list(installation.pictures.glob("??/*"))) > 20, 60)
+    place.disks.fill(place.pictures)
+    refused = installation.send(picture())
+    assert refused.status == 503
+    assert refused.form["error"]["code"] == "storage_unavailable"
+    assert "full" in refused.form["error"]["hint"]
+    assert int(refused.headers["Retry-After"]) > 0
+    # To detect what is in the queue takes no room on that disk, nor does it to look at a result.
+    wait_until(lambda: _done(installation) > 0 and installation.jobs.count() == 0, 60)
+    (id,) = cast(list[bytes], installation.connection.zrange("rq:finished:detections", 0, 0))
+    for path in ("image", "drawn.jpg"):
+        assert installation.ask("GET", f"/api/v1/detections/{id.decode()}/{path}").status == 200
+    flight.wait_until_refused(20)
+    place.disks.free(place.pictures)
+    start = time.monotonic()
+    done = _done(installation)
+    wait_until(lambda: _done(installation) > done, 60)
+    recovered("disk of the pictures full: next result after there is room", time.monotonic() - start)
+    ids = flight.land()
+    assert installation.outcomes(ids) == {"done": 200}
+    assert {path.name for path in installation.pictures.glob("??/*")} == set(ids), (
+        "of what was refused nothing is kept"
+    )
+    assert worker.poll() is None
+
+
+def test_while_the_disk_of_redis_is_full_uploads_are_refused_and_nothing_is_lost(
+    place: Place, recovered: Recovered
+) -> None:
+    installation = place.installation
+    ids = installation.send_many(100, comment="wait 0.1")
+    workers = [installation.start_faulty_worker() for _ in range(2)]
+    flight = installation.in_flight()
+    wait_until(lambda: _done(installation) > 5, 60)
+    place.disks.fill(place.redis)
+    flight.wait_until_refused(20)
+    assert installation.connection.info("persistence")["aof_last_write_status"] == "err"
+    refused = installation.send(picture())
+    assert refused.status == 503
+    assert refused.form["error"]["code"] == "broker_unavailable"
+    assert int(refused.headers["Retry-After"]) > 0
+    assert installation.ask("GET", f"/api/v1/detections/{ids[0]}").status in {200, 503}
+    assert installation.ask("GET", "/healthz").status == 200
+    place.disks.free(place.redis)
+    start, done = time.monotonic(), _done(installation)
+    wait_until(lambda: _done(installation) > done, 60)
+    recovered("disk of Redis full: next result after there is room", time.monotonic() - start)
+    ids += flight.land()
+    assert [worker.poll() for worker in workers] == [None, None]
+    # Its log is whole: what was accepted before and after is still there when it is started from that alone.
+    installation.stop_redis()
+    installation.start_redis()
+    assert installation.outcomes(ids) == {"done": 300}
+
+
+def test_while_there_is_no_room_for_temporary_files_only_large_uploads_are_refused(
+    place: Place, recovered: Recovered
+) -> None:
+    installation = place.installation
+    installation.start_worker()
+    wait_until(lambda: bool(installation.jobs.workers()), 60)
+    large = _noise()
+    flight = installation.in_flight()
+    wait_until(lambda: len(list(installation.pictures.glob("??/*"))) > 20, 60)
+    place.disks.fill(place.temporary)
+    for answer in (installation.send(large), _send_form(installation, large)):
+        assert answer.status == 503
+        assert answer.form["error"]["code"] == "storage_unavailable"
+        assert "temporary files" in answer.form["error"]["hint"]
+        assert int(answer.headers["Retry-After"]) > 0
+    ids = flight.land()
+    assert flight.refusals == {}, "small ones need no file"
+    place.disks.free(place.temporary)
+    start = time.monotonic()
+    ids.append(installation.send_until_accepted(large))
+    recovered("no room for temporary files: next large upload accepted", time.monotonic() - start)
+    answer = _send_form(installation, large)
+    assert answer.status == 202
+    assert installation.outcomes([*ids, answer.form["id"]]) == {"done": 202}
+    assert list(place.disks.seen(place.temporary).glob("tmp*")) == []
+
+
+def _done(installation: Installation) -> int:
+    return int(installation.connection.zcard("rq:finished:detections"))
+
+
+def _noise() -> bytes:
+    """Return a picture of some megabytes."""
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def _send_form(installation: Installation, data: bytes) -> Answer:
+    """Send a picture as a browser's form does."""
+    boundary = "----boundary"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+    kind = f"multipart/form-data; boundary={boundary}"
+    return installation.ask("POST", "/api/v1/detections", body, accept="application/json", kind=kind)
