@@ -67,7 +67,8 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_that_change(
 
 
 def test_the_dashboards_labels_are_those_of_its_metrics() -> None:
-    labels = {label for measure in MEASURES for label in measure.labels} | {"host", "process", "model", "le"}
+    labels = {label for measure in MEASURES for label in measure.labels} | {"le"}
+    labels |= {"kind", "host", "process", "name", "model"}
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel["targets"]:
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= labels

@@ -17,7 +17,6 @@ _M_ARENA_MAX = -8
 _LARGE = 8 << 20
 _KEPT = 16 << 20
 
-_STATM = Path("/proc/self/statm")
 _STATUS = Path("/proc/self/status")
 
 
@@ -69,11 +68,16 @@ def _unchanged_mappings() -> Iterator[tuple[int, int]]:
             found = None
 
 
-def resident_bytes() -> int:
-    """Return how much memory this process has now; where there is no /proc, the most that it had."""
+def resident_bytes(process: int | None = None) -> int:
+    """Return how much memory a process has now; 0 where that is not told.
+
+    For this process, None, the most that it had is told where there is no /proc.
+    """
     try:
-        pages = int(_STATM.read_text().split()[1])
+        pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
     except OSError:
+        if process is not None:
+            return 0
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
     return pages * resource.getpagesize()

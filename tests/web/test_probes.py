@@ -67,8 +67,13 @@ def test_with_a_live_worker_and_all_else_it_is_ready(
     assert client.get("/readyz").json == {"ready": True, "missing": []}
     found = samples(client)
     assert one(found, "detector_workers") == 1
-    (memory,) = [value for (name, _), value in found.items() if name == "detector_worker_memory_bytes"]
-    assert memory > 20e6
+    memory = {
+        dict(labels)["kind"]: value
+        for (name, labels), value in found.items()
+        if name == "detector_process_memory_bytes"
+    }
+    assert memory.keys() == {"web", "worker"}
+    assert memory["worker"] > 20e6
 
 
 def test_a_storage_that_can_not_be_written_to_is_named(settings: Settings, connection: redis.Redis) -> None:
@@ -126,7 +131,7 @@ def test_detections_are_measured_by_stage_and_model_and_failures_by_reason(
 def test_the_metrics_tell_that_redis_is_down(unreachable_redis: FlaskClient) -> None:
     found = samples(unreachable_redis)
     assert one(found, "detector_redis_up") == 0
-    assert any(name == "detector_web_memory_bytes" for name, _ in found)
+    assert any(name == "detector_process_memory_bytes" for name, _ in found)
 
 
 def test_each_measure_has_a_family_even_before_it_counted(client: FlaskClient) -> None:

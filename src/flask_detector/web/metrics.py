@@ -3,9 +3,7 @@
 Counts and durations are what all processes have added up in Redis; the rest is looked up when asked for.
 """
 
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 
 import redis
@@ -22,8 +20,11 @@ from prometheus_client.exposition import generate_latest
 
 from flask_detector import __version__, measures
 from flask_detector.errors import BrokerUnavailable
+from flask_detector.logs import short
 from flask_detector.measures import Counter, Reading
-from flask_detector.memory import resident_bytes
+from flask_detector.overview import Worker
+from flask_detector.web import presence, watch
+from flask_detector.web.presence import Process
 from flask_detector.web.service import Service
 
 __all__ = ["CONTENT_TYPE", "text"]
@@ -42,23 +43,20 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("detector", "What runs here.", value={"version": __version__})
-        yield from self._of_this_process()
+        yield from self._of_data()
+        own = watch.current().presence.processes()
         try:
-            found = [*self._of_redis(), *self._of_queue(), *self._of_workers(), *self._sums()]
+            workers = self._service.overview.workers()
+            others = [*presence.read(self._service.connection), *map(_process, workers)]
+            found = [*self._of_redis(), *self._of_queue(), *_of_workers(workers), *self._sums()]
             up = 1
         except (redis.RedisError, BrokerUnavailable):
-            found, up = [], 0
+            others, found, up = [], [], 0
         yield GaugeMetricFamily("detector_redis_up", "1 while Redis answers this web process.", value=up)
+        yield _memory([*others, *own])
         yield from found
 
-    def _of_this_process(self) -> Iterator[Metric]:
-        memory = GaugeMetricFamily(
-            "detector_web_memory_bytes",
-            "Resident memory of the web process that answers.",
-            labels=["host", "process"],
-        )
-        memory.add_metric([socket.gethostname(), str(os.getpid())], resident_bytes())
-        yield memory
+    def _of_data(self) -> Iterator[Metric]:
         folder = self._service.settings.data_dir
         if folder.exists():
             yield GaugeMetricFamily(
@@ -87,27 +85,40 @@ class _Collector:
         ]:
             yield GaugeMetricFamily(name, what, value=value)
 
-    def _of_workers(self) -> Iterator[Metric]:
-        workers = self._service.overview.workers()
-        labels = ["host", "process", "model"]
-        up = GaugeMetricFamily("detector_worker_up", "A worker that was heard of lately.", labels=labels)
-        busy = GaugeMetricFamily("detector_worker_busy", "1 while the worker detects.", labels=labels)
-        memory = GaugeMetricFamily(
-            "detector_worker_memory_bytes", "Resident memory of the worker.", labels=labels
-        )
-        for worker in workers:
-            named = [worker.host, str(worker.process), worker.model]
-            up.add_metric(named, 1)
-            busy.add_metric(named, int(worker.busy))
-            memory.add_metric(named, worker.memory)
-        yield GaugeMetricFamily("detector_workers", "Workers that were heard of lately.", value=len(workers))
-        yield from (up, busy, memory)
-
     def _sums(self) -> Iterator[Metric]:
         families = {measure.name: _family(measure) for measure in measures.MEASURES}
         for reading in measures.read(self._service.connection):
             _add(families[reading.measure.name], reading)
         yield from families.values()
+
+
+def _process(worker: Worker) -> Process:
+    return Process("worker", worker.host, worker.process, short(worker.name), worker.memory)
+
+
+def _memory(processes: list[Process]) -> Metric:
+    family = GaugeMetricFamily(
+        "detector_process_memory_bytes",
+        "Resident memory of a web process, a worker or a supervisor.",
+        labels=["kind", "host", "process", "name"],
+    )
+    # A process may be told of twice; what is last is newest.
+    told = {(one.kind, one.host, str(one.process), one.name): one.memory for one in processes}
+    for labels, memory in told.items():
+        family.add_metric(labels, memory)
+    return family
+
+
+def _of_workers(workers: list[Worker]) -> Iterator[Metric]:
+    labels = ["host", "process", "name", "model"]
+    up = GaugeMetricFamily("detector_worker_up", "A worker that was heard of lately.", labels=labels)
+    busy = GaugeMetricFamily("detector_worker_busy", "1 while the worker detects.", labels=labels)
+    for worker in workers:
+        named = [worker.host, str(worker.process), short(worker.name), worker.model]
+        up.add_metric(named, 1)
+        busy.add_metric(named, int(worker.busy))
+    yield GaugeMetricFamily("detector_workers", "Workers that were heard of lately.", value=len(workers))
+    yield from (up, busy)
 
 
 def _family(measure: measures.Counter | measures.Histogram) -> Metric:

@@ -13,7 +13,7 @@ from flask_detector.errors import StorageUnavailable
 from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
 from flask_detector.supervisor import SOCKET_VARIABLE
-from flask_detector.web import create_app
+from flask_detector.web import create_app, watch
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._watch: watch.Watch | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -50,6 +51,8 @@ class Server(BaseApplication):
     def load(self) -> Flask:
         """Return the application."""
         app = create_app(self._settings)
+        self._watch = watch.of(app)
+        self._watch.start()
         _warn_of_storage(app)
         give_back_unused()
         give_back_code()
@@ -66,6 +69,8 @@ class Server(BaseApplication):
             worker.init_process()
         finally:
             worker.tmp.close()
+            if self._watch is not None:
+                self._watch.stop()
 
 
 class _Logger(gunicorn.glogging.Logger):

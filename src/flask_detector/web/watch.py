@@ -1,6 +1,8 @@
 """What is noted of each request: its id, a line in the log, its count and duration."""
 
+import contextlib
 import logging
+import threading
 import time
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ from flask import Flask, Response, current_app, g, request
 from flask_detector import measures
 from flask_detector.logs import accepted_request_id, facts, request_id
 from flask_detector.measures import Tally
+from flask_detector.web.presence import Presence
 
 log = logging.getLogger("flask_detector.access")
 
@@ -20,6 +23,9 @@ HEADER = "X-Request-ID"
 # Counts go to Redis at most this often, in seconds; while it can't be reached, more rarely.
 _SEND_SECONDS = 1.0
 _SEND_AGAIN_SECONDS = 15.0
+
+# Without requests, too, a process tells so often that it is there and what it has counted, in seconds.
+_TELL_SECONDS = 5.0
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -39,8 +45,10 @@ class Watch:
 
     def __init__(self, connection: redis.Redis) -> None:
         self.tally = Tally()
+        self.presence = Presence()
         self._connection = connection
         self._next_send = 0.0
+        self._stopped = threading.Event()
 
     def send(self, *, at_once: bool = False) -> None:
         """Add the counts to Redis, unless that was done a moment ago; an unreachable Redis is passed over."""
@@ -53,10 +61,33 @@ class Watch:
         except redis.RedisError:
             self._next_send = now + _SEND_AGAIN_SECONDS
 
+    def start(self) -> None:
+        """Tell of this process from now on, in a thread of its own."""
+        threading.Thread(target=self._keep_telling, name="watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Send what was counted last, and take back that this process is there."""
+        self._stopped.set()
+        self.send(at_once=True)
+        with contextlib.suppress(redis.RedisError):
+            self.presence.withdraw(self._connection)
+
+    def _keep_telling(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(redis.RedisError):
+                self.presence.tell(self._connection)
+            self.send()
+            self._stopped.wait(_TELL_SECONDS)
+
+
+def of(app: Flask) -> Watch:
+    """Return the watch of an application."""
+    return cast(Watch, app.extensions[_NAME])
+
 
 def current() -> Watch:
     """Return the watch of the application that handles the current request."""
-    return cast(Watch, current_app.extensions[_NAME])
+    return of(current_app)
 
 
 def install(app: Flask, connection: redis.Redis) -> None:
