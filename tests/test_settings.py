@@ -10,6 +10,7 @@ VARIABLES = [
     ("PORT", "8080", "port", 8080),
     ("REDIS_URL", "redis://cache:6379/1", "redis_url", "redis://cache:6379/1"),
     ("DETECTOR_REDIS_CA", "/etc/ca.pem", "redis_ca", Path("/etc/ca.pem")),
+    ("DETECTOR_STORAGE_CA", "/etc/ca.pem", "storage_ca", Path("/etc/ca.pem")),
     ("DETECTOR_REDIS_VERIFY", "false", "redis_verify", False),
     ("DETECTOR_HOST", "0.0.0.0", "host", "0.0.0.0"),
     ("DETECTOR_REQUIRE_KEYS", "true", "require_keys", True),

@@ -10,9 +10,9 @@ from typing import TypeVar
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError
 
 from flask_detector.errors import BrokerUnavailable, ServiceError, SettingsError
+from flask_detector.redis_trouble import what_to_do
 from flask_detector.sentinel import is_sentinel, leader
 
 log = logging.getLogger(__name__)
@@ -52,17 +52,7 @@ def check(connection: redis.Redis) -> None:
     try:
         connection.ping()
     except redis.RedisError as error:
-        raise BrokerUnavailable("Redis can't be reached.", hint=_what_to_do(error)) from error
-
-
-def _what_to_do(error: redis.RedisError) -> str:
-    if isinstance(error, redis.AuthenticationError):
-        return "It refuses the user or password of REDIS_URL."
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return "Its certificate can't be verified: let DETECTOR_REDIS_CA name the authority's certificate."
-    if isinstance(error, MasterNotFoundError):
-        return "No sentinel of REDIS_URL knows a leader by this name: check the name, and that they run."
-    return "Check that it runs and that REDIS_URL names it, or unset REDIS_URL to have one started."
+        raise BrokerUnavailable("Redis can't be reached.", hint=what_to_do(error, connection)) from error
 
 
 def may_pass(error: redis.RedisError) -> bool:

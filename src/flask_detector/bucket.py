@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,7 +19,7 @@ from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.storage import check_key, is_id
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import ClientConfig, S3Store
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,10 @@ class BucketStorage:
     The library's threads do not survive a fork: a process that may fork must not have used this before.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authority: Path | None = None) -> None:
         """Take a URL such as ``s3://bucket/prefix?endpoint=http://host:9000``; nothing is sent yet.
+
+        authority: a file with certificates (PEM) to trust beside the system's own.
 
         Raises SettingsError.
         """
@@ -73,6 +76,13 @@ class BucketStorage:
                 hint=f"Possible are {', '.join(sorted(_OPTIONS))}.",
             )
         self._options: dict[str, Any] = options
+        self._client_options: ClientConfig = {
+            "allow_http": True,
+            "connect_timeout": _CONNECT,
+            "timeout": _REQUEST,
+        }
+        if authority is not None:
+            self._client_options["root_certificate"] = _certificates(authority)
         _require_library()
 
     @cached_property
@@ -82,7 +92,7 @@ class BucketStorage:
         return S3Store(
             self._bucket,
             prefix=self._prefix or None,
-            client_options={"allow_http": True, "connect_timeout": _CONNECT, "timeout": _REQUEST},
+            client_options=self._client_options,
             retry_config={"max_retries": _RETRIES, "retry_timeout": _ALL_TRIES},
             **self._options,
         )
@@ -125,6 +135,21 @@ class BucketStorage:
             self._store.delete(key)
 
 
+def _certificates(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"DETECTOR_STORAGE_CA: {path} can't be read: {error.strerror}.", hint="Correct the path."
+        ) from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise SettingsError(
+            f"DETECTOR_STORAGE_CA: there is no certificate in {path}.",
+            hint="It must be a text (PEM) with BEGIN CERTIFICATE.",
+        )
+    return content
+
+
 def _require_library() -> None:
     from importlib.util import find_spec
 
@@ -142,12 +167,12 @@ def _reporting(done: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        # The library goes on with the source of its error at length; the first lines have all that helps.
+        # The library goes on with the source of its error at length, too much for a log.
         said = str(error).partition("\n\nDebug source")[0]
         if isinstance(error, FileNotFoundError) and done == "read" and "NoSuchBucket" not in said:
             raise FileNotFoundError("there is nothing under this name") from error
         log.warning("the bucket: %s", said[:500])
-        why, hint = _explain(said)
+        why, hint = _explain(str(error))
         raise StorageUnavailable(f"A picture could not be {done}: {why}.", hint=hint) from error
 
 
@@ -161,6 +186,12 @@ def _explain(said: str) -> tuple[str, str]:
         return (
             "the bucket refuses the credentials",
             "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the region, and what the key may do.",
+        )
+    if "InvalidCertificate" in said:
+        return (
+            "the storage's certificate can't be verified",
+            "Let DETECTOR_STORAGE_CA name the certificate of the authority that it comes from, and the "
+            "endpoint of DETECTOR_STORAGE_URL the name that stands in it.",
         )
     return (
         "the storage does not answer as it should",

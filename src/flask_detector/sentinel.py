@@ -6,9 +6,26 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redis
 from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
+
+class _Connection(SentinelManagedConnection):
+    """A connection that is closed when a signal's exception interrupts it, as redis-py's others are.
+
+    The answer that was waited for would otherwise be taken for that of the next command: a worker waits for
+    work when SIGTERM comes, and a detection's time may end in the middle of a command.
+    """
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """Return the next answer."""
+        return super().read_response(*args, **{"disconnect_on_error": True, **options})
+
+
+class _SecureConnection(_Connection, SentinelManagedSSLConnection):
+    pass
+
+
 _SCHEMES = {
-    "redis+sentinel": SentinelManagedConnection,
-    "rediss+sentinel": SentinelManagedSSLConnection,  # the sentinels speak TLS as well
+    "redis+sentinel": _Connection,
+    "rediss+sentinel": _SecureConnection,  # the sentinels speak TLS as well
 }
 _PORT = 26379
 _SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
@@ -40,7 +57,7 @@ def leader(url: str, **options: Any) -> redis.Redis:
         raise ValueError(f"the database must be a number, not '{database}'")
     query = dict(parse_qsl(parts.query))
     connection_class = _SCHEMES[parts.scheme]
-    is_tls = connection_class is SentinelManagedSSLConnection
+    is_tls = connection_class is _SecureConnection
     if unknown := query.keys() - _SENTINEL_OPTIONS.keys() - (_TLS_OPTIONS if is_tls else set()):
         raise ValueError(f"there is no option '{min(unknown)}'")
     tls: dict[str, Any] = {key: value for key, value in query.items() if key in _TLS_OPTIONS}

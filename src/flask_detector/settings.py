@@ -150,6 +150,10 @@ class Settings(BaseSettings):
             "`file:///folder`, see docs/deploy/machines.md. Unset: in the data folder.",
         ),
     ] = None
+    storage_ca: Annotated[
+        Path | None,
+        Field(description="A file with the certificate of the authority that the bucket's own comes from."),
+    ] = None
     models_dir: Annotated[
         Path | None,
         Field(description="The folder for model weights. Unset: `models` in the data folder."),

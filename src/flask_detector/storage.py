@@ -145,7 +145,7 @@ def open_storage(settings: Settings) -> Storage:
     if parts.scheme == "s3":
         from flask_detector.bucket import BucketStorage
 
-        return BucketStorage(url)
+        return BucketStorage(url, settings.storage_ca)
     if parts.scheme == "file" and not parts.netloc and parts.path:
         return FolderStorage(Path(unquote(parts.path)))
     raise SettingsError(

@@ -173,10 +173,13 @@ def s3_on() -> Callable[..., AbstractContextManager[Bucket]]:
 
 
 @contextmanager
-def running_s3(folder: Path, address: str, *, within: Sequence[str] = ()) -> Iterator[Bucket]:
+def running_s3(
+    folder: Path, address: str, *, within: Sequence[str] = (), certificate: Path | None = None
+) -> Iterator[Bucket]:
     """Run SeaweedFS with one bucket until the block ends.
 
     within: what its commands begin with, such as ``ip netns exec NAME``.
+    certificate: a file with key and certificate, for HTTPS.
     """
     users = folder / "users.json"
     key = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
@@ -205,6 +208,8 @@ def running_s3(folder: Path, address: str, *, within: Sequence[str] = ()) -> Ite
         "filer.port": ports["filer"],
         "filer.port.grpc": ports["filer.grpc"],
     }
+    if certificate is not None:
+        options |= {"s3.cert.file": certificate, "s3.key.file": certificate}
     command = [*within, _WEED, "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
@@ -214,7 +219,7 @@ def running_s3(folder: Path, address: str, *, within: Sequence[str] = ()) -> Ite
             wait_for_port([*within], address, ports["s3"], server)
             yield Bucket(
                 BUCKET,
-                f"http://{address}:{ports['s3']}",
+                f"{'http' if certificate is None else 'https'}://{address}:{ports['s3']}",
                 {
                     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
                     "AWS_SECRET_ACCESS_KEY": SECRET_KEY,

