@@ -1,31 +1,55 @@
 """Who a program is: the API key that a request carries, and what that opens."""
 
-from flask import g, request
+from collections.abc import Callable
 
-from flask_detector.errors import KeyMissing, KeyNotAllowed, UnknownDetection
+from flask import g, request
+from werkzeug.exceptions import HTTPException
+
+from flask_detector.errors import (
+    AccessError,
+    KeyMissing,
+    KeyNotAllowed,
+    PictureError,
+    RequestError,
+    UnknownDetection,
+)
 from flask_detector.keys import Key, Scope
 from flask_detector.records import Record
 from flask_detector.web.service import service
 
 
 def key_of_request() -> Key | None:
-    """Return the key that the request carries, by one of the two usual headers; raises UnknownKey.
+    """Return the key that the request carries, by one of the two usual headers or in its own client's way.
 
-    Raises KeyMissing where there is none and the settings ask for one.
+    Raises UnknownKey; KeyMissing where there is none and the settings ask for one; and what is wrong with a
+    body that has to be read for it.
     """
     if "api_key" not in g:
-        g.api_key = identify(_sent_text())
+        text = _sent_text()
+        if text is not None:
+            g.api_key = service().keys.check(text)
+        elif service().settings.require_keys:
+            raise KeyMissing("This needs an API key.")
+        else:
+            g.api_key = None
     key: Key | None = g.api_key
     return key
 
 
-def identify(text: str | None) -> Key | None:
-    """Return the key that a text is, as `key_of_request` does, however it was sent."""
-    if text is not None:
-        return service().keys.check(text)
-    if service().settings.require_keys:
-        raise KeyMissing("This needs an API key.")
-    return None
+def look_for_key(read: Callable[[], str | None]) -> None:
+    """Have the current request's key looked for where `read` finds it, before the usual headers."""
+    g.read_key = read
+
+
+def known_key() -> Key | None:
+    """Return the request's key; None for one that is not known, and where the request can't be read.
+
+    To count requests by: what is wrong with them is told by what answers them.
+    """
+    try:
+        return key_of_request()
+    except (AccessError, RequestError, PictureError, HTTPException):
+        return None
 
 
 def require_admin() -> None:
@@ -53,6 +77,8 @@ def find(id: str) -> Record:
 
 
 def _sent_text() -> str | None:
+    if text := g.get("read_key", lambda: None)():
+        return str(text)
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip()

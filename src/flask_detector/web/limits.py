@@ -9,10 +9,9 @@ from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
 
 from flask_detector.broker import reaching_redis
-from flask_detector.errors import AccessError, RateLimited
-from flask_detector.keys import Key
+from flask_detector.errors import RateLimited
 from flask_detector.settings import Settings
-from flask_detector.web.access import key_of_request
+from flask_detector.web.access import known_key
 from flask_detector.web.errors import answer
 
 OFF = "off"
@@ -37,7 +36,7 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
     )
 
     def limit() -> str:
-        return settings.rate_limit if _key() is None else settings.key_rate_limit
+        return settings.rate_limit if known_key() is None else settings.key_rate_limit
 
     def valid_limit() -> str:
         return "1/second" if limit() == OFF else limit()  # it is read before `exempt_when` is asked
@@ -77,13 +76,5 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
 
 
 def _sender() -> str:
-    key = _key()
+    key = known_key()
     return f"address:{request.remote_addr}" if key is None else key.owner
-
-
-def _key() -> Key | None:
-    """Return the request's key; one that is not known counts as none here, and is refused later."""
-    try:
-        return key_of_request()
-    except AccessError:
-        return None

@@ -74,6 +74,7 @@ class Service:
         model: str = AUTO,
         min_score: float | None = None,
         owner: str | None = None,
+        client: str | None = None,
         classes: Sequence[str] | None = None,
         masks: MaskForm = "rle",
         callback_url: str | None = None,
@@ -81,6 +82,7 @@ class Service:
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
+        client: whose part of the queue it takes; told by the owner or the request unless given.
         classes: the labels that alone are kept.
         masks: how programs are sent masks.
         callback_url: where to send word of its end; checked when it is sent.
@@ -92,7 +94,7 @@ class Service:
             raise NoPicture("No picture was sent.")
         if model != AUTO:
             self.offered.check(model)
-        client = _client(owner)
+        client = client or _client(owner)
         self.jobs.check_room(model, client)
         picture = images.check(source, self.limits)
         source.seek(0)

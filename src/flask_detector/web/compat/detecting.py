@@ -21,6 +21,7 @@ from flask_detector.errors import (
     ServiceError,
 )
 from flask_detector.records import JobStatus
+from flask_detector.web.access import known_key
 from flask_detector.web.service import service
 
 # Each client that waits keeps a thread of the web process busy: where nobody works, not for longer than this.
@@ -53,6 +54,8 @@ def detect_each(
     All of them are queued before the first is waited for, and share the time that one may take.
     """
     deadline = time.monotonic() + service().settings.compat_timeout
+    key = known_key()
+    client = None if key is None else key.owner
     lowest = None if min_score is None else min(max(min_score, 0.0), 1.0)
     queued: list[str] = []
     outcomes: list[str | PictureError] = []
@@ -60,7 +63,7 @@ def detect_each(
         for picture in pictures:
             try:
                 source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-                id = service().accept(source, filename=None, model=model, min_score=lowest)
+                id = service().accept(source, filename=None, model=model, min_score=lowest, client=client)
             except PictureError as error:
                 outcomes.append(error)
             else:

@@ -16,7 +16,7 @@ from flask_detector.errors import (
     RequestError,
     ServiceError,
 )
-from flask_detector.web.access import identify, key_of_request
+from flask_detector.web.access import key_of_request, look_for_key
 from flask_detector.web.compat import sent
 from flask_detector.web.errors import status_of
 from flask_detector.web.service import service
@@ -49,6 +49,8 @@ class Dialect(Blueprint):
         self._tell = tell
         self._sent_key = sent_key
         self._free = {f"{name}.{function}" for function in free}
+        # Before requests are counted, which is by their keys.
+        self.url_value_preprocessor(lambda endpoint, values: self._look_for_key())
         self.before_request(self._admit)
         self.after_request(_unkept)
         self.teardown_request(lambda _: sent.close_all())
@@ -58,14 +60,13 @@ class Dialect(Blueprint):
             self.register_error_handler(kind, self._http_error)
         self.register_error_handler(Exception, self._unexpected)
 
+    def _look_for_key(self) -> None:
+        if request.endpoint not in self._free:
+            look_for_key(self._sent_key)
+
     def _admit(self) -> None:
-        # Where no key is needed, none is looked at: these clients send others' keys, or made-up ones.
-        if not service().settings.require_keys or request.endpoint in self._free:
-            return
-        text = self._sent_key()
-        if text:
-            identify(text)
-        else:
+        # Where no key is needed, one that is not known does no harm: these clients send others' keys.
+        if service().settings.require_keys and request.endpoint not in self._free:
             key_of_request()
 
     def _answer(self, error: DetectorError) -> Response:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
 
 from flask import g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from flask_detector import images
-from flask_detector.errors import BadParameter, NotAPicture
+from flask_detector.errors import BadParameter, DetectorError, NotAPicture
 from flask_detector.settings import MEGABYTE
 from flask_detector.web import addresses
 from flask_detector.web.service import service
@@ -44,13 +44,18 @@ class _Part:
 
 
 def form(picture_name: str) -> Form:
-    """Return the form of the current request, read once; raises BadParameter where it is malformed.
+    """Return the form of the current request, read once; raises BadParameter or NotAPicture each time.
 
     A picture may come as a file, whether or not its part says that it is one, or as base64. A body that is no
     form is itself the picture, or JSON with the same fields. Parameters of the address count as fields.
     """
     if "sent_form" not in g:
-        g.sent_form = _read_form(picture_name)
+        try:
+            g.sent_form = _read_form(picture_name)
+        except (DetectorError, HTTPException) as error:  # its body is gone
+            g.sent_form = error
+    if isinstance(g.sent_form, Exception):
+        raise g.sent_form
     return cast(Form, g.sent_form)
 
 
