@@ -57,7 +57,8 @@ def nms_per_class(
 
     def covered(a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
         overlaps: npt.NDArray[np.bool_] = iou(columns[a], columns[b]) > iou_threshold
-        return overlaps & (classes[a, None] == classes[b])
+        alike: npt.NDArray[np.bool_] = classes[a, None] == classes[b]
+        return overlaps & alike
 
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), _BLOCK):
