@@ -2,13 +2,19 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from flask_detector import images
+from flask_detector.large import LARGE_PIXELS
+from flask_detector.masks import Bitmap
 from flask_detector.pixels import Picture, Pixels
+from flask_detector.spool import Spool
+
+_QUALITY: Final = 90
 
 # The fast settings: of 12 megapixels WebP takes 0.4 s instead of 0.9, AVIF 0.5 instead of 2.0, HEIC 1.3
 # instead of 4.6, and PNG 0.8 instead of 3.4, for files that are at most a fifth larger.
@@ -21,6 +27,15 @@ _WRITING: Final[dict[str, dict[str, object]]] = {
     "BMP": {},
     "TIFF": {"compression": "tiff_lzw"},
 }
+
+# The same by libvips, whose names for these settings are others. PNG has all filters to choose from.
+_IN_STRIPS: Final[dict[str, tuple[str, dict[str, object]]]] = {
+    "PNG": ("pngsave", {"compression": 2, "filter": 0xF8}),
+    "WEBP": ("webpsave", {"Q": _QUALITY, "effort": 1}),
+    "TIFF": ("tiffsave", {"compression": "lzw"}),
+}
+# A HEIC is made of tiles that are encoded one by one, as those of cameras are.
+_TILE: Final = 1024
 
 _LOSSY: Final = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
@@ -45,7 +60,7 @@ def encode(
     picture: Picture | Image.Image,
     picture_format: str,
     *,
-    quality: int = 90,
+    quality: int = _QUALITY,
     icc_profile: bytes | None = None,
 ) -> bytes:
     """Return a picture (H, W, 3), RGB, uint8, as a file without any metadata but its colour profile.
@@ -97,6 +112,8 @@ def change(
     if output is None:
         flat = info.format not in _LOSSY and _has_flat_areas(pixels)
         output = "PNG" if flat or max(info.width, info.height) > _JPEG_LONGEST_SIDE else "JPEG"
+    if isinstance(pixels, Spool):
+        return _change_in_strips(pixels, output, info.icc_profile, over)
     whole = pixels.image()
     over(whole, 0)
     try:
@@ -104,6 +121,84 @@ def change(
     except (OSError, RuntimeError, ValueError):
         # WebP ends at 16383 pixels a side, JPEG at 65500; what AVIF and HEIC can't hold, only encoders know.
         return encode(whole, "PNG", icc_profile=info.icc_profile), images.media_type("PNG")
+
+
+def _change_in_strips(
+    spool: Spool, output: str, icc_profile: bytes | None, over: Change
+) -> tuple[bytes, str]:
+    """Do what `change` does with the pixels of a large picture, which are in a file."""
+    if output == "JPEG":
+        from flask_detector.strips import write_jpeg
+
+        return write_jpeg(spool, over, icc_profile=icc_profile), images.media_type(output)
+    if over is not _nothing:
+        for first, last in spool.ranges():
+            strip = Image.fromarray(spool[first:last])
+            over(strip, first)
+            spool.put(first, np.asarray(strip))
+    try:
+        return _encode_spool(spool, output, icc_profile), images.media_type(output)
+    except (OSError, RuntimeError, ValueError):
+        return _encode_spool(spool, "PNG", icc_profile), images.media_type("PNG")
+
+
+def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) -> bytes:
+    if picture_format in _IN_STRIPS:
+        from flask_detector import libvips
+
+        saver, options = _IN_STRIPS[picture_format]
+        try:
+            return libvips.convert(spool.file, saver, icc_profile, **options)
+        except libvips.Error as error:
+            raise ValueError("libvips can't write the picture") from error
+    if picture_format == "HEIF" and max(spool.width, spool.height) > _TILE:
+        from pillow_heif import encode as encode_heif
+
+        file = io.BytesIO()
+        size = (spool.width, spool.height)
+        options = _WRITING["HEIF"] | {"icc_profile": icc_profile, "quality": _QUALITY, "tile_size": _TILE}
+        encode_heif("RGB", size, _Numbers(spool), file, **options)
+        return file.getvalue()
+    return encode(Image.fromarray(spool.array()), picture_format, icc_profile=icc_profile)
+
+
+class _Numbers:
+    """A spool's numbers as if they were bytes in memory, for an encoder that takes slices of rows."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def __len__(self) -> int:
+        return 3 * self._spool.width * self._spool.height
+
+    def __getitem__(self, wanted: slice) -> bytes:
+        return self._spool.numbers(wanted.start, wanted.stop)
+
+
+def cut_out(pixels: Pixels, box: tuple[int, int, int, int], inside: Bitmap | None) -> bytes:
+    """Return a part of a picture as a PNG file.
+
+    box: left, top, right and bottom.
+    inside: which pixels (H, W) of the part are kept, the others become transparent; None for all.
+    """
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+
+    def rows(first: int, last: int) -> Picture:
+        part = pixels[top + first : top + last][:, left:right]
+        if inside is None:
+            return np.ascontiguousarray(part)
+        return np.dstack([part, inside[first:last] * np.uint8(255)])
+
+    if width * height > LARGE_PIXELS:
+        with suppress(OSError):  # no room for a file
+            spool = Spool(width, height, bands=3 if inside is None else 4)
+            for first, last in spool.ranges():
+                spool.put(first, rows(first, last))
+            return _encode_spool(spool, "PNG", None)
+    file = io.BytesIO()
+    Image.fromarray(rows(0, height)).save(file, "PNG", **_WRITING["PNG"])
+    return file.getvalue()
 
 
 def _has_flat_areas(pixels: Pixels) -> bool:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, NamedTuple
 from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
+from flask_detector.large import is_large, spooled
 from flask_detector.pixels import Picture, Pixels, orientation_of, upright_size
 
 
@@ -85,10 +86,16 @@ def load(
             info = _info(image)
             reduced = _reduce(image, enough)
             image.load()
-        else:
-            image.load()
-            info, reduced = _info(image), 1  # a PNG may have its orientation behind its pixels
-        return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+            return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+        pixels = spooled(image, _bytes_of(source)) if is_large(image) else Pixels(image)
+        return pixels, _info(image)  # a PNG may have its orientation behind its pixels
+
+
+def _bytes_of(source: bytes | BinaryIO) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    source.seek(0)
+    return source.read()
 
 
 def _reduce(image: ImageFile.ImageFile, enough: int) -> int:

@@ -7,25 +7,17 @@ multiple of eight such rows ends where the next one begins to count. Sources: IT
 """
 
 import io
-import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from flask_detector import libvips
 from flask_detector.errors import DamagedPicture
-from flask_detector.pixels import Picture, placed
-
-# libvips reads this as it is loaded. The web process's requests are its threads.
-os.environ.setdefault("VIPS_CONCURRENCY", "1")
-
-import pyvips
-
-# It tells of each strip.
-logging.getLogger("pyvips").setLevel(logging.WARNING)
+from flask_detector.pixels import Picture, Pixels, placed
 
 # With 4:2:0 a row of blocks is 16 pixels high.
 _COUNTED_ROWS: Final = 8 * 16
@@ -55,18 +47,36 @@ def change_jpeg(
     Nothing of its metadata is kept. Raises DamagedPicture where libvips can't read it.
     """
     try:
-        return _changed(_opened(data), change, orientation, quality, icc_profile)
-    except pyvips.Error as error:
+        image = _opened(data)
+        width, height = (image.height, image.width) if orientation > 4 else (image.width, image.height)
+        strips = _upright(image, orientation, _rows_of_strip(width))
+        return _written(strips, height, change, quality, icc_profile)
+    except libvips.Error as error:
         raise DamagedPicture("The JPEG file is of a rare kind.") from error
 
 
-def _changed(
-    image: pyvips.Image, change: Change, orientation: int, quality: int, icc_profile: bytes | None
+def write_jpeg(
+    pixels: Pixels, change: Change, *, quality: int = 90, icc_profile: bytes | None = None
 ) -> bytes:
-    width, height = (image.height, image.width) if orientation > 4 else (image.width, image.height)
-    rows = max(1, STRIP_PIXELS // width // _COUNTED_ROWS) * _COUNTED_ROWS
+    """Return pixels, changed as `change_jpeg` does it, as a JPEG file."""
+    rows = _rows_of_strip(pixels.columns)
+    strips = ((top, pixels[top : top + rows]) for top in range(0, pixels.rows, rows))
+    return _written(strips, pixels.rows, change, quality, icc_profile)
+
+
+def _rows_of_strip(width: int) -> int:
+    return max(1, STRIP_PIXELS // width // _COUNTED_ROWS) * _COUNTED_ROWS
+
+
+def _written(
+    strips: Iterable[tuple[int, Picture]],
+    height: int,
+    change: Change,
+    quality: int,
+    icc_profile: bytes | None,
+) -> bytes:
     parts = io.BytesIO()
-    for top, strip in _upright(image, orientation, rows):
+    for top, strip in strips:
         drawing = Image.fromarray(strip)
         change(drawing, top)
         file = io.BytesIO()
@@ -85,13 +95,12 @@ def _changed(
     return parts.getvalue()
 
 
-def _opened(data: bytes) -> pyvips.Image:
-    pyvips.cache_set_max(0)  # no file is opened twice
-    image = pyvips.Image.jpegload_buffer(data, access="sequential")
+def _opened(data: bytes) -> libvips.Image:
+    image = libvips.opened("jpegload", data)
     return image if image.bands == 3 else image[0].bandjoin([image[0], image[0]])
 
 
-def _upright(image: pyvips.Image, orientation: int, rows: int) -> Iterator[tuple[int, Picture]]:
+def _upright(image: libvips.Image, orientation: int, rows: int) -> Iterator[tuple[int, Picture]]:
     """Yield the first row and the pixels (N, W, 3) of each strip of the upright picture, from the top."""
     if orientation == 1:
         yield from _strips(image, rows)
@@ -113,7 +122,7 @@ def _upright(image: pyvips.Image, orientation: int, rows: int) -> Iterator[tuple
             yield top, strip
 
 
-def _strips(image: pyvips.Image, rows: int) -> Iterator[tuple[int, Picture]]:
+def _strips(image: libvips.Image, rows: int) -> Iterator[tuple[int, Picture]]:
     for top in range(0, image.height, rows):
         count = min(rows, image.height - top)
         pixels = image.crop(0, top, image.width, count).write_to_memory()

@@ -28,7 +28,6 @@ STRIDES = (8, 16, 32)
 MAX_CANDIDATES = 1000
 IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 100
-BLOCK_ROWS_AT_A_TIME = 16
 
 
 class NanoDet:
@@ -121,24 +120,8 @@ def network_size(width: int, height: int) -> tuple[int, int]:
 
 
 def resize(image: Picture | Pixels, width: int, height: int) -> Picture:
-    """Return the picture (H, W, 3) in that size, as Pillow's bilinear filter with reducing gap 2 makes it.
-
-    Pillow's own image of a picture has four bytes for each pixel, 96 MB for 24 megapixels. So the first step
-    of that filter, averaging whole blocks of pixels, is done here on a few rows at a time.
-    """
-    pixels = Pixels.of(image)
-    across, down = max(1, pixels.columns // (2 * width)), max(1, pixels.rows // (2 * height))
-    reduced = pixels.array() if across == down == 1 else _block_means(pixels, across, down)
-    # The blocks of the last column and row may reach beyond the picture.
-    extent = (0, 0, pixels.width / pixels.reduced / across, pixels.height / pixels.reduced / down)
-    return np.array(Image.fromarray(reduced).resize((width, height), Image.Resampling.BILINEAR, extent))
-
-
-def _block_means(pixels: Pixels, across: int, down: int) -> Picture:
-    """Return the mean of each block of `across` by `down` pixels; at the far edges, of what is left of it."""
-    rows = BLOCK_ROWS_AT_A_TIME * down
-    strips = (Image.fromarray(pixels[top : top + rows]) for top in range(0, pixels.rows, rows))
-    return np.concatenate([np.asarray(strip.reduce((across, down))) for strip in strips])
+    """Return the picture (H, W, 3) in that size, as Pillow's bilinear filter makes it."""
+    return np.array(Pixels.of(image).resized(width, height, Image.Resampling.BILINEAR))
 
 
 def best_candidates(scores: Floats, min_score: float) -> tuple[Ints, Ints]:
