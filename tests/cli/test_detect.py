@@ -1,8 +1,11 @@
 import io
 import json
 import shutil
+import threading
 import zipfile
+from collections.abc import Callable
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +258,58 @@ def test_a_file_that_is_too_large_is_told_without_reading_all_of_it(
     answer = run.invoke(main, ["detect", str(tmp_path / "large.jpg")])
     assert answer.exit_code == 1
     assert "large.jpg: The file has more than 1 MB, the most that is accepted here." in answer.stderr
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A server that first turns each picture away, then answers as soon as three have come together."""
+
+    turned_away: set[str]
+    together: threading.Barrier
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        key = self.headers["Idempotency-Key"]
+        if key not in self.turned_away:
+            self.turned_away.add(key)
+            self._answer(429, {"error": {"code": "queue_full", "message": "Full.", "hint": "Wait."}})
+            return
+        self.together.wait(30)
+        width = Image.open(io.BytesIO(body[body.index(b"\xff\xd8") :])).width
+        self._answer(200, {"id": "a", "status": "done", "result": {**NOTHING, "width": width}})
+
+    def _answer(self, status: int, form: object) -> None:
+        data = json.dumps(form).encode()
+        self.send_response(status)
+        self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+NOTHING = {
+    "version": 1,
+    "model": "m",
+    "height": 9,
+    "instances": [],
+    "labels": [],
+    "has_masks": False,
+    "timings_ms": {},
+}
+
+
+def test_a_busy_server_gets_several_pictures_at_once_and_their_results_are_told_in_order(
+    run: CliRunner, tmp_path: Path, serve_http: Callable[[HTTPServer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("flask_detector.cli.detect.Client", partial(Client, sleep=slept.append))
+    for width in range(1, 7):
+        Image.new("RGB", (width, 9)).save(tmp_path / f"{width}.jpg")
+    handler = type("Handler", (Busy,), {"turned_away": set(), "together": threading.Barrier(3)})
+    url = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+    answer = run.invoke(main, ["detect", str(tmp_path), "--json", "--server", url, "--at-once", "3"])
+    assert answer.exit_code == 0
+    assert [json.loads(line)["width"] for line in answer.stdout.splitlines()] == [1, 2, 3, 4, 5, 6]
+    assert slept == [1.0] * 6

@@ -61,6 +61,13 @@ _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
     show_envvar=True,
     help="Your key for the server; better given by the variable, which others on this machine can't see.",
 )
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many pictures --server is asked about at the same time.",
+)
 @click.option("--again", is_flag=True, help="Write anew what an earlier run has written already.")
 def detect(
     pictures: tuple[str, ...],
@@ -73,6 +80,7 @@ def detect(
     labels: str,
     server: str | None,
     api_key: str | None,
+    at_once: int,
     again: bool,
 ) -> None:
     """Detect objects in pictures, on this machine or on a server.
@@ -104,9 +112,17 @@ def detect(
         detecting.check_labels(wanted, detector.labels)
         model = detector.name
         detect_one = detecting.here(detector, limits, min_score)
+        at_once = 1  # the detector uses all processors for one picture
     else:
         detect_one = detecting.on_server(Client(server, api_key=api_key), limits, model, min_score)
-    run = detecting.Run(detect_one, max_bytes=limits.max_bytes, labels=wanted, as_json=as_json, masks=masks)
+    run = detecting.Run(
+        detect_one,
+        max_bytes=limits.max_bytes,
+        labels=wanted,
+        as_json=as_json,
+        masks=masks,
+        at_once=at_once,
+    )
     with _endings(run, goes_on=out is not None and not into_zip):
         found, missed = find(pictures, leave_out=None if into_zip else out)
         for one in missed:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from flask_detector import images
+from flask_detector.cli.ahead import in_order
 from flask_detector.cli.finding import Found, Missed, Unreadable, printable
 from flask_detector.cli.progress import PictureProgress
 from flask_detector.client import Client, ServerError
@@ -59,10 +61,18 @@ class Run:
     max_bytes: of a file; from a larger one no more is read than shows that it is too large.
     labels: the classes to keep; none for all.
     as_json, masks: how results are told on standard output.
+    at_once: in how many pictures `detect` may be asked to detect at the same time.
     """
 
     def __init__(
-        self, detect: Detect, *, max_bytes: int, labels: Collection[str], as_json: bool, masks: MaskForm
+        self,
+        detect: Detect,
+        *,
+        max_bytes: int,
+        labels: Collection[str],
+        as_json: bool,
+        masks: MaskForm,
+        at_once: int = 1,
     ) -> None:
         self.failures = 0
         self.done = 0
@@ -70,18 +80,19 @@ class Run:
         self._max_bytes = max_bytes
         self._labels = labels
         self._as_json, self._masks = as_json, masks
+        self._at_once = at_once
         self._progress = PictureProgress(0)
 
     def each(self, pictures: Sequence[Found]) -> Iterator[tuple[Found, bytes, Detections]]:
-        """Yield each picture that can be used, its bytes and what is found in it, with a bar meanwhile.
+        """Yield each picture that can be used in order, its bytes and what is found, with a bar meanwhile.
 
         Raises ServerError when no other picture will fare better.
         """
-        with PictureProgress(len(pictures)) as self._progress:
-            for picture in pictures:
+        looks = in_order(self._look, pictures, at_once=self._at_once)
+        with closing(looks), PictureProgress(len(pictures)) as self._progress:
+            for picture, outcome in looks:
                 try:
-                    data = _read(picture, self._max_bytes)
-                    found = self._detect(data, picture.place.name)
+                    data, found = outcome()
                 except ServerError:
                     raise
                 except DetectorError as error:
@@ -93,6 +104,10 @@ class Run:
                     yield picture, data, found
                     self.done += 1
                 self._progress.step()
+
+    def _look(self, picture: Found) -> tuple[bytes, Detections]:
+        data = _read(picture, self._max_bytes)
+        return data, self._detect(data, picture.place.name)
 
     def tell(self, picture: Found, found: Detections, **written: object) -> None:
         """Print what was found in a picture, and what was written of it: a word for it and its path."""
