@@ -14,19 +14,19 @@ from rq.job import Job
 from rq.job import JobStatus as RqStatus
 
 # KEYS: the job, and what waits for its end.
-# ARGV: the worker; how many statuses let `may` pass, and those; how many let it pass only for the worker that
-# has the job, and those; how many commands are done in any case; then all commands, each after its number of
-# words.
-# Returns the job as it was and whether anything waits for its end, or nothing if it may not.
+# ARGV: the worker; "fields" where the job's are wanted; how many statuses let `may` pass, and those; how many
+# let it pass only for the worker that has the job, and those; how many commands are done in any case; then
+# all commands, each after its number of words.
+# Returns the fields as they were and whether anything waits for the job's end, or nothing if it may not.
 _SCRIPT = """
-local before = redis.call('HGETALL', KEYS[1])
-local job = {}
-for i = 1, #before, 2 do job[before[i]] = before[i + 1] end
-local place, may = 2, false
+local status, worker = unpack(redis.call('HMGET', KEYS[1], 'status', 'worker_name'))
+local before = {}
+if ARGV[2] == 'fields' then before = redis.call('HGETALL', KEYS[1]) end
+local place, may = 3, false
 for round = 1, 2 do
   local last = place + tonumber(ARGV[place])
   for i = place + 1, last do
-    if job['status'] == ARGV[i] and (round == 1 or job['worker_name'] == ARGV[1]) then may = true end
+    if status == ARGV[i] and (round == 1 or worker == ARGV[1]) then may = true end
   end
   place = last + 1
 end
@@ -46,7 +46,7 @@ return false
 
 @dataclass(frozen=True)
 class Found:
-    """A job as it was before something was written about it."""
+    """A job as it was before something was written about it; the fields are those that were asked for."""
 
     fields: dict[bytes, bytes]
     has_dependents: bool
@@ -68,6 +68,7 @@ class Guarded:
         where: Collection[RqStatus],
         where_mine: Collection[RqStatus] = (),
         always: Callable[[Pipeline], object] = lambda pipeline: None,
+        with_fields: bool = False,
     ) -> Found | None:
         """Write if a job has one of the statuses; return it as it was before, or None.
 
@@ -75,7 +76,8 @@ class Guarded:
         write, always: put commands into a pipeline; those of `always` are done in any case, and first.
         """
         own, others = self._commands(always), self._commands(write)
-        words: list[Any] = [self._worker, len(where), *where, len(where_mine), *where_mine, len(own)]
+        words: list[Any] = [self._worker, "fields" if with_fields else ""]
+        words += [len(where), *where, len(where_mine), *where_mine, len(own)]
         for command in [*own, *others]:
             words += [len(command), *command]
         keys = [Job.key_for(id), Job.dependents_key_for(id)]

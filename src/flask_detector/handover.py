@@ -62,6 +62,9 @@ class Handover:
     ) -> None:
         """on_let_go: called when what waited for a detection's end may go."""
         self._queue = queue
+        self._started = queue.started_job_registry
+        self._finished = queue.finished_job_registry
+        self._failed = queue.failed_job_registry
         self._connection = queue.connection
         self._worker = worker
         self._place = place
@@ -81,7 +84,7 @@ class Handover:
             job.prepare_for_execution(self._worker, pipeline)
             execution.save(WORKER_SILENCE, pipeline)
             pipeline.hset(execution.key, "place", self._place)
-            self._queue.started_job_registry.add_execution(execution, pipeline, ttl=_NEVER)
+            self._started.add_execution(execution, pipeline, ttl=_NEVER)
 
         found = self._guarded.write(
             id,
@@ -90,6 +93,7 @@ class Handover:
             # Begun by this worker: the answer was lost.
             where_mine={RqStatus.STARTED},
             always=lambda pipeline: pipeline.lrem(self._queue.intermediate_queue_key, 1, id),
+            with_fields=True,
         )
         self._begun += 1
         if found is None:
@@ -117,7 +121,7 @@ class Handover:
                 execution_started_at=task.execution.created_at,
                 execution_ended_at=now(),
             )
-            job.finished_job_registry.add(job, job.result_ttl or 0, pipeline)
+            self._finished.add(job, job.result_ttl or 0, pipeline)
             pipeline.lrem(self._queue.key, 1, job.id)  # it may have been given back
 
         return self._end_once(task, write, where={RqStatus.STARTED, RqStatus.QUEUED})
@@ -152,7 +156,7 @@ class Handover:
 
     def _forget(self, execution: Execution, pipeline: Pipeline) -> None:
         pipeline.delete(execution.key)
-        pipeline.zrem(self._queue.started_job_registry.key, execution.composite_key)
+        pipeline.zrem(self._started.key, execution.composite_key)
 
     def give_back(self, execution: Execution, *, as_a_try: bool) -> RqStatus | None:
         """Put a detection at the front of the queue again, or end it when it was tried often enough.
@@ -162,7 +166,6 @@ class Handover:
         Returns what it is now, QUEUED or FAILED; None if it was in nobody's hands any more.
         """
         job = Job(execution.job_id, connection=self._connection, serializer=Serializer)
-        job.origin = self._queue.name
 
         became = RqStatus.QUEUED
 
@@ -183,8 +186,7 @@ class Handover:
 
     def executions(self) -> list[Execution]:
         """Return those that were begun and have not ended."""
-        registry = self._queue.started_job_registry
-        entries = cast(list[bytes], self._connection.zrange(registry.key, 0, -1))
+        entries = cast(list[bytes], self._connection.zrange(self._started.key, 0, -1))
         pairs = [parse_composite_key(entry.decode()) for entry in entries]
         return [Execution(id, job_id, self._connection) for job_id, id in pairs]
 
@@ -256,7 +258,7 @@ class Handover:
             fields["meta"] = job.serializer.dumps(job.meta)
         pipeline.hset(job.key, mapping=fields)
         if status is RqStatus.FAILED:
-            pipeline.zadd(job.failed_job_registry.key, {job.id: time.time() + (job.failure_ttl or 0)})
+            pipeline.zadd(self._failed.key, {job.id: time.time() + (job.failure_ttl or 0)})
         count = "failed_job_count" if status is RqStatus.FAILED else "successful_job_count"
         pipeline.hincrby(f"rq:worker:{self._worker}", count, 1)
         if not keep_meta:

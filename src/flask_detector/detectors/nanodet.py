@@ -4,6 +4,7 @@ Source: RangiLyu/nanodet, config/legacy_v0.x_configs/nanodet-g.yml and nanodet/m
 the weights come from is told in data/NOTICE; the graph's inputs and outputs, in tools/convert_nanodet.py.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -86,8 +87,7 @@ class NanoDet:
             with clock.stage("network"):
                 scores, sides = self._session.run([picture[None]])
             with clock.stage("select"):
-                cells, class_ids = best_candidates(scores, min_score)
-                scores = scores[cells, class_ids]
+                cells, class_ids, scores = best_candidates(scores, min_score)
                 boxes = decode(sides[cells], cells, network_width, network_height)
                 boxes *= np.array([width / network_width, height / network_height] * 2, np.float32)
                 boxes = box_geometry.clip(boxes, width=width, height=height)
@@ -124,11 +124,13 @@ def resize(image: Picture | Pixels, width: int, height: int) -> Picture:
     return np.array(Pixels.of(image).resized(width, height, Image.Resampling.BILINEAR))
 
 
-def best_candidates(scores: Floats, min_score: float) -> tuple[Ints, Ints]:
-    """Return the cells and classes of the best 1000 of all scores (P, 80) that are at least `min_score`."""
-    cells, class_ids = np.nonzero(scores >= min_score)
-    order = np.argsort(-scores[cells, class_ids], kind="stable")[:MAX_CANDIDATES]
-    return cells[order], class_ids[order]
+def best_candidates(scores: Floats, min_score: float) -> tuple[Ints, Ints, Floats]:
+    """Return the cells, the classes and the scores of the best 1000 of all (P, 80) from `min_score` on."""
+    flat = scores.ravel()
+    places = np.flatnonzero(flat >= min_score)
+    places = places[np.argsort(-flat[places], kind="stable")[:MAX_CANDIDATES]]
+    cells, class_ids = np.divmod(places, scores.shape[1])
+    return cells, class_ids, flat[places]
 
 
 def decode(sides: Floats, cells: Ints, width: int, height: int) -> Floats:
@@ -149,6 +151,7 @@ def decode(sides: Floats, cells: Ints, width: int, height: int) -> Floats:
     return boxes
 
 
+@lru_cache(maxsize=8)
 def _grid(width: int, height: int) -> tuple[Floats, Floats]:
     """Return the centres (P, 2) and the strides (P,) of all cells, in the order of the network's rows."""
     grids = [np.mgrid[: height // stride, : width // stride].reshape(2, -1).T[:, ::-1] for stride in STRIDES]
