@@ -39,7 +39,8 @@ RUN apt-get update \
 COPY --from=build /opt/flask-detector /opt/flask-detector
 COPY --from=build /opt/models /opt/models
 
-# What is in /opt/models can't be changed there; without models in the image they are fetched into /data.
+# What is in /opt/models can't be changed there; without models in the image they are fetched into /data. Temporary
+# files, uploads and decoded pictures among them, would take memory in a /tmp that is one.
 ARG MODELS=
 ENV PATH=/opt/flask-detector/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -47,6 +48,7 @@ ENV PATH=/opt/flask-detector/bin:$PATH \
     PORT=5000 \
     DETECTOR_HOST=0.0.0.0 \
     DETECTOR_DATA_DIR=/data \
+    TMPDIR=/data \
     DETECTOR_MODELS_DIR=${MODELS:+/opt/models} \
     DETECTOR_OFFLINE=${MODELS:+1}
 
