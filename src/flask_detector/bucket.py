@@ -182,6 +182,11 @@ def _explain(said: str) -> tuple[str, str]:
         return "there is no such bucket", "Make the bucket, or correct DETECTOR_STORAGE_URL."
     if _METADATA_SERVICE in said:  # where the library looks when no variable has any
         return "there are no credentials", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if "RequestTimeTooSkewed" in said:
+        return (
+            "the storage's clock and this machine's are too far apart",
+            "Let both follow a time server.",
+        )
     if "403 Forbidden" in said or "401 Unauthorized" in said:
         return (
             "the bucket refuses the credentials",

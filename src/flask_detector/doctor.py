@@ -1,5 +1,6 @@
 """Looks an installation over: what is there, what works, what contradicts itself, and what to do about it."""
 
+import errno
 import hashlib
 import platform
 import shutil
@@ -8,50 +9,26 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
-from typing import cast
 
 import redis
 
 from flask_detector import __version__
-from flask_detector.broker import check, connect
 from flask_detector.detectors import AUTO, load_detector, model_store
+from flask_detector.detectors.download import DISK_FULL
 from flask_detector.detectors.models import Published
-from flask_detector.errors import BrokerUnavailable, DetectorError
-from flask_detector.jobs import Jobs
-from flask_detector.local_redis import LocalRedis, find_server
+from flask_detector.doctor_redis import redis_findings
+from flask_detector.errors import DetectorError
+from flask_detector.findings import Finding, Findings, Level, ok
 from flask_detector.serve import check_port
 from flask_detector.settings import Settings, unknown_variables
 from flask_detector.storage import open_storage
 from flask_detector.tags import WIDER_FONTS
 
 _GIGABYTE = 1_000_000_000
-_OLDEST_REDIS = (6, 2)
-_MOST_CLOCK_SECONDS = 2.0
-
-
-class Level(StrEnum):
-    """How a finding is: as it should be, worth a thought, or in the way."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `hint` says what to do where it is not as it should be."""
-
-    what: str
-    level: Level
-    message: str
-    hint: str = ""
-
-
-Findings = Iterator[Finding]
 
 
 def examine(settings: Settings) -> Findings:
@@ -64,7 +41,7 @@ def examine(settings: Settings) -> Findings:
         ("storage", _storage),
         ("models", _models),
         ("detection", _detection),
-        ("redis", _redis),
+        ("redis", redis_findings),
         ("web", _web),
         ("settings", _settings),
     ]
@@ -83,25 +60,19 @@ _HINTS = {
 }
 
 
-def _ok(what: str, message: str) -> Finding:
-    return Finding(what, Level.OK, message)
-
-
 def _python(settings: Settings) -> Findings:
     version = platform.python_version()
-    yield _ok("python", f"flask-detector {__version__}, Python {version}, {platform.platform(terse=True)}.")
+    yield ok("python", f"flask-detector {__version__}, Python {version}, {platform.platform(terse=True)}.")
     if not sys.maxsize > 2**32:
         yield Finding("python", Level.PROBLEM, "This Python has 32 bits.", "Install one with 64 bits.")
 
 
 def _engine(settings: Settings) -> Findings:
-    import openvino
-
     from flask_detector.detectors.runtime import cpu_has_bfloat16
 
     bfloat16 = cpu_has_bfloat16()
     how = "computes in bfloat16" if bfloat16 else "has no bfloat16: models compute in float32"
-    yield _ok("engine", f"OpenVINO {openvino.__version__}; the CPU {how}.")
+    yield ok("engine", f"OpenVINO {metadata.version('openvino')}; the CPU {how}.")
     if settings.precision == "bfloat16" and not bfloat16:
         yield Finding(
             "engine",
@@ -117,7 +88,7 @@ def _fonts(settings: Settings) -> Findings:
     if features.check("freetype2"):
         wider = [name for name in WIDER_FONTS if _is_there(name)]
         beyond = f"; other scripts with {wider[0]}" if wider else "; other scripts lose their accents"
-        yield _ok("fonts", f"Labels are drawn with the font that comes with Pillow{beyond}.")
+        yield ok("fonts", f"Labels are drawn with the font that comes with Pillow{beyond}.")
     else:
         yield Finding(
             "fonts", Level.WARNING, "Pillow has no FreeType: labels are drawn coarsely.", "Install its wheel."
@@ -134,20 +105,28 @@ def _is_there(font: str) -> bool:
     return True
 
 
+_DATA_HINT = "Let this user own it, or set DETECTOR_DATA_DIR to a folder of its own."
+_FULL_HINT = "Free some of its disk, lower DETECTOR_RETENTION_HOURS, or set DETECTOR_DATA_DIR."
+_DATA_HINTS = {
+    errno.EROFS: "It is mounted read-only: mount it writable, or set DETECTOR_DATA_DIR to a volume.",
+    errno.ENOTDIR: "A part of its path is a file: remove that, or set DETECTOR_DATA_DIR.",
+    **dict.fromkeys(DISK_FULL, _FULL_HINT),
+}
+
+
 def _data(settings: Settings) -> Findings:
     folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / ".doctor"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"probe")
         probe.unlink()
     except OSError as error:
-        yield Finding(
-            "data",
-            Level.PROBLEM,
-            f"The data folder {folder} can't be written to: {error.strerror}.",
-            "Let this user own it, or set DETECTOR_DATA_DIR.",
-        )
+        message = f"The data folder {folder} can't be written to: {error.strerror}."
+        yield Finding("data", Level.PROBLEM, message, _DATA_HINTS.get(error.errno or 0, _DATA_HINT))
+        # An empty file needs no room, and is one all the same.
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
         return
     free = shutil.disk_usage(folder).free
     message = f"The data folder {folder} can be written to; {free / _GIGABYTE:.1f} GB are free."
@@ -155,18 +134,18 @@ def _data(settings: Settings) -> Findings:
         hint = "Weights and pictures need 2 GB; free some or set DETECTOR_DATA_DIR."
         yield Finding("data", Level.WARNING, message, hint)
     else:
-        yield _ok("data", message)
+        yield ok("data", message)
 
 
 def _storage(settings: Settings) -> Findings:
     open_storage(settings).check()
-    yield _ok("storage", "Pictures can be kept.")
+    yield ok("storage", "Pictures can be kept.")
 
 
 def _models(settings: Settings) -> Findings:
     store = model_store(settings)
     installed = store.installed()
-    yield _ok("models", f"Installed: {', '.join(installed)}; in use by default: {store.default()}.")
+    yield ok("models", f"Installed: {', '.join(installed)}; in use by default: {store.default()}.")
     for name in installed:
         source = store.info(name).source
         path = store.path(name)
@@ -182,7 +161,9 @@ def _models(settings: Settings) -> Findings:
             "models",
             Level.PROBLEM,
             f"DETECTOR_MODEL is {settings.model}, which is not installed.",
-            f"flask-detector models pull {settings.model}",
+            f"flask-detector models pull {settings.model}"
+            if settings.model in {info.name for info in store.known()}
+            else f"Set it to auto, or to one of: {', '.join(installed)}.",
         )
     if not any(store.info(name).has_masks for name in installed):
         yield Finding(
@@ -205,68 +186,7 @@ def _detection(settings: Settings) -> Findings:
     detector = load_detector(AUTO, settings=settings)
     start = time.perf_counter()
     detector.detect(picture)
-    yield _ok("detection", f"{detector.name} looked at a picture in {time.perf_counter() - start:.2f} s.")
-
-
-def _redis(settings: Settings) -> Findings:
-    url = settings.redis_url
-    if url is None:
-        program = find_server()
-        local = LocalRedis(settings.data_dir / "redis")
-        try:
-            with connect(local.url) as connection:
-                check(connection)
-                yield from _running_redis(settings, connection)
-        except BrokerUnavailable:
-            yield _ok("redis", f"None runs now; 'flask-detector serve' starts {program}.")
-        finally:
-            local.remove_socket_folder()
-        return
-    with connect(settings.required_redis_url) as connection:
-        check(connection)
-        yield from _running_redis(settings, connection)
-
-
-def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
-    facts = cast(dict[str, str | int], connection.info())
-    version = str(facts["redis_version"])
-    yield _ok("redis", f"Redis {version} answers.")
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_REDIS:
-        yield Finding("redis", Level.PROBLEM, f"Redis {version} is too old.", "Install 6.2 or newer.")
-    if not facts.get("aof_enabled"):
-        yield Finding(
-            "redis",
-            Level.WARNING,
-            "Redis does not write each change to disk: what waits is lost when it stops.",
-            "Set 'appendonly yes' in its configuration.",
-        )
-    policy = str(facts.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        yield Finding(
-            "redis",
-            Level.PROBLEM,
-            f"Redis may throw records away when its memory is full ({policy}).",
-            "Set 'maxmemory-policy noeviction' in its configuration.",
-        )
-    seconds, microseconds = connection.time()
-    ahead = time.time() - (seconds + microseconds / 1e6)
-    if abs(ahead) > _MOST_CLOCK_SECONDS:
-        yield Finding(
-            "redis",
-            Level.WARNING,
-            f"The clocks of this machine and of Redis's are {abs(ahead):.0f} s apart.",
-            "Let both follow a time server; workers seem dead to each other otherwise.",
-        )
-    workers = Jobs(connection, settings).workers()
-    if any(worker.model for worker in workers):
-        yield _ok("workers", f"{len(workers)} at work or ready.")
-    else:
-        yield Finding(
-            "workers",
-            Level.WARNING,
-            "No worker with a model was heard of in the last ten seconds.",
-            "Start one: 'flask-detector serve', or 'flask-detector worker' beside a web process.",
-        )
+    yield ok("detection", f"{detector.name} looked at a picture in {time.perf_counter() - start:.2f} s.")
 
 
 def _web(settings: Settings) -> Findings:
@@ -279,10 +199,10 @@ def _web(settings: Settings) -> Findings:
         ours = False
     except OSError:
         check_port(settings)
-        yield _ok("web", f"No web server runs on {address}; the port is free.")
+        yield ok("web", f"No web server runs on {address}; the port is free.")
         return
     if ours:
-        yield _ok("web", f"The web server answers on {address}.")
+        yield ok("web", f"The web server answers on {address}.")
     else:
         yield Finding("web", Level.PROBLEM, f"Another program answers on {address}.", "Stop it, or set PORT.")
 
@@ -332,7 +252,7 @@ def _settings(settings: Settings) -> Findings:
         Finding("settings", Level.WARNING, f"{name} is no setting and does nothing.", hint)
         for name, hint in unknown_variables()
     ]
-    yield from found or [_ok("settings", "Nothing in them contradicts itself.")]
+    yield from found or [ok("settings", "Nothing in them contradicts itself.")]
 
 
 def _is_remote(settings: Settings) -> bool:

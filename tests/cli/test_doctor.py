@@ -1,18 +1,23 @@
 """The doctor says of each part of an installation how it is and what to do."""
 
+import errno
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
-from flask_detector.doctor import Finding, Level, examine
+from flask_detector.doctor import examine
+from flask_detector.findings import Finding, Level
 from flask_detector.settings import Settings
 
 Environment = Callable[[Settings], dict[str, str]]
@@ -69,6 +74,69 @@ def test_a_redis_that_may_forget_is_a_problem(sound: Settings, connection: redis
     assert messages == ["Redis may throw records away when its memory is full (allkeys-lru)."]
 
 
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ({"maxmemory": "1"}, "memory is full"),
+        ({"min-replicas-to-write": "1"}, "takes no writes: NOREPLICAS"),
+        ({"replicaof": "127.0.0.1 1"}, "follows another one"),
+    ],
+)
+def test_a_redis_that_can_not_be_written_to_is_a_problem(
+    sound: Settings, connection: redis.Redis, configuration: dict[str, str], words: str
+) -> None:
+    normal = {"maxmemory": "0", "min-replicas-to-write": "0", "replicaof": "no one"}
+
+    def configure(values: dict[str, str]) -> None:
+        for name, value in values.items():
+            if name == "replicaof":
+                connection.replicaof(*value.split())
+            else:
+                connection.config_set(name, value)
+
+    configure(configuration)
+    try:
+        (problem,) = [f for f in findings(sound)["redis"] if f.level is Level.PROBLEM]
+    finally:
+        configure({name: normal[name] for name in configuration})
+    assert words in problem.message
+    assert problem.hint
+
+
+def test_clocks_that_are_apart_are_a_warning(sound: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis.Redis, "time", lambda _: (int(time.time()) - 3600, 0))
+    (warning,) = [f for f in findings(sound)["redis"] if "clocks" in f.message]
+    assert re.search(r"3[56]\d\d s apart", warning.message)
+    assert "time server" in warning.hint
+
+
+def test_a_bucket_that_can_not_be_reached_is_a_problem(
+    sound: Settings, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    url = SecretStr(f"s3://pictures?endpoint=http://127.0.0.1:{free_port()}")
+    found = findings(sound.model_copy(update={"storage_url": url}))
+    assert found["storage"][0].level is Level.PROBLEM
+    assert "endpoint of DETECTOR_STORAGE_URL" in found["storage"][0].hint
+    assert any("SECRET_KEY of its own" in f.message for f in found["settings"])
+
+
+def test_a_short_secret_key_is_a_warning(sound: Settings) -> None:
+    found = findings(sound.model_copy(update={"secret_key": SecretStr("0123456789")}))
+    assert "SECRET_KEY is short" in found["settings"][0].message
+    assert "python3 -c" in found["settings"][0].hint
+
+
+def test_a_model_that_there_is_not_is_a_problem(sound: Settings) -> None:
+    (problem,) = [
+        f
+        for f in findings(sound.model_copy(update={"model": "nonsense"}))["models"]
+        if f.level is Level.PROBLEM
+    ]
+    assert problem.hint == "Set it to auto, or to one of: nanodet-g."
+
+
 def test_a_port_that_another_program_has_is_a_problem(sound: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", sound.port))
@@ -95,6 +163,25 @@ def test_a_data_folder_that_is_no_folder_is_a_problem(sound: Settings, tmp_path:
     blocked.write_text("a file")
     found = findings(sound.model_copy(update={"data_dir": blocked / "data"}))
     assert found["data"][0].level is Level.PROBLEM
+    assert "is a file" in found["data"][0].hint
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EROFS, "mount it writable"), (errno.ENOSPC, "Free some"), (errno.EACCES, "own it")],
+)
+def test_why_the_data_folder_can_not_be_written_to_decides_what_to_do(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def fail(path: Path, data: bytes) -> int:
+        path.touch()  # as on a full disk
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    finding = findings(sound)["data"][0]
+    assert finding.level is Level.PROBLEM
+    assert words in finding.hint
+    assert not (sound.data_dir / ".doctor").exists()
 
 
 def test_the_command_prints_lines_or_json_and_ends_with_the_status(
@@ -103,6 +190,7 @@ def test_the_command_prints_lines_or_json_and_ends_with_the_status(
     environment = environment_for(sound)
     lines = run(env=environment)
     assert lines.returncode == 0, lines.stdout + lines.stderr
+    assert lines.stderr == ""
     assert "✓ engine: OpenVINO" in lines.stdout
     assert "  → " in lines.stdout
     broken = run("--json", env={**environment, "REDIS_URL": "redis://127.0.0.1:1"})

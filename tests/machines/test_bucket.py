@@ -5,6 +5,8 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,26 @@ def test_a_bucket_that_does_not_exist_is_said(bucket: Any, credentials: None) ->
     for use in (absent.check, lambda: absent.get(ID, "original"), lambda: list(absent.older_than(0))):
         with pytest.raises(StorageUnavailable, match="no such bucket"):
             use()
+
+
+def test_a_clock_that_is_off_is_said(
+    bucket: Any, credentials: None, serve_http: Callable[[HTTPServer], str]
+) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = b"<Error><Code>RequestTimeTooSkewed</Code><Message>too large</Message></Error>"
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    address = serve_http(HTTPServer(("127.0.0.1", 0), Refusing))
+    with pytest.raises(StorageUnavailable, match="clock"):
+        BucketStorage(bucket.url(endpoint=address)).check()
 
 
 def test_missing_credentials_are_said(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The command `doctor`: looks the installation over and says what to do."""
 
 import json
+import logging
 import sys
 from dataclasses import asdict
 
@@ -13,9 +14,12 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
     """Check this installation and say what to do. The exit status is 1 if something is in the way."""
-    from flask_detector.doctor import Level, examine
+    from flask_detector.doctor import examine
+    from flask_detector.findings import Level
     from flask_detector.settings import Settings
 
+    # What is amiss is told as a finding.
+    logging.getLogger().setLevel(logging.CRITICAL)
     findings = []
     for finding in examine(Settings.from_environment()):
         findings.append(finding)
