@@ -21,6 +21,7 @@ from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
 from flask_detector.large import is_large, spooled
+from flask_detector.memory import may_lack
 from flask_detector.pixels import Picture, Pixels, orientation_of, upright_size
 
 
@@ -203,6 +204,9 @@ _DAMAGE: Final = (
 )
 
 _OUT_OF_MEMORY: Final = "out of memory"  # Pillow's and libheif's words in an OSError
+# The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage. They take up to
+# so many bytes a pixel.
+_DECODING_BYTES: Final = 32
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 # A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
@@ -221,9 +225,11 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.Imag
     _set_up_pillow(limits)
     known = _FORMATS[picture_format]
     header = _Header(file)
+    pixels = limits.max_pixels
     try:
         image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
         _check_pixels(image, limits)
+        pixels = image.width * image.height
         header.is_read = True
         yield image
     except Image.DecompressionBombError as error:
@@ -232,7 +238,8 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.Imag
             "no more are accepted here."
         ) from error
     except _DAMAGE as error:
-        if isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error):
+        is_of_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error)
+        if is_of_memory or may_lack(_DECODING_BYTES * pixels):
             raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
         raise DamagedPicture(
             f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."

@@ -104,6 +104,14 @@ def limit(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, highest))
 
 
+def may_lack(size: int) -> bool:
+    """Tell whether this process may not take so many bytes more, by a limit that was set for it."""
+    if sys.platform != "linux":
+        return False
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return most != resource.RLIM_INFINITY and taken() + size > most
+
+
 @cache
 def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":

@@ -5,7 +5,8 @@
 - ``die``: the process dies as if native code had crashed;
 - ``hang``: native code hangs; ``hang hard``: it also holds the interpreter's lock;
 - ``wait N``: the detection takes N seconds more;
-- ``break``: an error that nobody thought of.
+- ``break``: an error that nobody thought of;
+- ``take N``: the detection takes N megabytes of memory more; ``keep N``: they are never given back.
 
 elsewhere: tell of no place, as a worker on another machine, whose death is known by its silence alone.
 
@@ -22,7 +23,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import rq.utils
 from PIL import Image
@@ -39,6 +40,8 @@ STILL_SECONDS = 4.0
 class FaultyWorkplace(Workplace):
     """Does what the picture's comment says first."""
 
+    _kept: ClassVar[list[bytes]] = []
+
     def run(self, id: str, **wishes: Any) -> dict[str, Any]:
         comment = Image.open(io.BytesIO(self.storage.get(id, ORIGINAL))).info.get("comment", b"").decode()
         if comment == "die":
@@ -51,6 +54,10 @@ class FaultyWorkplace(Workplace):
             raise ZeroDivisionError("nobody thought of this")
         elif comment.startswith("wait "):
             time.sleep(float(comment.removeprefix("wait ")))
+        elif comment.startswith(("take ", "keep ")):
+            taken = b"\1" * (int(comment[5:]) << 20)
+            if comment.startswith("keep "):
+                self._kept.append(taken)
         return super().run(id, **wishes)
 
 

@@ -122,8 +122,8 @@ class Installation:
         wait_until(self._answers, 60)
         return self.web_process
 
-    def start_worker(self) -> "subprocess.Popen[bytes]":
-        return self._start([sys.executable, "-m", "flask_detector", "worker"])
+    def start_worker(self, **environment: str) -> "subprocess.Popen[bytes]":
+        return self._start([sys.executable, "-m", "flask_detector", "worker"], **environment)
 
     def start_faulty_worker(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         return self._start([sys.executable, str(FAULTY_WORKER), *arguments], **environment)

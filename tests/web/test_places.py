@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import io
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -51,11 +50,13 @@ def _refusal(places: Places) -> ServiceError | None:
 
 
 @pytest.fixture
-def port(settings: Settings, environment_for: Callable[[Settings], dict[str, str]]) -> Iterator[int]:
+def port(
+    settings: Settings,
+    environment_for: Callable[[Settings], dict[str, str]],
+    free_port: Callable[[], int],
+) -> Iterator[int]:
     """The port of a web process with the usual number of threads."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     environment = {**environment_for(settings), "PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
     try:

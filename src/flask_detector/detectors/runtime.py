@@ -1,12 +1,14 @@
 """Sessions of the inference engine. This is the only module that knows which engine it is (OpenVINO)."""
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +69,12 @@ def read_graph(path: Path) -> ov.Model:
     return engine().read_model(path)
 
 
+# The engine's and its kernels' words for it.
+_OUT_OF_MEMORY: Final = re.compile(
+    r"can't alloc|Failed to allocate|bad_alloc|bad allocation|out of memory|could not create a memory"
+)
+
+
 class Session:
     """One compiled graph with one request of its own."""
 
@@ -84,18 +92,26 @@ class Session:
             # Kernels are made for one size of picture. Keeping those of every size that ever came would cost
             # up to 90 MB; making them anew whenever the size changes costs NanoDet 12 ms.
             properties["CPU_RUNTIME_CACHE_CAPACITY"] = 0
-        self._compiled = engine().compile_model(graph, "CPU", properties)
-        self._request = self._compiled.create_infer_request()
+        with _telling_of_memory():
+            self._compiled = engine().compile_model(graph, "CPU", properties)
+            self._request = self._compiled.create_infer_request()
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array] = ()) -> list[Array]:
         """Return the outputs for the inputs, in the graph's order; see `bind` for the arrays.
 
         Outputs without an array of ours are the engine's own memory: they hold until the next run or release.
+
+        Raises MemoryError where the engine gets less memory than it needs.
         """
         self.bind(inputs, outputs)
         # infer() would copy every output.
-        self._request.start_async()
-        self._request.wait()
+        try:
+            with _telling_of_memory():
+                self._request.start_async()
+                self._request.wait()
+        except MemoryError:
+            self.release()  # what it has got by then would be missing for the next picture
+            raise
         return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array] = ()) -> None:
@@ -117,6 +133,16 @@ class Session:
         Outputs of earlier runs that are the engine's own memory must not be used any more.
         """
         self._compiled.release_memory()
+
+
+@contextmanager
+def _telling_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if _OUT_OF_MEMORY.search(str(error)) is None:
+            raise
+        raise MemoryError("the engine gets less memory than it needs") from error
 
 
 def _shared(array: Array) -> ov.Tensor:
