@@ -119,18 +119,19 @@ def test_while_there_is_no_room_for_temporary_files_only_large_uploads_are_refus
     place: Place, recovered: Recovered
 ) -> None:
     installation = place.installation
-    installation.start_worker()
-    wait_until(lambda: bool(installation.jobs.workers()), 60)
-    large = _noise()
+    large = _noise(1600, 1200)
+    waiting = installation.send_until_accepted(_noise(3000, 2000))  # a worker decodes it into a file
     flight = installation.in_flight()
     wait_until(lambda: len(list(installation.pictures.glob("??/*"))) > 20, 60)
     place.disks.fill(place.temporary)
+    installation.start_worker()
     for answer in (installation.send(large), _send_form(installation, large)):
         assert answer.status == 503
         assert answer.form["error"]["code"] == "storage_unavailable"
         assert "temporary files" in answer.form["error"]["hint"]
         assert int(answer.headers["Retry-After"]) > 0
-    ids = flight.land()
+    ids = [waiting, *flight.land()]
+    assert installation.wait_for(waiting).status == "done"
     assert flight.refusals == {}, "small ones need no file"
     place.disks.free(place.temporary)
     start = time.monotonic()
@@ -138,7 +139,7 @@ def test_while_there_is_no_room_for_temporary_files_only_large_uploads_are_refus
     recovered("no room for temporary files: next large upload accepted", time.monotonic() - start)
     answer = _send_form(installation, large)
     assert answer.status == 202
-    assert installation.outcomes([*ids, answer.form["id"]]) == {"done": 202}
+    assert installation.outcomes([*ids, answer.form["id"]]) == {"done": 203}
     assert list(place.disks.seen(place.temporary).glob("tmp*")) == []
 
 
@@ -146,10 +147,10 @@ def _done(installation: Installation) -> int:
     return int(installation.connection.zcard("rq:finished:detections"))
 
 
-def _noise() -> bytes:
+def _noise(width: int, height: int) -> bytes:
     """Return a picture of some megabytes."""
     file = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
     return file.getvalue()
 
