@@ -65,7 +65,7 @@ def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
             "redis",
             Level.WARNING,
             f"The clocks of this machine and of Redis's are {abs(ahead):.0f} s apart.",
-            "Let both follow a time server: shown times are wrong otherwise; webhooks and buckets refuse them.",
+            "Let both follow a time server: shown times are wrong else, webhooks and buckets refuse them.",
         )
     workers = Jobs(connection, settings).workers()
     if any(worker.model for worker in workers):
