@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 from pillow_heif import from_pillow
 from werkzeug.test import TestResponse
 
@@ -72,6 +72,21 @@ def heic() -> bytes:
     return file.getvalue()
 
 
+def gif_with_xmp() -> bytes:
+    """A GIF with XMP as an application extension (XMP specification, part 3, 1.1.2)."""
+    plain = saved("GIF")
+    colours = 3 * 2 ** ((plain[10] & 7) + 1) if plain[10] & 0x80 else 0
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    return plain[: 13 + colours] + b"\x21\xff\x0bXMP DataXMP" + XMP + trailer + plain[13 + colours :]
+
+
+def tiff_with_xmp() -> bytes:
+    """A TIFF with XMP, IPTC and Photoshop's blocks."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700], tags[33723], tags[34377] = XMP, PLAIN, PLAIN
+    return saved("TIFF", tiffinfo=tags)
+
+
 def bmp_with_a_tail() -> bytes:
     return saved("BMP") + PLAIN
 
@@ -86,6 +101,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "a.gif": lambda: saved("GIF", comment=PLAIN),
     "a.tif": lambda: saved("TIFF", exif=exif(), description=SECRET),
     "a.bmp": bmp_with_a_tail,
+    "xmp.gif": gif_with_xmp,
+    "xmp.tif": tiff_with_xmp,
 }
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from flask_detector.web.security import HEADERS
+
 THREADS = 4
 
 BEGINNINGS = {
@@ -122,3 +124,26 @@ def test_a_body_larger_than_any_picture_is_refused_before_it_is_read(port: int) 
     head = b"POST /api/v1/detections HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
     answer = raw(port, head + b"Content-Length: 9999999999\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"<script>alert(1)</script>",
+        b"GET /shared/secret HTTP/9.9",
+        b"G<b>T / HTTP/1.1",
+        b"GET http://[ HTTP/1.1",
+    ],
+)
+def test_what_is_no_http_is_refused_with_every_header_and_without_its_words(
+    port: int, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request_line + b"\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert "Content-Type: text/plain" in head
+    for name, value in HEADERS.items():
+        assert f"{name}: {value}" in head.split("\r\n")
+    assert body == "Bad Request.\n"

@@ -34,7 +34,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 # What the pages never ask a browser for; the camera takes a picture to send.
 _UNUSED = ("display-capture", "geolocation", "hid", "microphone", "midi", "payment", "serial", "usb")
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -76,7 +76,7 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS

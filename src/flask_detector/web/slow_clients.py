@@ -12,6 +12,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from flask_detector.web.refusals import Refusal
+
 # A request may take this long, and a second more for each so many bytes of it.
 _GRACE_SECONDS = 15.0
 _BYTES_A_SECOND = 4096
@@ -55,3 +57,7 @@ class PatientWorker(ThreadWorker):
                 conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_MILLISECONDS)
         conn.sock.began, conn.sock.received = time.monotonic(), 0
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what is no proper request."""
+        super().handle_error(req, Refusal(client), addr, exc)
