@@ -7,10 +7,11 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from flask_detector.broker import connect
 from flask_detector.keys import Keys, Scope
@@ -37,11 +38,13 @@ def sign_in(stack: Any) -> Callable[[Page], None]:
     return sign_in
 
 
-PHONE, DESKTOP = 390, 1440
+PHONE, DESKTOP = 360, 1440
 
 
 @pytest.fixture(scope="session")
-def paths(idle_parts: Any, stack: Any, result_path: str, crowd_url: str, jpeg_file: bytes) -> dict[str, str]:
+def paths(
+    idle_parts: Any, stack: Any, result_path: str, shared_path: str, crowd_url: str, jpeg_file: bytes
+) -> dict[str, str]:
     """Where each page is found."""
     return {
         "home": "/",
@@ -49,6 +52,9 @@ def paths(idle_parts: Any, stack: Any, result_path: str, crowd_url: str, jpeg_fi
         "crowd": crowd_url,
         "waiting": idle_parts.send(jpeg_file),
         "failed": _ended(stack.url, jpeg_file[:500]),
+        "cancelled": _cancelled(idle_parts, jpeg_file),
+        "deleted": _deleted(stack.url, jpeg_file),
+        "shared": shared_path,
         "unknown": f"/detections/{'0' * 32}",
         "history": "/history",
         "about": "/about",
@@ -64,6 +70,37 @@ def jpeg_file() -> bytes:
     file = io.BytesIO()
     Image.radial_gradient("L").save(file, "JPEG")
     return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def shared_path(usual_context: BrowserContext, result_path: str) -> str:
+    """The path of a finished detection for those who were given its link."""
+    page = usual_context.new_page()
+    page.goto(result_path)
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link", exact=True).input_value()
+    page.close()
+    return urlsplit(link).path
+
+
+def _cancelled(parts: Any, picture: bytes) -> str:
+    """Return the address of a detection that was stopped before a worker took it."""
+    address: str = parts.send(picture)
+    id = address.rpartition("/")[2]
+    _ask("POST", f"{parts.url}/api/v1/detections/{id}/cancel")
+    return address
+
+
+def _deleted(url: str, picture: bytes) -> str:
+    """Return the path of a detection that was deleted, which is shown like one that has expired."""
+    path = _ended(url, picture)
+    _ask("DELETE", f"{url}/api/v1{path}")
+    return path
+
+
+def _ask(method: str, address: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=30):
+        pass
 
 
 def _ended(url: str, picture: bytes) -> str:
@@ -92,6 +129,12 @@ def _ended(url: str, picture: bytes) -> str:
         ("waiting", "dark", PHONE),
         ("failed", "light", PHONE),
         ("failed", "dark", DESKTOP),
+        ("cancelled", "light", PHONE),
+        ("cancelled", "dark", DESKTOP),
+        ("deleted", "light", DESKTOP),
+        ("deleted", "dark", PHONE),
+        ("shared", "light", PHONE),
+        ("shared", "dark", DESKTOP),
         ("unknown", "light", DESKTOP),
         ("unknown", "dark", PHONE),
         ("history", "light", PHONE),
@@ -116,7 +159,7 @@ def test_axe_finds_nothing(
 ) -> None:
     page = open_page(paths[name], color_scheme=scheme, viewport={"width": width, "height": 900})
     complaints.clear()  # the browser's note that an unknown or failed detection is one
-    if name in {"result", "crowd"}:
+    if name in {"result", "crowd", "shared"}:
         page.locator(".shapes").wait_for()
     if name == "admin":
         sign_in(page)
