@@ -95,6 +95,6 @@ def _large(format: str) -> bytes:
     file = io.BytesIO()
     pixels = np.zeros((6000, 6000, 3), np.uint8)
     pixels[::7] = 200
-    options: dict[str, int] = {"AVIF": {"speed": 10}, "JPEG": {"progressive": True}}[format]
-    Image.fromarray(pixels).save(file, format, **options)
+    options: dict[str, dict[str, int]] = {"AVIF": {"speed": 10}, "JPEG": {"progressive": True}}
+    Image.fromarray(pixels).save(file, format, **options[format])
     return file.getvalue()
