@@ -31,8 +31,7 @@ def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
     try:
         seats.take()
     except ServiceError:
-        seconds = 0
-        return _all(ids, seconds)
+        return _all(ids, 0)
     try:
         return _all(ids, seconds)
     finally:
