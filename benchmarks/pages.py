@@ -21,7 +21,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from flask_detector.local_redis import LocalRedis
+from installation import free_port, wait_for
 
 CROWD = Path(__file__).with_name("crowd.py")
 ROUNDS = 5
@@ -186,9 +186,7 @@ def print_times(what: str, milliseconds: list[float]) -> None:
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Run a Redis and a web process; yield the address, and the environment of this installation."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     server = LocalRedis(folder / "redis")
     environment = {
         **os.environ,
@@ -202,14 +200,8 @@ def served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         server.wait_until_ready(broker)
         web = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
-        url = f"http://127.0.0.1:{port}"
-        while web.poll() is None:
-            try:
-                ask(url, "GET", "/healthz")
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield url, environment
+        wait_for(port, "/healthz")
+        yield f"http://127.0.0.1:{port}", environment
     finally:
         for process in filter(None, (web, broker)):
             process.send_signal(signal.SIGTERM)

@@ -11,6 +11,9 @@ from werkzeug.test import TestResponse
 
 from flask_detector.broker import connect
 from flask_detector.detections import Detections
+from flask_detector.detectors import MAIN_MODEL
+from flask_detector.detectors.model_folder import ModelFolder
+from flask_detector.errors import DownloadError
 from flask_detector.jobs import new_id
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.web import create_app
@@ -239,3 +242,19 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient) -> None:
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_why_a_model_could_not_be_fetched_stands_at_length_on_the_page_about_the_installation_alone(
+    client: FlaskClient, settings: Settings
+) -> None:
+    address = "https://weights.example/mask_rcnn.pth"
+    with pytest.raises(DownloadError), ModelFolder(settings.data_dir / "models", MAIN_MODEL).work():
+        raise DownloadError(
+            "The download failed.", hint=f"To bring the file by hand, download {address} <now>."
+        )
+    home, about = client.get("/").text, client.get("/about").text
+    assert "could not be made ready yet" in home
+    assert 'href="/about#models"' in home
+    assert address not in home
+    assert f'<a href="{address}" rel="noopener noreferrer">' in about
+    assert "&lt;now&gt;" in about
