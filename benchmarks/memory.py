@@ -1,11 +1,14 @@
 """What the whole installation needs in memory: Redis, supervisor, web and one worker, for each model.
 
 Starts an installation of its own and sends pictures over HTTP one after another, as a browser would: upload,
-wait for the end, fetch the page's picture and the drawn one at full size. One of them is a photograph of 24
-megapixels. The processes are sampled meanwhile; printed is each one's proportional set size (PSS) where the
-sum of all was highest, beside the sum at rest before and after:
+wait for the end, fetch the page's picture, the drawn one at full size, and the small copy. One of them is a
+photograph of 24 megapixels. The processes are sampled meanwhile; printed is each one's proportional set size
+(PSS) where the sum of all was highest, beside the sum at rest before and after:
 
     python benchmarks/memory.py ../shared [--number 50] [--model nanodet-g] [--model mask-rcnn]
+
+With `--large FORMAT`, once or several times, the photograph comes in those formats, with `--large all` in
+each that there is, and every one in an installation of its own; a table has a line for each.
 
 The argument is the folder with pictures and the synthetic weights that stand in for Mask R-CNN's. Linux only:
 the numbers are those of /proc/*/smaps_rollup.
@@ -22,10 +25,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from installation import fetch, installation
 from mask_rcnn import synthetic_weights, write_safetensors
@@ -39,29 +43,95 @@ _SAMPLES_PER_SECOND = 50
 Sample = dict[str, float]
 
 
+def saved(image: Image.Image, picture_format: str, **options: object) -> bytes:
+    """Return an image as a file."""
+    file = io.BytesIO()
+    image.save(file, picture_format, **options)
+    return file.getvalue()
+
+
+def with_alpha(image: Image.Image) -> Image.Image:
+    """Return an image that is in part transparent."""
+    image = image.copy()
+    image.putalpha(image.getchannel("R"))
+    return image
+
+
+def turned() -> Image.Exif:
+    """Return the metadata of a picture that was taken upright."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return exif
+
+
+def heic(image: Image.Image) -> bytes:
+    """Return an image as a HEIC file."""
+    from pillow_heif import from_pillow
+
+    file = io.BytesIO()
+    from_pillow(image).save(file, quality=80, enc_params={"preset": "ultrafast"})
+    return file.getvalue()
+
+
+# All are smaller than the 25 MB that an upload may have; a TIFF or BMP without compression has 72.
+LARGE_FORMATS: dict[str, Callable[[Image.Image], bytes]] = {
+    "jpeg": lambda image: saved(image, "JPEG", quality=92),
+    "jpeg-progressive": lambda image: saved(image, "JPEG", quality=92, progressive=True),
+    "jpeg-turned": lambda image: saved(image, "JPEG", quality=92, exif=turned()),
+    "jpeg-cmyk": lambda image: saved(image.convert("CMYK"), "JPEG", quality=92),
+    "png": lambda image: saved(image, "PNG", compress_level=1),
+    "png-turned": lambda image: saved(image, "PNG", compress_level=1, exif=turned()),
+    "png-alpha": lambda image: saved(with_alpha(image), "PNG", compress_level=1),
+    "png-palette": lambda image: saved(image.quantize(256), "PNG", compress_level=1),
+    "png-grey-16": lambda image: saved(image.convert("L").convert("I;16"), "PNG", compress_level=1),
+    "tiff": lambda image: saved(image, "TIFF", compression="tiff_adobe_deflate"),
+    "webp": lambda image: saved(image, "WEBP", quality=90, method=0),
+    "webp-lossless": lambda image: saved(image, "WEBP", lossless=True, quality=0, method=0),
+    "heic": heic,
+    "avif": lambda image: saved(image, "AVIF", quality=80, speed=10),
+    "gif": lambda image: saved(image.quantize(256), "GIF"),
+    "bmp-palette": lambda image: saved(image.quantize(256), "BMP"),
+}
+
+
 def main() -> None:
     """Measure the models and print a table for each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shared", type=Path)
     parser.add_argument("--number", type=int, default=50, help="how many pictures")
     parser.add_argument("--model", choices=LIMITS, action="append", help="instead of all")
+    parser.add_argument(
+        "--large", choices=[*LARGE_FORMATS, "all"], action="append", help="formats of the large picture"
+    )
     options = parser.parse_args()
-    pictures = sent_pictures(options.shared, options.number)
+    large = options.large or ["jpeg"]
+    formats = list(LARGE_FORMATS) if "all" in large else list(dict.fromkeys(large))
     for model in options.model or LIMITS:
-        with tempfile.TemporaryDirectory() as folder:
-            if model == "mask-rcnn":
-                add_weights(options.shared, Path(folder))
-            report(model, measured(model, Path(folder), pictures))
+        if len(formats) > 1:
+            print(f"\n{model}: megabytes (PSS), each process at its own peak; {LIMITS[model]} are wanted")
+            print(f"{'':18}{'file':>8}{'web':>8}{'worker':>8}{'sum':>8}")
+        for name in formats:
+            pictures = sent_pictures(options.shared, options.number, name)
+            with tempfile.TemporaryDirectory() as folder:
+                if model == "mask-rcnn":
+                    add_weights(options.shared, Path(folder))
+                measurement = measured(model, Path(folder), pictures)
+            if len(formats) > 1:
+                report_line(name, max(map(len, pictures)), measurement)
+            else:
+                report(model, measurement)
 
 
-def sent_pictures(shared: Path, number: int) -> list[bytes]:
-    """Return that many files: the reference pictures in turn, and one of 24 megapixels in the middle."""
+def sent_pictures(shared: Path, number: int, large: str) -> list[bytes]:
+    """Return that many files: the reference pictures in turn, and one of 24 megapixels in the middle.
+
+    large: the key of LARGE_FORMATS that says what that one is.
+    """
     files = sorted((shared / "pictures").glob("*.jpg"))
     pictures = [file.read_bytes() for file in itertools.islice(itertools.cycle(files), number)]
-    large = io.BytesIO()
     with Image.open(files[0]) as image:
-        image.convert("RGB").resize(LARGE, Image.Resampling.BICUBIC).save(large, "JPEG", quality=92)
-    pictures[number // 2] = large.getvalue()
+        photograph = image.convert("RGB").resize(LARGE, Image.Resampling.BICUBIC)
+    pictures[number // 2] = LARGE_FORMATS[large](photograph)
     return pictures
 
 
@@ -161,6 +231,13 @@ def report(model: str, measurement: Measurement) -> None:
     print(f"at most {LIMITS[model]} MB are wanted", flush=True)
 
 
+def report_line(name: str, size: int, measurement: Measurement) -> None:
+    """Print one line of the table of formats."""
+    most = [max(sample.get(part, 0.0) for sample in measurement.samples) for part in ("web", "worker")]
+    numbers = [size / 1e6, *most, total(measurement.peak)]
+    print(f"{name:18}" + "".join(f"{number:8.0f}" for number in numbers), flush=True)
+
+
 def detect(port: int, picture: bytes) -> None:
     """Do with one picture what a browser does."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -169,7 +246,7 @@ def detect(port: int, picture: bytes) -> None:
     events = fetch(connection, "GET", f"/detections/{id}/events")
     if b'"done"' not in events:
         raise SystemExit(f"a detection failed: {events!r}")
-    for path in ("", "/picture", "/download"):
+    for path in ("", "/picture", "/download", "/thumbnail"):
         fetch(connection, "GET", f"/detections/{id}{path}")
     connection.close()
 
