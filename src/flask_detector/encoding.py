@@ -1,6 +1,7 @@
 """An RGB array to a picture file, and a file to another one with something drawn over it."""
 
 import io
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from flask_detector import images
+from flask_detector import images, webp
 from flask_detector.large import LARGE_PIXELS
 from flask_detector.masks import Bitmap
 from flask_detector.pixels import Picture, Pixels
@@ -36,6 +37,8 @@ _IN_STRIPS: Final[dict[str, tuple[str, dict[str, object]]]] = {
 }
 # A HEIC is made of tiles that are encoded one by one, as those of cameras are.
 _TILE: Final = 1024
+
+_BMP_DOTS: Final = 3780  # per metre: 96 per inch
 
 _LOSSY: Final = {"JPEG", "WEBP", "AVIF", "HEIF"}
 
@@ -143,6 +146,12 @@ def _change_in_strips(
 
 
 def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) -> bytes:
+    if picture_format == "WEBP":
+        strips = (spool[first:last] for first, last in spool.ranges())
+        size = (spool.width, spool.height)
+        written = webp.encode(strips, *size, quality=_QUALITY, method=1, icc_profile=icc_profile)
+        if written is not None:
+            return written
     if picture_format in _IN_STRIPS:
         from flask_detector import libvips
 
@@ -159,7 +168,24 @@ def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) 
         options = _WRITING["HEIF"] | {"icc_profile": icc_profile, "quality": _QUALITY, "tile_size": _TILE}
         encode_heif("RGB", size, _Numbers(spool), file, **options)
         return file.getvalue()
+    if picture_format == "BMP":
+        return _bmp_of(spool)
     return encode(Image.fromarray(spool.array()), picture_format, icc_profile=icc_profile)
+
+
+def _bmp_of(spool: Spool) -> bytes:
+    """Return a BMP file: BITMAPFILEHEADER and BITMAPINFOHEADER, then rows of BGR from the last one up."""
+    stride = (3 * spool.width + 3) // 4 * 4
+    size, start = stride * spool.height, 14 + 40
+    file = io.BytesIO()
+    file.write(struct.pack("<2sIII", b"BM", start + size, 0, start))
+    sides = (spool.width, spool.height)
+    file.write(struct.pack("<3I2H6I", 40, *sides, 1, 24, 0, size, _BMP_DOTS, _BMP_DOTS, 0, 0))
+    for first, last in reversed(list(spool.ranges())):
+        rows = np.zeros((last - first, stride), np.uint8)
+        rows[:, : 3 * spool.width] = spool[first:last][::-1, :, ::-1].reshape(last - first, -1)
+        file.write(rows.data)
+    return file.getvalue()
 
 
 class _Numbers:
