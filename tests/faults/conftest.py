@@ -13,7 +13,11 @@ Recovered = Callable[[str, float], None]
 @pytest.fixture(scope="module")
 def lasting_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Redis and the web process of all tests of a file."""
-    found = Installation(tmp_path_factory.mktemp("installation"), DETECTOR_JOB_TIMEOUT="20")
+    found = Installation(
+        tmp_path_factory.mktemp("installation"),
+        DETECTOR_JOB_TIMEOUT="20",
+        DETECTOR_ALLOW_PRIVATE_ADDRESSES="1",
+    )
     try:
         found.start_redis()
         found.start_web()

@@ -6,6 +6,8 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +18,8 @@ from .installation import Installation, picture, wait_until
 
 pytestmark = pytest.mark.slow
 
-OUTAGE_SECONDS = 30
+# RQ's own pauses before it connects again would end after 31 and after 63 seconds.
+OUTAGE_SECONDS = 33
 
 
 def test_a_restarted_redis_has_lost_nothing_and_all_reconnect(
@@ -38,9 +41,12 @@ def test_a_restarted_redis_has_lost_nothing_and_all_reconnect(
 
 
 def test_an_outage_of_redis_is_told_and_work_goes_on_after_it(
-    installation: Installation, recovered: Recovered
+    installation: Installation, recovered: Recovered, serve_http: Callable[[HTTPServer], str]
 ) -> None:
+    receiver = _Receiver()
+    address = f"/api/v1/detections?callback_url={serve_http(receiver)}/hook"
     ids = installation.send_many(100, comment="wait 0.2")
+    told = installation.ask("POST", address, picture()).form["id"]
     workers = [installation.start_faulty_worker() for _ in range(2)]
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 5, 60)
     installation.stop_redis()
@@ -61,7 +67,13 @@ def test_an_outage_of_redis_is_told_and_work_goes_on_after_it(
     done = installation.connection.zcard("rq:finished:detections")
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > done, 60)
     recovered(f"Redis away for {OUTAGE_SECONDS} s: next result after its return", time.monotonic() - before)
-    assert installation.outcomes([*ids, *flight.land()]) == {"done": 200}
+    installation.wait_for(told)
+    ended = time.monotonic()
+    wait_until(lambda: receiver.received > 0, 60)
+    recovered("Redis away for 33 s: webhook after the end of its detection", time.monotonic() - ended)
+    assert time.monotonic() - ended < 15
+    assert installation.outcomes([*ids, told, *flight.land()]) == {"done": 201}
+    assert receiver.received == 1
     assert flight.refusals[503] > 0
     assert [worker.poll() for worker in workers] == [None, None]
 
@@ -136,6 +148,27 @@ def test_a_redis_that_hangs_makes_nobody_wait_long(installation: Installation) -
     assert answers == [503] * len(paths)
     installation.start_worker()
     assert installation.outcomes([id]) == {"done": 1}
+
+
+class _Receiver(ThreadingHTTPServer):
+    """Counts the webhooks that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Received)
+        self.received = 0
+
+
+class _Received(BaseHTTPRequestHandler):
+    server: _Receiver
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received += 1
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 def _page(installation: Installation, path: str) -> tuple[int, str]:

@@ -1,7 +1,9 @@
 """What `serve` holds together: started anew piece by piece, and after its own death."""
 
+import json
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +50,37 @@ def test_a_rolling_restart_under_load_refuses_and_fails_nothing(house: Installat
     assert house.outcomes(ids) == {"done": len(ids)}
 
 
+def test_restarts_that_meet_processes_in_their_first_moments_are_as_good_as_others(
+    house: Installation,
+) -> None:
+    serving = house.start_serve()
+    ids = house.send_many(20)
+    for _ in range(5):
+        serving.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+    assert house.outcomes([*ids, *house.in_flight(50).land()]) == {"done": 70}
+    assert serving.poll() is None
+    ends = _ends(house)
+    assert len(ends) >= 3
+    assert {end["level"] for end in ends} == {"info"}
+    assert all(end["message"].endswith("started again in 0.0 s") for end in ends)
+
+
+def test_workers_that_grow_are_started_anew_without_an_error_or_a_growing_pause(tmp_path: Path) -> None:
+    """Here every picture is too much."""
+    house = Installation(tmp_path, DETECTOR_WORKERS="2", DETECTOR_WORKER_RECYCLE_MB="1")
+    try:
+        house.start_redis()
+        house.start_serve()
+        assert house.outcomes(house.send_many(12)) == {"done": 12}
+        ends = _ends(house)
+        assert len(ends) >= 4
+        assert {end["level"] for end in ends} == {"info"}
+        assert all(end["message"].endswith("started again in 0.5 s") for end in ends)
+    finally:
+        house.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
 def test_a_killed_supervisor_loses_nothing(house: Installation, recovered: Recovered) -> None:
     serving = house.start_serve()
@@ -66,6 +99,13 @@ def test_a_killed_supervisor_loses_nothing(house: Installation, recovered: Recov
     )
     assert len(gone) == len(family)
     assert house.outcomes(flight.land()) == {"done": 200}
+
+
+def _ends(house: Installation) -> list[dict[str, str]]:
+    """Return what the supervisor wrote about processes that ended."""
+    lines = (house.folder / "log.txt").read_text().splitlines()
+    forms = [json.loads(line) for line in lines if line.startswith("{")]
+    return [form for form in forms if "ended with status" in form["message"]]
 
 
 def _family(pid: int) -> set[int]:

@@ -146,6 +146,20 @@ def test_sigterm_gives_back_what_would_take_too_long_and_loses_nothing(
     assert int(retries) == TRIES - 1  # that it was given back was not the picture's fault
 
 
+def test_sigterm_in_the_first_moments_of_a_worker_loses_nothing(installation: Installation) -> None:
+    ids = installation.send_many(100)
+    for moment in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0):
+        worker = installation.start_worker()
+        time.sleep(moment)
+        worker.terminate()
+        # Before it has set its handlers the signal simply ends it; there is nothing in its hands then.
+        assert worker.wait(20) in {0, -signal.SIGTERM}
+    installation.start_worker()
+    assert installation.outcomes(ids) == {"done": 100}
+    for id in ids:
+        assert installation.connection.hget(f"rq:job:{id}", "retries_left") == str(TRIES - 1).encode()
+
+
 def test_workers_that_are_replaced_one_by_one_under_load_fail_nothing(installation: Installation) -> None:
     workers = [installation.start_worker() for _ in range(2)]
     flight = installation.in_flight()
