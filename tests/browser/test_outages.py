@@ -27,6 +27,8 @@ def test_a_waiting_page_goes_on_after_the_web_process_was_killed_and_started_aga
     parts: Any, open_page: OpenPage, complaints: list[str], pictures: Path
 ) -> None:
     page = open_page(parts.send((pictures / "park.jpg").read_bytes()))
+    with page.expect_response("**/events"):  # it listens
+        page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
     with page.expect_request("**/events", timeout=30_000):
         parts.kill("web")

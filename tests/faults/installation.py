@@ -146,9 +146,9 @@ class Installation:
         self.connection.close()
         self._redis.remove_socket_folder()
 
-    def send(self, data: bytes, *, accept: str = "application/json") -> Answer:
-        """Send one picture once."""
-        return self.ask("POST", "/api/v1/detections", data, accept=accept)
+    def send(self, data: bytes, *, sender: str = "127.0.0.1") -> Answer:
+        """Send one picture once, from that address."""
+        return self.ask("POST", "/api/v1/detections", data, accept="application/json", sender=sender)
 
     def ask(
         self,
@@ -158,12 +158,16 @@ class Installation:
         *,
         accept: str = "*/*",
         kind: str = "application/octet-stream",
+        sender: str = "127.0.0.1",
     ) -> Answer:
         """Do one request; raise OSError or http.client.HTTPException when there is no whole answer.
 
         kind: the media type of the data.
+        sender: the address that it comes from.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=60, source_address=(sender, 0)
+        )
         try:
             connection.request(method, path, data, {"Accept": accept, "Content-Type": kind})
             return Answer.of(connection.getresponse())

@@ -128,7 +128,7 @@ def test_a_redis_that_can_not_write_to_its_disk_loses_nothing(
     assert [worker.poll() for worker in workers] == [None, None]
 
 
-def test_a_redis_that_hangs_makes_nobody_wait_long(installation: Installation) -> None:
+def test_a_redis_that_hangs_makes_nobody_wait_long(installation: Installation, recovered: Recovered) -> None:
     """It accepts connections and says nothing, as a host without memory does."""
     assert installation.redis_process is not None
     id = installation.send_until_accepted(picture())
@@ -147,6 +147,9 @@ def test_a_redis_that_hangs_makes_nobody_wait_long(installation: Installation) -
     os.kill(installation.redis_process.pid, signal.SIGCONT)
     assert answers == [503] * len(paths)
     installation.start_worker()
+    start = time.monotonic()
+    assert installation.ask("GET", f"/api/v1/detections/{id}").status == 200
+    recovered("Redis hangs: answers again once it does", time.monotonic() - start)
     assert installation.outcomes([id]) == {"done": 1}
 
 

@@ -46,9 +46,13 @@ def test_a_web_process_killed_during_uploads_loses_nothing_that_it_accepted(
     assert len(stored - records) <= 8  # at most what each sender had under way
 
 
-def test_an_event_stream_goes_on_after_its_web_process_was_killed(installation: Installation) -> None:
+def test_an_event_stream_goes_on_after_its_web_process_was_killed(
+    installation: Installation, recovered: Recovered
+) -> None:
+    """As any client's; what a browser does then, tests/browser/test_outages.py looks at."""
     assert installation.web_process is not None
     id = installation.send_until_accepted(picture())
+    flight = installation.in_flight()
     stream = http.client.HTTPConnection("127.0.0.1", installation.port, timeout=60)
     stream.request("GET", f"/detections/{id}/events")
     answer = stream.getresponse()
@@ -58,11 +62,14 @@ def test_an_event_stream_goes_on_after_its_web_process_was_killed(installation: 
     while answer.readline():
         pass  # what was sent; then it ends and does not hang
     stream.close()
+    start = time.monotonic()
     installation.start_web()
     installation.start_worker()
     again = installation.ask("GET", f"/detections/{id}/events")
+    recovered("web process killed during an event stream: its end is told after", time.monotonic() - start)
     assert again.status == 200
     assert installation.record(id).status == "done"
+    assert installation.outcomes([id, *flight.land()]) == {"done": 201}
 
 
 def test_sigterm_lets_requests_finish_and_the_next_process_take_over(installation: Installation) -> None:
