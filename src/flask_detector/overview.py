@@ -14,14 +14,10 @@ from rq.job import Job
 from rq.worker_registration import get_keys
 
 from flask_detector.broker import reaching_redis
-from flask_detector.errors import PictureError
 from flask_detector.jobs import Jobs
 from flask_detector.logs import short
 from flask_detector.recording import TRIES, failure_of
 from flask_detector.serializer import Serializer
-
-# Errors that the picture itself brings about: another try ends in the same way.
-_PICTURES_FAULT = {PictureError.code, *(kind.code for kind in PictureError.__subclasses__())}
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ class Overview:
         with reaching_redis():
             registries = [queue.failed_job_registry for queue in self._queues]
             for job in self._fetch([id for one in registries for id in one.get_job_ids(cleanup=False)]):
-                if failure_of(job).code in _PICTURES_FAULT:
+                if failure_of(job).is_the_pictures:
                     continue
                 job.meta.pop("failure", None)
                 job.retries_left = TRIES - 1
