@@ -2,14 +2,14 @@
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from flask_detector import images, webp
+from flask_detector import avif, images, webp
 from flask_detector.large import LARGE_PIXELS
 from flask_detector.masks import Bitmap
 from flask_detector.pixels import Picture, Pixels
@@ -35,7 +35,7 @@ _IN_STRIPS: Final[dict[str, tuple[str, dict[str, object]]]] = {
     "WEBP": ("webpsave", {"Q": _QUALITY, "effort": 1}),
     "TIFF": ("tiffsave", {"compression": "lzw"}),
 }
-# A HEIC is made of tiles that are encoded one by one, as those of cameras are.
+# A HEIC or AVIF is made of tiles that are encoded one by one, as those of cameras are.
 _TILE: Final = 1024
 
 _BMP_DOTS: Final = 3780  # per metre: 96 per inch
@@ -170,7 +170,20 @@ def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) 
         return file.getvalue()
     if picture_format == "BMP":
         return _bmp_of(spool)
+    if picture_format == "AVIF" and avif.fits(spool.width, spool.height, _TILE):
+        with suppress(ValueError):  # of another encoder than is known here
+            size = (spool.width, spool.height)
+            return avif.joined([encode(tile, "AVIF") for tile in _tiles(spool)], *size, _TILE, icc_profile)
     return encode(Image.fromarray(spool.array()), picture_format, icc_profile=icc_profile)
+
+
+def _tiles(spool: Spool) -> Iterator[Picture]:
+    """Yield the squares that a picture is made of; at the far edges its last pixels go on."""
+    for top in range(0, spool.height, _TILE):
+        rows = spool[top : top + _TILE]
+        rows = np.pad(rows, ((0, _TILE - len(rows)), (0, -spool.width % _TILE), (0, 0)), "edge")
+        for left in range(0, spool.width, _TILE):
+            yield np.ascontiguousarray(rows[:, left : left + _TILE])
 
 
 def _bmp_of(spool: Spool) -> bytes:
