@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from flask_detector.errors import BrokerUnavailable
 from flask_detector.formats import FORMATS
 from flask_detector.jobs import new_id
 from flask_detector.web.service import Service
@@ -115,9 +116,28 @@ def test_the_key_of_a_deleted_detection_begins_anew(client: FlaskClient, post: P
 def test_while_the_first_request_is_taken_in_its_repetition_is_told_so(
     post: Post, code_of: Code, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.shelf, "keep_claim", lambda *_: None)  # as if it were not done yet
-    post(headers={"Idempotency-Key": "a"})
-    assert code_of(post(headers={"Idempotency-Key": "a"})) == (409, "still_in_progress")
+    accept, meanwhile = service.accept, []
+
+    def accept_slowly(*source: Any, **wishes: Any) -> str:
+        meanwhile.append(code_of(post(headers={"Idempotency-Key": "a"})))
+        return accept(*source, **wishes)
+
+    monkeypatch.setattr(service, "accept", accept_slowly)
+    assert post(headers={"Idempotency-Key": "a"}).status_code == 202
+    assert meanwhile == [(409, "still_in_progress")]
+
+
+def test_a_repetition_doubles_nothing_though_redis_went_away_before_the_first_request_was_answered(
+    post: Post, code_of: Code, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep_claim(*_: str) -> None:
+        raise BrokerUnavailable("Redis can't be reached.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(service.shelf, "keep_claim", keep_claim)
+        assert code_of(post(headers={"Idempotency-Key": "a"})) == (503, "broker_unavailable")
+    assert post(headers={"Idempotency-Key": "a"}).status_code in {200, 202}
+    assert service.jobs.count() == 1
 
 
 def test_each_api_key_has_idempotency_keys_of_its_own(post: Post, service: Service) -> None:
