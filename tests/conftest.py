@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -262,7 +263,9 @@ def _wait_for_answer(stack: Stack) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    # None of those that outgoing connections are given: some other test may open one in the meantime.
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
