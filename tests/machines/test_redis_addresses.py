@@ -12,9 +12,9 @@ import pytest
 from flask_detector.broker import connect
 from flask_detector.errors import SettingsError
 
+from .ports import Ports
 from .redis_servers import (
     Eventually,
-    Ports,
     Secured,
     answers,
     hint_of,

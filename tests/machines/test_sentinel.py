@@ -16,7 +16,8 @@ from flask_detector.jobs import Jobs, new_id
 from flask_detector.records import JobStatus
 from flask_detector.settings import Settings
 
-from .redis_servers import Eventually, Ports, answers, running, settings_of
+from .ports import Ports
+from .redis_servers import Eventually, answers, running, settings_of
 
 
 @pytest.mark.slow
