@@ -118,8 +118,8 @@ _BYTES = {"type": "string", "format": "binary"}
 
 # What gunicorn itself refuses, before the program sees the request.
 _OF_THE_SERVER = {
-    "414": {"description": "The address is longer than 4094 characters", "content": {"text/html": {}}},
-    "431": {"description": "A header is longer than 8190 characters", "content": {"text/html": {}}},
+    "414": {"description": "The address is longer than 4094 characters", "content": {"text/plain": {}}},
+    "431": {"description": "A header is longer than 8190 characters", "content": {"text/plain": {}}},
 }
 
 
