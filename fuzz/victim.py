@@ -20,11 +20,12 @@ def read_picture() -> Callable[[bytes], str]:
     """Return what an upload goes through in the web process and in the worker, whether or not it is whole.
 
     The web process looks at the header; makes a picture for browsers, a small copy, and a drawn one in the
-    upload's format. The worker decodes, whole and reduced, and reads some rows at a time.
+    upload's format. The worker decodes, whole and reduced, and reads some rows at a time. All of that is done
+    as with a small picture, then as with a large one.
     """
     import numpy as np
 
-    from flask_detector import encoding, images, strips
+    from flask_detector import encoding, images, large, strips
     from flask_detector.errors import PictureError
     from flask_detector.web.renditions import small_copy
 
@@ -62,11 +63,12 @@ def read_picture() -> Callable[[bytes], str]:
 
     def run(data: bytes) -> str:
         outcomes, sizes = [], set()
-        for step in (decoded, reduced, shown, drawn):
-            try:
-                sizes.add(step(data))
-            except PictureError as error:
-                outcomes.append(error.code)
+        for large.LARGE_PIXELS in (limits.max_pixels, 0):
+            for step in (decoded, reduced, shown, drawn):
+                try:
+                    sizes.add(step(data))
+                except PictureError as error:
+                    outcomes.append(error.code)
         if len(sizes) > 1:
             raise RuntimeError(f"one picture has the sizes {sizes}")
         for check in (images.check, small_copy):

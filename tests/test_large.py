@@ -89,6 +89,10 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "png, palette": lambda: file_of(smooth().quantize(100), "PNG"),
     "png, palette of four": lambda: file_of(smooth().quantize(4), "PNG", bits=2),
     "png, palette, transparent": lambda: file_of(smooth().quantize(9), "PNG", transparency=bytes(range(9))),
+    "png, animated": lambda: file_of(smooth(), "PNG", save_all=True, append_images=[smooth().rotate(180)]),
+    "png, animated beside it": lambda: file_of(
+        smooth(), "PNG", save_all=True, append_images=[smooth().rotate(180)] * 2, default_image=True
+    ),
     "webp": lambda: file_of(smooth(), "WEBP"),
     "webp, lossless": lambda: file_of(smooth(), "WEBP", lossless=True),
     "webp, transparent": lambda: file_of(see_through(), "WEBP"),
@@ -111,6 +115,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "heic, transparent": lambda: heif(see_through()),
     "avif": lambda: file_of(smooth(), "AVIF"),
     "gif": lambda: file_of(smooth(), "GIF"),
+    "gif, animated": lambda: file_of(smooth(), "GIF", save_all=True, append_images=[smooth().rotate(180)]),
     "bmp": lambda: file_of(smooth(), "BMP"),
 }
 
@@ -225,7 +230,7 @@ def test_a_damaged_one_is_told_as_a_small_one_is(kind: str, is_cut: bool) -> Non
 
     found, expected = outcome(), as_small(outcome)
     assert type(found) is type(expected)
-    if is_cut:
+    if is_cut and not kind.startswith("png, animated"):  # of which the first picture is whole
         assert isinstance(found, str)
 
 
