@@ -83,3 +83,17 @@ def test_a_picture_whose_outcome_was_being_written_loses_no_try_though_its_worke
     upkeep.run()
     upkeep.run()
     assert tries_left(workplace, in_hand) == TRIES - 1
+
+
+def test_a_heartbeat_that_comes_late_leaves_nothing_of_what_has_ended(
+    workplace: Workplace, begin: Begin
+) -> None:
+    handover = Handover(workplace.jobs.queue, worker="living", place="here")
+    ended, going_on = begin(handover), begin(handover)
+    connection = workplace.jobs.queue.connection
+    connection.delete(going_on.execution.key)  # Redis was away for too long
+    assert handover.finish(ended, {})
+    handover.keep(ended.execution)
+    handover.keep(going_on.execution)
+    assert not connection.exists(ended.execution.key)
+    assert connection.ttl(going_on.execution.key) > 0

@@ -65,7 +65,7 @@ class Guarded:
         id: str,
         write: Callable[[Pipeline], object],
         *,
-        where: Collection[RqStatus],
+        where: Collection[RqStatus] = (),
         where_mine: Collection[RqStatus] = (),
         always: Callable[[Pipeline], object] = lambda pipeline: None,
         with_fields: bool = False,

@@ -83,7 +83,7 @@ class Handover:
         def begin(pipeline: Pipeline) -> None:
             job.prepare_for_execution(self._worker, pipeline)
             execution.save(WORKER_SILENCE, pipeline)
-            pipeline.hset(execution.key, "place", self._place)
+            self._tell_place(execution, pipeline)
             self._started.add_execution(execution, pipeline, ttl=_NEVER)
 
         found = self._guarded.write(
@@ -100,6 +100,18 @@ class Handover:
             return None
         job.restore(found.fields)
         return Task(job, execution)
+
+    def keep(self, execution: Execution) -> None:
+        """Tell that an execution goes on; of one that has ended meanwhile nothing is left behind."""
+        self._guarded.write(
+            execution.job_id,
+            lambda pipeline: self._tell_place(execution, pipeline),
+            where_mine={RqStatus.STARTED},
+        )
+
+    def _tell_place(self, execution: Execution, pipeline: Pipeline) -> None:
+        pipeline.hset(execution.key, "place", self._place)
+        pipeline.expire(execution.key, WORKER_SILENCE)
 
     def finish(self, task: Task, form: dict[str, Any]) -> bool:
         """Write a result; False if the detection was deleted, cancelled or finished elsewhere meanwhile.

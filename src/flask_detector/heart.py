@@ -45,7 +45,6 @@ class Heart(threading.Thread):
         super().__init__(name="heart", daemon=True)
         self._worker = worker
         self._jobs = jobs
-        self._place = place
         self._models = models
         self._handover = Handover(jobs.queue, worker=worker.name, place=place)
         self._stopped = threading.Event()
@@ -143,10 +142,9 @@ class Heart(threading.Thread):
         with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:
             pipeline.hset(self._worker.key, mapping=self._facts())
             pipeline.expire(self._worker.key, WORKER_SILENCE)
-            for task in self._in_hand:
-                pipeline.hset(task.execution.key, "place", self._place)
-                pipeline.expire(task.execution.key, WORKER_SILENCE)
             new_fields = pipeline.execute()[0]
+        for task in self._in_hand:
+            self._handover.keep(task.execution)
         # After a failure it is not known what arrived: what a dead link held back may still come, and make
         # the worker's key anew without its model.
         if new_fields or not self._is_registered:
