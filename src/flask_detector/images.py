@@ -204,9 +204,8 @@ _DAMAGE: Final = (
 )
 
 _OUT_OF_MEMORY: Final = "out of memory"  # Pillow's and libheif's words in an OSError
-# The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage. They take up to
-# so many bytes a pixel.
-_DECODING_BYTES: Final = 32
+# What the costliest reader takes (AVIF: 26 bytes a pixel), with some to spare.
+DECODING_BYTES_PER_PIXEL: Final = 32
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 # A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
@@ -239,7 +238,8 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.Imag
         ) from error
     except _DAMAGE as error:
         is_of_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error)
-        if is_of_memory or may_lack(_DECODING_BYTES * pixels):
+        # The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage.
+        if is_of_memory or may_lack(DECODING_BYTES_PER_PIXEL * pixels):
             raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
         raise DamagedPicture(
             f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."

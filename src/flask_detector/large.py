@@ -146,7 +146,7 @@ def _from_libheif(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
 
     # As Pillow's plugin opens it, which would make a second copy in memory.
     options = {"convert_hdr_to_8bit": True, "hdr_to_16bit": True, "remove_stride": False}
-    file = HeifFile(io.BytesIO(data), **options)  # type: ignore[no-untyped-call]
+    file = HeifFile(io.BytesIO(data), **options)  # type: ignore[no-untyped-call]  # it has no types
     numbers = np.frombuffer(file.data, np.uint8)
     if file.mode not in {"RGB", "RGBA"} or file.size != image.size:
         return None

@@ -109,7 +109,7 @@ def read_all(file: BinaryIO, place: int, array: Picture) -> None:
     file.seek(place)
     view = array.data.cast("B")
     while len(view):
-        count = cast(int, file.readinto(view))  # type: ignore[attr-defined]
+        count = cast(int, file.readinto(view))  # type: ignore[attr-defined]  # BinaryIO lacks it
         if count == 0:
             raise OSError("the file of pixels ends early")
         view = view[count:]

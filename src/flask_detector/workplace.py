@@ -25,8 +25,7 @@ _LARGE_PICTURE = 8_000_000
 # Storage that can't be read may come back: so long a picture waits for it.
 _STORAGE_SECONDS = 30.0
 
-# What the costliest format takes to be decoded (AVIF: 26 bytes a pixel), and what any model takes to detect.
-_DECODING_BYTES_PER_PIXEL = 32
+# What any model takes to detect.
 _DETECTING_BYTES = 1 << 30
 
 
@@ -101,5 +100,5 @@ class Workplace:
 
         More is an error of that picture's detection instead of a machine without memory.
         """
-        room = _DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
+        room = images.DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
         memory.limit(self.settings.worker_memory_bytes or memory.taken() + room)

@@ -115,4 +115,4 @@ def hint_of(url: str) -> str:
 
 def settings_of(folder: Path, url: str, **given: object) -> Settings:
     """Return the settings of an installation with this Redis."""
-    return Settings(data_dir=folder, redis_url=url, **given)  # type: ignore[arg-type]
+    return Settings(data_dir=folder, redis_url=url, **given)  # type: ignore[arg-type]  # pydantic checks them

@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_detector.broker import connect
+from flask_detector.keys import Key
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 
@@ -46,6 +47,22 @@ def test_a_key_has_a_limit_of_its_own(client: FlaskClient, app: Flask) -> None:
 
 def test_one_who_guesses_keys_is_counted_by_the_address(client: FlaskClient) -> None:
     assert [asked(client, f"guess {n}").status_code for n in range(4)] == [401, 401, 401, 429]
+
+
+def test_a_key_that_is_guessed_is_looked_up_once_to_count_and_once_to_refuse_it(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, looked_up = app.extensions["flask-detector"].keys, list[str]()
+    check = keys.check
+
+    def counting(text: str) -> Key:
+        looked_up.append(text)
+        key: Key = check(text)
+        return key
+
+    monkeypatch.setattr(keys, "check", counting)
+    assert asked(client, "fd_0123456789ab_guess").status_code == 401
+    assert len(looked_up) == 2
 
 
 def test_all_operations_share_a_limit_and_pages_have_none(client: FlaskClient) -> None:

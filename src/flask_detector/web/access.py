@@ -46,10 +46,15 @@ def known_key() -> Key | None:
 
     To count requests by: what is wrong with them is told by what answers them.
     """
-    try:
-        return key_of_request()
-    except (AccessError, RequestError, PictureError, HTTPException):
-        return None
+    if (
+        "known_key" not in g
+    ):  # it is asked for several times, and one that is not known is looked up each time
+        try:
+            g.known_key = key_of_request()
+        except (AccessError, RequestError, PictureError, HTTPException):
+            g.known_key = None
+    key: Key | None = g.known_key
+    return key
 
 
 def require_admin() -> None:
