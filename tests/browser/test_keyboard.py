@@ -20,6 +20,9 @@ def tab_to(page: Page, selector: str, *, limit: int = 40) -> None:
 
 
 def test_keys_alone_lead_from_a_picture_to_its_download(page: Page, pictures: Path) -> None:
+    # Being listened for, the file chooser is caught from here on: expect_file_chooser() asks for that, but
+    # does not wait until it is so, and the key can be faster.
+    page.on("filechooser", lambda chooser: None)
     tab_to(page, "#picture")
     with page.expect_file_chooser() as choosing:
         page.keyboard.press("Space")
