@@ -106,7 +106,7 @@ def test_the_supervisor_imports_only_what_is_small() -> None:
 
 def test_only_jobs_and_those_who_do_them_know_rq() -> None:
     records = {"jobs.py", "recording.py", "overview.py"}
-    workers = {"worker.py", "handover.py", "guarded.py", "heart.py", "upkeep.py"}
+    workers = {"worker.py", "ahead.py", "handover.py", "guarded.py", "heart.py", "upkeep.py"}
     allowed = records | workers | {"deliveries.py", "courier.py"}
     files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
     users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]

@@ -20,7 +20,7 @@ PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
 # Where a process of this machine was that has ended.
 DESERTED = of_this_process().rpartition(" ")[0] + " 1"
 
-Begin = Callable[[Handover], Task]
+Begin = Callable[..., Task]
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def upkeep(workplace: Workplace) -> Upkeep:
 def begin(workplace: Workplace) -> Begin:
     jobs = workplace.jobs
 
-    def begin(handover: Handover) -> Task:
+    def begin(handover: Handover, *, beside: bool = False) -> Task:
         id = new_id()
         workplace.storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
         jobs.enqueue(id, filename="a.jpg", picture=PICTURE, model=AUTO, min_score=None)
         jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
-        task = handover.begin(id)
+        task = handover.begin(id, beside=beside)
         assert task is not None
         return task
 
@@ -66,6 +66,15 @@ def test_of_a_dead_workers_pictures_only_the_one_in_its_hands_loses_a_try(
         TRIES - 1,
         TRIES - 1,
     ]
+
+
+def test_both_lose_a_try_of_which_one_was_begun_beside_the_other(
+    workplace: Workplace, upkeep: Upkeep, begin: Begin
+) -> None:
+    dead = Handover(workplace.jobs.queue, worker="dead", place=DESERTED)
+    tasks = [begin(dead), begin(dead, beside=True), begin(dead, beside=True)]
+    upkeep.run()
+    assert [tries_left(workplace, task) for task in tasks] == [TRIES, TRIES - 1, TRIES - 1]
 
 
 def test_a_picture_whose_outcome_was_being_written_loses_no_try_though_its_worker_is_silent_elsewhere(

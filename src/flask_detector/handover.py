@@ -36,6 +36,9 @@ _NEVER = -1
 _TOKEN_DIGITS = 20
 _NUMBER_DIGITS = 12
 
+# What the id of an execution ends with that was begun while the one before it was at work.
+_BESIDE = "b"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -73,11 +76,14 @@ class Handover:
         self._guarded = Guarded(self._connection, worker)
         self._on_let_go = on_let_go
 
-    def begin(self, id: str) -> Task | None:
-        """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
+    def begin(self, id: str, *, beside: bool = False) -> Task | None:
+        """Take a detection that was moved to the intermediate list; None if it is not to be done any more.
+
+        beside: whether another detection of this worker is at work meanwhile.
+        """
         job = Job(id, connection=self._connection, serializer=Serializer)
         # One whose answer was lost is begun again under the same id.
-        execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}"
+        execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}{_BESIDE if beside else ''}"
         execution = Execution(execution_id, id, self._connection, worker_name=self._worker)
 
         def begin(pipeline: Pipeline) -> None:
@@ -204,12 +210,15 @@ class Handover:
 
     @staticmethod
     def in_hand(executions: list[Execution]) -> set[str]:
-        """Return the ids of the newest executions of each worker.
+        """Return the ids of those executions whose pictures may be what their workers died of.
 
-        Of others only the outcome is still to be written: no picture of theirs can be what a worker died of.
+        That is each worker's newest one, and the one before where the newest was begun beside it. Of others
+        only the outcome is still to be written.
         """
-        newest = {id[:_TOKEN_DIGITS]: id for id in sorted(execution.id for execution in executions)}
-        return set(newest.values())
+        of_workers: dict[str, list[str]] = {}
+        for id in sorted(execution.id for execution in executions):
+            of_workers.setdefault(id[:_TOKEN_DIGITS], []).append(id)
+        return {id for ids in of_workers.values() for id in ids[-2 if ids[-1].endswith(_BESIDE) else -1 :]}
 
     def places(self, executions: list[Execution]) -> list[str | None]:
         """Return where each is done; None where nothing was heard of it for too long."""

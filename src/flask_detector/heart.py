@@ -50,7 +50,7 @@ class Heart(threading.Thread):
         self._stopped = threading.Event()
         self._changing = threading.Lock()
         self._task: Task | None = None
-        self._unwritten: tuple[Task, ...] = ()
+        self._others: tuple[Task, ...] = ()
         self._deadline = 0.0
         self._stage: str | None = None
         self._told: str | None = None
@@ -63,19 +63,25 @@ class Heart(threading.Thread):
         """Beat for a detection, too, and see that it does not hang."""
         with self._changing:
             self._task, self._stage, self._told = task, None, None
+            self._others = tuple(other for other in self._others if other is not task)
             self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
 
     def detected(self) -> None:
         """Beat on for the detection, whose outcome is still to be written, which may take its time."""
         with self._changing:
             if self._task is not None:
-                self._unwritten = (*self._unwritten, self._task)
+                self._others = (*self._others, self._task)
             self._task = None
 
-    def written(self, task: Task) -> None:
-        """Beat no longer for a detection."""
+    def hold(self, task: Task) -> None:
+        """Beat for a detection that is not at work yet, too."""
         with self._changing:
-            self._unwritten = tuple(other for other in self._unwritten if other is not task)
+            self._others = (*self._others, task)
+
+    def leave(self, task: Task) -> None:
+        """Beat no longer for a detection that is not at work."""
+        with self._changing:
+            self._others = tuple(other for other in self._others if other is not task)
 
     def tell_stage(self, stage: str) -> None:
         """Tell what the detector does, unless it soon does something else."""
@@ -136,7 +142,7 @@ class Heart(threading.Thread):
     @property
     def _in_hand(self) -> tuple[Task, ...]:
         task = self._task  # looked at first: it may become one of the others at any moment
-        return self._unwritten if task is None else (*self._unwritten, task)
+        return self._others if task is None else (*self._others, task)
 
     def _beat(self) -> None:
         with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:

@@ -2,7 +2,8 @@
 
 RQ's SimpleWorker keeps the model in the process, but was not made for long jobs or sudden deaths. What makes
 up for that lies in modules of its own: `handover` (nothing happens twice), `heart` (others see that this one
-lives, and it ends when it hangs), `upkeep` (what dead workers left is given back).
+lives, and it ends when it hangs), `upkeep` (what dead workers left is given back). Beside the detection two
+threads work: one writes what became of the picture before, the other one decodes the next (`ahead`).
 """
 
 import logging
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, Never, TypeVar, cast
 
@@ -25,6 +27,7 @@ from rq.timeouts import UnixSignalDeathPenalty
 from rq.utils import now
 
 from flask_detector import readiness
+from flask_detector.ahead import Ahead, Next
 from flask_detector.broker import connect, persevere
 from flask_detector.courier import Courier
 from flask_detector.detectors import AUTO
@@ -41,7 +44,7 @@ from flask_detector.serializer import Serializer
 from flask_detector.settings import Settings
 from flask_detector.storage import Storage
 from flask_detector.upkeep import Upkeep
-from flask_detector.workplace import Workplace
+from flask_detector.workplace import Decoded, Workplace
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,9 @@ _MAINTENANCE_SECONDS = 2.5
 
 # A command may block so long that a client which gives up after five seconds still gets its answer.
 _WAIT_SECONDS = 2
+
+# Where a detection takes longer, it would gain nothing that the next picture is decoded already.
+_QUICK_SECONDS = 0.25
 
 # The interpreter's 5 ms would let the thread that writes a result hold up the detection that has begun.
 _SWITCH_SECONDS = 0.0003
@@ -95,7 +101,9 @@ class DetectionWorker(SimpleWorker):
         self._upkeep = Upkeep(workplace, self._handover)
         jobs = Jobs(connect(settings.required_redis_url), settings)
         self._heart = Heart(self, jobs, place, workplace.detectors.available)
-        self._task: Task | None = None
+        self._ahead = Ahead(workplace, self._handover, on_begun=self._heart.hold)
+        self._next: Next | None = None
+        self._is_quick = False
         self._writer = ThreadPoolExecutor(1, "writer")
         self._writing: Future[None] | None = None
         self._next_maintenance = float("-inf")
@@ -120,12 +128,18 @@ class DetectionWorker(SimpleWorker):
         self._workplace.journal.send(self.connection)
         try:
             if self._stop_requested:
+                self._give_next_back()
                 # The queue may have given an id just as the signal came.
                 for id in self._handover.stranded():
                     self._handover.put_back(id)
             self.register_death()  # type: ignore[no-untyped-call]
         except redis.RedisError:
             log.warning("Redis can't be told that this worker ends")
+
+    def _give_next_back(self) -> None:
+        following = self._ahead.take()
+        if following is not None and following.task is not None:
+            self._handover.give_back(following.task.execution, as_a_try=False)
 
     def subscribe(self) -> None:
         """Listen to no commands: RQ's would need a thread and a connection for nothing that is used here."""
@@ -167,18 +181,23 @@ class DetectionWorker(SimpleWorker):
         """Return the next job, begun; None when asked to stop or, without a timeout, when there is none."""
         queue = self._workplace.jobs.queue
         while not self._stop_requested:
-            id = self._persevere(lambda: self._take(queue, is_patient=timeout is not None))
-            if id is not None:
-                self._task = self._persevere(partial(self._handover.begin, id))
-                if self._task is not None:
-                    return self._task.job, queue
+            self._next = self._ahead.take() or self._take(queue, is_patient=timeout is not None)
+            if self._next is not None:
+                task = self._next.task or self._persevere(partial(self._handover.begin, self._next.id))
+                if task is not None:
+                    self._next = replace(self._next, task=task)
+                    return task.job, queue
             elif timeout is None:
                 return None
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
         return None
 
-    def _take(self, queue: Queue, *, is_patient: bool) -> str | None:
+    def _take(self, queue: Queue, *, is_patient: bool) -> Next | None:
+        id = self._persevere(lambda: self._move(queue, is_patient=is_patient))
+        return None if id is None else Next(id)
+
+    def _move(self, queue: Queue, *, is_patient: bool) -> str | None:
         if not is_patient:
             found = self.connection.lmove(queue.key, queue.intermediate_queue_key)
         else:
@@ -191,12 +210,12 @@ class DetectionWorker(SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do a job in this process; what became of it is written while the next one is at work."""
-        task, self._task = self._task, None
-        if task is None:
-            raise RuntimeError("a job is begun before it is done")
+        task, decoded = self._begun()
         self._heart.begin(task)
         entry = self._begin_notes(job)
-        outcome = self._perform(task)
+        start = time.monotonic()
+        outcome = self._perform(task, decoded)
+        self._is_quick = time.monotonic() - start < _QUICK_SECONDS
         self._heart.detected()
         self._await_writing()
         self._writing = self._writer.submit(copy_context().run, self._write, task, outcome, entry)
@@ -206,6 +225,17 @@ class DetectionWorker(SimpleWorker):
         if self._workplace.has_grown():
             log.warning("this worker has grown and ends, to be started anew")
             self._stop_requested = True
+
+    def _begun(self) -> tuple[Task, Future[Decoded] | None]:
+        following, self._next = self._next, None
+        if following is None or following.task is None:
+            raise RuntimeError("a job is begun before it is done")
+        return following.task, following.decoded
+
+    def _look_ahead(self, task: Task, model: str, enough: int | None) -> None:
+        was_tried = (task.job.retries_left or 0) < TRIES - 1
+        if self._is_quick and not was_tried and not self._stop_requested:
+            self._ahead.look(model, enough)
 
     def _begin_notes(self, job: Job) -> Entry:
         request_id.set(job.meta.get("request"))
@@ -220,13 +250,18 @@ class DetectionWorker(SimpleWorker):
         if writing is not None:
             writing.result()
 
-    def _perform(self, task: Task) -> dict[str, Any] | Failure | None:
+    def _perform(self, task: Task, decoded: Future[Decoded] | None) -> dict[str, Any] | Failure | None:
         """Return the result's form or why there is none; None where another try may help."""
+        self._workplace.ahead = decoded
+        self._workplace.on_decoded = partial(self._look_ahead, task)
         try:
             seconds = task.job.timeout or self._workplace.settings.job_timeout
             with _Alarm(seconds, TimeIsUp):  # type: ignore[no-untyped-call]
                 return cast(dict[str, Any], task.job.perform())
         except (Exception, TimeIsUp) as error:
+            if isinstance(error, TimeIsUp) and decoded is not None and not decoded.done():
+                log.critical("the decoding of detection %s hangs: this worker ends", short(task.job.id))
+                self._stop_requested = True
             return self._explain(task.job, error)
 
     def _write(self, task: Task, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
@@ -234,7 +269,7 @@ class DetectionWorker(SimpleWorker):
         try:
             self._persevere(lambda: self._write_once(task, outcome, entry))
         finally:
-            self._heart.written(task)
+            self._heart.leave(task)
         self._workplace.journal.send_if_due(self.connection)
 
     def _write_once(self, task: Task, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -12,6 +14,7 @@ from flask_detector.errors import DetectionExpired, StorageUnavailable
 from flask_detector.jobs import Jobs
 from flask_detector.journal import Journal
 from flask_detector.pace import Pace
+from flask_detector.pixels import Picture, Pixels
 from flask_detector.settings import Settings
 from flask_detector.storage import ORIGINAL, Storage
 
@@ -29,6 +32,15 @@ _STORAGE_SECONDS = 30.0
 _DETECTING_BYTES = 1 << 30
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture's pixels, how large they were wanted along the long side, and the seconds that took."""
+
+    pixels: Picture | Pixels
+    enough: int | None
+    seconds: float
+
+
 class Workplace:
     """What a worker needs at hand for a job: its queue's records, the storage, loaded models."""
 
@@ -39,6 +51,8 @@ class Workplace:
         self.storage = storage
         self.detectors = DetectorPool(settings)
         self.journal = Journal()
+        self.ahead: Future[Decoded] | None = None
+        self.on_decoded: Callable[[str, int | None], None] = lambda model, enough: None
         self.on_stage: Callable[[str], None] = lambda stage: None
         self.on_delivery: Callable[[], None] = lambda: None
 
@@ -51,27 +65,44 @@ class Workplace:
 
         Raises DetectorError when that can't be done, and never will for this picture.
         """
-        data = self._picture(id)
-        limits = images.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
         detector = self.detectors.get(model)
         self.on_stage("decode")
+        picture = self._decoded(id, detector.enough)
+        self.on_decoded(model, detector.enough)
         start = time.perf_counter()
-        pixels, _ = images.load(data, limits, enough=detector.enough)
-        decoded = time.perf_counter()
-        del data
         lowest = LOWEST_SCORE if min_score is None else min_score
-        found = detector.detect(pixels, min_score=lowest, on_stage=self.on_stage)
+        found = detector.detect(picture.pixels, min_score=lowest, on_stage=self.on_stage)
         if found.width * found.height > _LARGE_PICTURE:
             self.detectors.rest()
-        stages = {"decode": decoded - start, **found.timings}
-        self.journal.detected(found.model, stages, time.perf_counter() - start)
+        stages = {"decode": picture.seconds, **found.timings}
+        self.journal.detected(found.model, stages, picture.seconds + time.perf_counter() - start)
         if classes is not None:
             found = found.without(set(found.labels).difference(classes))
         form: dict[str, Any] = found.to_json()
-        form["timings_ms"] = {"decode": round((decoded - start) * 1000, 2), **form["timings_ms"]}
+        form["timings_ms"] = {"decode": round(picture.seconds * 1000, 2), **form["timings_ms"]}
         form["shown_score"] = detector.default_min_score if min_score is None else min_score
         self.pace.tell(found.model, sum(form["timings_ms"].values()) / 1000)
         return form
+
+    def decode(self, id: str, enough: int | None) -> Decoded:
+        """Read and decode the picture stored under an id; any thread may. enough: as for `images.load`.
+
+        Raises DetectorError when that can't be done, and never will for this picture.
+        """
+        data = self._picture(id)
+        start = time.perf_counter()
+        limits = images.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+        pixels, _ = images.load(data, limits, enough=enough)
+        return Decoded(pixels, enough, time.perf_counter() - start)
+
+    def _decoded(self, id: str, enough: int | None) -> Decoded:
+        """Return the picture that is decoded already, if that is so and as it is wanted now."""
+        ahead, self.ahead = self.ahead, None
+        if ahead is not None:
+            picture = ahead.result()
+            if picture.enough == enough:
+                return picture
+        return self.decode(id, enough)
 
     def _picture(self, id: str) -> bytes:
         deadline = time.monotonic() + _STORAGE_SECONDS
