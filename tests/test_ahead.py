@@ -197,3 +197,15 @@ def test_a_decoder_that_hangs_ahead_costs_its_picture_alone(
     finally:
         process.kill()
         process.wait(10)
+
+
+def test_a_record_that_can_not_be_read_is_told_to_the_worker(
+    ahead: Ahead, enqueue: Enqueue, connection: redis.Redis
+) -> None:
+    connection.hset(f"rq:job:{enqueue()}", "meta", "no JSON")
+    with pytest.raises(ValueError, match="Expecting value"):
+        look(ahead)
+    whole = enqueue()
+    found = look(ahead)
+    assert found is not None
+    assert found.id == whole

@@ -104,6 +104,9 @@ class Ahead:
             except redis.RedisError as error:
                 log.warning("no picture was taken ahead: %s", type(error).__name__)
                 found = None
+            except Exception as error:
+                wish.answer.set_exception(error)
+                continue
             wish.answer.set_result(found)
             if found is not None and found.decoded is not None:
                 self._decode(found.id, wish.enough, found.decoded)
