@@ -233,16 +233,13 @@ class DetectionWorker(SimpleWorker):
         return following.task, following.decoded
 
     def _look_ahead(self, task: Task, model: str, enough: int | None) -> None:
-        was_tried = (task.job.retries_left or 0) < TRIES - 1
-        if self._is_quick and not was_tried and not self._stop_requested:
+        if self._is_quick and not _was_tried(task.job) and not self._stop_requested:
             self._ahead.look(model, enough)
 
     def _begin_notes(self, job: Job) -> Entry:
         request_id.set(job.meta.get("request"))
         waited = (now() - job.enqueued_at).total_seconds() if job.enqueued_at is not None else 0.0
-        return self._workplace.journal.begin(
-            job.id, waited=max(0.0, waited), is_retry=(job.retries_left or 0) < TRIES - 1
-        )
+        return self._workplace.journal.begin(job.id, waited=max(0.0, waited), is_retry=_was_tried(job))
 
     def _await_writing(self) -> None:
         """Return when the outcome of the detection before is written; raise what that has raised."""
@@ -314,6 +311,10 @@ class DetectionWorker(SimpleWorker):
 
     def _persevere(self, act: Callable[[], _T]) -> _T:
         return persevere(act, is_over=lambda: self._stop_requested)
+
+
+def _was_tried(job: Job) -> bool:
+    return (job.retries_left or 0) < TRIES - 1
 
 
 @contextmanager

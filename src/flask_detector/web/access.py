@@ -46,9 +46,8 @@ def known_key() -> Key | None:
 
     To count requests by: what is wrong with them is told by what answers them.
     """
-    if (
-        "known_key" not in g
-    ):  # it is asked for several times, and one that is not known is looked up each time
+    # It is asked for several times, and a key that is not known would be looked up each time.
+    if "known_key" not in g:
         try:
             g.known_key = key_of_request()
         except (AccessError, RequestError, PictureError, HTTPException):
