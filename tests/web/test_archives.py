@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.formats import FORMATS
+from flask_detector.web.archives import LEFT_OUT
 
 Upload = Callable[..., TestResponse]
 
@@ -88,7 +89,8 @@ def batch(
 
 def test_a_batch_comes_as_a_folder_for_each_picture_that_is_done(client: FlaskClient, batch: str) -> None:
     archive = opened(client, f"{batch}/everything.zip")
-    assert {name.partition("/")[0] for name in archive.namelist()} == {"1_same", "2_same"}
+    assert {name.partition("/")[0] for name in archive.namelist()} == {"1_same", "2_same", LEFT_OUT}
+    assert archive.read(LEFT_OUT).decode().count("same.jpg: ") == 1
     first, second = (json.loads(archive.read(f"{n}_same/json/same.json")) for n in (1, 2))
     assert {i["label"] for i in first["instances"]} != {i["label"] for i in second["instances"]}
 

@@ -84,17 +84,27 @@ class Spool:
                 yield piece
 
 
-def pieces(dataset: Dataset, items: Iterable[Item]) -> Iterator[bytes]:
-    """Yield the ZIP of a data set in pieces, none of them empty."""
+def pieces(
+    dataset: Dataset, items: Iterable[Item], others: Iterable[tuple[str, bytes]] = ()
+) -> Iterator[bytes]:
+    """Yield the ZIP of a data set in pieces, none of them empty.
+
+    others: files (path, bytes) that come last; they are asked for when all items have been taken.
+    """
     outlet = _Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
-        for _ in _filled(archive, dataset, items):
+        for _ in _filled(archive, dataset, items, others):
             if data := outlet.taken():
                 yield data
     yield outlet.taken()
 
 
-def _filled(archive: zipfile.ZipFile, dataset: Dataset, items: Iterable[Item]) -> Iterator[None]:
+def _filled(
+    archive: zipfile.ZipFile,
+    dataset: Dataset,
+    items: Iterable[Item],
+    others: Iterable[tuple[str, bytes]],
+) -> Iterator[None]:
     """Write all files, with a pause after each picture and each piece of what is about all of them."""
     names = UniqueNames()
     for filename, found, picture in items:
@@ -109,6 +119,8 @@ def _filled(archive: zipfile.ZipFile, dataset: Dataset, items: Iterable[Item]) -
             for piece in rest:
                 file.write(piece)
                 yield
+    for path, data in others:
+        archive.writestr(_entry(path, zipfile.ZIP_DEFLATED), data)
 
 
 def stem_of(name: str) -> str:

@@ -27,6 +27,9 @@ def write_to(file: BinaryIO, name: str, items: Iterable[Item]) -> None:
         file.write(piece)
 
 
-def stream(name: str, items: Iterable[Item]) -> Iterator[bytes]:
-    """Return what `write` returns in pieces, made when asked for: one picture at a time lies in memory."""
-    return pieces(FORMATS[name].dataset(), items)
+def stream(name: str, items: Iterable[Item], others: Iterable[tuple[str, bytes]] = ()) -> Iterator[bytes]:
+    """Return what `write` returns in pieces, made when asked for: one picture at a time lies in memory.
+
+    others: files (path, bytes) to go with it, asked for when all items have been taken.
+    """
+    return pieces(FORMATS[name].dataset(), items, others)

@@ -1,8 +1,10 @@
 """Small answers that several pages give."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO
 
-from flask import Response, jsonify, make_response, redirect, send_file
+from flask import Response, jsonify, make_response, redirect, send_file, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.web.errors import wants_json
@@ -34,6 +36,17 @@ def send(file: File, *, as_download: bool = False) -> Response:
 def send_archive(file: BinaryIO, name: str) -> Response:
     """Send a ZIP file to keep, piece by piece; it is closed at the end."""
     response = send_file(file, "application/zip", as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManager[None]) -> Response:
+    """Send a ZIP file to keep that is made while it is sent, in a place that is held until then."""
+    held = ExitStack()
+    held.enter_context(place)  # refused now, or not at all
+    response = Response(stream_with_context(pieces), mimetype="application/zip")
+    response.call_on_close(held.close)
+    response.headers.set("Content-Disposition", "attachment", filename=name)
     response.headers["Cache-Control"] = "no-store"
     return response
 

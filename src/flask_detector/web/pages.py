@@ -1,6 +1,5 @@
 """The pages that are about no single detection. They work without JavaScript: a form, a link, a refresh."""
 
-from contextlib import ExitStack
 from typing import BinaryIO, cast
 
 from flask import (
@@ -10,7 +9,6 @@ from flask import (
     current_app,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from werkzeug.datastructures import FileStorage
@@ -18,8 +16,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import DetectorError, UnknownDetection
-from flask_detector.formats import FORMATS, dataset
-from flask_detector.records import Failure, JobStatus, Record
+from flask_detector.formats import FORMATS
+from flask_detector.records import Failure, Record
 from flask_detector.shelf import Batch, Refused
 from flask_detector.web import archives
 from flask_detector.web.answers import go_to, send_archive, unkept
@@ -95,8 +93,8 @@ def batch(id: str) -> Response:
 @blueprint.get("/batches/<id>/everything.zip")
 def batch_archive(id: str) -> Response:
     """Send what was found in the pictures that were sent together, as far as they are done."""
-    records = _done(id)
-    return send_archive(archives.of_batch(service(), records), f"{len(records)}_detections.zip")
+    selected = archives.Selected(*_batch(id))
+    return send_archive(archives.of_batch(service(), selected), f"{len(selected)}_detections.zip")
 
 
 @blueprint.get("/batches/<id>/datasets/<name>.zip")
@@ -104,15 +102,7 @@ def batch_dataset(id: str, name: str) -> Response:
     """Send the same as a data set of that format, with the pictures."""
     if name not in FORMATS:
         abort(404)
-    records = _done(id)
-    place = ExitStack()
-    place.enter_context(service().places.one())  # refused now, or not at all
-    pieces = dataset.stream(name, archives.items_of(service(), records))
-    response = Response(stream_with_context(pieces), mimetype="application/zip")
-    response.call_on_close(place.close)
-    response.headers.set("Content-Disposition", "attachment", filename=f"{len(records)}_{name}.zip")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return archives.data_set(service(), archives.Selected(*_batch(id)), name)
 
 
 @blueprint.get("/history")
@@ -184,10 +174,6 @@ def _batch(id: str) -> tuple[Batch, list[Record]]:
     if found.owner != visitor():
         raise UnknownDetection("There is no such batch.")
     return found, service().jobs.find_all(found.detections)
-
-
-def _done(batch: str) -> list[Record]:
-    return [record for record in _batch(batch)[1] if record.status is JobStatus.DONE]
 
 
 def _mine() -> list[Record]:

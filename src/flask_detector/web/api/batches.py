@@ -1,14 +1,10 @@
 """Batches: pictures that were sent together."""
 
-from collections.abc import Iterator
-
-from flask import Response, jsonify, request, stream_with_context
+from flask import Response, jsonify, request
 
 from flask_detector import errors as e
-from flask_detector.formats import dataset
-from flask_detector.records import JobStatus, Record
 from flask_detector.shelf import Batch
-from flask_detector.web import waiting
+from flask_detector.web import archives, waiting
 from flask_detector.web.access import owner_of_request
 from flask_detector.web.answers import unkept
 from flask_detector.web.api.described import Answer, Operation, delete, get
@@ -16,7 +12,6 @@ from flask_detector.web.api.files import format_named
 from flask_detector.web.api.forms import BatchAnswer, batch_answer
 from flask_detector.web.api.wishes import ExportQuery, WaitHeaders, from_fields
 from flask_detector.web.service import service
-from flask_detector.web.view import View
 
 
 @get(
@@ -49,18 +44,20 @@ def show_batch(id: str) -> Response:
     ),
 )
 def export_batch(id: str, format: str) -> Response:
-    """Send a data set; pictures whose detection failed are not in it."""
-    records = service().jobs.find_all(_find(id).detections)
+    """Send a data set; what failed or is deleted is not in it, which a file in it says."""
+    batch = _find(id)
     format_named(format)
     wishes = from_fields(ExportQuery, request.args)
+    records = service().jobs.find_all(batch.detections)
     if not all(record.status.is_final for record in records):
         raise e.DetectionNotFinished("This batch has detections that have not ended yet.")
-    done = [record for record in records if record.status is JobStatus.DONE]
-    pieces = dataset.stream(format, _items(done, wishes))
-    response = Response(stream_with_context(pieces), mimetype="application/zip")
-    response.headers.set("Content-Disposition", "attachment", filename=f"batch-{format}.zip")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return archives.data_set(
+        service(),
+        archives.Selected(batch, records),
+        format,
+        min_score=wishes.min_score,
+        classes=wishes.classes,
+    )
 
 
 @delete(
@@ -86,13 +83,3 @@ def _find(id: str) -> Batch:
     if batch.owner is not None and batch.owner != owner_of_request():
         raise e.UnknownDetection("There is no such batch.")
     return batch
-
-
-def _items(records: list[Record], wishes: ExportQuery) -> Iterator[dataset.Item]:
-    for record in records:
-        found, shown_score = service().jobs.result(record.id)
-        off = (
-            frozenset(found.labels).difference(wishes.classes) if wishes.classes is not None else frozenset()
-        )
-        shown = View(wishes.min_score, off).of_result(found, shown_score)
-        yield record.filename, shown, service().original(record.id)
