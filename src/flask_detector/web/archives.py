@@ -91,7 +91,9 @@ class Selected:
     def __init__(self, batch: Batch, records: Sequence[Record]) -> None:
         self._records = [record for record in records if record.status is JobStatus.DONE]
         self._left_out = [(one.filename, one.failure.message) for one in batch.refused]
-        self._left_out += [(one.filename, _why_not(one)) for one in records if one.status is not JobStatus.DONE]
+        self._left_out += [
+            (one.filename, _why_not(one)) for one in records if one.status is not JobStatus.DONE
+        ]
         if deleted := len(batch.detections) - len(records):
             self._left_out.append((f"{deleted} of them", "Deleted, or expired."))
 
