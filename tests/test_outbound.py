@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -21,13 +22,27 @@ CLOSED = Rules(allow_private=False, seconds=20, max_bytes=1000)
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: "_Server"
+
     def do_GET(self) -> None:
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
             self.end_headers()
             return
+        if self.path == "/slowly":
+            self.server.hops.append(self.path)
+            time.sleep(0.4)
+            self.send_response(302)
+            self.send_header("Location", "/slowly")
+            self.end_headers()
+            return
         self.send_response(200)
+        if self.path == "/headers":
+            self.flush_headers()
+            while True:
+                time.sleep(0.05)
+                self.wfile.write(b"X-More: x\r\n"[: 1 + int(time.monotonic() * 20) % 4])
         self.end_headers()
         if self.path == "/drip":
             while True:
@@ -42,6 +57,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.hops: list[str] = []
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The tests hang up early."""
 
@@ -184,9 +203,41 @@ def test_a_server_that_dribbles_is_cut_off(serve: Callable[..., int]) -> None:
         outbound.send("GET", f"http://127.0.0.1:{serve()}/drip", Rules(True, 0.5, 10_000_000))
 
 
-def test_a_server_that_says_nothing_is_cut_off() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(AddressUnreachable):
-        outbound.send("GET", f"http://127.0.0.1:{silent.getsockname()[1]}/", Rules(True, 0.5, 1000))
+def test_headers_that_dribble_are_cut_off(serve: Callable[..., int]) -> None:
+    with pytest.raises(AddressUnreachable, match=r"within 0\.5 seconds"):
+        outbound.send("GET", f"http://127.0.0.1:{serve()}/headers", Rules(True, 0.5, 1000))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_says_nothing_is_cut_off(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
+        with pytest.raises(AddressUnreachable, match=r"within 0\.5 seconds"):
+            outbound.send("GET", url, Rules(True, 0.5, 1000))
+
+
+def test_all_redirects_share_one_time(serve_http: Callable[[HTTPServer], str]) -> None:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    url = f"{serve_http(server)}/slowly"
+    with pytest.raises(AddressUnreachable, match="within 1 seconds"):
+        outbound.send("GET", url, Rules(True, 1, 1000, max_redirects=50))
+    assert 0 < len(server.hops) <= 3
+
+
+def test_a_name_that_takes_long_to_look_up_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, asked = threading.Event(), list[str]()
+
+    def getaddrinfo(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        answered.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for _ in range(20):  # more than are looked up at once
+        with pytest.raises(AddressUnreachable, match=r"within 0\.1 seconds"):
+            outbound.send("GET", "http://slow.test/", Rules(True, 0.1, 1000))
+    answered.set()
+    assert len(asked) == 8
 
 
 def test_tls_is_checked_against_the_name(

@@ -11,9 +11,12 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from flask_detector import __version__
@@ -22,6 +25,12 @@ from flask_detector.errors import AddressRefused, AddressUnreachable
 _LONGEST_URL = 2048
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = {301, 302, 303, 307, 308}
+
+# One address of several that does not answer leaves time for the next.
+_CONNECT_SECONDS = 5.0
+
+# A name whose servers say nothing keeps a thread for as long as the system's resolver is patient.
+_LOOKUPS_AT_ONCE = threading.BoundedSemaphore(8)
 
 # Addresses that carry an IPv4 address in their last 32 bits, which a translator on the way may unwrap.
 _TRANSLATED = [ipaddress.ip_network(text) for text in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
@@ -34,7 +43,7 @@ class Rules:
     """What a request may do.
 
     allow_private: also go to addresses that are not public: of this machine, its network, its cloud.
-    seconds: for the whole request with all redirects, after names are resolved.
+    seconds: for the whole request: looking names up, connecting, all redirects, the last byte of the body.
     max_bytes: of the answer's body.
     max_redirects: how many are followed.
     """
@@ -69,9 +78,16 @@ def send(
     Raises AddressRefused for an address that the rules forbid, AddressUnreachable when nothing answers in
     time.
     """
+    deadline = time.monotonic() + rules.seconds
     for _ in range(rules.max_redirects + 1):
         address = parse(url)
-        answer = _send_once(method, address, rules, {**_own_headers(address), **(headers or {})}, body)
+        own = {**_own_headers(address), **(headers or {})}
+        try:
+            answer = _send_once(method, address, rules, own, body, deadline)
+        except TimeoutError as error:
+            raise AddressUnreachable(
+                f"The address did not answer in full within {rules.seconds:g} seconds."
+            ) from error
         target = answer.headers.get("location")
         if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:
             return answer
@@ -109,10 +125,15 @@ def is_public(address: IpAddress) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> list[IpAddress]:
-    """Return the addresses of a host; raises AddressRefused where one of them may not be used."""
+def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> list[IpAddress]:
+    """Return the addresses of a host; raises AddressRefused where one of them may not be used.
+
+    Raises AddressUnreachable for a name that is not known, TimeoutError where that takes too long.
+    """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _looked_up(host, port, seconds)
+    except TimeoutError:
+        raise
     except (OSError, UnicodeError) as error:
         raise AddressUnreachable("The name in the address is not known.") from error
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
@@ -125,23 +146,46 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[IpAddress]:
     return addresses
 
 
+def _looked_up(host: str, port: int, seconds: float) -> list[Any]:
+    """Return what the system's resolver says, which knows no limit of time."""
+    if not _LOOKUPS_AT_ONCE.acquire(timeout=max(seconds, 0)):
+        raise TimeoutError("other names are still being looked up")
+    found: Future[list[Any]] = Future()
+
+    def look() -> None:
+        try:
+            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except BaseException as error:  # whoever waits for it is told
+            found.set_exception(error)
+        finally:
+            _LOOKUPS_AT_ONCE.release()
+
+    threading.Thread(target=look, name="lookup", daemon=True).start()
+    return found.result(max(seconds, 0))
+
+
 def _send_once(
-    method: str, address: SplitResult, rules: Rules, headers: Mapping[str, str], body: bytes | None
+    method: str,
+    address: SplitResult,
+    rules: Rules,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    deadline: float,
 ) -> Answer:
     host, port = str(address.hostname), address.port or _PORTS[address.scheme]
-    addresses = resolve(host, port, allow_private=rules.allow_private)
+    addresses = resolve(host, port, allow_private=rules.allow_private, seconds=deadline - time.monotonic())
     path = quote(address.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = f"?{quote(address.query, safe='/?%:@!$&()*+,;=~-._')}" if address.query else ""
     connection = http.client.HTTPConnection(host, port)
     try:
-        with _connected(
-            addresses, port, rules.seconds, host if address.scheme == "https" else None
-        ) as channel:
+        with _connected(addresses, port, deadline, host if address.scheme == "https" else None) as channel:
             connection.sock = channel
             connection.request(method, path + query, body, dict(headers))
             response = connection.getresponse()
             data = response.read(rules.max_bytes + 1)
             found = {name.lower(): value for name, value in response.getheaders()}
+    except TimeoutError:
+        raise
     except (OSError, ssl.SSLError, http.client.HTTPException, ValueError) as error:
         raise AddressUnreachable("The server of the address does not answer as it should.") from error
     finally:
@@ -152,36 +196,46 @@ def _send_once(
 
 @contextmanager
 def _connected(
-    addresses: list[IpAddress], port: int, seconds: float, tls_name: str | None
+    addresses: list[IpAddress], port: int, deadline: float, tls_name: str | None
 ) -> Iterator[socket.socket]:
-    """Yield a connection to the first address that takes one; it is cut when the time is over."""
-    channel = _first_that_answers(addresses, port, seconds)
+    """Yield a connection to the first address that takes one; raises TimeoutError when the time is over."""
+    channel = _first_that_answers(addresses, port, deadline)
+    channel.settimeout(None)
     if tls_name is not None:
         context = ssl.create_default_context()
         channel = context.wrap_socket(channel, server_hostname=tls_name, do_handshake_on_connect=False)
     # A server that sends a byte now and then would never run into a timeout of the socket.
     is_over = threading.Event()
-    clock = threading.Timer(seconds, _cut, [channel, is_over])
+    clock = threading.Timer(max(deadline - time.monotonic(), 0), _cut, [channel, is_over])
     clock.daemon = True
     clock.start()
     try:
         if isinstance(channel, ssl.SSLSocket):
             channel.do_handshake()
         yield channel
+    except Exception as error:
         if is_over.is_set():
-            raise TimeoutError("the request took too long")
+            raise TimeoutError("the request took too long") from error
+        raise
     finally:
         clock.cancel()
         channel.close()
+    if is_over.is_set():  # a body that was cut looks like one that has ended
+        raise TimeoutError("the request took too long")
 
 
-def _first_that_answers(addresses: list[IpAddress], port: int, seconds: float) -> socket.socket:
+def _first_that_answers(addresses: list[IpAddress], port: int, deadline: float) -> socket.socket:
     problem: OSError | None = None
     for address in addresses[:4]:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request took too long")
         try:
-            return socket.create_connection((str(address), port), timeout=min(seconds, 5.0))
+            return socket.create_connection((str(address), port), timeout=min(left, _CONNECT_SECONDS))
         except OSError as error:
             problem = error
+    if isinstance(problem, TimeoutError) and time.monotonic() < deadline:
+        raise OSError("no address takes a connection") from problem
     raise problem or OSError("there is no address")
 
 
