@@ -12,6 +12,7 @@ from flask_detector.measures import (
     DETECTION_SECONDS,
     DETECTIONS,
     FAILURES,
+    NO_MODEL,
     RETRIES,
     STAGE_SECONDS,
     WAITING_SECONDS,
@@ -22,16 +23,13 @@ log = logging.getLogger(__name__)
 
 _SENDING_SECONDS = 1.0
 
-# In place of a model's name where a detection did not come as far as to one.
-_NO_MODEL = "(none)"
-
 
 @dataclass
 class Entry:
     """What is noted of one detection until its outcome is written."""
 
     id: str
-    model: str = _NO_MODEL
+    model: str = NO_MODEL
     seconds: float | None = None
 
 

@@ -8,7 +8,7 @@ import json
 import threading
 from bisect import bisect_left
 from collections import Counter as Sums
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -45,6 +45,9 @@ REQUEST_SECONDS = Histogram(
     "detector_http_request_seconds", "Time until the answer begins.", ("method", "route"), _FAST
 )
 DETECTIONS = Counter("detector_detections", "Ended detections.", ("model", "outcome"))
+OUTCOMES = ("done", "failed")
+NO_MODEL = "(none)"
+"""In place of a model's name where a detection did not come as far as to one."""
 FAILURES = Counter("detector_failures", "Failed detections by the code of their error.", ("code",))
 RETRIES = Counter("detector_retries", "Pictures taken again after a try that did not end.", ())
 WAITING_SECONDS = Histogram("detector_waiting_seconds", "Time that pictures waited for a worker.", (), _LONG)
@@ -129,13 +132,21 @@ class Reading:
     buckets: tuple[int, ...] = ()
 
 
-def read(connection: redis.Redis) -> Iterator[Reading]:
+def read(
+    connection: redis.Redis, known: Iterable[tuple[Counter | Histogram, tuple[str, ...]]] = ()
+) -> Iterator[Reading]:
     """Yield the sums of all processes, in the order of MEASURES and of their labels.
+
+    known: labels that a measure will have; they are 0 until something is counted. A counter that came into
+    being with its first event would hide that one: `increase()` sees no step from nothing to 1.
 
     Raises redis.RedisError.
     """
+    values: dict[_Field, float] = {}
+    for measure, labels in known:
+        values[measure.name, *labels, *([_SUM] if isinstance(measure, Histogram) else [])] = 0.0
     stored = cast(dict[bytes, bytes], connection.hgetall(_KEY))
-    values: dict[_Field, float] = {tuple(json.loads(field)): float(n) for field, n in stored.items()}
+    values.update({tuple(json.loads(field)): float(n) for field, n in stored.items()})
     for measure in MEASURES:
         # What another version of the program kept under other labels is left out.
         if isinstance(measure, Counter):

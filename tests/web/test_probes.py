@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from flask_detector import measures
 from flask_detector.broker import connect
+from flask_detector.errors import codes
 from flask_detector.keys import Keys, Scope
 from flask_detector.settings import Settings
 from flask_detector.storage import FolderStorage
@@ -137,6 +138,21 @@ def test_the_metrics_tell_that_redis_is_down(unreachable_redis: FlaskClient) -> 
 def test_each_measure_has_a_family_even_before_it_counted(client: FlaskClient) -> None:
     families = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     assert {measure.name for measure in measures.MEASURES} <= families
+
+
+def test_what_is_known_beforehand_is_0_before_it_first_happens(client: FlaskClient) -> None:
+    found = samples(client)
+    for code in codes():
+        assert one(found, "detector_failures_total", code=code) == 0
+    for outcome in ("done", "failed"):
+        for model in ("nanodet-g", "mask-rcnn-r50-fpn", "(none)"):
+            assert one(found, "detector_detections_total", model=model, outcome=outcome) == 0
+    assert one(found, "detector_retries_total") == 0
+    assert one(found, "detector_waiting_seconds_bucket", le="+Inf") == 0
+    assert one(found, "detector_detection_seconds_count", model="nanodet-g") == 0
+    for method, route in (("GET", "/"), ("POST", "/api/v1/detections"), ("GET", "/static")):
+        for status in ("500", "503"):
+            assert one(found, "detector_http_requests_total", method=method, route=route, status=status) == 0
 
 
 def test_metrics_are_open_on_this_machine_alone(client: FlaskClient, connection: redis.Redis) -> None:

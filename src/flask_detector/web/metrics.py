@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import redis
+from flask import current_app
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -19,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.exposition import generate_latest
 
 from flask_detector import __version__, measures
-from flask_detector.errors import BrokerUnavailable
+from flask_detector.errors import BrokerUnavailable, codes
 from flask_detector.logs import short
 from flask_detector.measures import Counter, Reading
 from flask_detector.overview import Worker
@@ -28,6 +29,9 @@ from flask_detector.web.presence import Process
 from flask_detector.web.service import Service
 
 __all__ = ["CONTENT_TYPE", "text"]
+
+# Of all statuses those of which already the first one is worth an alarm.
+_FAILED = ("500", "503")
 
 
 def text(service: Service) -> bytes:
@@ -48,7 +52,7 @@ class _Collector:
         try:
             workers = self._service.overview.workers()
             others = [*presence.read(self._service.connection), *map(_process, workers)]
-            found = [*self._of_redis(), *self._of_queue(), *_of_workers(workers), *self._sums()]
+            found = [*self._of_redis(), *self._of_queue(), *_of_workers(workers), *self._sums(workers)]
             up = 1
         except (redis.RedisError, BrokerUnavailable):
             others, found, up = [], [], 0
@@ -85,11 +89,27 @@ class _Collector:
         ]:
             yield GaugeMetricFamily(name, what, value=value)
 
-    def _sums(self) -> Iterator[Metric]:
+    def _sums(self, workers: list[Worker]) -> Iterator[Metric]:
         families = {measure.name: _family(measure) for measure in measures.MEASURES}
-        for reading in measures.read(self._service.connection):
+        models = {info.name for info in self._service.models.known()}
+        models |= {worker.model for worker in workers if worker.model}
+        for reading in measures.read(self._service.connection, _known(models)):
             _add(families[reading.measure.name], reading)
         yield from families.values()
+
+
+def _known(models: set[str]) -> Iterator[tuple[measures.Counter | measures.Histogram, tuple[str, ...]]]:
+    """Yield the measures whose labels are known before anything happens, with these labels."""
+    yield measures.RETRIES, ()
+    yield measures.WAITING_SECONDS, ()
+    yield from ((measures.FAILURES, (code,)) for code in codes())
+    for model in models:
+        yield measures.DETECTION_SECONDS, (model,)
+    for model in (*models, measures.NO_MODEL):
+        yield from ((measures.DETECTIONS, (model, outcome)) for outcome in measures.OUTCOMES)
+    for rule in current_app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            yield from ((measures.REQUESTS, (method, watch.route_of(rule), status)) for status in _FAILED)
 
 
 def _process(worker: Worker) -> Process:
@@ -123,7 +143,6 @@ def _of_workers(workers: list[Worker]) -> Iterator[Metric]:
 
 def _family(measure: measures.Counter | measures.Histogram) -> Metric:
     kind = CounterMetricFamily if isinstance(measure, Counter) else HistogramMetricFamily
-    # Without labels a measure that never counted is 0, not absent.
     return kind(measure.name, measure.help, labels=measure.labels)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import redis
 from flask import Flask, Response, current_app, g, request
+from werkzeug.routing import Rule
 
 from flask_detector import measures
 from flask_detector.logs import accepted_request_id, facts, request_id
@@ -90,6 +91,13 @@ def current() -> Watch:
     return of(current_app)
 
 
+def route_of(rule: Rule | None) -> str:
+    """Return what a request is counted by: the rule, for an address can hold the key to a detection."""
+    if rule is None:
+        return "(none)"
+    return "/static" if rule.endpoint == "static" else rule.rule
+
+
 def install(app: Flask, connection: redis.Redis) -> None:
     """Note every request of the application; to be installed before what may refuse one."""
     app.extensions[_NAME] = watch = Watch(connection)
@@ -103,10 +111,7 @@ def install(app: Flask, connection: redis.Redis) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         seconds = time.perf_counter() - g.get("began", time.perf_counter())
-        # The rule, never the address: an address can hold the key to a detection.
-        route = request.url_rule.rule if request.url_rule is not None else "(none)"
-        if request.endpoint == "static":
-            route = "/static"
+        route = route_of(request.url_rule)
         method = request.method if request.method in _METHODS else "(other)"
         watch.tally.add(measures.REQUESTS, method, route, str(response.status_code))
         watch.tally.observe(measures.REQUEST_SECONDS, seconds, method, route)
