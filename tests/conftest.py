@@ -32,6 +32,9 @@ from flask_detector.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 
+# What folders may be called: each sign means something in an address, on a command line, to Redis or libvips.
+WORST_NAME = "a b#c?d=e%20é写'\"\\[0]"
+
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -199,7 +202,7 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An installation started as a user starts it, with an embedded Redis, for all tests of the session."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+    with running_stack(tmp_path_factory.mktemp("stack") / WORST_NAME) as running:
         yield running
 
 
@@ -213,8 +216,12 @@ def start_stack() -> Callable[[Path], "contextlib.AbstractContextManager[Stack]"
 def running_stack(data_dir: Path) -> Iterator[Stack]:
     """Run ``flask-detector serve`` until the block ends."""
     settings = Settings(data_dir=data_dir, port=_free_port())
+    home, temporary = data_dir / "home", data_dir / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flask_detector", "serve"], env=environment_of(settings)
+        [sys.executable, "-m", "flask_detector", "serve"],
+        env={**environment_of(settings), "HOME": str(home), "TMPDIR": str(temporary)},
     )
     try:
         stack = Stack(f"http://127.0.0.1:{settings.port}", data_dir, process)

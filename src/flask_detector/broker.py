@@ -14,15 +14,20 @@ from redis.retry import Retry
 from flask_detector.errors import BrokerUnavailable, ServiceError, SettingsError
 from flask_detector.redis_trouble import what_to_do
 from flask_detector.sentinel import is_sentinel, leader
+from flask_detector.url_paths import quoted_socket
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# Answers of Redis that its client has no class for: its disk is full, or replicas are away. In a pipeline the
-# client puts words of its own before them.
-_PASSING_CODES = re.compile(r"\b(MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
+# With these codes Redis refuses what it may accept later: its memory or disk is full, replicas are away. Its
+# client has classes for some, but finds them only where the code is the first word. The client itself puts
+# others before it in a pipeline, and Redis up to 6.2 in a script.
+_PASSING_CODES = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
+_FULL = re.compile(r"\bOOM\b")
 _LONGEST_PAUSE = 1.0
+
+_CLIENT_INFO = re.compile(r"([\w-]+)=(.*?)(?: (?=[\w-]+=)|$)", re.DOTALL)
 
 
 def connect(url: str) -> redis.Redis:
@@ -30,7 +35,7 @@ def connect(url: str) -> redis.Redis:
     open_url = leader if is_sentinel(url) else redis.Redis.from_url
     try:
         client: redis.Redis = open_url(
-            url,
+            quoted_socket(url),
             socket_connect_timeout=2,
             socket_timeout=5,
             health_check_interval=30,
@@ -44,7 +49,13 @@ def connect(url: str) -> redis.Redis:
             hint="Write it as redis://, rediss://, unix:// or redis+sentinel://, then the address; "
             "docs/redis.md has examples.",
         ) from error
+    client.set_response_callback("CLIENT INFO", _client_info)
     return client
+
+
+def _client_info(answer: bytes) -> dict[str, str]:
+    """Return what a server says of a connection; redis-py's way fails where a socket's path has a space."""
+    return dict(_CLIENT_INFO.findall(answer.decode(errors="replace").strip()))
 
 
 def check(connection: redis.Redis) -> None:
@@ -59,9 +70,14 @@ def may_pass(error: redis.RedisError) -> bool:
     """Tell whether an error may go away by itself: an outage, full memory, a full disk, a failover."""
     if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError):
         return False
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError):
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError | redis.ReadOnlyError) or is_full(error):
         return True
-    return isinstance(error, redis.ReadOnlyError) or _PASSING_CODES.search(str(error)) is not None
+    return _PASSING_CODES.search(str(error)) is not None
+
+
+def is_full(error: redis.RedisError) -> bool:
+    """Tell whether Redis refused a command, or what a script does, because its memory is full."""
+    return isinstance(error, redis.exceptions.OutOfMemoryError) or _FULL.search(str(error)) is not None
 
 
 @contextmanager
@@ -69,9 +85,9 @@ def reaching_redis() -> Iterator[None]:
     """Raise our own errors for Redis's within the block."""
     try:
         yield
-    except redis.exceptions.OutOfMemoryError as error:
-        raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
     except redis.RedisError as error:
+        if is_full(error):
+            raise ServiceError("Redis is full.", hint="Nothing was accepted. Try again later.") from error
         if not may_pass(error):
             raise
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):

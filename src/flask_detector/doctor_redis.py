@@ -9,10 +9,10 @@ from flask_detector.broker import check, connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.findings import Finding, Findings, Level, ok
 from flask_detector.jobs import Jobs
-from flask_detector.local_redis import LocalRedis, find_server
+from flask_detector.local_redis import LocalRedis
+from flask_detector.redis_program import OLDEST, find_server
 from flask_detector.settings import Settings
 
-_OLDEST_REDIS = (6, 2)
 _MOST_CLOCK_SECONDS = 2.0
 
 
@@ -20,16 +20,16 @@ def redis_findings(settings: Settings) -> Findings:
     """Yield what is found of Redis and of the workers that it knows; raises DetectorError and RedisError."""
     url = settings.redis_url
     if url is None:
-        program = find_server()
+        server = find_server(settings.data_dir / "redis")
         local = LocalRedis(settings.data_dir / "redis")
         try:
             with connect(local.url) as connection:
                 check(connection)
                 yield from _running_redis(settings, connection)
         except BrokerUnavailable:
-            yield ok("redis", f"None runs now; 'flask-detector serve' starts {program}.")
-        finally:
-            local.remove_socket_folder()
+            yield ok(
+                "redis", f"None runs now; 'flask-detector serve' starts {server.path}, {server.release}."
+            )
         return
     with connect(settings.required_redis_url) as connection:
         check(connection)
@@ -38,10 +38,15 @@ def redis_findings(settings: Settings) -> Findings:
 
 def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
     facts = cast(dict[str, str | int], connection.info())
-    version = str(facts["redis_version"])
-    yield ok("redis", f"Redis {version} answers.")
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_REDIS:
-        yield Finding("redis", Level.PROBLEM, f"Redis {version} is too old.", "Install 6.2 or newer.")
+    # Valkey tells an old Redis's version as well, for programs that know Redis alone.
+    name, version = (
+        ("Valkey", facts["valkey_version"])
+        if "valkey_version" in facts
+        else ("Redis", facts["redis_version"])
+    )
+    yield ok("redis", f"{name} {version} answers.")
+    if tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST:
+        yield Finding("redis", Level.PROBLEM, f"{name} {version} is too old.", "Install 6.2 or newer.")
     if not facts.get("aof_enabled"):
         yield Finding(
             "redis",

@@ -11,7 +11,7 @@ from typing import NoReturn
 from flask_detector.broker import check, connect
 from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
 from flask_detector.errors import SettingsError
-from flask_detector.local_redis import find_server
+from flask_detector.redis_program import find_server
 from flask_detector.settings import Settings, unknown_variables
 from flask_detector.supervisor import Plan, Task
 
@@ -30,7 +30,7 @@ def serve(settings: Settings) -> NoReturn:
     if settings.model != AUTO:
         model_store(settings).path(settings.model)
     if settings.redis_url is None:
-        find_server()
+        find_server(settings.data_dir / "redis")
     else:
         with connect(settings.required_redis_url) as connection:
             check(connection)
@@ -91,7 +91,7 @@ def _as_variables(settings: Settings) -> dict[str, str]:
 
 def _hold_data_folder(settings: Settings) -> int:
     """Hold the data folder until the file that is returned is closed; Redis's files are for one alone."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
     lock = os.open(settings.data_dir / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
+from flask_detector.url_paths import path_in_url
 
 ORIGINAL = "original"
 
@@ -147,7 +148,7 @@ def open_storage(settings: Settings) -> Storage:
 
         return BucketStorage(url, settings.storage_ca)
     if parts.scheme == "file" and not parts.netloc and parts.path:
-        return FolderStorage(Path(unquote(parts.path)))
+        return FolderStorage(path_in_url(url[len("file://") :]))
     raise SettingsError(
         "DETECTOR_STORAGE_URL can't be used.",
         hint="Write it as s3://bucket/prefix, or as file:///folder for a folder that all machines mount.",

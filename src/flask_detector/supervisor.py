@@ -21,7 +21,7 @@ from typing import NoReturn, Self
 
 from flask_detector import logs, readiness
 from flask_detector.errors import BrokerUnavailable
-from flask_detector.local_redis import LocalRedis
+from flask_detector.local_redis import UMASK, LocalRedis
 from flask_detector.memory import give_back_code, give_back_unused
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class Child:
     command: list[str]
     environment: dict[str, str]
     is_errand: bool = False
+    umask: int = -1
     socket: "socket.socket | None" = None
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
@@ -120,6 +121,7 @@ class Child:
             self.command,
             env={**self.environment, readiness.VARIABLE: str(writing)},
             start_new_session=True,
+            umask=self.umask,
             pass_fds=[writing, *([] if self.socket is None else [self.socket.fileno()])],
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
         )
@@ -229,9 +231,9 @@ class Supervisor:
     def _start(self, children: list[Child]) -> None:
         environment = self._plan.environment
         if self._local_redis is not None:
-            broker = Child("redis", self._local_redis.command(), environment)
+            broker = Child("redis", self._local_redis.command(), environment, umask=UMASK)
             children.append(broker)
-            self._local_redis.wait_until_ready(broker.start())
+            _start_redis(self._local_redis, broker)
             environment = environment | {"REDIS_URL": self._local_redis.url}
         for task in self._plan.tasks:
             child = Child(task.name, task.command, environment, is_errand=task.is_errand)
@@ -240,6 +242,15 @@ class Supervisor:
                 child.environment = environment | {SOCKET_VARIABLE: str(self._socket.fileno())}
             children.append(child)
             child.start()
+
+
+def _start_redis(local_redis: LocalRedis, broker: Child) -> None:
+    try:
+        local_redis.wait_until_ready(broker.start())
+    except BrokerUnavailable:
+        if not local_redis.mend():
+            raise
+        local_redis.wait_until_ready(broker.start())
 
 
 def _one_after_another(children: list[Child]) -> Iterator[None]:

@@ -13,7 +13,7 @@ import redis
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from flask_detector import measures
+from flask_detector import broker, measures
 from flask_detector.settings import Settings
 from flask_detector.web import presence
 from flask_detector.web.presence import Presence, Process
@@ -104,8 +104,9 @@ def test_a_full_redis_is_still_read(connection: redis.Redis, client: FlaskClient
     Presence().tell(connection)
     connection.config_set("maxmemory", 1)
     try:
-        with pytest.raises(redis.exceptions.OutOfMemoryError):
+        with pytest.raises(redis.RedisError) as refused:
             Presence().tell(connection)
+        assert broker.is_full(refused.value)
         assert len(presence.read(connection)) == 1
         assert "detector_redis_up 1.0" in client.get("/metrics").text
     finally:
