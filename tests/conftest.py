@@ -1,6 +1,7 @@
 """Real parts for the tests: a Redis, workers, a running installation, pictures."""
 
 import contextlib
+import http.client
 import importlib.util
 import io
 import json
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http.server import HTTPServer
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 import pytest
 import redis
 from PIL import Image
+from werkzeug.wrappers import Response
 
 from flask_detector.broker import connect
 from flask_detector.local_redis import LocalRedis
@@ -46,6 +48,32 @@ def as_it_was() -> Iterator[None]:
     yield
     Image.MAX_IMAGE_PIXELS = pixels
     resource.setrlimit(resource.RLIMIT_DATA, memory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ascii_headers() -> Iterator[None]:
+    """No answer of the program has a header that isn't ASCII, in this process or from a real server."""
+
+    def check(headers: Iterable[tuple[str, str]]) -> None:
+        assert [header for header in headers if not "".join(header).isascii()] == []
+
+    parse, make = http.client.parse_headers, Response.get_wsgi_headers
+
+    def parse_headers(*args: Any, **kwargs: Any) -> Any:
+        message = parse(*args, **kwargs)
+        if "Content-Security-Policy" in message:  # of ours, not of a server that a test made up
+            check(message.items())
+        return message
+
+    def get_wsgi_headers(response: Response, environ: Any) -> Any:
+        headers = make(response, environ)
+        check(headers)
+        return headers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http.client, "parse_headers", parse_headers)
+        patch.setattr(Response, "get_wsgi_headers", get_wsgi_headers)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,52 @@
-"""Names for files in a data set: safe on every system, and no two alike.
+"""Names of files: what a picture is called, and names that are safe on every system, no two alike.
 
-A user's file name may hold anything. Within an archive it must be no path, nothing that Windows refuses, and
-different from every other one also where upper and lower case are the same and suffixes don't count.
+A user's file name may hold anything. Shown, it must be one line and hide nothing. Within an archive it must
+be no path, nothing that Windows refuses, and different from every other one also where upper and lower case
+are the same and suffixes don't count.
 """
 
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
+_NAMELESS = "picture"
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\ud800-\udfff]')
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
-# 255 bytes are the limit of most file systems; a number and another suffix must find room.
-_LONGEST = 200
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
+# 255 are the limit of most file systems: of some in bytes, of others in characters.
+LONGEST_SHOWN = 255
+# Here a number and another suffix must find room.
+_LONGEST_SAFE = 240
+# What joins the letters of some scripts and the parts of an emoji, though it can't be seen itself.
+_JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
+
+
+def shown_name(path: str | None) -> str:
+    """Return the last part of a path, written as any system writes it, as one line of visible characters.
+
+    What is too long loses the end of its stem. "picture" is for a name of which nothing is left.
+    """
+    last = next((part for part in reversed(re.split(r"[/\\]", path or "")) if part), "")
+    name = "".join(_shown(character) for character in last).strip()
+    if not name.strip("."):
+        return _NAMELESS
+    suffix = PurePosixPath(name).suffix[:20]
+    return name if len(name) <= LONGEST_SHOWN else name[: LONGEST_SHOWN - len(suffix)] + suffix
 
 
 def safe_name(filename: str) -> str:
     """Return the file name without what can't be part of one; "picture" where nothing is left."""
     last = re.split(r"[/\\]", filename)[-1]
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", last)).strip(" .")
-    path = PurePosixPath(name or "picture")
-    stem, suffix = path.stem, path.suffix[:20]
-    while len((stem + suffix).encode()) > _LONGEST:
-        stem = stem[:-1]
-    name = stem + suffix
+    path = PurePosixPath(name or _NAMELESS)
+    suffix = path.suffix[:20]
+    room = _LONGEST_SAFE - len(suffix.encode())
+    name = path.stem.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
     return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def safe_stem(filename: str) -> str:
+    """Return the safe name without its suffix."""
+    return PurePosixPath(safe_name(filename)).stem.rstrip(" .")
 
 
 class UniqueNames:
@@ -41,3 +64,18 @@ class UniqueNames:
             stem = f"{path.stem}-{number}"
         self._taken.add(stem.casefold())
         return stem + path.suffix
+
+
+def _shown(character: str) -> str:
+    """Return a character as it may be shown: none that ends a line, turns the writing round or is no text."""
+    match unicodedata.category(character):
+        case "Zs" | "Zl" | "Zp":
+            return " " if character in "\u2028\u2029" else character
+        case "Cc":
+            return " " if character.isspace() else ""
+        case "Cf":
+            return character if _JOINING.match(character) else ""
+        case "Cs":
+            return ""
+        case _:
+            return character

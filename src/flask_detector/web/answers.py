@@ -1,16 +1,23 @@
 """Small answers that several pages give."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO
+from urllib.parse import quote
 
 from flask import Response, jsonify, make_response, redirect, send_file, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
+from flask_detector.formats.names import shown_name
 from flask_detector.web.errors import wants_json
 from flask_detector.web.renditions import File
 
 PRIVATE_HOUR = "private, max-age=3600"
+
+# Old clients take \ or % for the beginning of an escape, and ; for the end; Windows has no other in names.
+_UNPLAIN = re.compile(r'(?:[^ -~]|["%;\\/:*?<>|])+')
 
 
 def go_to(address: str, **facts: str) -> AnyResponse:
@@ -28,14 +35,29 @@ def send(file: File, *, as_download: bool = False) -> Response:
     response = make_response(file.data)
     response.headers["Content-Type"] = file.media_type
     response.headers["Cache-Control"] = PRIVATE_HOUR
-    if as_download:
-        response.headers.set("Content-Disposition", "attachment", filename=file.name)
+    return to_keep(response, file.name) if as_download else response
+
+
+def to_keep(response: Response, name: str) -> Response:
+    """Make an answer a file to keep, called by that name, whatever characters it has (RFC 6266, RFC 8187)."""
+    name = shown_name(name)
+    plain, exact = name, None
+    if not name.isascii() or _UNPLAIN.search(name):
+        plain, exact = _plain(name), f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
+    response.headers.set("Content-Disposition", "attachment", **{"filename": plain, "filename*": exact})
     return response
+
+
+def _plain(name: str) -> str:
+    """Return the nearest name of English letters, for clients that know no other."""
+    letters = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    stem, dot, rest = _UNPLAIN.sub("_", letters).partition(".")
+    return f"{stem.strip(' _') or 'picture'}{dot}{rest}"
 
 
 def send_archive(file: BinaryIO, name: str) -> Response:
     """Send a ZIP file to keep, piece by piece; it is closed at the end."""
-    response = send_file(file, "application/zip", as_attachment=True, download_name=name)
+    response = to_keep(send_file(file, "application/zip"), name)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -46,9 +68,8 @@ def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManage
     held.enter_context(place)  # refused now, or not at all
     response = Response(stream_with_context(pieces), mimetype="application/zip")
     response.call_on_close(held.close)
-    response.headers.set("Content-Disposition", "attachment", filename=name)
     response.headers["Cache-Control"] = "no-store"
-    return response
+    return to_keep(response, name)
 
 
 def unkept(page: str | Response) -> Response:

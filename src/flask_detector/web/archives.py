@@ -16,6 +16,7 @@ from flask import Response
 from flask_detector.errors import DetectionError, PictureError
 from flask_detector.formats import FORMATS, dataset
 from flask_detector.formats.dataset import Item
+from flask_detector.formats.names import safe_stem
 from flask_detector.records import JobStatus, Record
 from flask_detector.shelf import Batch
 from flask_detector.web import renditions
@@ -143,9 +144,9 @@ _PICTURES = {".jpg", ".png", ".webp", ".gif"}
 
 
 def _files_of(service: Service, record: Record, view: View) -> Iterator[tuple[str, bytes]]:
-    stem = renditions.stem_of(record)
+    stem = safe_stem(record.filename)
     drawn = renditions.drawn(service, record, view)
-    yield drawn.name, drawn.data
+    yield f"detected_{stem}.{renditions.suffix_of(drawn.media_type)}", drawn.data
     picture = renditions.picture(service, record)
     yield f"{stem}.{renditions.suffix_of(picture.media_type)}", picture.data
     shown = view.of_result(*service.jobs.result(record.id))
@@ -156,7 +157,7 @@ def _files_of(service: Service, record: Record, view: View) -> Iterator[tuple[st
 def _folders_of(service: Service, selected: Selected) -> Iterator[tuple[str, bytes]]:
     digits = len(str(len(selected)))
     for number, record in enumerate(selected, 1):
-        folder = f"{number:0{digits}}_{renditions.stem_of(record)}"
+        folder = f"{number:0{digits}}_{safe_stem(record.filename)}"
         with selected.unless_gone(record):
             # All of one picture before the first of it goes in: a folder is whole or not there.
             files = list(_files_of(service, record, View()))

@@ -17,11 +17,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import DetectorError, UnknownDetection
 from flask_detector.formats import FORMATS
+from flask_detector.formats.names import shown_name
 from flask_detector.records import Failure, Record
 from flask_detector.shelf import Batch, Refused
 from flask_detector.web import archives
 from flask_detector.web.answers import go_to, send_archive, unkept
-from flask_detector.web.service import service, shown_name
+from flask_detector.web.service import service
 from flask_detector.web.view import score
 from flask_detector.web.visitor import may_see, visitor
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from flask_detector import encoding, images, rendering
 from flask_detector.detections import Detections
 from flask_detector.errors import BadParameter, StorageUnavailable
 from flask_detector.formats import Format
+from flask_detector.formats.names import LONGEST_SHOWN, safe_stem
 from flask_detector.masks import Bitmap
 from flask_detector.memory import give_back_code, give_back_unused
 from flask_detector.records import Record
@@ -91,14 +92,14 @@ def drawn(
     with _turn(service, original):
         data, media_type = encoding.change(original, service.limits, kind, drawing.over)
         give_back_code()
-    return File(data, media_type, f"detected_{stem_of(record)}.{suffix_of(media_type)}")
+    return File(data, media_type, _named(record, f".{suffix_of(media_type)}", before="detected_"))
 
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
     """Return what is shown of the result as a file of that format."""
     shown = view.of_result(*service.jobs.result(record.id))
     data = export_format.write(shown, record.filename)
-    return File(data, export_format.media_type, f"{stem_of(record)}{export_format.suffix}")
+    return File(data, export_format.media_type, _named(record, export_format.suffix))
 
 
 def cutout(service: Service, record: Record, number: int) -> File | None:
@@ -113,8 +114,8 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
     with _turn(service, original):
         pixels, _ = images.load(original, service.limits)
         data = encoding.cut_out(pixels, *_part_of(found, number))
-    label = found.labels[int(found.class_ids[number])].replace(" ", "_")
-    return File(data, "image/png", f"{stem_of(record)}_{label}_{number + 1}.png")
+    label = safe_stem(found.labels[int(found.class_ids[number])].replace(" ", "_"))
+    return File(data, "image/png", _named(record, f"_{label[:100]}_{number + 1}.png"))
 
 
 def suffix_of(media_type: str) -> str:
@@ -161,4 +162,10 @@ def _kept(service: Service, record: Record, name: str, make: Make) -> File:
 
 def stem_of(record: Record) -> str:
     """Return the name of the picture's file without its ending."""
-    return PurePath(record.filename).stem
+    return PurePosixPath(record.filename).stem
+
+
+def _named(record: Record, ending: str, *, before: str = "") -> str:
+    """Return what a file made of the picture is called; a long name loses the end of its own part."""
+    room = LONGEST_SHOWN - len(before) - len(ending)
+    return f"{before}{stem_of(record)[:room]}{ending}"

@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import BinaryIO, cast
 
 import redis
@@ -14,6 +13,7 @@ from flask_detector.deliveries import Deliveries
 from flask_detector.detections import MaskForm
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import DetectionExpired, NoPicture
+from flask_detector.formats.names import shown_name
 from flask_detector.jobs import Jobs, new_id
 from flask_detector.keys import Keys, key_id_of
 from flask_detector.overview import Overview
@@ -24,8 +24,6 @@ from flask_detector.shelf import Shelf
 from flask_detector.storage import ORIGINAL, Storage
 from flask_detector.web.offered import Offered
 from flask_detector.web.places import Places
-
-_LONGEST_NAME = 120
 
 # A message that a detection has changed can be lost with a connection: look again this often, in seconds.
 _LOOK_AGAIN_SECONDS = 2.0
@@ -178,13 +176,3 @@ def _client(owner: str | None) -> str | None:
     if key_id_of(owner) is not None:
         return owner
     return request.remote_addr if has_request_context() else None
-
-
-def shown_name(filename: str | None) -> str:
-    """Return the last part of a file's name as it may be shown: printable and not too long."""
-    last = PurePath((filename or "").replace("\\", "/")).name
-    printable = "".join(c for c in last if c.isprintable()).strip()
-    if len(printable) > _LONGEST_NAME:
-        stem, suffix = PurePath(printable).stem, PurePath(printable).suffix[:10]
-        printable = stem[: _LONGEST_NAME - len(suffix)] + suffix
-    return printable or "picture"

@@ -7,6 +7,7 @@ from flask import Response, jsonify, request, url_for
 from flask_detector import errors as e
 from flask_detector import outbound
 from flask_detector.detectors import AUTO
+from flask_detector.formats.names import shown_name
 from flask_detector.records import Failure, Record
 from flask_detector.shelf import Refused
 from flask_detector.web import errors, waiting
@@ -35,7 +36,7 @@ from flask_detector.web.api.wishes import (
     from_fields,
 )
 from flask_detector.web.conditional import send_if_changed
-from flask_detector.web.service import service, shown_name
+from flask_detector.web.service import service
 
 _MISSING = (e.UnknownDetection, e.DetectionExpired)
 _LOCATION = {"Location": "The address of the detection, or of the batch."}
