@@ -17,7 +17,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flask_detector import images, load_detector
+from flask_detector import load_detector
+from flask_detector.imaging import decode
 
 _ROUNDS = 4
 
@@ -32,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     data: bytes = options.picture.read_bytes()
     detector, lock = load_detector("nanodet-g"), threading.Lock()
-    picture, _ = images.decode(data, images.Limits(100_000_000, 100_000_000))
+    picture, _ = decode.decode(data, decode.Limits(100_000_000, 100_000_000))
 
     def bare(_: http.client.HTTPConnection) -> None:
         with lock:

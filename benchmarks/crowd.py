@@ -11,17 +11,17 @@ from collections.abc import Collection
 
 import numpy as np
 
-from flask_detector.broker import connect
-from flask_detector.detections import Detections
-from flask_detector.detectors import pool
+from flask_detector.broker.connection import connect
+from flask_detector.detectors import loaded
 from flask_detector.detectors.base import OnStage, StageClock
-from flask_detector.detectors.coco import COCO_LABELS
-from flask_detector.masks import Bitmap, Mask
-from flask_detector.pixels import Picture, Pixels
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
-from flask_detector.worker import DetectionWorker, at_work
-from flask_detector.workplace import Workplace
+from flask_detector.storage.local import open_storage
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap, Mask
+from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker.rq_worker import DetectionWorker, at_work
 
 NUMBER = 100
 
@@ -85,7 +85,7 @@ def main() -> None:
     """Work the queue off."""
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url)
-    pool.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
+    loaded.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
     workplace = Workplace(settings, connection, open_storage(settings))
     with at_work(workplace):
         DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")

@@ -30,12 +30,13 @@ import psutil
 import redis
 from rq.results import Result
 
-from flask_detector import images, load_detector
-from flask_detector.jobs import Jobs
+from flask_detector import load_detector
+from flask_detector.imaging import decode
+from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
 from installation import installation
 
-LIMITS = images.Limits(100_000_000, 100_000_000)
+LIMITS = decode.Limits(100_000_000, 100_000_000)
 
 
 def main() -> None:
@@ -148,10 +149,10 @@ def print_outcome(load: Load, jobs: Jobs, seconds: float, bare_rate: float, clie
 def bare(data: bytes, settings: Settings, number: int) -> float:
     """Return how many pictures a second a loop without any service decodes and detects."""
     detector = load_detector("nanodet-g", settings=settings)
-    detector.detect(images.decode(data, LIMITS)[0], min_score=0.05)
+    detector.detect(decode.decode(data, LIMITS)[0], min_score=0.05)
     start = time.perf_counter()
     for _ in range(number):
-        detector.detect(images.decode(data, LIMITS)[0], min_score=0.05)
+        detector.detect(decode.decode(data, LIMITS)[0], min_score=0.05)
     return number / (time.perf_counter() - start)
 
 

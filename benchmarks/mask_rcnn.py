@@ -49,7 +49,7 @@ def main() -> None:
 def contest(options: argparse.Namespace, folder: Path) -> None:
     """Let the contestants take turns and print what they needed."""
     from flask_detector.detectors.mask_rcnn import Variant, convert
-    from flask_detector.detectors.runtime import cpu_has_bfloat16
+    from flask_detector.detectors.openvino_runtime import cpu_has_bfloat16
 
     checkpoint = folder / "weights.safetensors"
     write_safetensors(checkpoint, synthetic_weights(options.shared))
@@ -100,11 +100,11 @@ def take_part(name: str, shared: Path, weights: Path, threads: int) -> None:
 
 def ours(shared: Path, weights: Path, precision: str, threads: int) -> Detect:
     """Load our detector from its converted weights."""
-    from flask_detector import images
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.runtime import Precision
+    from flask_detector.detectors.openvino_runtime import Precision
+    from flask_detector.imaging import decode
 
-    picture, _ = images.decode((shared / PICTURE).read_bytes(), images.Limits(10**8, 10**8))
+    picture, _ = decode.decode((shared / PICTURE).read_bytes(), decode.Limits(10**8, 10**8))
     detector = MaskRCNN(weights, name=precision, threads=threads, precision=Precision(precision))
 
     def detect() -> tuple[int, dict[str, float]]:

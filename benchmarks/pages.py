@@ -35,7 +35,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
-from flask_detector.local_redis import LocalRedis
+from flask_detector.broker.local_server import LocalRedis
 from installation import free_port, wait_for
 
 CROWD = Path(__file__).with_name("crowd.py")

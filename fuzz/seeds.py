@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flask_detector.detections import Detections
-from flask_detector.masks import Mask
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 _SIDE = 96
 

@@ -25,21 +25,21 @@ def read_picture() -> Callable[[bytes], str]:
     """
     import numpy as np
 
-    from flask_detector import encoding, images, large, strips
     from flask_detector.errors import PictureError
-    from flask_detector.web.renditions import small_copy
+    from flask_detector.imaging import decode, decode_large, encode, encode_jpeg_strips
+    from flask_detector.web.core.renditions import small_copy
 
-    limits = images.Limits(4_000_000, 4_000_000)
-    strips.STRIP_PIXELS = 1  # so that a photograph of 300 rows is changed in several strips
+    limits = decode.Limits(4_000_000, 4_000_000)
+    encode_jpeg_strips.STRIP_PIXELS = 1  # so that a photograph of 300 rows is changed in several strips
 
     def decoded(data: bytes) -> tuple[int, int]:
-        picture, info = images.decode(data, limits)
+        picture, info = decode.decode(data, limits)
         if picture.shape != (info.height, info.width, 3):
             raise RuntimeError(f"{picture.shape} is not {info.width}x{info.height}")
         return info.width, info.height
 
     def reduced(data: bytes) -> tuple[int, int]:
-        pixels, info = images.load(data, limits, enough=24)
+        pixels, info = decode.load(data, limits, enough=24)
         read = 0
         for top in range(0, pixels.rows, 16):
             read += len(pixels[top : top + 16])
@@ -50,20 +50,20 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def shown(data: bytes) -> tuple[int, int]:
-        info = images.check(encoding.change(data, limits, None)[0], limits)
+        info = decode.check(encode.change(data, limits, None)[0], limits)
         return info.width, info.height
 
     def drawn(data: bytes) -> tuple[int, int]:
-        output = encoding.output_format(images.format_of(data) or "")
-        file, _ = encoding.change(
+        output = encode.output_format(decode.format_of(data) or "")
+        file, _ = encode.change(
             data, limits, output, lambda image, top: image.paste((255, 0, 0), (0, 0, 9, 9))
         )
-        info = images.check(file, limits)
+        info = decode.check(file, limits)
         return info.width, info.height
 
     def run(data: bytes) -> str:
         outcomes, sizes = [], set()
-        for large.LARGE_PIXELS in (limits.max_pixels, 0):
+        for decode_large.LARGE_PIXELS in (limits.max_pixels, 0):
             for step in (decoded, reduced, shown, drawn):
                 try:
                     sizes.add(step(data))
@@ -71,7 +71,7 @@ def read_picture() -> Callable[[bytes], str]:
                     outcomes.append(error.code)
         if len(sizes) > 1:
             raise RuntimeError(f"one picture has the sizes {sizes}")
-        for check in (images.check, small_copy):
+        for check in (decode.check, small_copy):
             try:
                 check(data, limits)
             except PictureError as error:
@@ -83,8 +83,8 @@ def read_picture() -> Callable[[bytes], str]:
 
 def read_weights() -> Callable[[bytes], str]:
     """Return what a checkpoint goes through until the first array is folded."""
-    from flask_detector.detectors.mask_rcnn.checkpoint import read_checkpoint
-    from flask_detector.detectors.mask_rcnn.recognise import recognise
+    from flask_detector.detectors.mask_rcnn.checkpoint.identify import recognise
+    from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
     from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
     path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.pth"
@@ -107,7 +107,7 @@ def read_weights() -> Callable[[bytes], str]:
 
 def read_result() -> Callable[[bytes], str]:
     """Return what a result's JSON form goes through, with each of its masks."""
-    from flask_detector.detections import Detections
+    from flask_detector.structures.detections import Detections
 
     def run(data: bytes) -> str:
         try:

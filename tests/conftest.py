@@ -28,8 +28,8 @@ import redis
 from PIL import Image
 from werkzeug.wrappers import Response
 
-from flask_detector.broker import connect
-from flask_detector.local_redis import LocalRedis
+from flask_detector.broker.connection import connect
+from flask_detector.broker.local_server import LocalRedis
 from flask_detector.settings import Settings
 
 PROJECT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flask_detector.client import Client, Refused, ServerError
-from flask_detector.detections import Detections
+from flask_detector.structures.detections import Detections
 
 Answer = tuple[int, dict[str, str], Any]
 

@@ -10,22 +10,7 @@ import pytest
 import flask_detector
 
 PACKAGE = Path(flask_detector.__file__).parent
-PURE = [
-    "images",
-    "encoding",
-    "pixels",
-    "palette",
-    "tags",
-    "detections",
-    "boxes",
-    "masks",
-    "polygons",
-    "notebook",
-    "scripting",
-    "rendering",
-    "formats",
-    "detectors",
-]
+PURE = ["imaging", "structures", "visualization", "formats", "detectors", "api"]
 
 
 def _imports(path: Path) -> set[str]:
@@ -53,61 +38,54 @@ def _offenders(part: str, *forbidden: str) -> list[str]:
 
 
 def test_each_named_part_exists() -> None:
-    parts = [*PURE, "web", "worker", "cli", "serve"]
-    assert [part for part in parts if not (PACKAGE / part).exists() and not _files(part)] == []
+    parts = [*PURE, "web", "worker", "webhooks", "jobs", "cli", "service"]
+    assert [part for part in parts if not _files(part)] == []
 
 
 @pytest.mark.parametrize("part", PURE)
 def test_what_detects_and_draws_knows_neither_web_nor_queue(part: str) -> None:
-    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs") == []
+    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs.queue") == []
 
 
 def test_the_web_imports_no_worker_and_no_inference_engine() -> None:
-    heavy = ["runtime", "nanodet", "pool", "mask_rcnn.model", "mask_rcnn.graph"]
-    rules = ["flask_detector.worker", "openvino", *(f"flask_detector.detectors.{name}" for name in heavy)]
+    heavy = ["openvino_runtime", "nanodet", "loaded", "mask_rcnn.model", "mask_rcnn.build_graph"]
+    rules = [
+        "flask_detector.worker.rq_worker",
+        "openvino",
+        *(f"flask_detector.detectors.{name}" for name in heavy),
+    ]
     assert _offenders("web", *rules) == []
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "worker",
-        "workplace",
-        "changes",
-        "recording",
-        "handover",
-        "heart",
-        "upkeep",
-        "courier",
-        "webhooks",
-        "wire",
-    ],
-)
+@pytest.mark.parametrize("part", ["worker", "webhooks", "jobs"])
 def test_the_worker_imports_no_flask(part: str) -> None:
     assert _offenders(part, "flask", "flask_detector.web") == []
 
 
-@pytest.mark.parametrize("part", ["outbound", "webhooks"])
+@pytest.mark.parametrize("part", ["guarded_http", "webhooks/signing"])
 def test_what_goes_out_knows_neither_web_nor_queue(part: str) -> None:
-    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs") == []
+    assert _offenders(part, "flask", "redis", "rq", "flask_detector.web", "flask_detector.jobs.queue") == []
 
 
 def test_only_the_runtime_imports_the_inference_engine() -> None:
-    engines = [line for line in _offenders("detectors", "openvino") if "runtime.py" not in line]
+    engines = [line for line in _offenders("detectors", "openvino") if "openvino_runtime.py" not in line]
     assert engines == []
 
 
 def test_the_supervisor_imports_only_what_is_small() -> None:
-    program = "import sys, flask_detector.supervisor; print(*{name.split('.')[0] for name in sys.modules})"
+    program = (
+        "import sys, flask_detector.service.supervisor; print(*{name.split('.')[0] for name in sys.modules})"
+    )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     third_party = {name for name in answer.stdout.split() if name not in sys.stdlib_module_names}
     assert {name for name in third_party if not name.startswith(("_", "flask_detector"))} == set()
 
 
 def test_only_jobs_and_those_who_do_them_know_rq() -> None:
-    records = {"jobs.py", "recording.py", "overview.py"}
-    workers = {"worker.py", "ahead.py", "handover.py", "guarded.py", "heart.py", "upkeep.py"}
-    allowed = records | workers | {"deliveries.py", "courier.py"}
-    files = [path for path in PACKAGE.rglob("*.py") if path.name not in allowed]
+    files = [
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in {"jobs", "worker", "webhooks"}
+    ]
     users = [path.name for path in files for name in _imports(path) if name.split(".")[0] == "rq"]
     assert users == []

@@ -80,7 +80,7 @@ def main() -> None:
 
 def write_to_be_mapped(data: bytes, output: Path) -> None:
     """Write an ONNX graph in OpenVINO's form: `output` and, beside it, the weights in float32."""
-    from flask_detector.detectors.runtime import engine, opset
+    from flask_detector.detectors.openvino_runtime import engine, opset
 
     graph = engine().read_model(data)
     import openvino  # after our own module, which keeps it from reporting that it is used

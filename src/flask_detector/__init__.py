@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flask_detector.detections import Detections, Instance
+    from flask_detector.api import load_detector
     from flask_detector.detectors import MODELS
-    from flask_detector.scripting import load_detector
+    from flask_detector.structures.detections import Detections, Instance
 
 __all__ = ["MODELS", "Detections", "Instance", "__version__", "load_detector"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Detections": "flask_detector.detections",
-    "Instance": "flask_detector.detections",
+    "Detections": "flask_detector.structures.detections",
+    "Instance": "flask_detector.structures.detections",
     "MODELS": "flask_detector.detectors",
-    "load_detector": "flask_detector.scripting",
+    "load_detector": "flask_detector.api",
 }
 
 

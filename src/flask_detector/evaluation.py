@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from flask_detector import images
-from flask_detector.detections import Detections
 from flask_detector.errors import DetectorError
-from flask_detector.pixels import Picture
+from flask_detector.imaging import decode
+from flask_detector.imaging.pixels import Picture
+from flask_detector.structures.detections import Detections
 
 # The numbers of COCOeval.summarize, in its order.
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -114,7 +114,7 @@ def detect_in(
     path: Path,
     image: Mapping[str, Any],
     detect: Callable[[Picture], Detections],
-    limits: images.Limits,
+    limits: decode.Limits,
 ) -> Detections:
     """Return what is found in a picture of the annotations.
 
@@ -124,7 +124,7 @@ def detect_in(
         data = path.read_bytes()
     except OSError as error:
         raise DetectorError(f"The file can't be read: {error.strerror}.") from error
-    pixels, info = images.decode(data, limits)
+    pixels, info = decode.decode(data, limits)
     size = (image.get("width", info.width), image.get("height", info.height))
     if size != (info.width, info.height):
         raise DetectorError(

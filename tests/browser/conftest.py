@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from flask_detector.local_redis import LocalRedis
+from flask_detector.broker.local_server import LocalRedis
 from flask_detector.settings import Settings
 
 SECONDS = 1000

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
-from flask_detector.broker import connect
-from flask_detector.keys import Keys, Scope
-from flask_detector.local_redis import LocalRedis
+from flask_detector.api_keys import Keys, Scope
+from flask_detector.broker.connection import connect
+from flask_detector.broker.local_server import LocalRedis
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.detectors.conversion import Converter
-from flask_detector.detectors.download import Patience
-from flask_detector.detectors.models import MAIN_MODEL, Embedded, ModelInfo, Published
-from flask_detector.detectors.weights import ModelStore
+from flask_detector.detectors.zoo.conversion import Converter
+from flask_detector.detectors.zoo.download import Patience
+from flask_detector.detectors.zoo.registry import MAIN_MODEL, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import CheckpointError
 
 WEIGHTS = bytes(range(256)) * 4096
@@ -64,7 +64,9 @@ def _convert(
 def store(tmp_path: Path, server_url: str) -> ModelStore:
     """An embedded model and the main one, which is small here."""
     rows = [
-        ModelInfo("tiny", "Tiny", "Small.", "nanodet", "MIT", False, Embedded("../coco.py"), box_ap=20.0),
+        ModelInfo(
+            "tiny", "Tiny", "Small.", "nanodet", "MIT", False, Embedded("../coco_labels.py"), box_ap=20.0
+        ),
         ModelInfo(
             MAIN_MODEL,
             "Main",

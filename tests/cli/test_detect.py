@@ -15,8 +15,8 @@ from PIL import Image
 
 from flask_detector.cli import main
 from flask_detector.client import Client
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS
+from flask_detector.structures.detections import Detections
 
 
 @pytest.fixture

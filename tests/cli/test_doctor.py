@@ -16,8 +16,8 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from flask_detector.doctor import examine
-from flask_detector.findings import Finding, Level
+from flask_detector.service.doctor.checks import examine
+from flask_detector.service.doctor.finding import Finding, Level
 from flask_detector.settings import Settings
 
 Environment = Callable[[Settings], dict[str, str]]

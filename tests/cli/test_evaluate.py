@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from flask_detector.cli import main
-from flask_detector.detections import Detections
 from flask_detector.evaluation import evaluate, read_annotations
-from flask_detector.masks import Mask
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 

@@ -5,8 +5,8 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from flask_detector.api_keys import Keys
 from flask_detector.cli import main
-from flask_detector.keys import Keys
 
 
 @pytest.fixture

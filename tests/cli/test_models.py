@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flask_detector.cli.models import models
-from flask_detector.detectors.models import MAIN_MODEL
-from flask_detector.detectors.weights import ModelStore
+from flask_detector.detectors.zoo.registry import MAIN_MODEL
+from flask_detector.detectors.zoo.store import ModelStore
 
 WEIGHTS = bytes(range(256)) * 4096
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.detectors.conversion import Converter
-from flask_detector.detectors.download import Patience
-from flask_detector.detectors.models import Embedded, ModelInfo, Published
-from flask_detector.detectors.weights import ModelStore
+from flask_detector.detectors.zoo.conversion import Converter
+from flask_detector.detectors.zoo.download import Patience
+from flask_detector.detectors.zoo.registry import Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import BadParameter, CheckpointError
 
 WEIGHTS = bytes(range(256)) * 4096  # 1 MiB

@@ -28,11 +28,11 @@ from typing import Any, ClassVar
 import rq.utils
 from PIL import Image
 
-from flask_detector import heart, worker
-from flask_detector.broker import connect
+from flask_detector.broker.connection import connect
 from flask_detector.settings import Settings
-from flask_detector.storage import ORIGINAL, open_storage
-from flask_detector.workplace import Workplace
+from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.worker import heartbeat, rq_worker
+from flask_detector.worker.detect_task import Workplace
 
 STILL_SECONDS = 4.0
 
@@ -91,13 +91,13 @@ def off_by(file: Path) -> None:
 def main() -> None:
     if clock_file := os.environ.get("CLOCK_FILE"):
         off_by(Path(clock_file))
-    worker.Workplace = FaultyWorkplace  # type: ignore[attr-defined]
-    heart._STILL_SECONDS = STILL_SECONDS
-    heart._HANG_GRACE_SECONDS = 1.0
+    rq_worker.Workplace = FaultyWorkplace  # type: ignore[attr-defined]
+    heartbeat._STILL_SECONDS = STILL_SECONDS
+    heartbeat._HANG_GRACE_SECONDS = 1.0
     if sys.argv[1:] == ["elsewhere"]:
-        worker.of_this_process = lambda: ""  # type: ignore[attr-defined]
+        rq_worker.of_this_process = lambda: ""  # type: ignore[attr-defined]
     settings = Settings.from_environment()
-    worker.main(settings, connect(settings.required_redis_url), open_storage(settings))
+    rq_worker.main(settings, connect(settings.required_redis_url), open_storage(settings))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ import redis
 from PIL import Image
 from rq.results import Result
 
-from flask_detector.broker import connect
-from flask_detector.jobs import Jobs
-from flask_detector.local_redis import LocalRedis
-from flask_detector.records import Record
+from flask_detector.broker.connection import connect
+from flask_detector.broker.local_server import LocalRedis
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.records import Record
 from flask_detector.settings import Settings
 
 FAULTY_WORKER = Path(__file__).with_name("faulty_worker.py")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flask_detector.recording import TRIES
+from flask_detector.jobs.rq_records import TRIES
 
 from .installation import Installation, picture, wait_until
 

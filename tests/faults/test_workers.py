@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.recording import TRIES
+from flask_detector.jobs.rq_records import TRIES
 
 from .conftest import Recovered
 from .installation import Installation, picture, wait_until

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from flask_detector.detections import Detections
-from flask_detector.detectors.coco import COCO_LABELS
-from flask_detector.masks import Bitmap, Mask
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap, Mask
 
 ODD_LABELS = ('a "quoted" & <marked> one', "=cmd()", "naïve 图", "comma, colon: dash - #")
 

@@ -12,9 +12,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS, dataset
-from flask_detector.masks import Bitmap
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
 
 Whole = Callable[[Detections], list[Bitmap]]
 

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS, dataset
-from flask_detector.formats.names import UniqueNames, safe_name
+from flask_detector.formats.file_names import UniqueNames, safe_name
+from flask_detector.structures.detections import Detections
 
 WITH_PICTURES = {
     "coco": "images/",
@@ -103,7 +103,7 @@ def test_a_gigabyte_of_pictures_does_not_lie_in_memory() -> None:
     script = """
 import resource
 import numpy as np
-from flask_detector.detections import Detections
+from flask_detector.structures.detections import Detections
 from flask_detector.formats import dataset
 
 box = np.array([[1, 1, 5, 5]], np.float32)

@@ -6,9 +6,9 @@ import numpy as np
 import shapely
 from shapely.geometry import shape
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS
-from flask_detector.masks import Bitmap
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
 
 
 def test_shapely_gets_the_masks_back_as_valid_polygons(

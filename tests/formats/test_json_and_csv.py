@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS
-from flask_detector.masks import Mask
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 
 @pytest.fixture

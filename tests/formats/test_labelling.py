@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS, dataset
-from flask_detector.masks import Bitmap
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
 
 
 def test_labelme_has_a_polygon_for_each_part_and_a_rectangle_without_any(with_masks: Detections) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.detections import Detections
 from flask_detector.formats import dataset
-from flask_detector.masks import Bitmap
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
 
 PROJECT = Path(__file__).parents[2]
 PYTHON = PROJECT / ".venv" / "readers" / "bin" / "python"

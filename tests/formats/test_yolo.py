@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
-from flask_detector.detections import Detections
 from flask_detector.formats import FORMATS, dataset
-from flask_detector.masks import Bitmap
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
 
 
 def lines_of(text: str, *, classes: int) -> list[tuple[int, list[float]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from flask_detector.broker import check, connect
+from flask_detector.broker.connection import check, connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.settings import Settings
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from flask_detector import storage as storages
-from flask_detector.bucket import BucketStorage
 from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
-from flask_detector.storage import FolderStorage, Storage
+from flask_detector.storage import local as storages
+from flask_detector.storage.local import FolderStorage, Storage
+from flask_detector.storage.s3 import BucketStorage
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -160,7 +160,7 @@ def test_a_storage_that_never_answers_is_given_up_within_bounds(
     import socket
     from datetime import timedelta
 
-    from flask_detector import bucket as module
+    from flask_detector.storage import s3 as module
 
     monkeypatch.setattr(module, "_REQUEST", timedelta(seconds=0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -195,8 +195,9 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_library_is_loaded_only_for_a_bucket(tmp_path: Path) -> None:
     import subprocess
 
-    code = "import sys, flask_detector.cli.run, flask_detector.storage as s; from flask_detector.settings "
-    code += "import Settings; s.open_storage(Settings()); sys.exit('obstore' in sys.modules)"
+    code = "import sys, flask_detector.cli.serve, flask_detector.storage.local as s; "
+    code += "from flask_detector.settings import Settings; "
+    code += "s.open_storage(Settings()); sys.exit('obstore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={"DETECTOR_DATA_DIR": str(tmp_path)}, check=False)
     assert done.returncode == 0
 

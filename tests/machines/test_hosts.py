@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flask_detector.broker import connect
-from flask_detector.jobs import Jobs
-from flask_detector.records import JobStatus
+from flask_detector.broker.connection import connect
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
 
 Eventually = Callable[[Callable[[], bool], float], None]
@@ -28,7 +28,7 @@ PICTURES = 40
 
 _LIST = """
 from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
+from flask_detector.storage.local import open_storage
 print(*open_storage(Settings()).older_than(-60))
 """
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from flask_detector.images import PictureInfo
-from flask_detector.jobs import Jobs, new_id
-from flask_detector.records import JobStatus
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.queue import Jobs, new_id
+from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
-from flask_detector.storage import ORIGINAL, open_storage
-from flask_detector.web.service import Service
+from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.web.core.service import Service
 
 Eventually = Callable[[Callable[[], bool], float], None]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.broker import connect
+from flask_detector.broker.connection import connect
 from flask_detector.errors import SettingsError
 
 from .ports import Ports

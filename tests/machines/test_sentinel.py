@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from flask_detector.broker import connect
+from flask_detector.broker.connection import connect
 from flask_detector.errors import BrokerUnavailable
-from flask_detector.images import PictureInfo
-from flask_detector.jobs import Jobs, new_id
-from flask_detector.records import JobStatus
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.queue import Jobs, new_id
+from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
 
 from .ports import Ports

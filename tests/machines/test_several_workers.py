@@ -11,7 +11,7 @@ import psutil
 import pytest
 import redis
 
-from flask_detector.jobs import Jobs
+from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
 
 Eventually = Callable[[Callable[[], bool], float], None]

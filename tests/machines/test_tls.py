@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from flask_detector.bucket import BucketStorage
 from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
+from flask_detector.storage.local import open_storage
+from flask_detector.storage.s3 import BucketStorage
 
 from .conftest import Bucket, running_s3
 from .redis_servers import Eventually, answers, running_secured

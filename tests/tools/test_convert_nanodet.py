@@ -14,7 +14,7 @@ import onnx
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from flask_detector.detectors.runtime import Session, read_graph
+from flask_detector.detectors.openvino_runtime import Session, read_graph
 
 Array = npt.NDArray[Any]
 

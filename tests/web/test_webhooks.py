@@ -12,13 +12,13 @@ from rq.job import Job
 from rq.registry import DeferredJobRegistry, FailedJobRegistry, ScheduledJobRegistry
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from flask_detector import webhooks
-from flask_detector.courier import Courier
-from flask_detector.deliveries import Deliveries
-from flask_detector.keys import Keys
+from flask_detector.api_keys import Keys
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
-from flask_detector.web.service import Service
+from flask_detector.web.core.service import Service
+from flask_detector.webhooks import signing
+from flask_detector.webhooks.queue import Deliveries
+from flask_detector.webhooks.sender import Courier
 
 Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -103,7 +103,7 @@ def test_the_end_of_a_detection_is_told_signed_and_with_its_result(
     for headers, body in receiver.received:
         detection = json.loads(body)["data"]
         told = Webhook(secrets[detection["id"]]).verify(body, headers)
-        assert told["type"] == webhooks.FINISHED
+        assert told["type"] == signing.FINISHED
         assert (detection["status"], detection["result"]["model"]) == ("done", "nanodet-g")
 
 
@@ -119,7 +119,7 @@ def test_a_failure_is_told_with_its_reason(
     work_off()
     eventually(lambda: len(receiver.received) == 1, 30)
     told = json.loads(receiver.received[0][1])
-    assert (told["type"], told["data"]["error"]["code"]) == (webhooks.FAILED, "damaged_picture")
+    assert (told["type"], told["data"]["error"]["code"]) == (signing.FAILED, "damaged_picture")
 
 
 def test_a_delivery_that_is_not_received_is_sent_again_under_the_same_id(
@@ -194,7 +194,7 @@ def test_a_delivery_that_its_dying_worker_did_not_let_go_is_sent_all_the_same(
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
     body = b'{"test": 2432232314}'
-    headers = webhooks.headers_of("msg_1", body, SECRET)
+    headers = signing.headers_of("msg_1", body, SECRET)
     assert Webhook(SECRET).verify(body, headers) == {"test": 2432232314}
     for changed in ({**headers, "Webhook-Id": "msg_2"}, {**headers, "Webhook-Timestamp": "1"}):
         with pytest.raises(WebhookVerificationError):

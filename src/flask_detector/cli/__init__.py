@@ -7,12 +7,12 @@ from importlib import import_module
 import click
 
 from flask_detector import __version__
-from flask_detector.cli.explained import ExplainedGroup
+from flask_detector.cli.error_group import ExplainedGroup
 
 _COMMANDS = {
-    "serve": "flask_detector.cli.run",
-    "web": "flask_detector.cli.run",
-    "worker": "flask_detector.cli.run",
+    "serve": "flask_detector.cli.serve",
+    "web": "flask_detector.cli.serve",
+    "worker": "flask_detector.cli.serve",
     "detect": "flask_detector.cli.detect",
     "evaluate": "flask_detector.cli.evaluate",
     "models": "flask_detector.cli.models",

@@ -9,17 +9,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from flask_detector import encoding, images
-from flask_detector.cli import detecting
-from flask_detector.cli.finding import Found, find
-from flask_detector.cli.outputs import DRAWN, OutputFolder
+from flask_detector.atomic_files import write_whole
+from flask_detector.cli import detect_run
+from flask_detector.cli.inputs import Found, find
+from flask_detector.cli.output_folder import DRAWN, OutputFolder
 from flask_detector.client import Client
-from flask_detector.detections import Detections, MaskForm
 from flask_detector.detectors import load_detector
 from flask_detector.errors import DetectorError
-from flask_detector.files import write_whole
 from flask_detector.formats import FORMATS, dataset
+from flask_detector.imaging import decode, encode
 from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections, MaskForm
 
 _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 
@@ -105,17 +105,17 @@ def detect(
     if kind is not None and out is None:
         raise click.UsageError("--format needs --out as well: a folder, or NAME.zip for one data set.")
     settings = Settings.from_environment()
-    limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
     wanted = [name for name in (part.strip() for part in labels.split(",")) if name]
     if server is None:
         detector = load_detector(model, settings=settings)
-        detecting.check_labels(wanted, detector.labels)
+        detect_run.check_labels(wanted, detector.labels)
         model = detector.name
-        detect_one = detecting.here(detector, limits, min_score)
+        detect_one = detect_run.here(detector, limits, min_score)
         at_once = 1  # the detector uses all processors for one picture
     else:
-        detect_one = detecting.on_server(Client(server, api_key=api_key), limits, model, min_score)
-    run = detecting.Run(
+        detect_one = detect_run.on_server(Client(server, api_key=api_key), limits, model, min_score)
+    run = detect_run.Run(
         detect_one,
         max_bytes=limits.max_bytes,
         labels=wanted,
@@ -150,11 +150,11 @@ def _is_zip(out: Path | None) -> bool:
 
 
 def _into_folder(
-    run: detecting.Run,
+    run: detect_run.Run,
     found: Sequence[Found],
     folder: OutputFolder,
     kind: str | None,
-    limits: images.Limits,
+    limits: decode.Limits,
     *,
     again: bool,
 ) -> None:
@@ -171,16 +171,16 @@ def _into_folder(
             run.tell(picture, result, drawn=folder.write(picture, drawn, suffix=suffix))
 
 
-def _drawn(picture: Found, data: bytes, result: Detections, limits: images.Limits) -> tuple[bytes, str]:
+def _drawn(picture: Found, data: bytes, result: Detections, limits: decode.Limits) -> tuple[bytes, str]:
     """Return the drawn picture in the format that it came in, and the suffix of its file."""
-    info = images.check(data, limits)
-    output = encoding.output_format(info.format)
+    info = decode.check(data, limits)
+    output = encode.output_format(info.format)
     suffix = picture.place.suffix if output == info.format else ""
-    drawn = encoding.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
+    drawn = encode.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
     return drawn, suffix or f".{output.lower()}"
 
 
-def _into_dataset(run: detecting.Run, found: Sequence[Found], out: Path, kind: str) -> None:
+def _into_dataset(run: detect_run.Run, found: Sequence[Found], out: Path, kind: str) -> None:
     def items() -> Iterator[dataset.Item]:
         for picture, data, result in run.each(found):
             run.tell(picture, result)
@@ -193,7 +193,7 @@ def _into_dataset(run: detecting.Run, found: Sequence[Found], out: Path, kind: s
 
 
 @contextlib.contextmanager
-def _endings(run: detecting.Run, *, goes_on: bool) -> Iterator[None]:
+def _endings(run: detect_run.Run, *, goes_on: bool) -> Iterator[None]:
     """End the command in the documented way, whatever stops it."""
     try:
         yield

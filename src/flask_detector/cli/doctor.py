@@ -14,8 +14,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
     """Check this installation and say what to do. The exit status is 1 if something is in the way."""
-    from flask_detector.doctor import examine
-    from flask_detector.findings import Level
+    from flask_detector.service.doctor.checks import examine
+    from flask_detector.service.doctor.finding import Level
     from flask_detector.settings import Settings
 
     # What is amiss is told as a finding.

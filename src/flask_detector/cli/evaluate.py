@@ -5,14 +5,15 @@ from pathlib import Path
 
 import click
 
-from flask_detector import evaluation, images
-from flask_detector.cli.finding import printable
+from flask_detector import evaluation
+from flask_detector.cli.inputs import printable
 from flask_detector.cli.progress import PictureProgress
-from flask_detector.detections import Detections
 from flask_detector.detectors import load_detector
 from flask_detector.errors import DetectorError
 from flask_detector.evaluation import FIGURES, Evaluation
+from flask_detector.imaging import decode
 from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections
 
 
 @click.command()
@@ -63,7 +64,7 @@ def evaluate(
     evaluation.require_pycocotools()
     annotations = evaluation.read_annotations(annotations_file)
     settings = Settings.from_environment()
-    limits = images.Limits(settings.max_upload_bytes, settings.max_pixels)
+    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
     detector = load_detector(model, settings=settings)
     evaluation.category_ids(annotations, detector.labels)
     found: dict[int, Detections] = {}

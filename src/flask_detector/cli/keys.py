@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from flask_detector.cli.explained import ExplainedGroup
-from flask_detector.keys import Key, Keys, Scope
+from flask_detector.api_keys import Key, Keys, Scope
+from flask_detector.cli.error_group import ExplainedGroup
 
 
 @click.group(cls=ExplainedGroup)
@@ -23,9 +23,9 @@ def keys() -> None:
 @contextmanager
 def _known() -> Iterator[Keys]:
     """Open the keys of the installation."""
-    from flask_detector.broker import check, connect
+    from flask_detector.broker.connection import check, connect
+    from flask_detector.broker.local_server import LocalRedis
     from flask_detector.errors import BrokerUnavailable
-    from flask_detector.local_redis import LocalRedis
     from flask_detector.settings import Settings
 
     settings = Settings.from_environment()

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from flask_detector import logs
-from flask_detector.cli.explained import ExplainedGroup
+from flask_detector.cli.error_group import ExplainedGroup
 from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
-from flask_detector.detectors.download import in_words
+from flask_detector.detectors.zoo.download import in_words
 from flask_detector.errors import DetectorError
+from flask_detector.process import logs
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)

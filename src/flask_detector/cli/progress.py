@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import click
 
-from flask_detector.detectors.download import in_words
-from flask_detector.detectors.model_state import ModelState, Stage
+from flask_detector.detectors.zoo.download import in_words
+from flask_detector.detectors.zoo.install_state import ModelState, Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
 _VERBS = {Stage.DOWNLOADING: "Fetching", Stage.CONVERTING: "Converting"}

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from flask_detector.detectors.model_state import ModelState, Stage
-from flask_detector.detectors.models import AUTO, MAIN_MODEL, MODELS, ModelInfo
-from flask_detector.detectors.weights import ModelStore
+from flask_detector.detectors.zoo.install_state import ModelState, Stage
+from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, ModelInfo
+from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         name = store.default()
     is_embedded = store.info(name).architecture == "nanodet"
     graphs = None if is_embedded else store.ready(name)  # refused before the engine is imported
-    from flask_detector.detectors.runtime import Precision
+    from flask_detector.detectors.openvino_runtime import Precision
 
     precision = Precision(settings.precision)
     if graphs is None:
-        from flask_detector.detectors.nanodet import NanoDet
+        from flask_detector.detectors.nanodet.detector import NanoDet
 
         return NanoDet(threads=settings.threads or 1, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from flask_detector.detections import Detections
-from flask_detector.pixels import Picture, Pixels
+from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.structures.detections import Detections
 
 OnStage = Callable[[str], None]
 

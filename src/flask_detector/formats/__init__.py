@@ -4,19 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from flask_detector.detections import Detections
 from flask_detector.formats import (
     coco,
-    csv,
+    csv_table,
     cvat,
     geojson,
-    json,
+    json_result,
     label_studio,
     labelme,
     pascal_voc,
     yolo,
 )
-from flask_detector.formats.archive import Dataset
+from flask_detector.formats.dataset_zip import Dataset
+from flask_detector.structures.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "json": Format("JSON", ".json", "application/json", json.write, json.dataset),
-    "csv": Format("CSV", ".csv", "text/csv; charset=utf-8", csv.write, csv.CsvDataset),
+    "json": Format("JSON", ".json", "application/json", json_result.write, json_result.dataset),
+    "csv": Format("CSV", ".csv", "text/csv; charset=utf-8", csv_table.write, csv_table.CsvDataset),
     "coco": Format(
         "COCO dataset, polygons",
         ".coco.json",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.detectors.coco_labels import COCO_LABELS
 
 # COCO's ids run from 1 to 90; these ten have no instances.
 # Source: COCO 2017 instances annotations, categories.

@@ -14,11 +14,11 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import Spool, stem_of
 from flask_detector.formats.categories import Categories
-from flask_detector.masks import Mask
-from flask_detector.polygons import parts_of, without_holes
+from flask_detector.formats.dataset_zip import Spool, stem_of
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.masks import Mask
+from flask_detector.structures.polygons import parts_of, without_holes
 
 # The largest id that every reader of JSON can hold.
 _LARGEST_ID = 2**53

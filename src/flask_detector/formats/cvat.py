@@ -9,10 +9,10 @@ instance without a mask is a box. Scores have no place in these files.
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import Spool
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.xml import child, serialised, text
+from flask_detector.formats.dataset_zip import Spool
+from flask_detector.formats.xml_writer import child, serialised, text
+from flask_detector.structures.detections import Detections, Instance
 
 
 def write(found: Detections, filename: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from flask_detector.formats import FORMATS
-from flask_detector.formats.archive import Item, pieces
+from flask_detector.formats.dataset_zip import Item, pieces
 
 __all__ = ["Item", "stream", "write", "write_to"]
 

@@ -8,9 +8,9 @@ runs counterclockwise and its holes clockwise where y points up, as the RFC want
 import json
 from typing import Any
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import PerPicture
-from flask_detector.polygons import Ring, parts_of
+from flask_detector.formats.dataset_zip import PerPicture
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import Ring, parts_of
 
 
 def write(found: Detections, filename: str) -> bytes:

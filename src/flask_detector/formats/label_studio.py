@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import Spool
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.xml import child, serialised
-from flask_detector.polygons import parts_of, without_holes
+from flask_detector.formats.dataset_zip import Spool
+from flask_detector.formats.xml_writer import child, serialised
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import parts_of, without_holes
 
 _IMAGE, _BOX, _POLYGON = "image", "box", "polygon"
 

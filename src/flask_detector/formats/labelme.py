@@ -10,9 +10,9 @@ ours, which LabelMe keeps.
 import json
 from typing import Any
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import PerPicture
-from flask_detector.polygons import parts_of, without_holes
+from flask_detector.formats.dataset_zip import PerPicture
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import parts_of, without_holes
 
 _VERSION = "5.5.0"  # of the form, which has not changed since
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from math import ceil, floor
 from xml.etree.ElementTree import Element
 
-from flask_detector.detections import Detections
-from flask_detector.formats.archive import PerPicture, stem_of
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.xml import child, serialised
+from flask_detector.formats.dataset_zip import PerPicture, stem_of
+from flask_detector.formats.xml_writer import child, serialised
+from flask_detector.structures.detections import Detections
 
 
 def write(found: Detections, filename: str) -> bytes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flask_detector.detections import Detections
-from flask_detector.masks import Mask
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 if TYPE_CHECKING:
     import supervision

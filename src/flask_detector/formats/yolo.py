@@ -15,10 +15,10 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
-from flask_detector.detections import Detections, Instance
-from flask_detector.formats.archive import pieces, stem_of
 from flask_detector.formats.categories import Categories
-from flask_detector.polygons import as_one_ring, parts_of
+from flask_detector.formats.dataset_zip import pieces, stem_of
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import as_one_ring, parts_of
 
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 

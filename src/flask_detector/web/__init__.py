@@ -5,25 +5,15 @@ from datetime import timedelta
 import redis
 from flask import Flask
 
-from flask_detector.broker import connect
+from flask_detector.broker.connection import connect
 from flask_detector.settings import MEGABYTE, Settings
-from flask_detector.storage import Storage, open_storage
-from flask_detector.web import (
-    actions,
-    api,
-    assets,
-    compat,
-    detection,
-    errors,
-    events,
-    limits,
-    operator,
-    pages,
-    probes,
-    security,
-    watch,
-)
-from flask_detector.web.service import Service
+from flask_detector.storage.local import Storage, open_storage
+from flask_detector.web import api, compat
+from flask_detector.web.core import errors, sse
+from flask_detector.web.core.service import Service
+from flask_detector.web.middleware import assets, rate_limits, security
+from flask_detector.web.observability import health, request_log
+from flask_detector.web.pages import actions, admin, detection, home
 
 
 def create_app(
@@ -46,16 +36,16 @@ def create_app(
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # stages and instances come in their own order
     app.extensions["flask-detector"] = Service(settings, connection, storage or open_storage(settings))
-    watch.install(app, connection)
+    request_log.install(app, connection)
     dialects = compat.chosen(settings.clients)
-    own = [pages.blueprint, actions.blueprint, api.blueprint, api.page, probes.blueprint, operator.blueprint]
+    own = [home.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint, admin.blueprint]
     for blueprint in [*own, *dialects]:
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     assets.install(app)
-    events.install(app, web_threads=settings.web_threads)
+    sse.install(app, web_threads=settings.web_threads)
     errors.install(app)
     security.install(app, settings, exempt=[api.blueprint, *dialects])
-    limits.install(app, settings, connection, limited=[api.blueprint, *dialects])
+    rate_limits.install(app, settings, connection, limited=[api.blueprint, *dialects])
     return app

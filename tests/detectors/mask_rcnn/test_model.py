@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flask_detector import images
-from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.mask_rcnn import Variant
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-from flask_detector.detectors.mask_rcnn.prepare import prepare
+from flask_detector.detectors.mask_rcnn.preprocess import prepare
 from flask_detector.detectors.mask_rcnn.variants import TRAITS
-from flask_detector.detectors.runtime import Precision, cpu_has_bfloat16
+from flask_detector.detectors.openvino_runtime import Precision, cpu_has_bfloat16
 from flask_detector.errors import BadParameter, CheckpointError
-from flask_detector.pixels import Picture
+from flask_detector.imaging import decode
+from flask_detector.imaging.pixels import Picture
 
-LIMITS = images.Limits(10**8, 10**8)
+LIMITS = decode.Limits(10**8, 10**8)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def detector(converted: Callable[[Variant], Path]) -> MaskRCNN:
 
 @pytest.fixture(scope="module")
 def apartment(pictures: Path) -> Picture:
-    picture, _ = images.decode((pictures / "apartment.jpg").read_bytes(), LIMITS)
+    picture, _ = decode.decode((pictures / "apartment.jpg").read_bytes(), LIMITS)
     return picture
 
 

@@ -14,17 +14,17 @@ import numpy.typing as npt
 import pytest
 from pycocotools import mask as coco_mask
 
-from flask_detector import images
-from flask_detector.boxes import iou
-from flask_detector.detections import Detections
-from flask_detector.detectors.coco import COCO_LABELS
+from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.mask_rcnn import Variant, model
-from flask_detector.detectors.mask_rcnn.paste import paste
+from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.variants import Origin
-from flask_detector.detectors.runtime import Precision
-from flask_detector.masks import Mask
+from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.imaging import decode
+from flask_detector.structures.boxes import iou
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
-LIMITS = images.Limits(10**8, 10**8)
+LIMITS = decode.Limits(10**8, 10**8)
 PICTURES = ("apartment", "park", "street", "zoo")
 REFERENCES = {
     Variant.MMDET_CAFFE: "mmdet/mask_rcnn_r50_caffe_fpn",
@@ -138,7 +138,7 @@ def test_detections_equal_the_originals(
     detector = model.MaskRCNN(converted(variant), name="original", precision=Precision.FLOAT32)
     comparison = Comparison()
     for name in names:
-        picture, _ = images.decode((shared / "pictures" / f"{name}.jpg").read_bytes(), LIMITS)
+        picture, _ = decode.decode((shared / "pictures" / f"{name}.jpg").read_bytes(), LIMITS)
         found = detector.detect(picture, min_score=0.05)
         compare(found, variant, name, shared / "reference" / REFERENCES[variant], pasted, comparison)
     assert comparison.matched >= 30

@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flask_detector import images
 from flask_detector.detectors.mask_rcnn import Variant
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-from flask_detector.detectors.mask_rcnn.pooling import Pooler
-from flask_detector.detectors.mask_rcnn.prepare import prepare
+from flask_detector.detectors.mask_rcnn.preprocess import prepare
+from flask_detector.detectors.mask_rcnn.roi_pooler import Pooler
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
-from flask_detector.detectors.runtime import Precision
+from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.imaging import decode
 
-LIMITS = images.Limits(10**8, 10**8)
+LIMITS = decode.Limits(10**8, 10**8)
 REFERENCES = {
     Variant.MMDET_CAFFE: "mmdet/mask_rcnn_r50_caffe_fpn",
     Variant.MMDET_PYTORCH: "mmdet/mask_rcnn_r50_fpn",
@@ -39,7 +39,7 @@ def test_input_maps_and_answers_equal_the_originals(
     variant: Variant, converted: Callable[[Variant], Path], shared: Path
 ) -> None:
     steps = np.load(shared / "reference" / f"{REFERENCES[variant]}.apartment_steps.npz")
-    picture, _ = images.decode((shared / "pictures" / "apartment.jpg").read_bytes(), LIMITS)
+    picture, _ = decode.decode((shared / "pictures" / "apartment.jpg").read_bytes(), LIMITS)
     pixels = prepare(picture, TRAITS[variant]).pixels
     assert (1, *pixels.transpose(2, 0, 1).shape) == tuple(steps["input.shape"])
     for crop in ("input.crop0", "input.crop1", "input.crop2"):

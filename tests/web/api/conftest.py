@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse, encode_multipart
 
-from flask_detector.web.service import Service
+from flask_detector.web.core.service import Service
 
 DETECTIONS = "/api/v1/detections"
 

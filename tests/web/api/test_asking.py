@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.formats import FORMATS
-from flask_detector.jobs import new_id
-from flask_detector.web.service import Service
+from flask_detector.jobs.queue import new_id
+from flask_detector.web.core.service import Service
 
 DETECTIONS = "/api/v1/detections"
 Post = Callable[..., TestResponse]

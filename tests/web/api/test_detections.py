@@ -7,9 +7,9 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_detector.detections import Detections
-from flask_detector.jobs import new_id
+from flask_detector.jobs.queue import new_id
 from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections
 from flask_detector.web import create_app
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flask_detector import webhooks
+from flask_detector.webhooks import signing
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -41,8 +41,8 @@ def test_the_example_that_verifies_a_webhook_does() -> None:
     names: dict[str, Any] = {}
     exec(example, names)
     secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"type": "detection.finished"}'
-    headers = webhooks.headers_of("an id", body, secret)
+    headers = signing.headers_of("an id", body, secret)
     assert names["is_genuine"](headers, body, secret)
     assert not names["is_genuine"](headers, body + b" ", secret)
-    old = webhooks.headers_of("an id", body, secret, now=1)
+    old = signing.headers_of("an id", body, secret, now=1)
     assert not names["is_genuine"](old, body, secret)

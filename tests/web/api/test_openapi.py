@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_detector import errors
-from flask_detector.web.api.described import OPERATIONS
+from flask_detector.web.api.operations import OPERATIONS
 
 
 @pytest.fixture

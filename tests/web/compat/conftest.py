@@ -18,13 +18,13 @@ from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from flask_detector.detections import Detections
 from flask_detector.detectors import MAIN_MODEL, MODELS
 from flask_detector.detectors.base import Detector, OnStage
-from flask_detector.detectors.coco import COCO_LABELS
-from flask_detector.masks import Mask
-from flask_detector.pixels import Picture, Pixels
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 LABELS = "".join(f'<Label value="{label}"/>' for label in COCO_LABELS)
 CONFIG = (
@@ -145,7 +145,7 @@ def while_working(
 ) -> Callable[[Callable[[], TestResponse]], TestResponse]:
     """A function that sends a request while a real worker, in this process, empties the queue."""
     # This worker comes and goes: where a loaded machine is slow, it may be away when it is looked for.
-    monkeypatch.setattr("flask_detector.web.compat.detecting._PATIENCE_SECONDS", 100.0)
+    monkeypatch.setattr("flask_detector.web.compat.detect._PATIENCE_SECONDS", 100.0)
 
     def send(request: Callable[[], TestResponse]) -> TestResponse:
         with ThreadPoolExecutor(1) as pool:
@@ -199,7 +199,7 @@ def masked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "converted-1").mkdir(parents=True)
     (folder / source.file_name).touch()
     detector: Detector = StandIn()
-    monkeypatch.setattr("flask_detector.detectors.pool.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("flask_detector.detectors.loaded.load_detector", lambda *_, **__: detector)
     return MAIN_MODEL
 
 

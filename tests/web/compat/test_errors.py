@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.test import TestResponse
 
-from flask_detector.keys import Keys
+from flask_detector.api_keys import Keys
 from flask_detector.settings import CLIENTS, Settings
 from flask_detector.web import create_app
 from flask_detector.web.compat import DIALECTS
@@ -124,7 +124,7 @@ def test_a_detection_that_takes_too_long(
 def test_clients_do_not_wait_long_where_nobody_works(
     speaker: Any, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_detector.web.compat.detecting._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("flask_detector.web.compat.detect._PATIENCE_SECONDS", 0.05)
     answer = speaker.ask(app.test_client(), jpeg)
     assert answer.status_code == 503
     assert "No worker" in speaker.error_of(answer)

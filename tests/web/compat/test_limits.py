@@ -7,7 +7,7 @@ import pytest
 import redis
 from flask import Flask
 
-from flask_detector.keys import Keys
+from flask_detector.api_keys import Keys
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 

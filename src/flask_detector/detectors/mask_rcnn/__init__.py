@@ -5,7 +5,7 @@ the weights of it that graph.py puts together. A picture's way, in model.py: pre
 proposals.py, pooling.py (RoIAlign), the box head, selection.py, the mask head, paste.py.
 """
 
-from flask_detector.detectors.mask_rcnn.converted import GRAPH_VERSION, convert, labels_of
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.mask_rcnn.weights_file import GRAPH_VERSION, convert, labels_of
 
 __all__ = ["GRAPH_VERSION", "Variant", "convert", "labels_of"]

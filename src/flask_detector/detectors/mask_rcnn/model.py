@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detections import Detections
 from flask_detector.detectors.base import OnStage, StageClock
-from flask_detector.detectors.mask_rcnn.converted import Converted
-from flask_detector.detectors.mask_rcnn.network import Network
-from flask_detector.detectors.mask_rcnn.paste import paste
-from flask_detector.detectors.mask_rcnn.prepare import Prepared, prepare
+from flask_detector.detectors.mask_rcnn.paste_masks import paste
+from flask_detector.detectors.mask_rcnn.postprocess import select
+from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
 from flask_detector.detectors.mask_rcnn.proposals import propose
-from flask_detector.detectors.mask_rcnn.selection import select
+from flask_detector.detectors.mask_rcnn.runner import Network
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
-from flask_detector.detectors.runtime import Precision
+from flask_detector.detectors.mask_rcnn.weights_file import Converted
+from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.errors import BadParameter
-from flask_detector.pixels import Picture, Pixels
+from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.structures.detections import Detections
 
 Floats = npt.NDArray[np.float32]
 

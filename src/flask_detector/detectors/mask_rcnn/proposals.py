@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector import boxes as box_geometry
-from flask_detector.detectors.mask_rcnn import rules
+from flask_detector.detectors.mask_rcnn import box_coding
 from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.structures import boxes as box_geometry
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,12 +42,12 @@ def propose(
         chosen = _best(rows[:, :3].reshape(-1))
         cell, anchor = np.divmod(chosen, 3)
         y, x = np.divmod(cell, grid[1])
-        stride = rules.STRIDES[level]
-        down, across = rules.anchor_steps(padded, grid, stride, origin)
+        stride = box_coding.STRIDES[level]
+        down, across = box_coding.anchor_steps(padded, grid, stride, origin)
         places = np.stack([x * across, y * down, x * across, y * down], axis=1).astype(np.float32)
-        anchors = places + rules.base_anchors(stride, origin)[anchor]
+        anchors = places + box_coding.base_anchors(stride, origin)[anchor]
         columns = 3 + 4 * anchor[:, None] + np.arange(4)
-        decoded = rules.decode(anchors, rows[cell[:, None], columns], origin)
+        decoded = box_coding.decode(anchors, rows[cell[:, None], columns], origin)
         boxes.append(box_geometry.clip(decoded, width=size[1], height=size[0]))
         logits.append(rows[cell, anchor])
     found = np.concatenate(boxes)
@@ -77,6 +77,6 @@ def _suppress(
     boxes: Floats, logits: Floats, groups: npt.NDArray[np.int64], origin: Origin
 ) -> tuple[Floats, Floats]:
     together = origin is Origin.MMDET or len(boxes) <= TORCHVISION_ONE_SUPPRESSION
-    placed = rules.apart(boxes, groups) if together else boxes
+    placed = box_coding.apart(boxes, groups) if together else boxes
     kept = box_geometry.nms_per_class(placed, logits, groups, _IOU_THRESHOLD, PROPOSALS)
     return boxes[kept], logits[kept]

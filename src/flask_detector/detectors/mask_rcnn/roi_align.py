@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.mask_rcnn.rules import STRIDES
+from flask_detector.detectors.mask_rcnn.box_coding import STRIDES
 from flask_detector.detectors.mask_rcnn.variants import Origin
 
 Floats = npt.NDArray[np.float32]

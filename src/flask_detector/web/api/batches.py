@@ -3,15 +3,15 @@
 from flask import Response, jsonify, request
 
 from flask_detector import errors as e
-from flask_detector.shelf import Batch
-from flask_detector.web import archives, waiting
-from flask_detector.web.access import owner_of_request
-from flask_detector.web.answers import unkept
-from flask_detector.web.api.described import Answer, Operation, delete, get
+from flask_detector.jobs.collections import Batch
 from flask_detector.web.api.files import format_named
-from flask_detector.web.api.forms import BatchAnswer, batch_answer
-from flask_detector.web.api.wishes import ExportQuery, WaitHeaders, from_fields
-from flask_detector.web.service import service
+from flask_detector.web.api.operations import Answer, Operation, delete, get
+from flask_detector.web.api.params import ExportQuery, WaitHeaders, from_fields
+from flask_detector.web.api.responses import BatchAnswer, batch_answer
+from flask_detector.web.core import archives, long_poll
+from flask_detector.web.core.auth import owner_of_request
+from flask_detector.web.core.responses import unkept
+from flask_detector.web.core.service import service
 
 
 @get(
@@ -27,9 +27,9 @@ from flask_detector.web.service import service
 )
 def show_batch(id: str) -> Response:
     """Send a batch, once all of it has ended where that is asked for."""
-    batch, seconds = _find(id), waiting.wished_seconds()
-    records = waiting.wait_for(batch.detections, seconds)
-    return waiting.tell(unkept(jsonify(batch_answer(batch, records))), seconds)
+    batch, seconds = _find(id), long_poll.wished_seconds()
+    records = long_poll.wait_for(batch.detections, seconds)
+    return long_poll.tell(unkept(jsonify(batch_answer(batch, records))), seconds)
 
 
 @get(

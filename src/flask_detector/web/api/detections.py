@@ -5,27 +5,15 @@ from contextlib import closing
 from flask import Response, jsonify, request, url_for
 
 from flask_detector import errors as e
-from flask_detector import outbound
+from flask_detector import guarded_http
 from flask_detector.detectors import AUTO
-from flask_detector.formats.names import shown_name
-from flask_detector.records import Failure, Record
-from flask_detector.shelf import Refused
-from flask_detector.web import errors, waiting
-from flask_detector.web import events as news
-from flask_detector.web.access import find, owner_of_request
-from flask_detector.web.answers import unkept
-from flask_detector.web.api import idempotency, sent
-from flask_detector.web.api.described import JSON, Answer, Operation, delete, get, post
+from flask_detector.formats.file_names import shown_name
+from flask_detector.jobs.collections import Refused
+from flask_detector.jobs.records import Failure, Record
+from flask_detector.web.api import idempotency, uploads
 from flask_detector.web.api.files import check_labels
-from flask_detector.web.api.forms import (
-    BatchAnswer,
-    DetectionAnswer,
-    Page,
-    batch_answer,
-    detection_answer,
-    entry,
-)
-from flask_detector.web.api.wishes import (
+from flask_detector.web.api.operations import JSON, Answer, Operation, delete, get, post
+from flask_detector.web.api.params import (
     JsonPicture,
     ListQuery,
     MultipartPictures,
@@ -35,8 +23,20 @@ from flask_detector.web.api.wishes import (
     WaitHeaders,
     from_fields,
 )
-from flask_detector.web.conditional import send_if_changed
-from flask_detector.web.service import service
+from flask_detector.web.api.responses import (
+    BatchAnswer,
+    DetectionAnswer,
+    Page,
+    batch_answer,
+    detection_answer,
+    entry,
+)
+from flask_detector.web.core import errors, long_poll
+from flask_detector.web.core import sse as news
+from flask_detector.web.core.auth import find, owner_of_request
+from flask_detector.web.core.etags import send_if_changed
+from flask_detector.web.core.responses import unkept
+from flask_detector.web.core.service import service
 
 _MISSING = (e.UnknownDetection, e.DetectionExpired)
 _LOCATION = {"Location": "The address of the detection, or of the batch."}
@@ -66,7 +66,7 @@ _APPLIED = {"Preference-Applied": "The time that was waited at most, where Prefe
         query=Options,
         headers=SendHeaders,
         body={
-            sent.FORM: MultipartPictures,
+            uploads.FORM: MultipartPictures,
             JSON: JsonPicture,
             "application/octet-stream": None,
             "image/*": None,
@@ -76,7 +76,7 @@ _APPLIED = {"Preference-Applied": "The time that was waited at most, where Prefe
 )  # fmt: skip
 def create() -> Response:
     """Take a picture in, or several; wait for their end where that is asked for."""
-    with closing(sent.read()) as brought:
+    with closing(uploads.read()) as brought:
         return (
             _send_batch(_made(brought))
             if len(brought.pictures) > 1
@@ -84,11 +84,11 @@ def create() -> Response:
         )
 
 
-def _made(brought: sent.Sent) -> str:
+def _made(brought: uploads.Sent) -> str:
     """Return the id of the detection, or of the batch, that the request makes or has made before."""
     options = brought.options
     if options.callback_url is not None:
-        outbound.parse(options.callback_url)
+        guarded_http.parse(options.callback_url)
     if options.classes is not None:
         name = service().default_model() if options.model == AUTO else options.model
         check_labels(options.classes, list(service().models.labels(name)))
@@ -99,11 +99,11 @@ def _made(brought: sent.Sent) -> str:
     return claim.known
 
 
-def _accept_one(brought: sent.Sent, id: str) -> str:
+def _accept_one(brought: uploads.Sent, id: str) -> str:
     return _accept(brought, 0, id)
 
 
-def _accept(brought: sent.Sent, number: int, id: str | None = None) -> str:
+def _accept(brought: uploads.Sent, number: int, id: str | None = None) -> str:
     source, filename = brought.pictures[number]
     options = brought.options
     return service().accept(
@@ -119,7 +119,7 @@ def _accept(brought: sent.Sent, number: int, id: str | None = None) -> str:
     )
 
 
-def _accept_all(brought: sent.Sent, id: str) -> str:
+def _accept_all(brought: uploads.Sent, id: str) -> str:
     """Take in what is good of several pictures; the batch says why the others were not."""
     accepted, refused, problems = [], [], []
     for number, (_, filename) in enumerate(brought.pictures):
@@ -134,24 +134,24 @@ def _accept_all(brought: sent.Sent, id: str) -> str:
 
 
 def _send_new(id: str, options: Options) -> Response:
-    seconds = waiting.wished_seconds()
-    record = waiting.wait_for([id], seconds)[0] if seconds else service().jobs.find(id)
+    seconds = long_poll.wished_seconds()
+    record = long_poll.wait_for([id], seconds)[0] if seconds else service().jobs.find(id)
     address = url_for("api.show", id=id)
     if seconds and record.failure is not None:
         response = errors.answer(record.failure.to_error())
     else:
         response = unkept(jsonify(detection_answer(record, options.masks)))
         response.status_code = 200 if record.status.is_final else 202
-    return waiting.tell(response, seconds, address)
+    return long_poll.tell(response, seconds, address)
 
 
 def _send_batch(id: str) -> Response:
-    seconds = waiting.wished_seconds()
+    seconds = long_poll.wished_seconds()
     batch = service().shelf.batch(id)
-    records = waiting.wait_for(batch.detections, seconds)
+    records = long_poll.wait_for(batch.detections, seconds)
     response = unkept(jsonify(batch_answer(batch, records)))
     response.status_code = 200 if all(record.status.is_final for record in records) else 202
-    return waiting.tell(response, seconds, url_for("api.show_batch", id=id))
+    return long_poll.tell(response, seconds, url_for("api.show_batch", id=id))
 
 
 @get(
@@ -199,12 +199,12 @@ def show(id: str) -> Response:
     """Send a detection, once it has ended where that is asked for."""
     record: Record = find(id)
     wishes = from_fields(ShowQuery, request.args)
-    seconds = waiting.wished_seconds()
+    seconds = long_poll.wished_seconds()
     if seconds:
-        record = waiting.wait_for([id], seconds)[0]
+        record = long_poll.wait_for([id], seconds)[0]
     response = jsonify(detection_answer(record, wishes.masks))
     response = send_if_changed(response) if record.status.is_final else unkept(response)
-    return waiting.tell(response, seconds)
+    return long_poll.tell(response, seconds)
 
 
 @get(

@@ -12,14 +12,14 @@ from flask_detector.errors import (
     UnknownLabel,
 )
 from flask_detector.formats import FORMATS, Format
-from flask_detector.records import Record
-from flask_detector.web import renditions
-from flask_detector.web.access import find
-from flask_detector.web.api.described import Answer, Operation, get
-from flask_detector.web.api.wishes import DrawnQuery, ExportQuery, FileHeaders, from_fields
-from flask_detector.web.conditional import send_once
-from flask_detector.web.service import service
-from flask_detector.web.view import View
+from flask_detector.jobs.records import Record
+from flask_detector.web.api.operations import Answer, Operation, get
+from flask_detector.web.api.params import DrawnQuery, ExportQuery, FileHeaders, from_fields
+from flask_detector.web.core import renditions
+from flask_detector.web.core.auth import find
+from flask_detector.web.core.etags import send_once
+from flask_detector.web.core.service import service
+from flask_detector.web.core.view import View
 
 _PARTS = frozenset({"boxes", "masks", "labels"})
 _OUTPUTS = {"jpg": "jpeg", "png": "png", "webp": "webp"}

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from flask import request
 
 from flask_detector.errors import KeyReused, StillInProgress
-from flask_detector.jobs import new_id
-from flask_detector.web.access import owner_of_request
-from flask_detector.web.api.sent import Sent
-from flask_detector.web.api.wishes import SendHeaders, checked
-from flask_detector.web.service import service
+from flask_detector.jobs.queue import new_id
+from flask_detector.web.api.params import SendHeaders, checked
+from flask_detector.web.api.uploads import Sent
+from flask_detector.web.core.auth import owner_of_request
+from flask_detector.web.core.service import service
 
 
 @dataclass

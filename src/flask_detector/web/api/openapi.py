@@ -15,10 +15,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from flask_detector import __version__, errors
 from flask_detector.formats import FORMATS
-from flask_detector.web import limits
-from flask_detector.web.api.described import JSON, OPERATIONS, TAGS, Answer, Operation
-from flask_detector.web.errors import status_of_kind
-from flask_detector.wire import Error
+from flask_detector.jobs.schema import Error
+from flask_detector.web.api.operations import JSON, OPERATIONS, TAGS, Answer, Operation
+from flask_detector.web.core.errors import status_of_kind
+from flask_detector.web.middleware import rate_limits
 
 _SCHEMAS = "#/components/schemas/"
 _ALWAYS = (errors.KeyMissing, errors.UnknownKey, errors.RateLimited, errors.BrokerUnavailable)
@@ -157,7 +157,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
     form: dict[str, Any] = {"description": answer.description}
-    headers = {**answer.headers, **limits.HEADERS}
+    headers = {**answer.headers, **rate_limits.HEADERS}
     form["headers"] = {
         name: {"description": words, "schema": {"type": "string"}} for name, words in headers.items()
     }

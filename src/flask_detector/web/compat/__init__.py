@@ -6,8 +6,10 @@ they expect; what can go wrong is told in their own form too (`dialect.py`).
 
 from collections.abc import Iterable
 
-from flask_detector.web.compat import cvat, deepstack, doods, huggingface, kserve, label_studio, roboflow
-from flask_detector.web.compat.dialect import Dialect
+from flask_detector.web.compat import cvat, deepstack, doods, huggingface, roboflow
+from flask_detector.web.compat.blueprint import Dialect
+from flask_detector.web.compat.kserve import routes as kserve
+from flask_detector.web.compat.label_studio import routes as label_studio
 
 DIALECTS: dict[str, Dialect] = {
     "deepstack": deepstack.dialect,

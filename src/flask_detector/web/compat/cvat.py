@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from flask import Response, jsonify, request
 
-from flask_detector.detections import Detections, Instance
 from flask_detector.detectors import AUTO
 from flask_detector.errors import NoPicture
-from flask_detector.polygons import as_one_ring, parts_of
-from flask_detector.web.compat import sent
-from flask_detector.web.compat.detecting import Offer, detect, offer, offers
-from flask_detector.web.compat.dialect import Dialect, telling
-from flask_detector.web.service import service
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import as_one_ring, parts_of
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.detect import Offer, detect, offer, offers
+from flask_detector.web.core.service import service
 
 _DEFAULT_THRESHOLD = 0.5
 
@@ -53,11 +53,11 @@ def call(name: str = AUTO) -> Response:
 
 
 def _detect(name: str) -> Response:
-    asked = sent.json_object()
+    asked = request_body.json_object()
     if not asked.get("image"):
         raise NoPicture("The request carries no picture in 'image'.")
-    threshold = sent.number(asked.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
-    found = detect(sent.picture_of(asked["image"]), model=name, min_score=threshold)
+    threshold = request_body.number(asked.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
+    found = detect(request_body.picture_of(asked["image"]), model=name, min_score=threshold)
     return jsonify([_shape(instance, found) for instance in found])
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from flask import Response, jsonify
 
 from flask_detector import __version__
-from flask_detector.detections import Detections, Instance
 from flask_detector.detectors import AUTO
 from flask_detector.errors import (
     AccessError,
@@ -28,9 +27,10 @@ from flask_detector.errors import (
     RequestError,
     TooManyPixels,
 )
-from flask_detector.web.compat import sent
-from flask_detector.web.compat.detecting import detect, offers
-from flask_detector.web.compat.dialect import Dialect
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect
+from flask_detector.web.compat.detect import detect, offers
 
 _DEFAULT_CONFIDENCE = 0.40
 
@@ -67,7 +67,7 @@ dialect = Dialect(
     "deepstack",
     __name__,
     tell=_tell,
-    sent_key=lambda: sent.form("image").fields.get("api_key"),
+    sent_key=lambda: request_body.form("image").fields.get("api_key"),
     free={"ping", "update"},
 )
 
@@ -117,7 +117,7 @@ def elsewhere(rest: str) -> Response:
 
 def _detect(model: str, command: str) -> Response:
     start = time.perf_counter()
-    form = sent.form("image")
+    form = request_body.form("image")
     found = detect(form.picture, model=model, min_score=_confidence(form.fields.get("min_confidence")))
     labels = [instance.label for instance in found]
     return _answer(
@@ -140,7 +140,7 @@ def _detect(model: str, command: str) -> Response:
 
 def _confidence(text: str | None) -> float:
     try:
-        least = sent.number(text, name="min_confidence", default=_DEFAULT_CONFIDENCE)
+        least = request_body.number(text, name="min_confidence", default=_DEFAULT_CONFIDENCE)
     except BadParameter as error:
         raise BadParameter("Invalid value for min_confidence") from error
     if least > 1:

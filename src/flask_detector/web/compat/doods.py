@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from flask import Response, jsonify, make_response, request
 
-from flask_detector.detections import Detections
 from flask_detector.detectors import AUTO
 from flask_detector.errors import (
     BadParameter,
@@ -21,10 +20,11 @@ from flask_detector.errors import (
     NoPicture,
     UnknownModel,
 )
-from flask_detector.web.compat import sent
-from flask_detector.web.compat.detecting import Offer, detect, offers
-from flask_detector.web.compat.dialect import Dialect, telling, unsupported
-from flask_detector.web.compat.drawn import drawn
+from flask_detector.structures.detections import Detections
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect, telling, unsupported
+from flask_detector.web.compat.detect import Offer, detect, offers
+from flask_detector.web.compat.draw import drawn
 
 _DEFAULT = "default"
 _ANY_LABEL = "*"
@@ -92,7 +92,7 @@ def _detector(name: str, offer: Offer) -> dict[str, Any]:
 @dialect.post("/detect", strict_slashes=False)
 def detect_objects() -> Response:
     """Send what is wanted of what is in a picture."""
-    asked = sent.json_object()
+    asked = request_body.json_object()
     picture, found, rows = _detected(asked)
     answer: dict[str, Any] = {"detections": rows}
     if asked.get("id") is not None:
@@ -106,7 +106,7 @@ def detect_objects() -> Response:
 @dialect.post("/image", strict_slashes=False)
 def image() -> Response:
     """Send the picture with what is wanted drawn on it."""
-    asked = sent.json_object()
+    asked = request_body.json_object()
     kind = _output(asked.get("image") or "jpeg")
     picture, found, _ = _detected(asked)
     response = make_response(drawn(picture, found, kind))
@@ -156,8 +156,8 @@ def _picture(data: object) -> bytes:
     if not data:
         raise NoPicture("The request carries no picture in 'data'.")
     if isinstance(data, str) and data[:8].lower().startswith(("http:", "https:", "rtsp:", "rtsps:", "ftp:")):
-        return sent.picture_at(data)
-    return sent.picture_of(data)
+        return request_body.picture_at(data)
+    return request_body.picture_of(data)
 
 
 def _rules(asked: dict[str, Any]) -> list[_Rule]:
@@ -169,8 +169,10 @@ def _rules(asked: dict[str, Any]) -> list[_Rule]:
     for region in regions:
         if not isinstance(region, dict):
             raise BadParameter("A region is not an object.")
-        top, left = (sent.number(region.get(side), name=side, default=0) for side in ("top", "left"))
-        bottom, right = (sent.number(region.get(side), name=side, default=1) for side in ("bottom", "right"))
+        top, left = (request_body.number(region.get(side), name=side, default=0) for side in ("top", "left"))
+        bottom, right = (
+            request_body.number(region.get(side), name=side, default=1) for side in ("bottom", "right")
+        )
         rules.append(
             _Rule(
                 _thresholds(region.get("detect")),
@@ -188,7 +190,8 @@ def _thresholds(detect: object) -> dict[str, float]:
     if not isinstance(detect, dict):
         raise BadParameter("detect is not an object.", hint='Send labels and numbers, such as {"*": 50}.')
     return {
-        label: sent.number(least, name=f"detect {label[:40]}", default=0) for label, least in detect.items()
+        label: request_body.number(least, name=f"detect {label[:40]}", default=0)
+        for label, least in detect.items()
     }
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from flask import Response, jsonify, request
 from PIL import Image
 
-from flask_detector import images
-from flask_detector.detections import Detections, Instance
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, NoPicture
-from flask_detector.web.compat import sent
-from flask_detector.web.compat.detecting import detect, offer
-from flask_detector.web.compat.dialect import Dialect, telling
+from flask_detector.imaging import decode
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.detect import detect, offer
 
 _DEFAULT_THRESHOLD = 0.5
 
@@ -56,27 +56,27 @@ def model(name: str = AUTO) -> Response:
 
 
 def _detected(name: str) -> Detections:
-    sent.allow_base64()
+    request_body.allow_base64()
     body = request.get_data()
     if not body:
         raise NoPicture("The request carries no picture.")
     picture = body
     parameters: object = {}
-    if images.format_of(body[:256]) is None and body.lstrip()[:1] == b"{":
-        asked = sent.parsed_object(body)
+    if decode.format_of(body[:256]) is None and body.lstrip()[:1] == b"{":
+        asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
             raise NoPicture("The request carries no picture in 'inputs'.")
         picture, parameters = _inputs(asked["inputs"]), asked.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadParameter("parameters is not an object.")
-    threshold = sent.number(parameters.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
+    threshold = request_body.number(parameters.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
     return detect(picture, model=name, min_score=threshold)
 
 
 def _inputs(value: object) -> bytes:
     if isinstance(value, str) and value[:8].lower().startswith(("http://", "https://")):
-        return sent.picture_at(value)
-    return sent.picture_of(value)
+        return request_body.picture_at(value)
+    return request_body.picture_of(value)
 
 
 def _box(instance: Instance, found: Detections) -> dict[str, Any]:

@@ -14,15 +14,16 @@ import numpy as np
 from flask import Response, jsonify, make_response, request
 from werkzeug.routing import BaseConverter
 
-from flask_detector import __version__, images
-from flask_detector.detections import Detections, Instance
+from flask_detector import __version__
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, NoPicture, PictureError
-from flask_detector.polygons import as_one_ring, parts_of
-from flask_detector.web.compat import sent
-from flask_detector.web.compat.detecting import Offer, detect_each, offer, offers
-from flask_detector.web.compat.dialect import Dialect, telling, unsupported
-from flask_detector.web.compat.drawn import drawn
+from flask_detector.imaging import decode
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import as_one_ring, parts_of
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect, telling, unsupported
+from flask_detector.web.compat.detect import Offer, detect_each, offer, offers
+from flask_detector.web.compat.draw import drawn
 
 _DEFAULT_CONFIDENCE = 0.4
 _MOST_DETECTIONS = 300
@@ -34,7 +35,7 @@ _COCO = "coco"
 def _sent_key() -> str | None:
     key = request.args.get("api_key")
     if key is None and request.method == "POST" and request.endpoint != "roboflow.legacy":
-        key = sent.json_object().get("api_key")
+        key = request_body.json_object().get("api_key")
     return key if isinstance(key, str) else None
 
 
@@ -65,7 +66,7 @@ def registry() -> Response:
 @dialect.post("/model/add")
 def add() -> Response:
     """List the models, among them the one asked for under the name by which it was asked for."""
-    name = str(sent.json_object().get("model_id", ""))
+    name = str(request_body.json_object().get("model_id", ""))
     return _registry((name, offer(_own_name(name))))
 
 
@@ -100,7 +101,7 @@ def legacy(project: str, version: str) -> Response:
     options = request.args
     name = _own_name(f"{project}/{version}")
     has_masks = offer(name).info.has_masks
-    picture = sent.picture_at(options["image"]) if "image" in options else _sent_picture()
+    picture = request_body.picture_at(options["image"]) if "image" in options else _sent_picture()
     confidence, most = _percent(options.get("confidence")), options.get("max_detections")
     (found,) = _detected([picture], name, confidence, options.getlist("class_filter"), most)
     if options.get("format") == "image":
@@ -120,20 +121,20 @@ def _sent_picture() -> bytes:
     Clients send base64 as JSON or as a form, by its Content-Type, but it is neither.
     """
     if request.mimetype == "multipart/form-data":
-        file = sent.form("file").picture
+        file = request_body.form("file").picture
         picture = b"" if file is None else file.read()
     else:
-        sent.allow_base64()
+        request_body.allow_base64()
         picture = request.get_data()
     if not picture:
         raise NoPicture("The request carries no picture.")
-    is_file = request.mimetype == "multipart/form-data" or images.format_of(picture[:256]) is not None
-    return picture if is_file else sent.picture_of(picture.decode("latin-1"))
+    is_file = request.mimetype == "multipart/form-data" or decode.format_of(picture[:256]) is not None
+    return picture if is_file else request_body.picture_of(picture.decode("latin-1"))
 
 
 def _infer(*, with_outlines: bool) -> Response:
     started = time.perf_counter()
-    asked = sent.json_object()
+    asked = request_body.json_object()
     name = _own_name(str(asked.get("model_id") or AUTO))
     asked_for = asked.get("image")
     if asked_for is None or asked_for == []:
@@ -172,21 +173,21 @@ def _described(name: str, one: Offer) -> dict[str, Any]:
 
 def _picture(image: object) -> bytes:
     if isinstance(image, str):
-        return sent.picture_of(image)
+        return request_body.picture_of(image)
     if not isinstance(image, dict):
         raise BadParameter("image is not an object.", hint='Send {"type": "base64", "value": …}.')
     kind, value = image.get("type"), image.get("value")
     if kind == "url":
-        return sent.picture_at(str(value))
+        return request_body.picture_at(str(value))
     if kind != "base64":  # `numpy` is a pickle, which would run whatever it holds
         raise BadParameter(f"The image's type is {str(kind)[:20]!r}.", hint="It must be base64 or url.")
-    return sent.picture_of(value)
+    return request_body.picture_of(value)
 
 
 def _confidence(value: object) -> float:
     if value in {"best", "default"}:
         return _DEFAULT_CONFIDENCE
-    return sent.number(value, name="confidence", default=_DEFAULT_CONFIDENCE)
+    return request_body.number(value, name="confidence", default=_DEFAULT_CONFIDENCE)
 
 
 def _percent(value: str | None) -> float:
@@ -198,7 +199,7 @@ def _percent(value: str | None) -> float:
 def _detected(
     pictures: list[bytes], name: str, confidence: float, labels: object, most: object
 ) -> list[Detections]:
-    limit = int(sent.number(most, name="max_detections", default=_MOST_DETECTIONS))
+    limit = int(request_body.number(most, name="max_detections", default=_MOST_DETECTIONS))
     if labels is not None and not isinstance(labels, list):
         raise BadParameter("class_filter is not a list.")
     outcomes = []

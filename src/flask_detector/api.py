@@ -1,0 +1,122 @@
+"""A detector for scripts and notebooks: it takes a picture in whatever form there is.
+
+The worker does without it: what it has is an array already, and it draws nothing.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from flask_detector import detectors
+from flask_detector.detectors.base import Detector, OnStage
+from flask_detector.imaging import decode
+from flask_detector.imaging.pixels import Pixels
+from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
+
+
+def load_detector(name: str = detectors.AUTO, *, settings: Settings | None = None) -> "PictureDetector":
+    """Return a loaded model, converted first if need be.
+
+    name: of a model, 'flask-detector models' lists them; `auto` for the most accurate one that is installed.
+    settings: in place of those of the environment.
+
+    Raises UnknownModel, ModelNotInstalled and CheckpointError.
+    """
+    settings = settings or Settings.from_environment()
+    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
+    return PictureDetector(detectors.load_detector(name, settings=settings), limits)
+
+
+class PictureDetector:
+    """A loaded model: give it one picture after another, from any thread."""
+
+    def __init__(self, detector: Detector, limits: decode.Limits) -> None:
+        self._detector = detector
+        self._limits = limits
+
+    def __repr__(self) -> str:
+        return f"<detector {self.name}: {len(self.labels)} classes, {'masks' if self.has_masks else 'boxes'}>"
+
+    @property
+    def name(self) -> str:
+        """The model's name in the table of models."""
+        return self._detector.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, by class id."""
+        return self._detector.labels
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its detections have masks."""
+        return self._detector.has_masks
+
+    @property
+    def default_min_score(self) -> float:
+        """The lowest score that is worth showing, as a number in 0..1."""
+        return self._detector.default_min_score
+
+    def detect(
+        self, picture: Source, *, min_score: float | None = None, on_stage: OnStage | None = None
+    ) -> Detections:
+        """Return what is found in a picture; it remembers where the picture is, for `draw`.
+
+        picture: a path, the bytes of a file, an open binary file, a Pillow image, or an array (H, W, 3), RGB,
+        uint8.
+        min_score: the lowest score to keep, in 0..1; None for the model's default.
+        on_stage: called with the name of each stage as it begins.
+
+        Raises PictureError when it can't be used, OSError when the file can't be read, TypeError when it is
+        of another kind, and BadParameter when min_score is not in 0..1.
+        """
+        start = time.perf_counter()
+        read = reader_of(picture, self._limits)
+        pixels = read(self._detector.enough)
+        decoded = time.perf_counter()
+        found = self._detector.detect(pixels, min_score=min_score, on_stage=on_stage)
+        timings = {"decode": decoded - start, **found.timings}
+        return replace(found, picture=lambda: read(None).array(), timings=timings)
+
+
+def reader_of(picture: Source, limits: decode.Limits) -> Callable[[int | None], Pixels]:
+    """Return a function that gives the pixels, each time anew; only what it was given is kept in between.
+
+    It takes how many pixels along the long side are enough, None for all of them, as `images.load` does.
+
+    Raises TypeError where the picture is of none of these kinds.
+    """
+    match picture:
+        case str() | os.PathLike():
+            path = Path(picture).absolute()
+            return lambda enough: decode.load(path.read_bytes(), limits, enough=enough)[0]
+        case bytes():
+            return lambda enough: decode.load(picture, limits, enough=enough)[0]
+        case Image.Image():
+            return lambda _: Pixels(picture)
+        case np.ndarray():
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+                raise TypeError(
+                    f"The array is {picture.dtype} of shape {picture.shape}; "
+                    "it must be uint8, (height, width, 3), RGB."
+                )
+            return lambda _: Pixels.of(np.ascontiguousarray(picture))
+    if not hasattr(picture, "read"):
+        raise TypeError(
+            f"{type(picture).__name__} is no kind of picture: give a path, bytes, an open binary file, "
+            "a Pillow image, or an array (H, W, 3) of uint8."
+        )
+    content = picture.read()
+    if not isinstance(content, bytes):
+        raise TypeError("The file is open as text; open it with mode 'rb'.")
+    return lambda enough: decode.load(content, limits, enough=enough)[0]

@@ -1,0 +1,162 @@
+"""A run through pictures: each is read, detected in and told of; one that fails does not stop the others."""
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from flask_detector.cli.inputs import Found, Missed, Unreadable, printable
+from flask_detector.cli.prefetch import in_order
+from flask_detector.cli.progress import PictureProgress
+from flask_detector.client import Client, ServerError
+from flask_detector.detectors.base import Detector
+from flask_detector.errors import DetectorError, PictureTooLarge
+from flask_detector.imaging import decode
+from flask_detector.structures.detections import Detections, MaskForm
+
+# From a picture's bytes and its file name to what is found in it, which can draw itself.
+Detect = Callable[[bytes, str], Detections]
+
+
+def here(detector: Detector, limits: decode.Limits, min_score: float | None) -> Detect:
+    """Return a function that detects on this machine."""
+
+    def detect(data: bytes, filename: str) -> Detections:
+        pixels, _ = decode.load(data, limits, enough=detector.enough)
+        found = detector.detect(pixels, min_score=min_score)
+        return replace(found, picture=lambda: decode.decode(data, limits)[0])
+
+    return detect
+
+
+def on_server(client: Client, limits: decode.Limits, model: str, min_score: float | None) -> Detect:
+    """Return a function that detects on a server."""
+
+    def detect(data: bytes, filename: str) -> Detections:
+        decode.check(data, limits)  # what is no picture need not travel
+        found = client.detect(data, filename, model=model, min_score=min_score)
+        return replace(found, picture=lambda: decode.decode(data, limits)[0])
+
+    return detect
+
+
+def check_labels(wanted: Collection[str], labels: Sequence[str]) -> None:
+    """Raise UsageError where the model knows no class of one of these names."""
+    for name in wanted:
+        if name not in labels:
+            near = get_close_matches(name, labels, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(labels)}."
+            raise click.BadParameter(f"The model knows no class '{name}'.{hint}", param_hint="--labels")
+
+
+class Run:
+    """What is the same for all pictures of a command.
+
+    detect: detects in one of them.
+    max_bytes: of a file; from a larger one no more is read than shows that it is too large.
+    labels: the classes to keep; none for all.
+    as_json, masks: how results are told on standard output.
+    at_once: in how many pictures `detect` may be asked to detect at the same time.
+    """
+
+    def __init__(
+        self,
+        detect: Detect,
+        *,
+        max_bytes: int,
+        labels: Collection[str],
+        as_json: bool,
+        masks: MaskForm,
+        at_once: int = 1,
+    ) -> None:
+        self.failures = 0
+        self.done = 0
+        self._detect = detect
+        self._max_bytes = max_bytes
+        self._labels = labels
+        self._as_json, self._masks = as_json, masks
+        self._at_once = at_once
+        self._progress = PictureProgress(0)
+
+    def each(self, pictures: Sequence[Found]) -> Iterator[tuple[Found, bytes, Detections]]:
+        """Yield each picture that can be used in order, its bytes and what is found, with a bar meanwhile.
+
+        Raises ServerError when no other picture will fare better.
+        """
+        looks = in_order(self._look, pictures, at_once=self._at_once)
+        with closing(looks), PictureProgress(len(pictures)) as self._progress:
+            for picture, outcome in looks:
+                try:
+                    data, found = outcome()
+                except ServerError:
+                    raise
+                except DetectorError as error:
+                    self.fail(str(picture), error)
+                else:
+                    if self._labels:
+                        check_labels(self._labels, found.labels)
+                        found = found.only(self._labels)
+                    yield picture, data, found
+                    self.done += 1
+                self._progress.step()
+
+    def _look(self, picture: Found) -> tuple[bytes, Detections]:
+        data = _read(picture, self._max_bytes)
+        return data, self._detect(data, picture.place.name)
+
+    def tell(self, picture: Found, found: Detections, **written: object) -> None:
+        """Print what was found in a picture, and what was written of it: a word for it and its path."""
+        if self._as_json:
+            form = {"file": _name(picture), **found.to_json(masks=self._masks)}
+            self._progress.say(json.dumps(form | {word: str(path) for word, path in written.items()}))
+        else:
+            lines = [*_summary(picture, found), *(f"  {word} to {path}" for word, path in written.items())]
+            self._progress.say("\n".join(lines))
+
+    def miss(self, missed: Missed) -> None:
+        """Report an argument that leads to no picture."""
+        self.fail(missed.asked, missed.error)
+
+    def fail(self, name: str, error: DetectorError) -> None:
+        """Report what can't be used."""
+        self.failures += 1
+        if self._as_json:
+            told: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+            self._progress.say(json.dumps({"file": name, "error": told}))
+        else:
+            self._progress.say(f"{printable(name)}: {error}", err=True)
+
+
+def _read(picture: Found, max_bytes: int) -> bytes:
+    try:
+        if picture.path is None:
+            data = sys.stdin.buffer.read(max_bytes + 1)
+        else:
+            with picture.path.open("rb") as file:
+                data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise Unreadable(f"The file can't be read: {error.strerror}.") from error
+    if len(data) > max_bytes:
+        raise PictureTooLarge(
+            f"The file has more than {max_bytes / 1e6:g} MB, the most that is accepted here."
+        )
+    return data
+
+
+def _name(picture: Found) -> str:
+    return "-" if picture.path is None else str(picture.path)
+
+
+def _summary(picture: Found, found: Detections) -> list[str]:
+    milliseconds = sum(found.timings.values()) * 1000
+    counts = ", ".join(f"{number} {label}" for label, number in found.counts().items()) or "nothing found"
+    lines = [f"{picture}: {counts} ({found.model}, {milliseconds:.0f} ms)"]
+    for instance in found:
+        x1, y1, x2, y2 = (round(side) for side in instance.box)
+        lines.append(f"  {instance.score:6.1%}  {instance.label:<16} {x1},{y1} to {x2},{y2}")
+    return lines

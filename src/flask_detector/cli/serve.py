@@ -1,0 +1,60 @@
+"""The commands that run the service: all of it, or one part."""
+
+import click
+
+from flask_detector.process import logs
+from flask_detector.settings import Settings
+
+
+@click.command()
+@click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
+@click.option("--port", type=int, help="The port to listen on.")
+def serve(host: str | None, port: int | None) -> None:
+    """Run everything: web server, workers and, unless set, Redis."""
+    from flask_detector.service.launch import serve as run_all
+
+    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    run_all(Settings.from_environment(**given))
+
+
+@click.command()
+def web() -> None:
+    """Run the web server alone; REDIS_URL names the Redis."""
+    from flask_detector.process.memory import give_back_large_blocks
+    from flask_detector.web.server.gunicorn_app import run
+
+    give_back_large_blocks()
+    settings = Settings.from_environment()
+    logs.set_up(settings.log_format, "web")
+    run(settings)
+
+
+@click.command()
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="How many; more than one are watched over, and started anew one after another on SIGHUP.",
+)
+@click.option("--queue", help="The queue to take pictures from, instead of DETECTOR_QUEUE.")
+def worker(workers: int, queue: str | None) -> None:
+    """Run workers alone; REDIS_URL names the Redis."""
+    given = {} if queue is None else {"queue": queue}
+    if workers > 1:
+        from flask_detector.service.launch import work as run_several
+
+        run_several(Settings.from_environment(**given), workers)
+
+    from flask_detector.broker.connection import check, connect
+    from flask_detector.process.memory import give_back_large_blocks
+    from flask_detector.storage.local import open_storage
+    from flask_detector.worker.rq_worker import main as work
+
+    give_back_large_blocks()
+    settings = Settings.from_environment(**given)
+    logs.set_up(settings.log_format, "worker")
+    connection = connect(settings.required_redis_url)
+    check(connection)
+    storage = open_storage(settings)
+    storage.check()
+    work(settings, connection, storage)

@@ -1,0 +1,107 @@
+"""The detectors that one process has loaded."""
+
+import logging
+import math
+import threading
+import time
+
+from flask_detector.detectors import AUTO, load_detector, model_store
+from flask_detector.detectors.base import Detector
+from flask_detector.errors import ModelError, ModelNotInstalled
+from flask_detector.process.memory import give_back_code, give_back_unused
+from flask_detector.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
+_PAUSE_SECONDS = 0.05
+
+
+class DetectorPool:
+    """Loads a model when it is first asked for and keeps it; one at a time, so that memory stays bounded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = model_store(settings)
+        self._detector: Detector | None = None
+        self._broken: set[str] = set()
+        self._changing = threading.Lock()
+        self._rest_at = math.inf
+        self._is_waiting_to_rest = False
+
+    @property
+    def loaded(self) -> str | None:
+        """The name of the model that is loaded."""
+        return None if self._detector is None else self._detector.name
+
+    def available(self) -> list[str]:
+        """Return the names of the models that can be loaded."""
+        return [name for name in self._store.installed() if name not in self._broken]
+
+    def get(self, name: str) -> Detector:
+        """Return the detector of that name, or with `auto` the one of the settings or the best that loads.
+
+        Raises UnknownModel, ModelNotInstalled or CheckpointError.
+        """
+        self._stay_awake()
+        return self._get(name)
+
+    def refresh(self) -> None:
+        """Load what `auto` means now, if that is another model than the one that is loaded."""
+        self._get(AUTO)
+
+    def rest_soon(self) -> None:
+        """Give back what only a detection needs, unless a detector is asked for within a moment."""
+        with self._changing:
+            self._rest_at = time.monotonic() + _PAUSE_SECONDS
+            if not self._is_waiting_to_rest:
+                self._is_waiting_to_rest = True
+                threading.Thread(target=self._rest_when_due, name="rest", daemon=True).start()
+
+    def rest(self) -> None:
+        """Give back what only a detection needs."""
+        detector = self._detector
+        if detector is not None:
+            detector.rest()
+        give_back_unused()
+        give_back_code()
+
+    def _get(self, name: str) -> Detector:
+        wanted = self._settings.model if name == AUTO else name
+        return self._best() if wanted == AUTO else self._load(wanted)
+
+    def _stay_awake(self) -> None:
+        with self._changing:
+            self._rest_at = math.inf
+
+    def _rest_when_due(self) -> None:
+        # One thread for all pictures of a busy time: starting one for each cost more than its looking.
+        while True:
+            time.sleep(_PAUSE_SECONDS)
+            with self._changing:
+                if time.monotonic() >= self._rest_at:
+                    self._rest_at = math.inf
+                    self._is_waiting_to_rest = False
+                    break
+        self.rest()
+
+    def _best(self) -> Detector:
+        # Anew for each picture: one that was removed is not used for the next picture, nor a new one missed.
+        for name in self._store.ranked():
+            if name not in self._broken:
+                try:
+                    return self._load(name)
+                except ModelError as error:
+                    # A damaged file must not stop an installation that has another model.
+                    self._broken.add(name)
+                    log.error("the model %s can't be used: %s", name, error)
+        raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+
+    def _load(self, name: str) -> Detector:
+        if self._detector is None or self._detector.name != name:
+            self._detector = None  # frees its memory before the next one needs some
+            self._detector = load_detector(name, settings=self._settings)
+            give_back_unused()
+            give_back_code()
+            log.info("the model %s is loaded", name)
+        return self._detector

@@ -1,0 +1,1 @@
+"""What others trained, read without running it."""

@@ -1,0 +1,1 @@
+"""Which models there are, and their files on disk: download, convert, add. No inference engine."""

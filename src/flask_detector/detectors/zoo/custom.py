@@ -1,0 +1,60 @@
+"""The models that a user added: each described by a small file beside its weights."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from flask_detector.detectors.zoo.install_state import write_json
+from flask_detector.detectors.zoo.registry import Added, ModelInfo
+from flask_detector.errors import BadParameter
+
+FILE_NAME = "model.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RESERVED = {"auto"}
+
+
+def check_name(name: str) -> None:
+    """Raise BadParameter unless a model can have that name, which also names its folder."""
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise BadParameter(
+            f"A model can't be called '{name}'.",
+            hint="Use up to 64 letters, digits, '-', '_' and '.', a letter or digit first; 'auto' is taken.",
+        )
+
+
+def own_model(name: str, source: Added, variant: str | None) -> ModelInfo:
+    """Return the description of a user's own model."""
+    return ModelInfo(
+        name=name,
+        title=name,
+        what=f"Added from {source.original_name}.",
+        architecture="mask-rcnn",
+        variant=variant,
+        licence="not stated",
+        has_masks=True,
+        source=source,
+    )
+
+
+def record(folder: Path, info: ModelInfo) -> None:
+    """Make an own model known: write its description into its folder."""
+    write_json(folder / FILE_NAME, {"variant": info.variant, "source": asdict(info.source)})
+
+
+def is_one(folder: Path) -> bool:
+    """Tell whether a model's folder holds an own one."""
+    return (folder / FILE_NAME).is_file()
+
+
+def read_all(folder: Path) -> dict[str, ModelInfo]:
+    """Return the own models among the folders in `folder`, by name; unreadable descriptions are left out."""
+    found = {}
+    for file in sorted(folder.glob(f"*/{FILE_NAME}")):
+        name = file.parent.name
+        try:
+            form = json.loads(file.read_text(encoding="utf-8"))
+            found[name] = own_model(name, Added(**form["source"]), form["variant"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found

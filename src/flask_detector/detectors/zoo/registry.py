@@ -1,0 +1,184 @@
+"""The table of models. A new model is one row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Architecture = Literal["nanodet", "mask-rcnn"]
+
+# In place of a name: the best model that is there.
+AUTO = "auto"
+
+MAIN_MODEL = "mask-rcnn-r50-fpn"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A weights file that is part of the program."""
+
+    file_name: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return Path(__file__).parents[1] / "data" / self.file_name
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return self.path.stat().st_size
+
+
+@dataclass(frozen=True)
+class Published:
+    """A weights file that its authors publish.
+
+    sha256: of the file, in lower case: all 64 digits, or the first 8 where only these are published (they end
+    the file's name).
+    size: in bytes. Where the publisher states none, the sum of the tensors, which is right to a tenth of a
+    percent. Only shown, never checked.
+    """
+
+    url: str
+    sha256: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        """The file's name, which mirrors keep."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class Added:
+    """A weights file that the user brought: kept as `file_name`, it was called `original_name`."""
+
+    file_name: str
+    original_name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without loading it.
+
+    source: where the weights come from.
+    variant: which of its architecture's relatives it is; None lets the checkpoint's own tensors decide.
+    box_ap, mask_ap: average precision on COCO val2017 as its authors publish it, in percent; None if unknown
+    or without masks.
+    """
+
+    name: str
+    title: str
+    what: str
+    architecture: Architecture
+    licence: str
+    has_masks: bool
+    source: Embedded | Published | Added
+    variant: str | None = None
+    box_ap: float | None = None
+    mask_ap: float | None = None
+
+
+# Figures and files: the model zoos of NanoDet, MMDetection 2 and torchvision.
+_MMDETECTION = "https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/"
+_TORCHVISION = "https://download.pytorch.org/models/"
+_MMDETECTION_SIZE = 177_798_248
+
+_ROWS = (
+    ModelInfo(
+        name="nanodet-g",
+        title="NanoDet-g",
+        what="Small and fast, boxes only. Part of the program.",
+        architecture="nanodet",
+        licence="Apache-2.0",
+        has_masks=False,
+        box_ap=22.9,
+        source=Embedded("nanodet-g.bin"),
+    ),
+    ModelInfo(
+        name=MAIN_MODEL,
+        title="Mask R-CNN R-50 FPN",
+        what="The main model: boxes and masks. MMDetection, caffe style, trained three times as long.",
+        architecture="mask-rcnn",
+        variant="mmdet-caffe",
+        licence="Apache-2.0",
+        has_masks=True,
+        box_ap=40.8,
+        mask_ap=37.0,
+        source=Published(
+            url=_MMDETECTION + "mask_rcnn_r50_caffe_fpn_mstrain-poly_3x_coco/mask_rcnn_r50_caffe_fpn_mstrain-"
+            "poly_3x_coco_bbox_mAP-0.408__segm_mAP-0.37_20200504_163245-42aa3d00.pth",
+            sha256="42aa3d00",
+            size=_MMDETECTION_SIZE,
+        ),
+    ),
+    ModelInfo(
+        name="mask-rcnn-r50-fpn-1x",
+        title="Mask R-CNN R-50 FPN 1x",
+        what="MMDetection, pytorch style, the shortest training.",
+        architecture="mask-rcnn",
+        variant="mmdet-pytorch",
+        licence="Apache-2.0",
+        has_masks=True,
+        box_ap=38.2,
+        mask_ap=34.7,
+        source=Published(
+            url=_MMDETECTION + "mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth",
+            sha256="d4b0c5d6",
+            size=_MMDETECTION_SIZE,
+        ),
+    ),
+    ModelInfo(
+        name="mask-rcnn-r50-fpn-3x",
+        title="Mask R-CNN R-50 FPN 3x",
+        what="MMDetection, pytorch style, trained three times as long.",
+        architecture="mask-rcnn",
+        variant="mmdet-pytorch",
+        licence="Apache-2.0",
+        has_masks=True,
+        box_ap=40.9,
+        mask_ap=37.1,
+        source=Published(
+            url=_MMDETECTION + "mask_rcnn_r50_fpn_mstrain-poly_3x_coco/"
+            "mask_rcnn_r50_fpn_mstrain-poly_3x_coco_20210524_201154-21b550bb.pth",
+            sha256="21b550bb",
+            size=_MMDETECTION_SIZE,
+        ),
+    ),
+    ModelInfo(
+        name="mask-rcnn-r50-fpn-tv",
+        title="Mask R-CNN R-50 FPN, torchvision v1",
+        what="torchvision's first weights.",
+        architecture="mask-rcnn",
+        variant="torchvision-v1",
+        licence="BSD-3-Clause",
+        has_masks=True,
+        box_ap=37.9,
+        mask_ap=34.6,
+        source=Published(
+            url=_TORCHVISION + "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            sha256="bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
+            size=178_090_079,
+        ),
+    ),
+    ModelInfo(
+        name="mask-rcnn-r50-fpn-tv2",
+        title="Mask R-CNN R-50 FPN, torchvision v2",
+        what="torchvision's second weights: larger heads, the most accurate here, and slower.",
+        architecture="mask-rcnn",
+        variant="torchvision-v2",
+        licence="BSD-3-Clause",
+        has_masks=True,
+        box_ap=47.4,
+        mask_ap=41.8,
+        source=Published(
+            url=_TORCHVISION + "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+            sha256="73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+            size=185_828_065,
+        ),
+    ),
+)
+
+MODELS: dict[str, ModelInfo] = {row.name: row for row in _ROWS}

@@ -1,0 +1,298 @@
+"""The models of an installation: which there are, in which state, and how their weights come and go."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.zoo import custom
+from flask_detector.detectors.zoo.conversion import Converter, mask_rcnn_converter
+from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of, sync
+from flask_detector.detectors.zoo.folder import ModelFolder
+from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
+from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
+from flask_detector.errors import BadParameter, CheckpointError, ModelError, ModelNotInstalled, UnknownModel
+
+_SUFFIXES = {".pth", ".pt", ".safetensors"}
+
+
+class ModelStore:
+    """The models of an installation, kept in a folder.
+
+    Any number of processes may use one folder: who comes second waits and finds the work done. Methods that
+    take a name raise UnknownModel for one that isn't known; those that change something raise ModelError when
+    the folder can't be written.
+
+    folder: made when something is put into it.
+    models: the table of embedded and published models.
+    converter: gives what makes graphs of checkpoints.
+    patience: how long downloads wait.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        models: Mapping[str, ModelInfo] = MODELS,
+        converter: Callable[[], Converter] = mask_rcnn_converter,
+        patience: Patience | None = None,
+    ) -> None:
+        self._folder = folder
+        self._models = models
+        self._converter = converter
+        self._patience = patience
+
+    def known(self) -> list[ModelInfo]:
+        """Return all models: those of the table in its order, then the user's own by name."""
+        return list(self._by_name().values())
+
+    def info(self, name: str) -> ModelInfo:
+        """Return what is known of a model."""
+        models = self._by_name()
+        if name not in models:
+            close = get_close_matches(name, models, n=3)
+            raise UnknownModel(
+                f"There is no model '{name}'.",
+                hint=f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(models)}.",
+            )
+        return models[name]
+
+    def installed(self) -> list[str]:
+        """Return the names of the models that can be loaded, in the order of `known`.
+
+        One that is being converted is among them (to load it is to wait for that); one whose conversion
+        failed is not.
+        """
+        return [info.name for info in self.known() if self._is_installed(info)]
+
+    def default(self) -> str:
+        """Return the name of the most accurate installed model, by box AP: what `auto` is for who can wait.
+
+        A user's own model has none and is only used by its name. Raises ModelNotInstalled if there is none.
+        """
+        rated = [
+            (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
+        ]
+        if not rated:
+            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+        return max(rated)[1]
+
+    def ranked(self) -> Iterator[str]:
+        """Yield the names of the models that can be loaded at once, the most accurate first, by box AP.
+
+        One that is not converted yet is left out, and the user's own as well. No more is looked at than is
+        asked for: workers do it for each picture.
+        """
+        rated = [(info.box_ap, info.name, info) for info in self._models.values() if info.box_ap]
+        for _, name, info in sorted(rated, key=lambda one: one[:2], reverse=True):
+            if self._is_ready(info) and not custom.is_one(self._of(name).path):
+                yield name
+
+    def unconverted(self) -> list[str]:
+        """Return the names of the installed models that have no graphs of the present version yet."""
+        return [i.name for i in self.known() if self._is_installed(i) and not self._is_ready(i)]
+
+    def state(self, name: str) -> ModelState:
+        """Return the stage of a model and how far it got, whichever process works on it."""
+        info = self.info(name)
+        if isinstance(info.source, Embedded):
+            return ModelState(Stage.EMBEDDED)
+        told = self._of(name).told()
+        if told is not None:
+            return told
+        weights = self._weights(info)
+        if weights.is_file():
+            return ModelState(Stage.INSTALLED)
+        received = 0
+        with suppress(FileNotFoundError):
+            received = part_of(weights).stat().st_size
+        return ModelState(Stage.ABSENT, received, info.source.size)
+
+    def labels(self, name: str) -> tuple[str, ...]:
+        """Return the names of a model's classes by class id, without loading it.
+
+        COCO's, unless the converted weights name others; of what is not converted yet nothing else is known.
+        """
+        if not isinstance(self.info(name).source, Embedded):
+            from flask_detector.detectors.mask_rcnn import labels_of
+
+            with suppress(FileNotFoundError):
+                return labels_of(self._of(name).graphs(self._converter().version))
+        return COCO_LABELS
+
+    def path(self, name: str) -> Path:
+        """Return the weights file of a model; raises ModelNotInstalled if it isn't there."""
+        info = self.info(name)
+        weights = self._weights(info)
+        if not weights.is_file():
+            raise ModelNotInstalled(f"The model {name} is not installed.", hint=_how_to_get(info))
+        return weights
+
+    def ready(self, name: str, *, on_progress: OnState | None = None) -> Path:
+        """Return the folder of a model's graphs; they are made first where the current version isn't there.
+
+        Raises ModelNotInstalled, CheckpointError, and ModelError for an embedded model, which has no graphs.
+        """
+        info = self.info(name)
+        if isinstance(info.source, Embedded):
+            raise ModelError(f"The model {name} is part of the program and is not converted.")
+        checkpoint = self.path(name)
+        folder, converter = self._of(name), self._converter()
+        graphs = folder.graphs(converter.version)
+        if not graphs.is_dir():
+            with folder.work(on_progress) as tell, folder.draft() as draft:
+                if not graphs.is_dir():
+                    folder.put_graphs(_convert(converter, checkpoint, draft, info, tell), converter.version)
+        return graphs
+
+    def pull(self, name: str, *, mirror_url: str | None = None, on_progress: OnState | None = None) -> Path:
+        """Fetch the weights of a model unless they are there; return their file.
+
+        mirror_url: an address that holds the published files by their names, used instead of the publisher's.
+
+        Raises DownloadError.
+        """
+        info = self.info(name)
+        weights = self._weights(info)
+        if isinstance(info.source, Published) and not weights.is_file():
+            with self._of(name).work(on_progress) as tell:
+                if not weights.is_file():
+                    self._fetch(info, info.source, weights, mirror_url, tell)
+        return self.path(name)
+
+    def install(
+        self, name: str, *, mirror_url: str | None = None, on_progress: OnState | None = None
+    ) -> None:
+        """Do all that can be done before a model is loaded: pull it and make it ready."""
+        if not isinstance(self.info(name).source, Embedded):
+            self.pull(name, mirror_url=mirror_url, on_progress=on_progress)
+            self.ready(name, on_progress=on_progress)
+
+    def add(
+        self, name: str, file: Path, *, variant: str | None = None, on_progress: OnState | None = None
+    ) -> None:
+        """Copy a weights file into the store and convert it; if that fails nothing of it is kept.
+
+        name: one of the table, then the file must be the published one; or a new one, for a user's own model.
+        variant: of an own model; None lets its tensors decide.
+
+        Raises BadParameter, CheckpointError, and ModelError if there is such a model already.
+        """
+        custom.check_name(name)
+        if not file.is_file():
+            raise BadParameter(f"There is no file {file}.", hint="Check the path.")
+        listed = self._models.get(name)
+        if listed is not None and isinstance(listed.source, Embedded):
+            raise ModelError(f"The model {name} is part of the program.", hint="Give yours another name.")
+        if listed is not None and variant not in {None, listed.variant}:
+            raise BadParameter(
+                f"The model {name} is of the variant {listed.variant}.",
+                hint="Leave the variant out, or give the model another name.",
+            )
+        folder, converter = self._of(name), self._converter()
+        with folder.work(on_progress, keep_failure=False) as tell, folder.draft() as draft:
+            if name in self.installed():
+                raise ModelError(
+                    f"There is a model {name} already.",
+                    hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
+                )
+            # Errors of the conversion name the file as the user knows it.
+            copy = draft / "brought" / file.name
+            copy.parent.mkdir()
+            shutil.copyfile(file, copy)
+            suffix = file.suffix.lower() if file.suffix.lower() in _SUFFIXES else ".pth"
+            source = Added(f"weights{suffix}", file.name, sha256_of(copy), copy.stat().st_size)
+            if listed is not None and isinstance(listed.source, Published):
+                _check_published(name, listed.source, source)
+            info = listed or custom.own_model(name, source, variant)
+            folder.put_graphs(_convert(converter, copy, draft, info, tell), converter.version)
+            sync(copy)
+            copy.replace(self._weights(info))
+            if listed is None:
+                custom.record(folder.path, info)
+            sync(folder.path)
+
+    def remove(self, name: str) -> None:
+        """Delete the files of a model; an own one is then no longer known.
+
+        Raises ModelNotInstalled if there are none, and ModelError while it is being fetched or converted.
+        """
+        info = self.info(name)
+        if isinstance(info.source, Embedded):
+            raise ModelError(f"The model {name} is part of the program and can't be removed.")
+        folder = self._of(name)
+        if not folder.path.is_dir():
+            raise ModelNotInstalled(f"The model {name} is not installed.", hint="There is nothing to remove.")
+        folder.delete(self._weights(info))
+
+    def _by_name(self) -> dict[str, ModelInfo]:
+        # What a user added stays what it is, even if a later table has a model of that name.
+        return {**self._models, **custom.read_all(self._folder)}
+
+    def _of(self, name: str) -> ModelFolder:
+        return ModelFolder(self._folder, name)
+
+    def _weights(self, info: ModelInfo) -> Path:
+        if isinstance(info.source, Embedded):
+            return info.source.path
+        return self._of(info.name).path / info.source.file_name
+
+    def _is_installed(self, info: ModelInfo) -> bool:
+        if isinstance(info.source, Embedded):
+            return True
+        if not self._weights(info).is_file():
+            return False
+        told = self._of(info.name).told()
+        return told is None or told.stage is not Stage.FAILED
+
+    def _is_ready(self, info: ModelInfo) -> bool:
+        if isinstance(info.source, Embedded):
+            return True
+        return self._is_installed(info) and self._of(info.name).graphs(self._converter().version).is_dir()
+
+    def _fetch(
+        self, info: ModelInfo, source: Published, weights: Path, mirror_url: str | None, tell: OnState
+    ) -> None:
+        fetch(
+            f"{mirror_url.rstrip('/')}/{source.file_name}" if mirror_url else source.url,
+            weights,
+            sha256=source.sha256,
+            by_hand=f"To bring the file by hand, download {source.url} on another machine, copy it here and "
+            f"run: flask-detector models add {info.name} FILE",
+            spare=source.size,  # the graphs are as large as the weights
+            patience=self._patience,
+            on_bytes=lambda done, total, note: tell(
+                ModelState(Stage.DOWNLOADING, done, total or source.size, note)
+            ),
+        )
+
+
+def _convert(converter: Converter, checkpoint: Path, draft: Path, info: ModelInfo, tell: OnState) -> Path:
+    """Return the folder of the graphs, made within `draft`."""
+    folder = draft / "graphs"
+    folder.mkdir()
+    tell(ModelState(Stage.CONVERTING, 0, 100))
+    converter.convert(
+        checkpoint,
+        folder,
+        variant=info.variant,
+        on_progress=lambda share: tell(ModelState(Stage.CONVERTING, round(share * 100), 100)),
+    )
+    return folder
+
+
+def _check_published(name: str, published: Published, brought: Added) -> None:
+    if not brought.sha256.startswith(published.sha256):
+        raise CheckpointError(
+            f"{brought.original_name} is not the published file of {name}: its sha256 begins with "
+            f"{brought.sha256[:8]}, not with {published.sha256[:8]}.",
+            hint="Copy the file again; or, if it is a model of your own, give it another name.",
+        )
+
+
+def _how_to_get(info: ModelInfo) -> str:
+    if isinstance(info.source, Published):
+        return f"Fetch it: flask-detector models pull {info.name}"
+    return f"Its file is gone; add it again: flask-detector models add {info.name} FILE"

@@ -1,0 +1,1 @@
+"""A picture file → upright RGB pixels → a picture file. Knows no Flask, Redis or RQ."""

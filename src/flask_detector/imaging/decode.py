@@ -1,0 +1,330 @@
+"""Bytes of a picture file to a checked RGB array; encoding.py does the way back.
+
+A file is what its first bytes say, never what its name says. Its size is read from the header and compared
+with the limits before any pixel is decoded. A file that ends early is not decoded: a grey lower half is never
+returned.
+"""
+
+import io
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import BinaryIO, Final, NamedTuple
+
+from PIL import Image, ImageFile
+
+from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
+from flask_detector.imaging.decode_large import is_large, spooled
+from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
+from flask_detector.process.memory import may_lack
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted: bytes of the file, pixels of the picture. One process uses one pair of limits."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class PictureInfo:
+    """What a file holds.
+
+    format: "JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP" or "TIFF".
+    width, height: in pixels as the user sees the picture, after its orientation is applied.
+    icc_profile: the colour space of its RGB numbers, if it names one.
+    """
+
+    format: str
+    media_type: str
+    width: int
+    height: int
+    icc_profile: bytes | None = field(default=None, repr=False)
+
+
+def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
+    """Return what a file says that it holds. No pixel is decoded: only `decode` can tell that all are there.
+
+    The work is bounded, whatever the file says of itself: see `_Header`. One file is read at a time, since
+    some formats' readers take in all of it. A file object is read from its start, and stays open.
+
+    Raises EmptyPicture, NotAPicture, DamagedPicture, PictureTooLarge or TooManyPixels.
+    """
+    with _ONE_AT_A_TIME, _opened(source, limits) as image:
+        return _info(image)
+
+
+def decode(source: bytes | BinaryIO, limits: Limits) -> tuple[Picture, PictureInfo]:
+    """Return a file's first picture, (H, W, 3), RGB, uint8, upright, and what the file holds; see `load`."""
+    pixels, info = load(source, limits)
+    return pixels.array(), info
+
+
+def load(
+    source: bytes | BinaryIO, limits: Limits, *, enough: int | None = None
+) -> tuple[Pixels, PictureInfo]:
+    """Return the pixels of a file's first picture, and what the file holds.
+
+    Transparency is laid over white. Sixteen bits are scaled to eight; numbers without a known white (32-bit
+    integers, floats outside 0..1) are stretched from the darkest to the brightest. CMYK goes through its own
+    profile into sRGB, since without it the colours are guessed. RGB numbers stay as they are, whatever their
+    profile: detectors are trained on pictures that were read so. The info keeps the profile, for `encode`.
+
+    enough: how many pixels along the long side are all that is wanted. A JPEG may then come at a half, a
+        quarter or an eighth of its size, which takes a fraction of the time and of the memory.
+
+    Raises what `check` raises; DamagedPicture also where pixels are missing.
+    """
+    with _opened(source, limits) as image:
+        if enough is not None and image.format == "JPEG":
+            info = _info(image)
+            reduced = _reduce(image, enough)
+            image.load()
+            return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+        pixels = spooled(image, _bytes_of(source)) if is_large(image) else Pixels(image)
+        return pixels, _info(image)  # a PNG may have its orientation behind its pixels
+
+
+def _bytes_of(source: bytes | BinaryIO) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    source.seek(0)
+    return source.read()
+
+
+def _reduce(image: ImageFile.ImageFile, enough: int) -> int:
+    """Have a JPEG decoded at a fraction of its size; return how many times smaller: 1, 2, 4 or 8."""
+    wanted = max(1, max(image.size) // enough)
+    width = image.width
+    drafted = image.draft(None, (max(1, image.width // wanted), max(1, image.height // wanted)))
+    return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def media_type(picture_format: str) -> str:
+    """Return the media type of a format, such as "image/jpeg"."""
+    return _FORMATS[picture_format].media_type
+
+
+def plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
+    """Return orientation and colour profile of a JPEG that is grey or has three colours, else None."""
+    with _opened(data, limits) as image:
+        if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
+            return None
+        return orientation_of(image), _rgb_profile(image)
+
+
+def format_of(head: bytes) -> str | None:
+    """Return the format that a file's first bytes tell, or None where it is none of those known here."""
+    for signature, name in _SIGNATURES.items():
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        box = head[: int.from_bytes(head[:4], "big")]
+        brands = {box[i : i + 4] for i in (8, *range(16, len(box), 4))}
+        if brands & _AVIF_BRANDS:
+            return "AVIF"
+        if brands & _HEIF_BRANDS:
+            return "HEIF"
+    return None
+
+
+class _Format(NamedTuple):
+    """A format's media type and the class that reads it, imported when the first such file comes."""
+
+    media_type: str
+    module: str
+    reader: str
+
+
+_FORMATS: Final = {
+    "JPEG": _Format("image/jpeg", "PIL.JpegImagePlugin", "JpegImageFile"),
+    "PNG": _Format("image/png", "PIL.PngImagePlugin", "PngImageFile"),
+    "WEBP": _Format("image/webp", "PIL.WebPImagePlugin", "WebPImageFile"),
+    "AVIF": _Format("image/avif", "PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIF": _Format("image/heic", "pillow_heif", "HeifImageFile"),
+    "GIF": _Format("image/gif", "PIL.GifImagePlugin", "GifImageFile"),
+    "BMP": _Format("image/bmp", "PIL.BmpImagePlugin", "BmpImageFile"),
+    "TIFF": _Format("image/tiff", "PIL.TiffImagePlugin", "TiffImageFile"),
+}
+
+_SIGNATURES: Final = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II\x2a\x00": "TIFF",
+    b"MM\x00\x2a": "TIFF",
+    b"II\x2b\x00": "TIFF",
+    b"MM\x00\x2b": "TIFF",
+}
+# Lengths of the header that follows "BM" and twelve bytes; text may begin with "BM" as well.
+_BMP_HEADERS: Final = {12, 40, 52, 56, 64, 108, 124}
+# ISO/IEC 23008-12 (HEIF) and the AVIF specification: a file lists the brands that it conforms to.
+_AVIF_BRANDS: Final = {b"avif", b"avis"}
+_HEIF_BRANDS: Final = {
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"msf1",
+}
+
+# What the readers raise on damaged data, by experience. Not Exception: a caller's own, such as the timeout of
+# a job, must pass.
+_DAMAGE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+_OUT_OF_MEMORY: Final = "out of memory"  # Pillow's and libheif's words in an OSError
+# What the costliest reader takes (AVIF: 26 bytes a pixel), with some to spare.
+DECODING_BYTES_PER_PIXEL: Final = 32
+
+_ONE_AT_A_TIME: Final = threading.Lock()
+# A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
+_MOST_HEADER_READS: Final = 4000
+_PILLOW: Final = re.compile(r"PIL\.")
+_TIFF_TILE_WIDTH: Final = 322
+_TIFF_TILE_LENGTH: Final = 323
+_LARGEST_PROFILE: Final = 64 * 1024
+
+
+@contextmanager
+def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.ImageFile]:
+    """Give the file's picture, not decoded yet; what is raised within becomes one of our errors."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    picture_format = _recognise(file, limits)
+    _set_up_pillow(limits)
+    known = _FORMATS[picture_format]
+    header = _Header(file)
+    pixels = limits.max_pixels
+    try:
+        image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
+        _check_pixels(image, limits)
+        pixels = image.width * image.height
+        header.is_read = True
+        yield image
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(
+            f"The picture has more than {limits.max_pixels / 1e6:g} million pixels; "
+            "no more are accepted here."
+        ) from error
+    except _DAMAGE as error:
+        is_of_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error)
+        # The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage.
+        if is_of_memory or may_lack(DECODING_BYTES_PER_PIXEL * pixels):
+            raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
+        raise DamagedPicture(
+            f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."
+        ) from error
+
+
+class _Header:
+    """A file of which only so much is read before its picture is known.
+
+    Readers follow whatever a header tells them: through millions of empty segments, or gluing small ones
+    together in a time that grows with the square of their number. Files of cameras and programs take some
+    dozens of reads.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._reads_left = _MOST_HEADER_READS
+        self.is_read = False
+        self.seek(0)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes; raise OSError when the header takes too many reads."""
+        if not self.is_read:
+            self._reads_left -= 1
+            if self._reads_left < 0:
+                raise OSError("the header has too many parts")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._file.tell()
+
+
+def _recognise(file: BinaryIO, limits: Limits) -> str:
+    size = file.seek(0, io.SEEK_END)
+    if size == 0:
+        raise EmptyPicture("The file is empty.")
+    if size > limits.max_bytes:
+        raise PictureTooLarge(
+            f"The file has {size / 1e6:.1f} MB; at most {limits.max_bytes / 1e6:g} are accepted here."
+        )
+    file.seek(0)
+    picture_format = format_of(file.read(256))
+    if picture_format is None:
+        raise NotAPicture("The file is not a picture of a known format.")
+    return picture_format
+
+
+def _set_up_pillow(limits: Limits) -> None:
+    """Put our limit in place of Pillow's, and keep its warnings about odd metadata from our users.
+
+    Pillow refuses more than twice MAX_IMAGE_PIXELS, at places that `_check_pixels` comes too late for. A
+    filter for the process is safe with threads; warnings.catch_warnings is not.
+    """
+    Image.MAX_IMAGE_PIXELS = -(-limits.max_pixels // 2)
+    if not any(action == "ignore" and module == _PILLOW for action, _, _, module, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
+
+
+def _check_pixels(image: ImageFile.ImageFile, limits: Limits) -> None:
+    pixels = image.width * image.height
+    if image.format == "TIFF":
+        # A whole tile is held in memory, however little of it the picture covers.
+        tags = getattr(image, "tag_v2", {})
+        pixels = max(pixels, tags.get(_TIFF_TILE_WIDTH, 0) * tags.get(_TIFF_TILE_LENGTH, 0))
+    if pixels > limits.max_pixels:
+        raise TooManyPixels(
+            f"The picture has {pixels / 1e6:.1f} million pixels; "
+            f"at most {limits.max_pixels / 1e6:g} are accepted here."
+        )
+
+
+def _info(image: ImageFile.ImageFile) -> PictureInfo:
+    width, height = upright_size(image)
+    name = str(image.format)
+    return PictureInfo(name, media_type(name), width, height, _rgb_profile(image))
+
+
+def _rgb_profile(image: ImageFile.ImageFile) -> bytes | None:
+    """Return the image's ICC profile if it is one of RGB numbers (ICC.1:2022, 7.2)."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or len(profile) > _LARGEST_PROFILE or image.mode == "CMYK":
+        return None
+    return profile if profile[16:20] == b"RGB " and profile[36:40] == b"acsp" else None

@@ -1,0 +1,185 @@
+"""Large pictures decoded into a file (`Spool`), with as little in memory at a time as their format lets.
+
+libvips reads JPEG, PNG and TIFF row by row, libwebp tells which rows of a WebP are done. HEIC comes as a
+whole from its library, and everything else from Pillow: once it lies in the file, what follows needs no
+memory for it.
+"""
+
+import io
+from typing import BinaryIO, Final
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from flask_detector.imaging import libwebp
+from flask_detector.imaging import pixels as in_memory
+from flask_detector.imaging.pixel_file import Spool, read_all, scratch
+from flask_detector.imaging.pixels import Pixels, Strip
+
+# Smaller ones are decoded whole, which takes 16 MB at most.
+LARGE_PIXELS = 4_000_000
+
+_LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload"}
+
+# Pillow makes the best of JPEGs that are damaged but whole.
+_FAIL_ON: Final = {"JPEG": "truncated", "PNG": "error", "TIFF": "error"}
+
+# How Pillow calls what libvips gives, by the number of bands and their type.
+_MODES: Final = {(1, "uchar"): "L", (2, "uchar"): "LA", (3, "uchar"): "RGB", (1, "ushort"): "I;16"}
+_BYTES: Final = {"L": 1, "LA": 2, "RGB": 3, "I;16": 2, "RGBA": 4, "CMYK": 4}
+
+# Tags and their values that tell the plain kinds of TIFF (TIFF 6.0): photometric interpretation and the like.
+_TIFF_BITS: Final = 258
+_TIFF_PHOTOMETRIC: Final = 262
+_TIFF_ORIENTATION: Final = 274
+_TIFF_PLANES: Final = 284
+_TIFF_SAMPLE_FORMAT: Final = 339
+_PLAIN_TIFFS: Final = {("L", (8,), 1), ("RGB", (8, 8, 8), 2)}
+_JPEG_IN_TIFF: Final = ("RGB", (8, 8, 8), 6)
+
+_PNG_MODES: Final = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
+_PNG_SIGNATURE_LENGTH: Final = 8
+
+
+def is_large(image: Image.Image) -> bool:
+    """Tell whether a picture is one for a file."""
+    return image.width * image.height > LARGE_PIXELS
+
+
+def spooled(image: ImageFile.ImageFile, data: bytes) -> Pixels:
+    """Return the pixels of an opened picture, upright and in RGB; `data` is its file.
+
+    They come in memory where there is no room for a file. Raises what the picture's reader raises.
+    """
+    try:
+        if (found := _read_in_rows(image, data)) is not None:
+            return found
+    except OSError:
+        pass  # no room, or damaged: that is for Pillow to tell
+    pixels = Pixels(image)
+    try:
+        spool = Spool(pixels.columns, pixels.rows)
+        for first, last in spool.ranges():
+            spool.put(first, pixels[first:last])
+    except OSError:
+        return pixels
+    pixels.forget()
+    return spool
+
+
+def _read_in_rows(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+    """Return the pixels of a kind of picture that needs no Pillow, else None."""
+    if image.format == "WEBP":
+        return _from_libwebp(image, data)
+    if image.format == "HEIF":
+        return _from_libheif(image, data)
+    if _is_plain(image, data):
+        return _from_libvips(image, data)
+    return None
+
+
+def _is_plain(image: ImageFile.ImageFile, data: bytes) -> bool:
+    """Tell whether libvips reads the same out of a picture as Pillow does."""
+    if image.format == "JPEG":
+        return image.mode in {"L", "RGB", "CMYK"}
+    if image.format == "PNG":
+        is_keyed = "transparency" in image.info and image.mode != "P"
+        is_usual = image.mode in _PNG_MODES and not is_keyed and not image.info.get("interlace")
+        return is_usual and not _turned_late(data)
+    if image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        kind = (image.mode, tags.get(_TIFF_BITS), tags.get(_TIFF_PHOTOMETRIC))
+        is_known = kind in _PLAIN_TIFFS or (kind == _JPEG_IN_TIFF and image.info.get("compression") == "jpeg")
+        is_usual = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_TIFF_PLANES, 1) == 1
+        return is_known and is_usual and tags.get(_TIFF_ORIENTATION, 1) == 1
+    return False
+
+
+def _turned_late(data: bytes) -> bool:
+    """Tell whether a PNG says behind its pixels how it is to be turned (PNG, third edition, 11.3.4.5)."""
+    place, has_pixels = _PNG_SIGNATURE_LENGTH, False
+    while place + 8 <= len(data):
+        kind = data[place + 4 : place + 8]
+        has_pixels = has_pixels or kind == b"IDAT"
+        if kind == b"eXIf" and has_pixels:
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return False
+
+
+def _from_libvips(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+    from flask_detector.imaging import vips
+
+    picture_format = str(image.format)
+    try:
+        found = vips.opened(_LOADERS[picture_format], data, fail_on=_FAIL_ON[picture_format])
+        if found.format == "ushort" and found.bands > 1:
+            found = found.msb()  # Pillow takes the upper eight bits of sixteen, unless there is only grey
+        mode = "CMYK" if found.interpretation == "cmyk" else "RGBA" if found.bands == 4 else None
+        mode = mode or _MODES.get((found.bands, found.format))
+        if mode is None or (found.width, found.height) != image.size:
+            return None
+        if mode == "RGB" and in_memory.orientation_of(image) == 1:
+            spool = Spool(*image.size)
+            spool.file.seek(spool.start)
+            vips.write_numbers(found, spool.file)
+            return spool
+        with scratch(_BYTES[mode] * image.width * image.height) as stored:
+            vips.write_numbers(found, stored)
+            return _upright(stored, mode, image)
+    except vips.Error:
+        return None
+
+
+def _from_libwebp(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+    if image.mode == "RGB" and in_memory.orientation_of(image) == 1:
+        spool = Spool(*image.size)
+        return spool if libwebp.decode(data, spool.file, spool.start, *image.size, 3) else None
+    bands = _BYTES[image.mode]
+    with scratch(bands * image.width * image.height) as stored:
+        is_decoded = libwebp.decode(data, stored, 0, *image.size, bands)
+        return _upright(stored, image.mode, image) if is_decoded else None
+
+
+def _from_libheif(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+    from pillow_heif import HeifFile
+
+    # As Pillow's plugin opens it, which would make a second copy in memory.
+    options = {"convert_hdr_to_8bit": True, "hdr_to_16bit": True, "remove_stride": False}
+    file = HeifFile(io.BytesIO(data), **options)  # type: ignore[no-untyped-call]  # it has no types
+    numbers = np.frombuffer(file.data, np.uint8)
+    if file.mode not in {"RGB", "RGBA"} or file.size != image.size:
+        return None
+    rows = numbers.reshape(-1, file.stride)[: image.height, : _BYTES[file.mode] * image.width]
+    to_rgb = _to_rgb(file.mode, image)
+    spool = Spool(*image.size)
+    for first, last in spool.ranges():
+        piece = Image.frombytes(file.mode, (image.width, last - first), rows[first:last].tobytes())
+        spool.put(first, np.asarray(to_rgb(piece)))
+    return spool
+
+
+def _upright(stored: BinaryIO, mode: str, image: ImageFile.ImageFile) -> Spool:
+    """Return the pixels, which lie in a file as the image of that mode stores them."""
+    orientation = in_memory.orientation_of(image)
+    to_rgb = _to_rgb(mode, image)
+    spool = Spool(*in_memory.upright_size(image))
+    for first, last in spool.ranges():
+        strip = np.empty((last - first, spool.width, 3), np.uint8)
+        (left, upper, right, lower), view = in_memory.placed(strip, first, spool.height, orientation)
+        part = np.empty((lower - upper, right - left, _BYTES[mode]), np.uint8)
+        is_whole = right - left == image.width
+        for top in [upper] if is_whole else range(upper, lower):
+            rows = part if is_whole else part[top - upper]
+            read_all(stored, _BYTES[mode] * (top * image.width + left), rows)
+        piece = Image.frombytes(mode, (right - left, lower - upper), part.tobytes())
+        view[:] = np.asarray(to_rgb(piece))
+        spool.put(first, strip)
+    return spool
+
+
+def _to_rgb(mode: str, image: ImageFile.ImageFile) -> Strip:
+    """Return what makes RGB of a strip of that mode, as of the image that it is one of."""
+    like = Image.new(mode, (1, 1))
+    like.info = {"icc_profile": image.info.get("icc_profile")}
+    return in_memory.conversion(like)

@@ -1,0 +1,203 @@
+"""The queue and its workers as their operator sees them, and what an operator can do.
+
+Knows RQ's registries, as jobs.py and worker.py do. Of a detection's id only the beginning leaves this module,
+and no file name does.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.worker_registration import get_keys
+
+from flask_detector.broker.connection import reaching_redis
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.rq_records import TRIES, failure_of
+from flask_detector.jobs.serializer import Serializer
+from flask_detector.process.logs import short
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How the queue is doing.
+
+    oldest_seconds: how long the picture that is next has been waiting; 0 where none is.
+    """
+
+    waiting: int
+    running: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """A detection in a list: the beginning of its id, how long ago it came to where it is, and what is known.
+
+    stage: of a running one. code, message: of a failed one.
+    """
+
+    short_id: str
+    seconds: float
+    model: str
+    stage: str = ""
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that was heard of lately.
+
+    memory: bytes, 0 where it has told none. done, failed: what it has worked off since it started.
+    """
+
+    name: str
+    host: str
+    process: int
+    busy: bool
+    model: str
+    memory: int
+    heartbeat_seconds: float
+    up_seconds: float
+    done: int
+    failed: int
+
+
+class Overview:
+    """The overview of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
+
+    def __init__(self, connection: redis.Redis, jobs: Jobs) -> None:
+        self._connection = connection
+        self._jobs = jobs
+        self._queues = jobs.queues
+
+    def numbers(self) -> Numbers:
+        """Return how many pictures wait and run, and how long the next one has waited."""
+        with reaching_redis():
+            oldest = self._fetch([id for queue in self._queues for id in queue.get_job_ids(0, 1)])
+            waited = max((_seconds_since(job.enqueued_at) for job in oldest), default=0.0)
+            running = sum(len(one.started_job_registry.get_job_ids(cleanup=False)) for one in self._queues)
+            return Numbers(self._jobs.count(), running, waited)
+
+    def waiting(self, most: int) -> list[Item]:
+        """Return the pictures that are next."""
+        with reaching_redis():
+            jobs = self._fetch([id for queue in self._queues for id in queue.get_job_ids(0, most)])[:most]
+            return [Item(short(job.id), _seconds_since(job.enqueued_at), _model(job)) for job in jobs]
+
+    def running(self, most: int) -> list[Item]:
+        """Return the detections in hand, the oldest first, with their stages."""
+        with reaching_redis():
+            registries = [queue.started_job_registry for queue in self._queues]
+            ids = [id for one in registries for id in one.get_job_ids(0, most - 1, cleanup=False)]
+            jobs = self._fetch(ids)[:most]
+            items = []
+            for job in sorted(jobs, key=lambda job: job.started_at or datetime.max):
+                stage = self._jobs.stage(job.id) or ""
+                items.append(Item(short(job.id), _seconds_since(job.started_at), _model(job), stage=stage))
+            return items
+
+    def failed(self, most: int) -> list[Item]:
+        """Return the detections that failed last, the newest first."""
+        with reaching_redis():
+            registries = [queue.failed_job_registry for queue in self._queues]
+            ids = [id for one in registries for id in one.get_job_ids(0, most - 1, desc=True, cleanup=False)]
+            items = []
+            for job in self._fetch(ids):
+                failure = failure_of(job)
+                items.append(
+                    Item(
+                        short(job.id),
+                        _seconds_since(job.ended_at),
+                        _model(job),
+                        code=failure.code,
+                        message=failure.message,
+                    )
+                )
+            return items
+
+    def failed_count(self) -> int:
+        """Return how many failed detections are kept."""
+        with reaching_redis():
+            return sum(self._connection.zcard(queue.failed_job_registry.key) for queue in self._queues)
+
+    def workers(self) -> list[Worker]:
+        """Return the workers that were heard of lately, by host and process."""
+        fields = ["last_heartbeat", "state", "model", "memory", "hostname", "pid", "birth"]
+        fields += ["successful_job_count", "failed_job_count", "death"]
+        with reaching_redis():
+            keys = sorted(key for queue in self._queues for key in get_keys(queue))
+            with self._connection.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hmget(key, fields)
+                answers = pipeline.execute()
+        workers = []
+        for key, values in zip(keys, answers, strict=True):
+            heartbeat, state, model, memory, host, process, birth, done, failed, death = (
+                (value or b"").decode() for value in values
+            )
+            if heartbeat and not death:  # the key of a silent worker expires
+                workers.append(
+                    Worker(
+                        name=key.rsplit(":", 1)[-1],
+                        host=host,
+                        process=int(process or 0),
+                        busy=state == "busy",
+                        model=model,
+                        memory=int(memory or 0),
+                        heartbeat_seconds=_seconds_since(_moment(heartbeat)),
+                        up_seconds=_seconds_since(_moment(birth)) if birth else 0.0,
+                        done=int(done or 0),
+                        failed=int(failed or 0),
+                    )
+                )
+        return sorted(workers, key=lambda worker: (worker.host, worker.process))
+
+    def retry_failed(self) -> int:
+        """Queue again what failed for another reason than its picture; return how many."""
+        count = 0
+        with reaching_redis():
+            registries = [queue.failed_job_registry for queue in self._queues]
+            for job in self._fetch([id for one in registries for id in one.get_job_ids(cleanup=False)]):
+                if failure_of(job).is_the_pictures:
+                    continue
+                job.meta.pop("failure", None)
+                job.retries_left = TRIES - 1
+                try:
+                    job.requeue()
+                except (InvalidJobOperation, NoSuchJobError):  # deleted or queued again meanwhile
+                    continue
+                self._jobs.announce(job.id)
+                count += 1
+        return count
+
+    def cancel_waiting(self) -> int:
+        """Cancel everything that waits; return how many. Their pages say that they were cancelled."""
+        with reaching_redis():
+            jobs = self._fetch([id for queue in self._queues for id in queue.get_job_ids()])
+        for job in jobs:
+            self._jobs.cancel(job.id)
+        return len(jobs)
+
+    def _fetch(self, ids: list[str]) -> list[Job]:
+        found = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
+        return [job for job in found if job is not None]
+
+
+def _model(job: Job) -> str:
+    kwargs: dict[str, Any] = job.kwargs or {}
+    return str(kwargs.get("model", ""))
+
+
+def _moment(timestamp: str) -> datetime:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
+
+
+def _seconds_since(moment: datetime | None) -> float:
+    if moment is None:
+        return 0.0
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return max(0.0, (datetime.now(UTC) - aware).total_seconds())

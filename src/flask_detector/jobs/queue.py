@@ -1,0 +1,298 @@
+"""Detections as jobs: the one place that knows RQ's Queue and Job.
+
+The RQ job is the record of a detection. Beside it lie two small keys of ours: the stage that a running
+detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Any, cast
+
+import redis
+from redis.client import Pipeline
+from rq import Queue, Retry
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.job import JobStatus as RqStatus
+from rq.results import Result
+from rq.worker_registration import get_keys
+
+from flask_detector.broker.connection import reaching_redis
+from flask_detector.errors import (
+    DetectionExpired,
+    DetectionFailed,
+    DetectionNotFinished,
+    UnknownDetection,
+)
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.admission import Room, leave, share_of
+from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
+from flask_detector.jobs.records import JobStatus, Record, WorkerInfo
+from flask_detector.jobs.rq_records import TRIES, facts_of, failure_of, record_of, status_of
+from flask_detector.jobs.serializer import Serializer
+from flask_detector.process.logs import request_id
+from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections, MaskForm
+
+TASK = "flask_detector.worker.rq_worker.run_detection"
+
+# How long a worker may be silent before it counts as dead, in seconds.
+WORKER_SILENCE = 8
+
+_MARK_OUTLIVES_RECORD = 8  # times the retention
+
+
+class Jobs:
+    """The detections of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
+
+    def __init__(self, connection: redis.Redis, settings: Settings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._queues = {
+            name: Queue(name, connection=connection, serializer=Serializer) for name in settings.queues
+        }
+        self._room = Room(connection, settings)
+        self._changes = Changes(connection)
+        self.queue = self._queues[settings.queue]
+        """The one that this host's workers take from."""
+
+    @property
+    def queues(self) -> list[Queue]:
+        """All queues that pictures may be in."""
+        return list(self._queues.values())
+
+    def count(self) -> int:
+        """Return how many pictures wait."""
+        with reaching_redis():
+            return sum(queue.count for queue in self.queues)
+
+    def enqueue(
+        self,
+        id: str,
+        *,
+        filename: str,
+        picture: PictureInfo,
+        model: str,
+        min_score: float | None,
+        owner: str | None = None,
+        client: str | None = None,
+        classes: Sequence[str] | None = None,
+        masks: MaskForm = "rle",
+    ) -> None:
+        """Queue the picture that is stored under that id.
+
+        client: whose part of the queue it takes; None where it counts for nobody.
+
+        Raises QueueFull, ShareUsedUp or ServiceError when there is no room.
+        """
+        retention = self._settings.retention_seconds
+        wishes: dict[str, Any] = {"model": model, "min_score": min_score}
+        if classes is not None:
+            wishes["classes"] = list(classes)
+        queue, share = self._queue_of(model), share_of(client)
+        self.check_room(model, client)
+        with reaching_redis(), self._connection.pipeline() as pipeline:
+            queue.enqueue_call(
+                TASK,
+                kwargs=wishes,
+                job_id=id,
+                timeout=self._settings.job_timeout,
+                ttl=retention,
+                result_ttl=retention,
+                failure_ttl=retention,
+                description="detection",
+                meta={
+                    "filename": filename,
+                    "picture": facts_of(picture),
+                    "owner": owner,
+                    "share": share,
+                    "masks": masks,
+                    "request": request_id.get(),
+                },
+                retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+                pipeline=pipeline,
+            )
+            pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+            self._room.take(share, id, pipeline)
+            pipeline.execute()
+
+    def check_room(self, model: str, client: str | None = None) -> None:
+        """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more."""
+        queue = self._queue_of(model)
+        with reaching_redis():
+            self._room.check(
+                queue.key,
+                share_of(client),
+                lambda: [one for one in self.workers() if one.queue == queue.name],
+            )
+
+    def _queue_of(self, model: str) -> Queue:
+        return self._queues[self._settings.queue_of(model)]
+
+    def find(self, id: str) -> Record:
+        """Return a detection as it stands.
+
+        Raises UnknownDetection or DetectionExpired.
+        """
+        with reaching_redis():
+            return self._record(self._fetch(id))
+
+    def find_all(self, ids: Sequence[str]) -> list[Record]:
+        """Return those of the detections that there still are, in the same order."""
+        with reaching_redis():
+            jobs = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
+            return [self._record(job) for job in jobs if job is not None]
+
+    def has_ended(self, id: str) -> bool:
+        """Tell whether a detection has ended, well or not, or there is no such one any more."""
+        with reaching_redis():
+            status = cast(bytes | None, self._connection.hget(Job.key_for(id), "status"))
+        return status is None or status_of(RqStatus(status.decode())).is_final
+
+    def _record(self, job: Job) -> Record:
+        status = status_of(job.get_status(refresh=False))
+        return record_of(
+            job,
+            position=job.get_position() if status is JobStatus.QUEUED else None,
+            stage=self.stage(job.id) if status is JobStatus.RUNNING else None,
+            retention_seconds=self._settings.retention_seconds,
+        )
+
+    def result(self, id: str) -> tuple[Detections, float]:
+        """Return all that was found, and the lowest score usually shown; raises as `result_form` does."""
+        form = self.result_form(id)
+        return Detections.from_json(form), form["shown_score"]
+
+    def result_form(self, id: str) -> dict[str, Any]:
+        """Return all that was found in its JSON form, with the lowest score that is usually shown.
+
+        Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
+        """
+        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
+            pipeline.exists(Job.key_for(id))
+            pipeline.xrevrange(Result.get_key(id), count=1)
+            is_there, found = pipeline.execute()
+            if is_there and found:
+                key, fields = found[0]
+                result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
+                if result.type == Result.Type.SUCCESSFUL:
+                    form: dict[str, Any] = result.return_value or {}
+                    return form
+            job = self._fetch(id)
+        if job.get_status(refresh=False) == RqStatus.FAILED:
+            failure = failure_of(job)
+            raise DetectionFailed(failure.message, hint=failure.hint)
+        raise DetectionNotFinished("This detection has no result yet.")
+
+    def cancel(self, id: str) -> None:
+        """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
+        with reaching_redis():
+            job = self._fetch(id)
+            if not status_of(job.get_status(refresh=False)).is_final:
+                try:
+                    job.cancel()
+                except InvalidJobOperation:  # another request cancelled it meanwhile
+                    return
+                with self._connection.pipeline() as pipeline:
+                    pipeline.expire(job.key, self._settings.retention_seconds)
+                    leave(job.meta.get("share"), id, pipeline)
+                    pipeline.execute()
+                self.announce(id)
+
+    def delete(self, id: str) -> None:
+        """Forget a detection, whatever it is doing; the mark stays and says that it existed."""
+        with reaching_redis(), self._connection.pipeline() as pipeline:
+            self._forget(self._fetch(id), pipeline)
+            pipeline.execute()
+            self.announce(id)
+
+    def drop(self, id: str) -> None:
+        """Forget a detection of which nobody was told the id, without leaving the mark that it existed.
+
+        One that runs goes on; its result is dropped. One that there isn't is no matter.
+        """
+        with reaching_redis(), self._connection.pipeline() as pipeline:
+            with suppress(UnknownDetection, DetectionExpired):
+                self._forget(self._fetch(id), pipeline)
+            pipeline.delete(_mark_key(id), stage_key(id))
+            pipeline.execute()
+
+    def _forget(self, job: Job, pipeline: Pipeline) -> None:
+        job.delete(pipeline=pipeline)
+        leave(job.meta.get("share"), job.id, pipeline)
+
+    def exists(self, id: str) -> bool:
+        """Tell whether there is a record under that id."""
+        with reaching_redis():
+            return Job.exists(id, self._connection)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return the workers that were heard of lately."""
+        with reaching_redis():
+            named = [(queue.name, key) for queue in self.queues for key in sorted(get_keys(queue))]
+            with self._connection.pipeline(transaction=False) as pipeline:
+                for _, key in named:
+                    pipeline.hmget(key, "model", "models", "death")
+                for queue in self.queues:
+                    pipeline.zrange(queue.started_job_registry.key, 0, -1)
+                answers = pipeline.execute()
+                for executions in answers[len(named) :]:
+                    for execution in executions:
+                        pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
+                busy = {name.decode() for name in pipeline.execute() if name is not None}
+        found = []
+        for (queue_name, key), (model, models, death) in zip(named, answers, strict=False):
+            if model is not None and death is None:  # the key of a silent worker expires
+                name = key.rsplit(":", 1)[-1]
+                served = frozenset((models or b"").decode().split())
+                found.append(WorkerInfo(name, name in busy, model.decode(), served, queue_name))
+        return found
+
+    def stage(self, id: str) -> str | None:
+        """Return what the detector is doing with a detection, as far as it has told."""
+        stage = self._connection.get(stage_key(id))
+        return stage.decode() if isinstance(stage, bytes) else None
+
+    def set_stage(self, id: str, stage: str) -> None:
+        """Tell those who wait for a detection what the detector is doing."""
+        with self._connection.pipeline() as pipeline:
+            pipeline.set(stage_key(id), stage, ex=self._settings.job_timeout)
+            pipeline.publish(channel_of(id), CHANGED)
+            pipeline.execute()
+
+    def announce(self, id: str) -> None:
+        """Wake all who wait for a detection: it has ended, or is no longer what it was."""
+        self._connection.publish(channel_of(id), ENDED)
+
+    def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], None]]:
+        """Return a context, as `Changes.waiting` does."""
+        return self._changes.waiting(id, for_end=for_end)
+
+    def _fetch(self, id: str) -> Job:
+        if not _ID.fullmatch(id):
+            raise UnknownDetection("There is no such detection.")
+        try:
+            return Job.fetch(id, connection=self._connection, serializer=Serializer)
+        except NoSuchJobError:
+            if self._connection.exists(_mark_key(id)):
+                raise DetectionExpired("This detection and its picture have been deleted.") from None
+            raise UnknownDetection("There is no such detection.") from None
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id() -> str:
+    """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def _mark_key(id: str) -> str:
+    return f"flask-detector:mark:{id}"
+
+
+def stage_key(id: str) -> str:
+    """Return the key that holds what the detector is doing."""
+    return f"flask-detector:stage:{id}"

@@ -1,0 +1,96 @@
+"""A detection as it stands, and who works on it: what a look at Redis tells."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from flask_detector.errors import DetectorError, PictureError, kind_of
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.structures.detections import MaskForm
+
+
+class JobStatus(StrEnum):
+    """What has become of a detection."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a detection failed, in words for the user; `code` is one of errors.py."""
+
+    code: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: DetectorError) -> Self:
+        """Return the failure that an error tells of."""
+        return cls(error.code, error.message, error.hint)
+
+    def to_error(self) -> DetectorError:
+        """Return the error that this failure tells of, of the class that has its code."""
+        return kind_of(self.code)(self.message, hint=self.hint)
+
+    @property
+    def is_the_pictures(self) -> bool:
+        """Whether the picture is at fault, so that to try again with the same one is senseless."""
+        return issubclass(kind_of(self.code), PictureError)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A detection as it stands.
+
+    position: how many pictures are before it in the queue; None unless it is queued.
+    stage: what the detector is doing; None unless it is running.
+    model: the model asked for; the result names the one that was used.
+    min_score: the lowest score asked for; None for the model's own.
+    classes: the labels that alone are kept; None for all.
+    masks: how programs are sent masks.
+    owner: who alone may see it; None where the id is the key to it.
+    counts: how many instances each label has that is usually shown; None unless it is done.
+    """
+
+    id: str
+    status: JobStatus
+    filename: str
+    picture: PictureInfo
+    model: str
+    min_score: float | None
+    classes: tuple[str, ...] | None
+    masks: MaskForm
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime
+    position: int | None
+    stage: str | None
+    failure: Failure | None
+    owner: str | None
+    counts: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A live worker: its name, whether it is at work, and the model that it has loaded.
+
+    models: the names of those that it can load.
+    queue: the one that it takes pictures from.
+    """
+
+    name: str
+    busy: bool
+    model: str
+    models: frozenset[str]
+    queue: str

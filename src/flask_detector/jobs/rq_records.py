@@ -1,0 +1,85 @@
+"""What RQ's job says of a detection, as a Record."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rq.job import Job
+from rq.job import JobStatus as RqStatus
+
+from flask_detector.errors import DetectionFailed
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.records import Failure, JobStatus, Record
+
+# A detection whose worker dies is tried this many times in all.
+TRIES = 3
+
+# What has failed without a word of its own.
+WORKERS_DIED = Failure(
+    DetectionFailed.code,
+    f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
+    "Send another picture; the log of the worker tells why it stopped.",
+)
+
+_STATUS = {
+    RqStatus.STARTED: JobStatus.RUNNING,
+    RqStatus.FINISHED: JobStatus.DONE,
+    RqStatus.FAILED: JobStatus.FAILED,
+    RqStatus.STOPPED: JobStatus.CANCELLED,
+    RqStatus.CANCELED: JobStatus.CANCELLED,
+}
+
+
+def status_of(status: RqStatus) -> JobStatus:
+    """Return a detection's status for its job's."""
+    return _STATUS.get(status, JobStatus.QUEUED)
+
+
+def record_of(job: Job, *, position: int | None, stage: str | None, retention_seconds: int) -> Record:
+    """Return a detection as its job tells it, as it was fetched.
+
+    position, stage: where it is in the queue and what the detector does, which the job does not tell.
+    """
+    status = status_of(job.get_status(refresh=False))
+    created_at = _in_utc(job.created_at) or datetime.now(UTC)
+    classes = job.kwargs.get("classes")
+    return Record(
+        id=job.id,
+        status=status,
+        filename=job.meta["filename"],
+        picture=PictureInfo(**job.meta["picture"]),
+        model=job.kwargs["model"],
+        min_score=job.kwargs["min_score"],
+        classes=None if classes is None else tuple(classes),
+        masks=job.meta.get("masks", "rle"),
+        created_at=created_at,
+        started_at=_in_utc(job.started_at),
+        ended_at=_in_utc(job.ended_at),
+        expires_at=created_at + timedelta(seconds=retention_seconds),
+        position=position,
+        stage=stage,
+        failure=failure_of(job) if status is JobStatus.FAILED else None,
+        owner=job.meta.get("owner"),
+        counts=job.meta.get("counts"),
+    )
+
+
+def facts_of(picture: PictureInfo) -> dict[str, Any]:
+    """Return what a record keeps of a picture: all but its colour profile."""
+    return {
+        "format": picture.format,
+        "media_type": picture.media_type,
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def failure_of(job: Job) -> Failure:
+    """Return why a failed job failed."""
+    known: dict[str, Any] | None = job.meta.get("failure")
+    if known is not None:
+        return Failure(**known)
+    return WORKERS_DIED
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)

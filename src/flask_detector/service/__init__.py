@@ -1,0 +1,1 @@
+"""One installation: launch, supervise, look over, count."""

@@ -1,0 +1,1 @@
+"""`flask-detector doctor`: what is checked, one file a group of checks."""

@@ -1,0 +1,120 @@
+"""Sets up what runs Redis, workers and the web process together; supervisor.py then runs them."""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+import sys
+from typing import NoReturn
+
+from flask_detector.broker.connection import check, connect
+from flask_detector.broker.server_program import find_server
+from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
+from flask_detector.errors import SettingsError
+from flask_detector.service.supervisor import Plan, Task
+from flask_detector.settings import Settings, unknown_variables
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> NoReturn:
+    """Check what can be checked before, then serve until SIGTERM or SIGINT.
+
+    Raises SettingsError, BrokerUnavailable, UnknownModel and ModelNotInstalled.
+    """
+    for name, hint in unknown_variables():
+        log.warning("%s is no setting and does nothing. %s", name, hint)
+    lock = _hold_data_folder(settings)
+    check_port(settings)
+    if settings.model != AUTO:
+        model_store(settings).path(settings.model)
+    if settings.redis_url is None:
+        find_server(settings.data_dir / "redis")
+    else:
+        with connect(settings.required_redis_url) as connection:
+            check(connection)
+    plan(settings).become(lock)
+
+
+def work(settings: Settings, count: int) -> NoReturn:
+    """Run that many workers until SIGTERM or SIGINT.
+
+    Raises SettingsError and BrokerUnavailable.
+    """
+    with connect(settings.required_redis_url) as connection:
+        check(connection)
+    Plan(
+        host=settings.host,
+        port=0,
+        redis_folder=None,
+        tasks=_workers(count),
+        environment={**os.environ, **_as_variables(settings)},
+    ).become()
+
+
+_THIS = [sys.executable, "-m", "flask_detector"]
+
+
+def _workers(count: int) -> list[Task]:
+    return [Task(f"worker {i + 1}", [*_THIS, "worker"]) for i in range(count)]
+
+
+def plan(settings: Settings) -> Plan:
+    """Return what is to be run."""
+    tasks = [*_workers(settings.workers), Task("web", [*_THIS, "web"])]
+    # What an update left to convert again needs no network.
+    wanted = model_store(settings).unconverted()
+    if not settings.offline and MAIN_MODEL not in wanted:
+        wanted.append(MAIN_MODEL)
+    if settings.model == AUTO and wanted:
+        # The embedded model serves meanwhile; the workers take a better one when it is there.
+        tasks.append(Task("fetch", [*_THIS, "models", "pull", "--log", *wanted], is_errand=True))
+    return Plan(
+        host=settings.host,
+        port=settings.port,
+        redis_folder=None if settings.redis_url else str((settings.data_dir / "redis").absolute()),
+        tasks=tasks,
+        environment={**os.environ, **_as_variables(settings)},
+    )
+
+
+def _as_variables(settings: Settings) -> dict[str, str]:
+    """Return what the command line set, as the variables that the child processes read."""
+    return {
+        "PORT": str(settings.port),
+        "DETECTOR_HOST": settings.host,
+        "DETECTOR_QUEUE": settings.queue,
+        "DETECTOR_DATA_DIR": str(settings.data_dir.absolute()),
+    }
+
+
+def _hold_data_folder(settings: Settings) -> int:
+    """Hold the data folder until the file that is returned is closed; Redis's files are for one alone."""
+    settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
+    lock = os.open(settings.data_dir / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingsError(
+            f"flask-detector already runs with the data folder {settings.data_dir}.",
+            hint="Stop it first, or set DETECTOR_DATA_DIR and PORT for a second one.",
+        ) from error
+    return lock
+
+
+def check_port(settings: Settings) -> None:
+    """Raise SettingsError where the web server could not listen, as when another program has the port."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"The address {settings.host}, port {settings.port} can't be used: {error.strerror}.",
+            hint="Stop the program that uses it, or set PORT to another one."
+            if error.errno == errno.EADDRINUSE
+            else "Set DETECTOR_HOST to an address of this machine, and PORT to one that you may use.",
+        ) from error

@@ -1,0 +1,204 @@
+"""Pictures in an S3-compatible bucket, for installations of several machines.
+
+Needs the extra ``s3`` (obstore, imported when it is first used).
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from flask_detector.errors import SettingsError, StorageUnavailable
+from flask_detector.storage.local import check_key, is_id
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Store
+
+log = logging.getLogger(__name__)
+
+# What may stand in the query of the URL: obstore's names of the settings that S3-compatible services need.
+# Each has a conventional variable as well (AWS_ENDPOINT_URL, AWS_REGION, …) for where the URL is silent.
+_OPTIONS = {
+    "endpoint",
+    "region",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "virtual_hosted_style_request",
+}
+
+# S3's smallest part; what is larger goes up in parts of this size, two at a time, and appears as a whole.
+_PART = 5 << 20
+_PARTS_AT_ONCE = 2
+
+# A request that fails is tried again, but a visitor must not wait for longer than this in all.
+_CONNECT = timedelta(seconds=3)
+_REQUEST = timedelta(seconds=20)
+_RETRIES = 3
+_ALL_TRIES = timedelta(seconds=30)
+
+_METADATA_SERVICE = "/latest/api/token"
+
+_PROBES = "probes"
+
+
+class BucketStorage:
+    """Pictures in a bucket: ``<prefix>/<id>/<name>``.
+
+    The library's threads do not survive a fork: a process that may fork must not have used this before.
+    """
+
+    def __init__(self, url: str, authority: Path | None = None) -> None:
+        """Take a URL such as ``s3://bucket/prefix?endpoint=http://host:9000``; nothing is sent yet.
+
+        authority: a file with certificates (PEM) to trust beside the system's own.
+
+        Raises SettingsError.
+        """
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise SettingsError(
+                "DETECTOR_STORAGE_URL names no bucket.", hint="Write it as s3://bucket/prefix."
+            )
+        self._bucket = parts.netloc
+        self._prefix = unquote(parts.path).strip("/")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if unknown := options.keys() - _OPTIONS:
+            raise SettingsError(
+                f"DETECTOR_STORAGE_URL has the unknown option {min(unknown)}.",
+                hint=f"Possible are {', '.join(sorted(_OPTIONS))}.",
+            )
+        self._options: dict[str, Any] = options
+        self._client_options: ClientConfig = {
+            "allow_http": True,
+            "connect_timeout": _CONNECT,
+            "timeout": _REQUEST,
+        }
+        if authority is not None:
+            self._client_options["root_certificate"] = _certificates(authority)
+        _require_library()
+
+    @cached_property
+    def _store(self) -> "S3Store":
+        from obstore.store import S3Store
+
+        return S3Store(
+            self._bucket,
+            prefix=self._prefix or None,
+            client_options=self._client_options,
+            retry_config={"max_retries": _RETRIES, "retry_timeout": _ALL_TRIES},
+            **self._options,
+        )
+
+    def put(self, id: str, name: str, source: BinaryIO) -> None:
+        """Keep all bytes of a stream under an id and a name."""
+        key = check_key(id, name)
+        with _reporting("written"):
+            self._store.put(key, source, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+
+    def get(self, id: str, name: str) -> bytes:
+        """Return the bytes, or raise FileNotFoundError."""
+        key = check_key(id, name)
+        with _reporting("read"):
+            return self._store.get(key).bytes().to_bytes()
+
+    def delete(self, id: str) -> None:
+        """Delete everything under an id."""
+        if is_id(id):
+            with _reporting("deleted"):
+                keys = [one["path"] for chunk in self._store.list(f"{id}/") for one in chunk]
+                if keys:
+                    self._store.delete(keys)
+
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Yield the ids whose newest bytes came longer ago than that."""
+        limit = time.time() - seconds
+        with _reporting("listed"):
+            found = (one for chunk in self._store.list(chunk_size=1000) for one in chunk)
+            for id, group in groupby(found, lambda one: one["path"].partition("/")[0]):  # keys come in order
+                if is_id(id) and max(one["last_modified"].timestamp() for one in group) < limit:
+                    yield id
+
+    def check(self) -> None:
+        """Raise StorageUnavailable unless bytes can be written, read and deleted here."""
+        key = f"{_PROBES}/{secrets.token_hex(8)}"
+        with _reporting("written"):
+            self._store.put(key, b"probe")
+            self._store.get(key).bytes()
+            self._store.delete(key)
+
+
+def _certificates(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"DETECTOR_STORAGE_CA: {path} can't be read: {error.strerror}.", hint="Correct the path."
+        ) from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise SettingsError(
+            f"DETECTOR_STORAGE_CA: there is no certificate in {path}.",
+            hint="It must be a text (PEM) with BEGIN CERTIFICATE.",
+        )
+    return content
+
+
+def _require_library() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("obstore") is None:
+        raise SettingsError(
+            "Pictures in a bucket need the package obstore.",
+            hint="Install it: pip install 'flask-detector[s3]'.",
+        )
+
+
+@contextmanager
+def _reporting(done: str) -> Iterator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:
+        # The library goes on with the source of its error at length, too much for a log.
+        said = str(error).partition("\n\nDebug source")[0]
+        if isinstance(error, FileNotFoundError) and done == "read" and "NoSuchBucket" not in said:
+            raise FileNotFoundError("there is nothing under this name") from error
+        log.warning("the bucket: %s", said[:500])
+        why, hint = _explain(str(error))
+        raise StorageUnavailable(f"A picture could not be {done}: {why}.", hint=hint) from error
+
+
+def _explain(said: str) -> tuple[str, str]:
+    """Return why the bucket can't be used, and what to do; listing has no error classes of its own."""
+    if "NoSuchBucket" in said:
+        return "there is no such bucket", "Make the bucket, or correct DETECTOR_STORAGE_URL."
+    if _METADATA_SERVICE in said:  # where the library looks when no variable has any
+        return "there are no credentials", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if "RequestTimeTooSkewed" in said:
+        return (
+            "the storage's clock and this machine's are too far apart",
+            "Let both follow a time server.",
+        )
+    if "403 Forbidden" in said or "401 Unauthorized" in said:
+        return (
+            "the bucket refuses the credentials",
+            "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the region, and what the key may do.",
+        )
+    if "InvalidCertificate" in said:
+        return (
+            "the storage's certificate can't be verified",
+            "Let DETECTOR_STORAGE_CA name the certificate of the authority that it comes from, and the "
+            "endpoint of DETECTOR_STORAGE_URL the name that stands in it.",
+        )
+    return (
+        "the storage does not answer as it should",
+        "Check the endpoint of DETECTOR_STORAGE_URL, and that the storage runs and has room.",
+    )

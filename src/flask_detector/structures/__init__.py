@@ -1,0 +1,1 @@
+"""Boxes, masks, polygons and Detections: data with its invariants. Imports numpy alone."""

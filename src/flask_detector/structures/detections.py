@@ -1,0 +1,278 @@
+"""What a detector found in one picture."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.structures import boxes as box_geometry
+from flask_detector.structures.masks import MOST_PIXELS, Mask
+from flask_detector.structures.polygons import mask_of, parts_of
+
+if TYPE_CHECKING:
+    import supervision
+    from PIL import Image
+
+JSON_VERSION = 1
+
+# How masks are told in JSON.
+MaskForm = Literal["rle", "polygon", "none"]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One found object; `box` is xyxy in pixels of the picture, `mask` is None for a boxes-only model."""
+
+    label: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    mask: Mask | None
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one picture, best score first.
+
+    width, height: the picture's size in pixels as the user sees it (after EXIF orientation).
+    boxes: (N, 4) float32, xyxy, in pixels of that picture and clipped to it.
+    scores: (N,) float32 in 0..1, descending.
+    class_ids: (N,) int64, each an index into `labels`.
+    labels: the names of all classes that the model knows.
+    model: the name of the model that found them.
+    masks: None for a boxes-only model, else one for each instance, in the same order, within the picture.
+    timings: seconds by stage, in the order of the stages; the stages follow one another.
+    picture: reads the pixels of the picture (H, W, 3), RGB, uint8, again where they can be had, for `draw`.
+
+    Raises ValueError when an array's shape or values break one of these rules.
+    """
+
+    width: int
+    height: int
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    model: str
+    masks: tuple[Mask, ...] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    picture: Callable[[], npt.NDArray[np.uint8]] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if not all(isinstance(side, int | np.integer) and side >= 0 for side in (self.width, self.height)):
+            raise ValueError("width and height must be whole numbers that are not negative")
+        if int(self.width) * int(self.height) > MOST_PIXELS:
+            raise ValueError("width times height must fit into 32 bits, as run lengths do")
+        if self.boxes.shape != (count, 4) or self.class_ids.shape != (count,) or self.scores.ndim != 1:
+            raise ValueError("boxes (N, 4), scores (N,) and class_ids (N,) must be of one N")
+        if self.masks is not None and len(self.masks) != count:
+            raise ValueError("there must be one mask for each instance")
+        if any(m.x + m.width > self.width or m.y + m.height > self.height for m in self.masks or ()):
+            raise ValueError("masks must lie within the picture")
+        if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
+            raise ValueError("boxes and scores must be finite numbers")
+        if ((self.scores < 0) | (self.scores > 1)).any() or (np.diff(self.scores) > 0).any():
+            raise ValueError("scores must lie in 0..1 and descend")
+        if ((self.class_ids < 0) | (self.class_ids >= len(self.labels))).any():
+            raise ValueError("class_ids must be indices into labels")
+        inside = box_geometry.clip(self.boxes, width=self.width, height=self.height)
+        if (inside != self.boxes).any() or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
+            raise ValueError("boxes must be xyxy and lie within the picture")
+
+    @classmethod
+    def from_unordered(
+        cls,
+        boxes: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32],
+        class_ids: npt.NDArray[np.int64],
+        *,
+        masks: tuple[Mask, ...] | None = None,
+        width: int,
+        height: int,
+        labels: tuple[str, ...],
+        model: str,
+    ) -> Self:
+        """Return the detections with the boxes clipped to the picture and the best score first."""
+        order = np.argsort(-scores, kind="stable")
+        return cls(
+            width=width,
+            height=height,
+            boxes=box_geometry.clip(boxes[order].astype(np.float32), width=width, height=height),
+            scores=scores[order].astype(np.float32),
+            class_ids=class_ids[order].astype(np.int64),
+            labels=labels,
+            model=model,
+            masks=None if masks is None else tuple(masks[i] for i in order),
+        )
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{number} {label}" for label, number in self.counts().items()) or "nothing"
+        return f"<Detections: {found} ({self.model}, {self.width}x{self.height})>"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Instance]:
+        for i in range(len(self)):
+            x1, y1, x2, y2 = self.boxes[i].tolist()
+            class_id = int(self.class_ids[i])
+            mask = None if self.masks is None else self.masks[i]
+            yield Instance(self.labels[class_id], class_id, float(self.scores[i]), (x1, y1, x2, y2), mask)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many instances each found label has, most first, then by name."""
+        found, numbers = np.unique(self.class_ids, return_counts=True)
+        named = [(self.labels[c], int(n)) for c, n in zip(found, numbers, strict=True)]
+        return dict(sorted(named, key=lambda item: (-item[1], item[0])))
+
+    def over(self, min_score: float) -> Self:
+        """Return only the instances whose score is at least `min_score`."""
+        return self.where(self.scores >= min_score)
+
+    def only(self, labels: Collection[str]) -> Self:
+        """Return only the instances of these classes."""
+        kept = [c for c, label in enumerate(self.labels) if label in labels]
+        return self.where(np.isin(self.class_ids, kept))
+
+    def without(self, labels: Collection[str]) -> Self:
+        """Return only the instances of other classes."""
+        left_out = [c for c, label in enumerate(self.labels) if label in labels]
+        return self.where(~np.isin(self.class_ids, left_out))
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Self:
+        """Return only the instances for which `keep` (N,) is true."""
+        return replace(
+            self,
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+            class_ids=self.class_ids[keep],
+            masks=None if self.masks is None else tuple(compress(self.masks, keep)),
+        )
+
+    def to_coco(self, *, image_id: int = 1) -> list[dict[str, Any]]:
+        """Return COCO's results format, an entry for each instance; docs/formats.md tells of the ids."""
+        from flask_detector.formats import coco
+
+        return coco.results(self, image_id=image_id)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """Return a `supervision.Detections`; needs that package, the extra of the same name.
+
+        Its masks are a byte for each pixel of the picture and instance. Raises ImportError that says what to
+        install.
+        """
+        from flask_detector.formats.supervision import to_supervision
+
+        return to_supervision(self)
+
+    def draw(
+        self,
+        picture: npt.NDArray[np.uint8] | None = None,
+        *,
+        show_boxes: bool = True,
+        show_labels: bool = True,
+        show_masks: bool = True,
+    ) -> "Image.Image":
+        """Return a new picture with the detections drawn over it.
+
+        picture: (H, W, 3), RGB, uint8, upright; None for the one that was detected in, which is read again.
+
+        Raises ValueError where there is no picture, or it is of another size.
+        """
+        from PIL import Image
+
+        from flask_detector.visualization import annotate
+
+        if picture is None:
+            if self.picture is None:
+                raise ValueError("these detections came without their picture: give it")
+            picture = self.picture()
+        shown = {"show_boxes": show_boxes, "show_labels": show_labels, "show_masks": show_masks}
+        return Image.fromarray(annotate.draw(picture, self, **shown))
+
+    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+        """Write a file: the drawn picture where the path ends in a picture's suffix, else an export.
+
+        format: a name of `flask_detector.formats.FORMATS`; None to tell by the suffix (.json, .csv, .xml,
+        .geojson).
+
+        Raises ValueError where it can't be told what to write, and what `draw` raises.
+        """
+        from flask_detector.formats.save import save
+
+        save(self, path, format)
+
+    def _repr_html_(self) -> str:
+        from flask_detector.visualization.notebook import html_of
+
+        return html_of(self)
+
+    def to_json(self, *, masks: MaskForm = "rle") -> dict[str, Any]:
+        """Return the detections as plain containers: version 1 of the form in docs/results.md.
+
+        masks: as COCO's run lengths, as polygons along the edges of pixels, or not at all. `from_json` reads
+        each.
+        """
+        return {
+            "version": JSON_VERSION,
+            "model": self.model,
+            "width": self.width,
+            "height": self.height,
+            "instances": self._instances_to_json(masks),
+            "labels": list(self.labels),
+            "has_masks": self.masks is not None and masks != "none",
+            "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.timings.items()},
+        }
+
+    def _instances_to_json(self, masks: MaskForm) -> list[dict[str, Any]]:
+        # All numbers at once: number by number this took longer than to write the JSON.
+        scores = self.scores.astype(np.float64).round(6).tolist()
+        boxes = self.boxes.astype(np.float64).round(3).tolist()
+        forms: list[dict[str, Any]] = [
+            {"label": self.labels[class_id], "class_id": class_id, "score": score, "box": box}
+            for class_id, score, box in zip(self.class_ids.tolist(), scores, boxes, strict=True)
+        ]
+        for form, mask in zip(forms, self.masks or (), strict=False):
+            form["area"] = mask.area
+            if masks == "rle":
+                form["mask"] = mask.to_rle(width=self.width, height=self.height)
+            elif masks == "polygon":
+                form["polygons"] = [
+                    [ring.tolist() for ring in (part.outer, *part.holes)] for part in parts_of(mask)
+                ]
+        return forms
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Self:
+        """Return the detections that `to_json` wrote.
+
+        Raises ValueError when the form is of another version or breaks a rule of this class.
+        """
+        try:
+            if form["version"] != JSON_VERSION:
+                raise ValueError(f"version {form['version']!r} of the result form is not known")
+            instances = form["instances"]
+            return cls(
+                width=form["width"],
+                height=form["height"],
+                boxes=np.array([i["box"] for i in instances], np.float32).reshape(-1, 4),
+                scores=np.array([i["score"] for i in instances], np.float32),
+                class_ids=np.array([i["class_id"] for i in instances], np.int64),
+                labels=tuple(form["labels"]),
+                model=form["model"],
+                masks=tuple(_mask_of(i, form) for i in instances) if form["has_masks"] else None,
+                timings={stage: ms / 1000 for stage, ms in form["timings_ms"].items()},
+            )
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
+            raise ValueError(f"not a detection result: {error}") from error
+
+
+def _mask_of(instance: Mapping[str, Any], form: Mapping[str, Any]) -> Mask:
+    if "polygons" in instance:
+        return mask_of(instance["polygons"], width=form["width"], height=form["height"])
+    return Mask.from_rle(instance["mask"])

@@ -1,0 +1,1 @@
+"""Detections drawn on a picture. Knows no Flask, Redis or RQ."""

@@ -1,0 +1,220 @@
+"""What a request asks for: its parameters and fields, checked, with an error that names the wrong one."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from flask_detector.detectors import AUTO
+from flask_detector.errors import BadParameter
+from flask_detector.jobs.collections import CURSOR
+from flask_detector.structures.detections import MaskForm
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LONGEST_LIST = 100
+
+
+def _split(value: Any) -> Any:
+    """Return a list of what stands between commas, of one text or of several."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return [word.strip(" ") for part in value for word in part.split(",")]
+    return value
+
+
+Words = Annotated[
+    list[Annotated[str, Field(pattern=r"^[^,]*[^, ][^,]*$", max_length=200)]],
+    BeforeValidator(_split),
+    Field(min_length=1, max_length=_LONGEST_LIST),
+]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s]+$")]
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+
+
+class Strict(BaseModel):
+    """A set of parameters; one that is not known is refused, for it may be a slip of the pen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Options(Strict):
+    """How a picture is to be detected."""
+
+    model: Annotated[
+        str, Field(description="A model's name; `auto` for the default one.", max_length=200)
+    ] = AUTO
+    min_score: Annotated[
+        Score | None, Field(description="The lowest score to keep; the model's own unless given.")
+    ] = None
+    classes: Annotated[
+        Words | None,
+        Field(description="The labels that alone are kept, with commas between them; all unless given."),
+    ] = None
+    masks: Annotated[
+        MaskForm, Field(description="How masks are sent: COCO's run lengths, polygons, or not at all.")
+    ] = "rle"
+    callback_url: Annotated[
+        Url | None, Field(description="Where to send a webhook when it is done or has failed.")
+    ] = None
+    idempotency_key: Annotated[
+        IdempotencyKey | None, Field(description="The same as the header Idempotency-Key.")
+    ] = None
+
+
+class UrlOptions(Options):
+    """The options of a form."""
+
+    url: Annotated[
+        Url | None, Field(description="The address of a picture, where the settings allow that.")
+    ] = None
+
+
+class MultipartPictures(UrlOptions):
+    """A form with one picture or several: several make a batch."""
+
+    picture: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] | None,
+        Field(description="The files; a field of any name will do."),
+    ] = None
+
+
+class JsonPicture(UrlOptions):
+    """A picture in JSON: `image` or `url`."""
+
+    image: Annotated[
+        str | None, Field(description="The picture's bytes in base64, or a data: URL of that kind.")
+    ] = None
+    filename: Annotated[str | None, Field(description="What the picture is called.", max_length=1000)] = None
+
+
+class SendHeaders(BaseModel):
+    """The headers that sending a picture knows."""
+
+    prefer: Annotated[
+        str | None,
+        Field(
+            alias="Prefer",
+            description="`wait=SECONDS`: answer when it has ended, or after that time anyway (RFC 7240).",
+        ),
+    ] = None
+    idempotency_key: Annotated[
+        IdempotencyKey | None,
+        Field(
+            alias="Idempotency-Key",
+            description="Any text of your own: the same request with the same key is taken in once.",
+        ),
+    ] = None
+
+
+class WaitHeaders(BaseModel):
+    """The headers that asking for a detection knows."""
+
+    prefer: Annotated[
+        str | None, Field(alias="Prefer", description="`wait=SECONDS`: answer when it has ended (RFC 7240).")
+    ] = None
+    if_none_match: Annotated[
+        str | None,
+        Field(alias="If-None-Match", description="An ETag: 304 where nothing has changed since."),
+    ] = None
+
+
+class FileHeaders(BaseModel):
+    """The headers that asking for a file knows."""
+
+    if_none_match: Annotated[
+        str | None,
+        Field(alias="If-None-Match", description="An ETag: 304 where nothing has changed since."),
+    ] = None
+
+
+class ShowQuery(Strict):
+    """How a detection is to be shown."""
+
+    masks: Annotated[
+        MaskForm | None,
+        Field(description="How masks are sent; as it was asked for with the picture unless given."),
+    ] = None
+
+
+class ExportQuery(Strict):
+    """What of a result is to be exported."""
+
+    min_score: Annotated[Score | None, Field(description="The lowest score; the usual one unless given.")] = (
+        None
+    )
+    classes: Annotated[
+        Words | None, Field(description="The labels that alone are kept, with commas between them.")
+    ] = None
+
+
+class DrawnQuery(ExportQuery):
+    """What of a result is to be drawn."""
+
+    show: Annotated[
+        Annotated[list[Literal["boxes", "masks", "labels"]], BeforeValidator(_split)] | None,
+        Field(description="What is drawn of each instance; all unless given."),
+    ] = None
+
+
+class ListQuery(Strict):
+    """Which part of a list is asked for."""
+
+    limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 20
+    cursor: Annotated[str | None, Field(description="`next_cursor` of the page before.", pattern=CURSOR)] = (
+        None
+    )
+
+
+class LabelsQuery(Strict):
+    """Whose labels are asked for."""
+
+    model: Annotated[
+        str, Field(description="A model's name; `auto` for the default one.", max_length=200)
+    ] = AUTO
+
+
+def from_fields(kind: type[Model], *fields: MultiDict[str, str]) -> Model:
+    """Return the wishes that parameters and form fields say; later ones come before earlier ones.
+
+    Raises BadParameter.
+    """
+    given: dict[str, Any] = {}
+    for source in fields:
+        for name, texts in source.lists():
+            given[name] = texts[0] if len(texts) == 1 else texts
+    return checked(kind, given)
+
+
+def checked(kind: type[Model], given: dict[str, Any]) -> Model:
+    """Return the wishes of plain containers; raises BadParameter, which names the field."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise _named(error) from error
+
+
+def from_json(kind: type[Model], data: bytes) -> Model:
+    """Return the wishes of a JSON object; raises BadParameter, which names the field."""
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise _named(error) from error
+
+
+def _named(error: ValidationError) -> BadParameter:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])[:50]
+    field = place.partition(".")[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not field:
+        return BadParameter(
+            f"The JSON can't be used: {reason}.", hint="Send an object as /api/docs shows it."
+        )
+    if first["type"] == "extra_forbidden":
+        return BadParameter(f"There is no '{field}' here.", hint="Check its spelling.", field=field)
+    return BadParameter(
+        f"'{place}' can't be used: {reason}.", hint="/api/docs says what it may be.", field=field
+    )

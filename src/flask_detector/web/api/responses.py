@@ -1,0 +1,175 @@
+"""The JSON forms that the API answers with, besides the ones that webhooks share (wire.py)."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from flask import url_for
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from flask_detector.jobs.collections import Batch
+from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.jobs.schema import Detection, ErrorFacts, detection_form, failure_form
+from flask_detector.structures.detections import MaskForm
+from flask_detector.web.core.service import service
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Links(TypedDict):
+    """Where on this server the rest is: addresses without the host."""
+
+    self: str
+    events: str
+    image: str
+    drawn: NotRequired[Annotated[str, Field(description="Once it is done.")]]
+    page: NotRequired[Annotated[str, Field(description="For people; of detections without a key.")]]
+
+
+class DetectionAnswer(Detection):
+    """A detection as it stands, and where its files are."""
+
+    links: Links
+
+
+class Entry(TypedDict):
+    """A detection in a list."""
+
+    id: str
+    status: Status
+    filename: str
+    model: str
+    created_at: str
+    expires_at: str
+    position: int | None
+    counts: Annotated[dict[str, int] | None, Field(description="How many of each label were found.")]
+    error: ErrorFacts | None
+    url: str
+
+
+class Page(TypedDict):
+    """A part of a list, newest first."""
+
+    detections: list[Entry]
+    next_cursor: Annotated[str | None, Field(description="Ask for what follows with it; null at the end.")]
+
+
+class RefusedPicture(TypedDict):
+    """A picture of a batch that was not accepted."""
+
+    filename: str
+    error: ErrorFacts
+
+
+class BatchAnswer(TypedDict):
+    """Pictures that were sent together, in their order."""
+
+    id: str
+    status: Annotated[
+        Literal["queued", "running", "done"],
+        Field(description="`done` when all have ended, well or not; `queued` when none has begun."),
+    ]
+    counts: Annotated[dict[str, int], Field(description="How many detections have each status.")]
+    detections: list[Entry]
+    refused: list[RefusedPicture]
+    url: str
+
+
+class Model(TypedDict):
+    """A model, and how far it is on its way to being used."""
+
+    name: str
+    title: str
+    has_masks: bool
+    box_ap: Annotated[float | None, Field(description="On COCO val2017, percent, as published.")]
+    mask_ap: float | None
+    licence: str
+    bytes: Annotated[int, Field(description="Of its file.")]
+    state: Literal["embedded", "absent", "downloading", "converting", "installed", "failed"]
+    fraction: Annotated[float | None, Field(description="How much of that is done, 0 to 1.")]
+    default: Annotated[bool, Field(description="Whether it is what `auto` stands for.")]
+
+
+class Models(TypedDict):
+    """All models that are known here."""
+
+    models: list[Model]
+
+
+class Labels(TypedDict):
+    """What a model can find, by class id."""
+
+    model: str
+    labels: list[str]
+
+
+def detection_answer(record: Record, masks: MaskForm | None = None) -> DetectionAnswer:
+    """Return the form of a detection, with its result once it is done."""
+    found = service().jobs.result_form(record.id) if record.status is JobStatus.DONE else None
+    links: Links = {
+        "self": url_for("api.show", id=record.id),
+        "events": url_for("api.events", id=record.id),
+        "image": url_for("api.image", id=record.id),
+    }
+    if found is not None:
+        links["drawn"] = url_for("api.drawn", id=record.id, suffix="jpg")
+    if record.owner is None:
+        links["page"] = url_for("detection.show", key=record.id)
+    return {**detection_form(record, found, masks or record.masks), "links": links}
+
+
+def entry(record: Record) -> Entry:
+    """Return the form of a detection in a list."""
+    return {
+        "id": record.id,
+        "status": record.status.value,
+        "filename": record.filename,
+        "model": record.model,
+        "created_at": record.created_at.isoformat(),
+        "expires_at": record.expires_at.isoformat(),
+        "position": record.position,
+        "counts": record.counts,
+        "error": None if record.failure is None else failure_form(record.failure),
+        "url": url_for("api.show", id=record.id),
+    }
+
+
+def batch_answer(batch: Batch, records: list[Record]) -> BatchAnswer:
+    """Return the form of a batch with those of its detections that there still are."""
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.status.value] = counts.get(record.status.value, 0) + 1
+    return {
+        "id": batch.id,
+        "status": _status_of(records),
+        "counts": counts,
+        "detections": [entry(record) for record in records],
+        "refused": [{"filename": one.filename, "error": failure_form(one.failure)} for one in batch.refused],
+        "url": url_for("api.show_batch", id=batch.id),
+    }
+
+
+def _status_of(records: list[Record]) -> Literal["queued", "running", "done"]:
+    if all(record.status.is_final for record in records):
+        return "done"
+    return "queued" if all(record.status is JobStatus.QUEUED for record in records) else "running"
+
+
+def models_answer() -> Models:
+    """Return the form of all models."""
+    default = service().default_model()
+    forms: list[Any] = [
+        {
+            "name": info.name,
+            "title": info.title,
+            "has_masks": info.has_masks,
+            "box_ap": info.box_ap,
+            "mask_ap": info.mask_ap,
+            "licence": info.licence,
+            "bytes": info.source.size,
+            "state": state.stage,
+            "fraction": state.fraction,
+            "default": info.name == default,
+        }
+        for info, state in service().models_by_state()
+    ]
+    return {"models": forms}

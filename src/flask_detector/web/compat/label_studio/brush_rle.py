@@ -1,0 +1,45 @@
+"""Label Studio's packed form of a brush: runs of bytes, as bits.
+
+The values are those of a picture of four channels, 255 inside and 0 outside. A header tells how many there
+are (32 bits), how many bits one has, less one (5), and four sizes of run lengths, less one (4 each). Then
+follow the runs: a 1, which of the four sizes (2 bits), the length less one, and the value.
+Source: thi.ng/umbrella, packages/rle-pack.
+"""
+
+import numpy as np
+
+from flask_detector.structures.masks import Mask
+
+_SIZES = (3, 4, 8, 16)
+_LONGEST_RUN = 1 << _SIZES[-1]
+_CHANNELS = 4
+
+
+def packed(mask: Mask, *, width: int, height: int) -> list[int]:
+    """Return the bytes of a mask in a picture of that size."""
+    bits = [f"{width * height * _CHANNELS:032b}", f"{8 - 1:05b}", *(f"{size - 1:04b}" for size in _SIZES)]
+    for length, value in _runs(mask, width, height):
+        left = length * _CHANNELS
+        while left:
+            run = min(left, _LONGEST_RUN)
+            which = next(i for i, size in enumerate(_SIZES) if run <= 1 << size)
+            bits.append(f"1{which:02b}{run - 1:0{_SIZES[which]}b}{value:08b}")
+            left -= run
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def _runs(mask: Mask, width: int, height: int) -> list[tuple[int, int]]:
+    """Return lengths and values, row by row, over a picture of that size."""
+    bitmap = mask.bitmap()
+    edges = np.diff(np.pad(bitmap.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    offset = (mask.y + rows) * width + mask.x
+    runs, done = [], 0
+    for start, end in zip((offset + starts).tolist(), (offset + ends).tolist(), strict=True):
+        runs += [(start - done, 0)] if start > done else []
+        runs.append((end - start, 255))
+        done = end
+    return runs + ([(width * height - done, 0)] if width * height > done else [])

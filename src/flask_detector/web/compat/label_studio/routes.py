@@ -1,0 +1,184 @@
+"""Label Studio's machine-learning backend: predictions for tasks.
+
+Source: HumanSignal/label-studio-ml-backend, label_studio_ml/api.py; HumanSignal/label-studio,
+label_studio/ml/api_connector.py; the codec of brushes: thi.ng/umbrella, packages/rle-pack.
+"""
+
+import uuid
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from flask_detector.errors import AddressUnreachable, BadParameter, NoPicture, PictureError
+from flask_detector.structures.detections import Detections, Instance
+from flask_detector.structures.polygons import parts_of, without_holes
+from flask_detector.web.compat import request_body
+from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.detect import detect_each
+from flask_detector.web.compat.label_studio.brush_rle import packed
+from flask_detector.web.compat.label_studio.label_config import Control, controls_of
+from flask_detector.web.compat.label_studio.task_images import picture_of_task
+from flask_detector.web.core.service import service
+
+
+def _sent_key() -> str | None:
+    """Return the password of Label Studio's basic authentication, which can send nothing else."""
+    sent_by = request.authorization
+    return sent_by.password if sent_by is not None and sent_by.type == "basic" else None
+
+
+dialect = Dialect("label-studio", __name__, tell=telling("error"), sent_key=_sent_key, free={"health"})
+
+# What is a single task's trouble, not the whole request's.
+TaskError = PictureError | AddressUnreachable
+
+_TRAINING = {
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATION_DELETED",
+    "START_TRAINING",
+    "PROJECT_UPDATED",
+}
+
+
+@dialect.get("/health")
+def health() -> Response:
+    """Tell that the server is there."""
+    return jsonify({"status": "UP", "model_class": "FlaskDetector"})
+
+
+@dialect.post("/setup")
+def setup() -> Response:
+    """Tell which model a project will have; refuse a configuration that can't be read."""
+    asked = request_body.json_object()
+    if asked.get("schema"):
+        controls_of(asked["schema"])
+    return jsonify({"model_version": service().default_model()})
+
+
+@dialect.get("/versions")
+def versions() -> Response:
+    """List the models."""
+    return jsonify({"versions": service().models.installed()})
+
+
+@dialect.post("/webhook")
+def webhook() -> tuple[Response, int]:
+    """Take note of an annotation: nothing is learnt from it."""
+    if request_body.json_object().get("action") not in _TRAINING:
+        return jsonify({"status": "Unknown event"}), 200
+    return jsonify({"status": "ok", "result": None}), 201
+
+
+@dialect.post("/predict")
+def predict() -> Response:
+    """Send what is found in the picture of each task, as far as the project has labels for it.
+
+    Where there are several tasks, one whose picture can't be used has no regions, and says why.
+    """
+    asked = request_body.json_object()
+    tasks = asked.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadParameter("tasks is not a list of objects.")
+    controls = controls_of(asked.get("label_config"))
+    if not controls:
+        raise BadParameter(
+            "The project has nothing to put objects into.",
+            hint="Its configuration needs RectangleLabels, PolygonLabels or BrushLabels for an Image.",
+        )
+    pictures = [_picture(task, controls) for task in tasks]
+    usable = [picture for picture in pictures if isinstance(picture, bytes)]
+    scores = [one.min_score for one in controls]
+    lowest = min((score for score in scores if score is not None), default=None)
+    found = iter(detect_each(usable, min_score=None if None in scores else lowest))
+    outcomes = [next(found) if isinstance(picture, bytes) else picture for picture in pictures]
+    if len(outcomes) == 1 and isinstance(outcomes[0], TaskError):
+        raise outcomes[0]
+    return jsonify({"results": [_prediction(outcome, controls) for outcome in outcomes]})
+
+
+def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | TaskError:
+    data = task.get("data")
+    if not isinstance(data, dict):
+        raise BadParameter("A task has no data.")
+    try:
+        value = next((data[one.source] for one in controls if data.get(one.source)), None)
+        if not isinstance(value, str):
+            raise NoPicture(f"The task has no picture in '{controls[0].source}'.")
+        return picture_of_task(value, task.get("id"))
+    except (PictureError, AddressUnreachable) as error:
+        return error
+
+
+def _prediction(outcome: Detections | TaskError, controls: list[Control]) -> dict[str, Any]:
+    if isinstance(outcome, TaskError):
+        return {"result": [], "score": 0.0, "model_version": service().default_model(), "error": str(outcome)}
+    regions: list[dict[str, Any]] = []
+    scores = []
+    for instance in outcome:
+        control = _control_for(instance, controls)
+        if control is not None:
+            regions += _regions(instance, control, outcome)
+            scores.append(instance.score)
+    mean = sum(scores) / len(scores) if scores else 0.0
+    return {"result": regions, "score": round(mean, 6), "model_version": outcome.model}
+
+
+def _control_for(instance: Instance, controls: list[Control]) -> Control | None:
+    """Return the first tag that has the object's label and can show it; boxes rather go into rectangles."""
+    label = instance.label.lower()
+    fitting = [
+        one
+        for one in controls
+        if label in one.labels and (one.min_score is None or instance.score >= one.min_score)
+    ]
+    has_mask = instance.mask is not None and instance.mask.area > 0
+    order = ["brush", "polygon", "rectangle"] if has_mask else ["rectangle", "polygon"]
+    return next((one for shape in order for one in fitting if one.shape == shape), None)
+
+
+def _regions(instance: Instance, control: Control, found: Detections) -> list[dict[str, Any]]:
+    label = control.labels[instance.label.lower()]
+    common = {
+        "to_name": control.to_name,
+        "original_width": found.width,
+        "original_height": found.height,
+        "image_rotation": 0,
+        "score": round(instance.score, 6),
+    }
+    regions = []
+    for shape in _shapes(instance, control.shape, found):
+        region = {"id": uuid.uuid4().hex[:10], **common}
+        if control.is_split:
+            regions.append({**region, "from_name": control.name, "type": control.shape, "value": shape})
+            kind = "labels"
+        else:
+            kind = f"{control.shape}labels"
+        named = {"from_name": control.labels_name, "type": kind, "value": {**shape, kind: [label]}}
+        regions.append({**region, **named})
+    return regions
+
+
+def _shapes(instance: Instance, shape: str, found: Detections) -> list[dict[str, Any]]:
+    """Return an object in percent of the picture, or its mask as a brush's values; each part is a polygon."""
+    x1, y1, x2, y2 = instance.box
+    if shape == "brush" and instance.mask is not None:
+        return [{"format": "rle", "rle": packed(instance.mask, width=found.width, height=found.height)}]
+    if shape == "rectangle":
+        x, y = _percent(x1, found.width), _percent(y1, found.height)
+        width, height = _percent(x2, found.width) - x, _percent(y2, found.height) - y
+        return [{"x": x, "y": y, "width": round(width, 6), "height": round(height, 6), "rotation": 0}]
+    rings: list[list[list[float]]] = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]]
+    if instance.mask is not None and instance.mask.area > 0:
+        rings = [without_holes(part).tolist() for part in parts_of(instance.mask)]
+    return [
+        {
+            "points": [[_percent(x, found.width), _percent(y, found.height)] for x, y in ring],
+            "closed": True,
+        }
+        for ring in rings
+    ]
+
+
+def _percent(side: float, whole: int) -> float:
+    return round(side / whole * 100, 6)

@@ -1,0 +1,225 @@
+"""What a client sent: forms, JSON, pictures in base64; read leniently, since clients differ."""
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+import tempfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO, Any, BinaryIO, cast
+
+from flask import g, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from flask_detector.errors import BadParameter, DetectorError, NotAPicture
+from flask_detector.imaging import decode
+from flask_detector.settings import MEGABYTE
+from flask_detector.web.core import fetch_url
+from flask_detector.web.core.service import service
+
+_CHUNK = 64 * 1024
+_IN_MEMORY = 500_000
+_MOST_PARTS = 100
+_LONGEST_TEXT = 4096
+_DATA_URI = re.compile(r"data:[^,;]*(?:;[^,;]*)*,", re.ASCII)
+
+
+@dataclass
+class Form:
+    """A form's text fields, and its picture: the part of the expected name, else the first file."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    picture: BinaryIO | None = None
+
+
+@dataclass
+class _Part:
+    name: str
+    is_file: bool
+    content: IO[bytes]
+
+
+def form(picture_name: str) -> Form:
+    """Return the form of the current request, read once; raises BadParameter or NotAPicture each time.
+
+    A picture may come as a file, whether or not its part says that it is one, or as base64. A body that is no
+    form is itself the picture, or JSON with the same fields. Parameters of the address count as fields.
+    """
+    if "sent_form" not in g:
+        try:
+            g.sent_form = _read_form(picture_name)
+        except (DetectorError, HTTPException) as error:  # its body is gone
+            g.sent_form = error
+    if isinstance(g.sent_form, Exception):
+        raise g.sent_form
+    return cast(Form, g.sent_form)
+
+
+def _read_form(picture_name: str) -> Form:
+    allow_base64()
+    sent = Form(dict(request.args.items()))
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        _read_parts(sent, picture_name)
+    elif kind == "application/json":
+        values = json_object()
+        fields = {name: str(v) for name, v in values.items() if name != picture_name and v is not None}
+        sent.fields |= fields
+        sent.picture = _opened(values.get(picture_name))
+    else:
+        body = request.get_data()
+        # Many HTTP clients call a bare body a form unless told otherwise.
+        if kind == "application/x-www-form-urlencoded" and decode.format_of(body[:256]) is None:
+            request.max_form_memory_size = None
+            fields = request.form.to_dict()
+            sent.picture = _opened(fields.pop(picture_name, None))
+            sent.fields |= fields
+        elif body:
+            sent.picture = io.BytesIO(body)
+    return sent
+
+
+def _read_parts(sent: Form, picture_name: str) -> None:
+    parts = _parts()
+    for part in parts:
+        if not part.is_file and part.name != picture_name:
+            sent.fields[part.name] = part.content.read(_LONGEST_TEXT).decode(errors="replace")
+    chosen = next((part for part in parts if part.name == picture_name), None)
+    if chosen is None:
+        chosen = next((part for part in parts if part.is_file), None)
+    if chosen is None:
+        return
+    head = chosen.content.read(256)
+    chosen.content.seek(0)
+    if chosen.is_file or decode.format_of(head) is not None:
+        sent.picture = cast(BinaryIO, chosen.content)
+    else:
+        sent.picture = _opened(chosen.content.read().decode(errors="replace"))
+
+
+def _parts() -> list[_Part]:
+    """Return the parts of a multipart body as bytes, also of those that do not say that they are files."""
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary:
+        raise BadParameter("The form has no boundary.", hint="Let the HTTP library make the Content-Type.")
+    decoder = MultipartDecoder(boundary.encode(), max_parts=_MOST_PARTS)
+    parts: list[_Part] = []
+    try:
+        while True:
+            event = decoder.next_event()
+            if isinstance(event, NeedData):
+                decoder.receive_data(request.stream.read(_CHUNK) or None)
+            elif isinstance(event, Field | File):
+                parts.append(_Part(event.name, isinstance(event, File), _temporary()))
+            elif isinstance(event, Data):
+                parts[-1].content.write(event.data)
+            elif isinstance(event, Epilogue):
+                break
+    except ValueError as error:
+        raise BadParameter("The form is cut short or malformed.") from error
+    for part in parts:
+        part.content.seek(0)
+    return parts
+
+
+def _temporary() -> IO[bytes]:
+    """Return a file that is closed, and gone, when the request has been answered."""
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # `close_all` does
+    g.setdefault("sent_files", []).append(file)
+    return cast(IO[bytes], file)
+
+
+def close_all() -> None:
+    """Close the files of the current request."""
+    for file in g.get("sent_files", []):
+        file.close()
+
+
+def json_object() -> dict[str, Any]:
+    """Return the object that the current request's body is, whatever its Content-Type says; read once.
+
+    Raises BadParameter.
+    """
+    if "sent_json" not in g:
+        allow_base64()
+        g.sent_json = parsed_object(request.get_data())
+    return cast(dict[str, Any], g.sent_json)
+
+
+def parsed_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; raises BadParameter."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadParameter("The request's body is not JSON.") from error
+    if not isinstance(value, dict):
+        raise BadParameter("The request's body is not a JSON object.")
+    return value
+
+
+def inflated(body: bytes, *, window_bits: int) -> bytes:
+    """Return the decompressed bytes of a body (window_bits as zlib has them).
+
+    Raises BadParameter, and RequestEntityTooLarge beyond what a request may hold.
+    """
+    limit = request.max_content_length or 0
+    engine = zlib.decompressobj(window_bits)
+    try:
+        data = engine.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadParameter("The body is not compressed as its Content-Encoding says.") from error
+    if len(data) > limit:
+        raise RequestEntityTooLarge
+    if not engine.eof:
+        raise BadParameter("The compressed body is cut short.")
+    return data
+
+
+def allow_base64() -> None:
+    """Let the request be as large as the largest accepted picture is in base64, with some room beside it."""
+    request.max_content_length = service().settings.max_upload_bytes * 4 // 3 + MEGABYTE
+
+
+def picture_of(value: object) -> bytes:
+    """Return the bytes of a picture in base64 (URL-safe, unpadded, a data URI); raises NotAPicture."""
+    if not isinstance(value, str):
+        raise NotAPicture("The picture is not a text in base64.")
+    prefix = _DATA_URI.match(value[:256])
+    text = "".join(value[prefix.end() if prefix else 0 :].split()).rstrip("=")
+    try:
+        data = text.encode("ascii").translate(_URL_SAFE)
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise NotAPicture("The picture is not valid base64.") from error
+
+
+def picture_at(address: str) -> bytes:
+    """Return the picture at an address, which the settings must allow; raises as `addresses.fetch` does."""
+    return fetch_url.fetch(address).body
+
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def _opened(value: object) -> BinaryIO | None:
+    return None if value in (None, "") else io.BytesIO(picture_of(value))
+
+
+def number(value: object, *, name: str, default: float) -> float:
+    """Return the finite number that a parameter is, also as text; the default for a missing or empty one.
+
+    Raises BadParameter.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return default
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # told by TypeError
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise BadParameter(f"{name} is {str(value)[:20]!r}.", hint="It must be a number.")
+    return found

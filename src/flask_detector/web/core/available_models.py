@@ -1,0 +1,83 @@
+"""Which models can be asked for: those that the workers have, wherever they run."""
+
+import time
+
+from flask_detector.detectors import AUTO, ModelInfo, ModelState, ModelStore, Stage
+from flask_detector.errors import BrokerUnavailable, ModelNotInstalled
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.records import WorkerInfo
+from flask_detector.settings import Settings
+
+# A page asks several times; workers come and go more slowly.
+_REMEMBERED_SECONDS = 1.0
+
+_ELSEWHERE = "It is installed here, but not where the workers run."
+
+
+class Offered:
+    """The models of an installation as its workers can serve them.
+
+    Workers tell what they have; a model is offered when each live worker of the queue that its pictures go to
+    has it, since any of them may take the picture. Without live workers, or without Redis, what the folder of
+    this machine has stands for it.
+    """
+
+    def __init__(self, store: ModelStore, jobs: Jobs, settings: Settings) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._settings = settings
+        self._workers: list[WorkerInfo] = []
+        self._asked_at = float("-inf")
+
+    def by_state(self) -> list[tuple[ModelInfo, ModelState]]:
+        """Return all models that are known here, each with how far it is on its way to being used."""
+        return [(info, self._state(info)) for info in self._store.known()]
+
+    def default(self) -> str:
+        """Return the name of the model that a picture gets whose sender names none."""
+        if self._settings.model != AUTO:
+            return self._settings.model
+        served = self._served(AUTO)
+        if served is None:
+            return next(self._store.ranked())
+        known = self._store.known()
+        rated = [(info.box_ap, info.name) for info in known if info.box_ap and info.name in served]
+        return max(rated)[1] if rated else list(self._store.ranked())[-1]
+
+    def check(self, name: str) -> None:
+        """Raise UnknownModel, or ModelNotInstalled where pictures for it would find no worker that has it."""
+        served = self._served(name)
+        if served is None:
+            self._store.path(name)
+        elif name not in served:
+            self._store.info(name)
+            raise ModelNotInstalled(
+                f"The model {name} is not installed where the workers run.",
+                hint=f"Fetch it on each of their machines: flask-detector models pull {name}",
+            )
+
+    def _state(self, info: ModelInfo) -> ModelState:
+        own = self._store.state(info.name)
+        served = self._served(info.name)
+        if served is None or own.stage is Stage.EMBEDDED:
+            return own
+        if info.name in served:
+            return ModelState(Stage.INSTALLED)
+        if own.stage is Stage.INSTALLED:
+            return ModelState(Stage.ABSENT, 0, info.source.size, _ELSEWHERE)
+        return own
+
+    def _served(self, name: str) -> frozenset[str] | None:
+        """Return the models that all live workers of a model's queue have; None where there are none."""
+        queue = self._settings.queue_of(name)
+        offers = [worker.models for worker in self._live() if worker.queue == queue]
+        return frozenset.intersection(*offers) if offers else None
+
+    def _live(self) -> list[WorkerInfo]:
+        if time.monotonic() - self._asked_at > _REMEMBERED_SECONDS:
+            try:
+                self._workers = self._jobs.workers()
+            except BrokerUnavailable:
+                self._workers = []
+            self._asked_at = time.monotonic()
+        return self._workers

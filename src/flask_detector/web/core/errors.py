@@ -1,0 +1,164 @@
+"""What becomes of an error: one JSON body for programs, a page with the same words for people."""
+
+import errno
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from flask_detector import errors as e
+from flask_detector.jobs.schema import Error, ErrorFacts
+from flask_detector.web.core.service import service
+
+log = logging.getLogger(__name__)
+
+# The HTTP status of each error; a class that is not named has that of the nearest one above it.
+STATUS: dict[type[e.DetectorError], HTTPStatus] = {
+    e.DetectorError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.NoPicture: HTTPStatus.BAD_REQUEST,
+    e.EmptyPicture: HTTPStatus.BAD_REQUEST,
+    e.DamagedPicture: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.NotAPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    e.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.TooManyPixels: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.ModelNotInstalled: HTTPStatus.CONFLICT,
+    e.UnknownDetection: HTTPStatus.NOT_FOUND,
+    e.DetectionExpired: HTTPStatus.GONE,
+    e.DetectionNotFinished: HTTPStatus.CONFLICT,
+    e.DetectionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    e.ServiceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    e.ShareUsedUp: HTTPStatus.TOO_MANY_REQUESTS,
+    e.RequestError: HTTPStatus.BAD_REQUEST,
+    e.UnknownLabel: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.UnknownFormat: HTTPStatus.NOT_FOUND,
+    e.TooManyPictures: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    e.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.StillInProgress: HTTPStatus.CONFLICT,
+    e.AddressRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.AddressUnreachable: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.AccessError: HTTPStatus.FORBIDDEN,
+    e.KeyMissing: HTTPStatus.UNAUTHORIZED,
+    e.UnknownKey: HTTPStatus.UNAUTHORIZED,
+}
+
+_RETRY_AFTER_SECONDS = "5"
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the application."""
+    app.register_error_handler(e.DetectorError, answer)
+    app.register_error_handler(CSRFError, _bad_form_token)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OSError, _of_the_system)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: e.DetectorError) -> HTTPStatus:
+    """Return the HTTP status that an error becomes."""
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[e.DetectorError]) -> HTTPStatus:
+    """Return the HTTP status that errors of a class become."""
+    return next(STATUS[known] for known in kind.__mro__ if known in STATUS)
+
+
+def status_of_code(code: str) -> HTTPStatus:
+    """Return the HTTP status that the error with this code becomes."""
+    return next((status for kind, status in STATUS.items() if kind.code == code), STATUS[e.DetectorError])
+
+
+def answer(error: e.DetectorError) -> Response:
+    """Return the answer that tells of an error, as JSON where the client is a program."""
+    field = error.field if isinstance(error, e.BadParameter) else None
+    response = _answer(status_of(error), error.code, error.message, error.hint, field)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def body(code: str, message: str, hint: str, field: str | None = None) -> Error:
+    """Return the one JSON form of an error."""
+    facts: ErrorFacts = {"code": code, "message": message, "hint": hint}
+    if field is not None:
+        facts["field"] = field
+    return {"error": facts}
+
+
+def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str | None = None) -> Response:
+    if wants_json():
+        response = jsonify(body(code, message, hint, field))
+    else:
+        response = make_response(
+            render_template("error.html", status=status, code=code, message=message, hint=hint)
+        )
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def wants_json() -> bool:
+    """Tell whether the client is a program: it asks the API, or prefers JSON to a page."""
+    if request.path.startswith("/api/"):
+        return True
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    return best == "application/json"
+
+
+def _bad_form_token(error: CSRFError) -> Response:
+    return answer(e.BadFormToken("The form could not be checked to come from this site."))
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    limit = service().settings.max_upload_mb
+    if request.path.startswith("/api/"):
+        return answer(e.RequestTooLarge("The request has more bytes or more parts than are accepted here."))
+    return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here."))
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    hints = {
+        HTTPStatus.NOT_FOUND: "Check the address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "The address exists, but not for this kind of request.",
+    }
+    messages = {HTTPStatus.NOT_FOUND: "There is nothing at this address."}
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    response = _answer(status, code, messages.get(status, f"{status.phrase}."), hints.get(status, ""))
+    for name, value in error.get_headers():
+        if name in {"Allow", "Location"}:
+            response.headers[name] = value
+    return response
+
+
+def _of_the_system(error: OSError) -> Response:
+    """Tell of a full disk: large uploads, and files that are made to be sent, go through temporary ones."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return _unexpected(error)
+    log.error("there is no room for temporary files: %s", error.strerror)
+    return answer(
+        e.StorageUnavailable(
+            f"The request needs a temporary file, and there is no room for it: {error.strerror}.",
+            hint="Check that the disk of the folder for temporary files is not full.",
+        )
+    )
+
+
+def _unexpected(error: Exception) -> Response:
+    if current_app.testing or current_app.debug:
+        raise error
+    log.exception("an unexpected error")
+    return answer(
+        e.DetectorError("Something went wrong here.", hint="It has been logged. Try again in a moment.")
+    )

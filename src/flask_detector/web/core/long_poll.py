@@ -1,0 +1,61 @@
+"""Requests that wait for the end of a detection: ``Prefer: wait=SECONDS`` (RFC 7240)."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from flask import Response, current_app, request
+
+from flask_detector.errors import ServiceError
+from flask_detector.jobs.records import Record
+from flask_detector.web.core.service import service
+from flask_detector.web.core.sse import Seats
+
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+def wished_seconds() -> int:
+    """Return how long the request wants to wait, at most as long as the settings allow; 0 for not at all."""
+    found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(int(found[1]), service().settings.max_wait) if found else 0
+
+
+def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
+    """Return detections once they have ended, or as they stand after that many seconds.
+
+    Where too many requests are waiting already, this one does not: each keeps a thread of the web process
+    busy. Of several, those that were deleted meanwhile are left out; a single one raises as
+    `Service.wait_for` does.
+    """
+    seats: Seats = current_app.extensions["flask-detector-seats"]
+    try:
+        seats.take()
+    except ServiceError:
+        return _all(ids, 0)
+    try:
+        return _all(ids, seconds)
+    finally:
+        seats.leave()
+
+
+def _all(ids: Sequence[str], seconds: float) -> list[Record]:
+    if len(ids) == 1:
+        return [service().wait_for(ids[0], seconds)]
+    deadline = time.monotonic() + seconds
+    for record in service().jobs.find_all(ids):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        if not record.status.is_final and service().jobs.exists(record.id):
+            service().wait_for(record.id, left)
+    return service().jobs.find_all(ids)
+
+
+def tell(response: Response, seconds: int, address: str | None = None) -> Response:
+    """Say in the answer how long was waited at most, and where what the request made is."""
+    if seconds:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        response.headers.add("Vary", "Prefer")
+    if address is not None:
+        response.headers["Location"] = address
+    return response

@@ -1,0 +1,172 @@
+"""The files that are made of a picture and its result, when they are asked for."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from flask_detector.errors import BadParameter, StorageUnavailable
+from flask_detector.formats import Format
+from flask_detector.formats.file_names import LONGEST_SHOWN, safe_stem
+from flask_detector.imaging import decode, encode
+from flask_detector.jobs.records import Record
+from flask_detector.process.memory import give_back_code, give_back_unused
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap
+from flask_detector.visualization import annotate
+from flask_detector.web.core.service import Service
+from flask_detector.web.core.view import View
+
+# What the drawn picture can be asked for as, besides the format of the upload.
+OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
+
+Make = Callable[[bytes, decode.Limits], bytes]
+
+_FOR_BROWSER = "browser"
+_THUMBNAIL = "thumbnail"
+_THUMBNAIL_SIDE = 320
+
+_FEW_AT_A_TIME = threading.BoundedSemaphore(2)
+# One of 24 megapixels takes 20 to 140 MB meanwhile, as its format lets, and an AVIF more.
+_ONE_LARGE_AT_A_TIME = threading.Lock()
+_LARGE_PICTURE = 6_000_000
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes to send, what they are, and what a downloaded file of them is called."""
+
+    data: bytes
+    media_type: str
+    name: str
+
+
+def picture(service: Service, record: Record) -> File:
+    """Return the picture upright, in a format that every browser shows, without its metadata."""
+    return _kept(service, record, _FOR_BROWSER, lambda data, limits: encode.change(data, limits, None)[0])
+
+
+def thumbnail(service: Service, record: Record) -> File:
+    """Return a small copy of the picture, made once."""
+    return _kept(service, record, _THUMBNAIL, small_copy)
+
+
+def small_copy(data: bytes, limits: decode.Limits) -> bytes:
+    """Return a picture's small copy, a JPEG file. Raises what `images.load` raises."""
+    pixels, info = decode.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
+    scale = min(1.0, _THUMBNAIL_SIDE / max(info.width, info.height))
+    width, height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+    small = pixels.resized(width, height, Image.Resampling.BICUBIC)
+    return encode.encode(small, "JPEG", quality=80, icc_profile=info.icc_profile)
+
+
+def drawn(
+    service: Service, record: Record, view: View, *, output: str | None = None, for_browser: bool = False
+) -> File:
+    """Return the picture at full size with what is shown of the result drawn on it.
+
+    output: a key of OUTPUTS; None for the format of the upload.
+    for_browser: in a format that every browser shows instead.
+    """
+    if output is not None and output not in OUTPUTS:
+        raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
+    shown = view.of_result(*service.jobs.result(record.id))
+    drawing = annotate.Drawing(
+        shown,
+        show_boxes="boxes" not in view.hide,
+        show_labels="labels" not in view.hide,
+        show_masks="masks" not in view.hide,
+    )
+    original = service.original(record.id)
+    kind: str | None
+    if for_browser:
+        kind = None
+    elif output is None:
+        kind = encode.output_format(decode.format_of(original) or "")
+    else:
+        kind = OUTPUTS[output]
+    with _turn(service, original):
+        data, media_type = encode.change(original, service.limits, kind, drawing.over)
+        give_back_code()
+    return File(data, media_type, _named(record, f".{suffix_of(media_type)}", before="detected_"))
+
+
+def export(service: Service, record: Record, view: View, export_format: Format) -> File:
+    """Return what is shown of the result as a file of that format."""
+    shown = view.of_result(*service.jobs.result(record.id))
+    data = export_format.write(shown, record.filename)
+    return File(data, export_format.media_type, _named(record, export_format.suffix))
+
+
+def cutout(service: Service, record: Record, number: int) -> File | None:
+    """Return one instance as a PNG of its box, transparent outside its mask; None if there is no such one.
+
+    number: its place among all that was found, best score first, from 0. Without masks the whole box is kept.
+    """
+    found, _ = service.jobs.result(record.id)
+    if number >= len(found):
+        return None
+    original = service.original(record.id)
+    with _turn(service, original):
+        pixels, _ = decode.load(original, service.limits)
+        data = encode.cut_out(pixels, *_part_of(found, number))
+    label = safe_stem(found.labels[int(found.class_ids[number])].replace(" ", "_"))
+    return File(data, "image/png", _named(record, f"_{label[:100]}_{number + 1}.png"))
+
+
+def suffix_of(media_type: str) -> str:
+    """Return how the name of a picture of that type ends, without the dot."""
+    return media_type.partition("/")[2].replace("jpeg", "jpg")
+
+
+def _part_of(found: Detections, number: int) -> tuple[tuple[int, int, int, int], Bitmap | None]:
+    """Return left, top, right and bottom of an instance, and which pixels (H, W) of that are its own."""
+    if found.masks is None:
+        x1, y1, x2, y2 = (int(side) for side in found.boxes[number])
+        x2, y2 = max(x1 + 1, min(x2 + 1, found.width)), max(y1 + 1, min(y2 + 1, found.height))
+        return (x1, y1, x2, y2), None
+    mask = found.masks[number]
+    inside = np.zeros((max(mask.height, 1), max(mask.width, 1)), bool)
+    inside[: mask.height, : mask.width] = mask.bitmap()
+    return (mask.x, mask.y, mask.x + inside.shape[1], mask.y + inside.shape[0]), inside
+
+
+@contextmanager
+def _turn(service: Service, original: bytes) -> Iterator[None]:
+    """Wait until there is room for the picture; raises as `Places.one` and `images.check` do."""
+    with service.places.one(), _FEW_AT_A_TIME:
+        info = decode.check(original, service.limits)
+        is_large = info.width * info.height > _LARGE_PICTURE
+        with _ONE_LARGE_AT_A_TIME if is_large else nullcontext():
+            yield
+            give_back_unused()
+            if is_large:
+                give_back_code()
+
+
+def _kept(service: Service, record: Record, name: str, make: Make) -> File:
+    try:
+        data = service.storage.get(record.id, name)
+    except FileNotFoundError:
+        original = service.original(record.id)
+        with _turn(service, original):
+            data = make(original, service.limits)
+        with suppress(StorageUnavailable):  # it can be shown all the same when the disk is full
+            service.storage.put(record.id, name, io.BytesIO(data))
+    return File(data, decode.media_type(decode.format_of(data) or "JPEG"), record.filename)
+
+
+def stem_of(record: Record) -> str:
+    """Return the name of the picture's file without its ending."""
+    return PurePosixPath(record.filename).stem
+
+
+def _named(record: Record, ending: str, *, before: str = "") -> str:
+    """Return what a file made of the picture is called; a long name loses the end of its own part."""
+    room = LONGEST_SHOWN - len(before) - len(ending)
+    return f"{before}{stem_of(record)[:room]}{ending}"

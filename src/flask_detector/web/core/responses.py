@@ -1,0 +1,79 @@
+"""Small answers that several pages give."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import BinaryIO
+from urllib.parse import quote
+
+from flask import Response, jsonify, make_response, redirect, send_file, stream_with_context
+from werkzeug.wrappers import Response as AnyResponse
+
+from flask_detector.formats.file_names import shown_name
+from flask_detector.web.core.errors import wants_json
+from flask_detector.web.core.renditions import File
+
+PRIVATE_HOUR = "private, max-age=3600"
+
+# Old clients take \ or % for the beginning of an escape, and ; for the end; Windows has no other in names.
+_UNPLAIN = re.compile(r'(?:[^ -~]|["%;\\/:*?<>|])+')
+
+
+def go_to(address: str, **facts: str) -> AnyResponse:
+    """Send a person to an address, and tell a script that and the facts."""
+    if not wants_json():
+        return redirect(address, 303)
+    response = jsonify({"url": address, **facts})
+    response.status_code = 202
+    response.headers["Location"] = address
+    return response
+
+
+def send(file: File, *, as_download: bool = False) -> Response:
+    """Send a file, for its visitor's browser alone to keep."""
+    response = make_response(file.data)
+    response.headers["Content-Type"] = file.media_type
+    response.headers["Cache-Control"] = PRIVATE_HOUR
+    return to_keep(response, file.name) if as_download else response
+
+
+def to_keep(response: Response, name: str) -> Response:
+    """Make an answer a file to keep, called by that name, whatever characters it has (RFC 6266, RFC 8187)."""
+    name = shown_name(name)
+    plain, exact = name, None
+    if not name.isascii() or _UNPLAIN.search(name):
+        plain, exact = _plain(name), f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
+    response.headers.set("Content-Disposition", "attachment", **{"filename": plain, "filename*": exact})
+    return response
+
+
+def _plain(name: str) -> str:
+    """Return the nearest name of English letters, for clients that know no other."""
+    letters = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    stem, dot, rest = _UNPLAIN.sub("_", letters).partition(".")
+    return f"{stem.strip(' _') or 'picture'}{dot}{rest}"
+
+
+def send_archive(file: BinaryIO, name: str) -> Response:
+    """Send a ZIP file to keep, piece by piece; it is closed at the end."""
+    response = to_keep(send_file(file, "application/zip"), name)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManager[None]) -> Response:
+    """Send a ZIP file to keep that is made while it is sent, in a place that is held until then."""
+    held = ExitStack()
+    held.enter_context(place)  # refused now, or not at all
+    response = Response(stream_with_context(pieces), mimetype="application/zip")
+    response.call_on_close(held.close)
+    response.headers["Cache-Control"] = "no-store"
+    return to_keep(response, name)
+
+
+def unkept(page: str | Response) -> Response:
+    """Send a page or an answer that changes: no cache may keep it."""
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,57 @@
+"""What of a result is shown, as the result page's address says it: what is switched on is what is drawn."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from werkzeug.datastructures import MultiDict
+
+from flask_detector.errors import BadParameter
+from flask_detector.structures.detections import Detections
+
+
+@dataclass(frozen=True)
+class View:
+    """A choice of instances and of what is drawn of each.
+
+    min_score: the lowest score, in 0..1; None for the usual one.
+    off: labels that are left out.
+    hide: of "boxes", "masks" and "labels" those that are not drawn.
+    """
+
+    min_score: float | None = None
+    off: frozenset[str] = frozenset()
+    hide: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, query: MultiDict[str, str]) -> Self:
+        """Return the view that an address asks for: ``score``, any number of ``off`` and of ``hide``.
+
+        Raises BadParameter for a score that is none.
+        """
+        return cls(
+            score(query.get("score"), name="score"),
+            frozenset(query.getlist("off")),
+            frozenset(query.getlist("hide")),
+        )
+
+    def of_result(self, found: Detections, shown_score: float) -> Detections:
+        """Return the instances that the view shows; `shown_score` is the usual lowest score."""
+        lowest = shown_score if self.min_score is None else self.min_score
+        return found.over(lowest).without(self.off)
+
+
+def score(text: str | None, *, name: str) -> float | None:
+    """Return the score that a parameter says, in 0..1; None for one that is missing or empty.
+
+    Raises BadParameter, which names the parameter.
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise BadParameter(f"{name} is {text[:20]!r}.", hint="It must be a number from 0 to 1, such as 0.5.")
+    return number

@@ -1,0 +1,60 @@
+"""Where scripts, styles and pictures of the pages are found: addresses that change with their content."""
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Flask, Response
+
+from flask_detector.web.core.compression import compress
+
+FOLDER = Path(__file__).parents[1] / "static"
+
+# A browser never asks again: after an update of the program the pages name other addresses.
+MAX_AGE_SECONDS = 365 * 24 * 3600
+
+
+def url_path() -> str:
+    """Return the path that the folder is served under: one for all files, since scripts name each other."""
+    digest = hashlib.sha256()
+    for path in sorted(FOLDER.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(FOLDER)} {len(content)}\n".encode())
+            digest.update(content)
+    return f"/static/{digest.hexdigest()[:12]}"
+
+
+@cache
+def modules_of(script: str) -> tuple[str, ...]:
+    """Return the modules that a script imports, directly or not, as names of files in the folder.
+
+    A page names them all, so that the browser need not find one by reading another.
+    """
+    found: list[str] = []
+    names = [script]
+    while names:
+        for name in _IMPORT.findall((FOLDER / names.pop()).read_text(encoding="utf-8")):
+            if f"js/{name}" not in found:
+                found.append(f"js/{name}")
+                names.append(f"js/{name}")
+    return tuple(sorted(found))
+
+
+_IMPORT = re.compile(r'^(?:import|}).*"\./([\w.-]+)";$', re.MULTILINE)
+
+
+def install(app: Flask) -> None:
+    """Send the files compressed, each compressed once, and tell browsers that they never change."""
+    app.jinja_env.globals["modules_of"] = modules_of
+    send_file = app.view_functions["static"]
+    kept: dict[str, bytes] = {}
+
+    def static(**values: Any) -> Response:
+        response = cast(Response, send_file(**values))
+        response.cache_control.immutable = True
+        return compress(response, kept)
+
+    app.view_functions["static"] = static

@@ -1,0 +1,102 @@
+"""What machines ask: does this process answer, can the installation detect, and what has it done."""
+
+import threading
+import time
+
+import redis
+from flask import Blueprint, Response, jsonify, request
+
+from flask_detector.errors import BrokerUnavailable, DetectorError
+from flask_detector.web.core.auth import require_admin
+from flask_detector.web.core.service import Service, service
+from flask_detector.web.observability import prometheus as exposition
+from flask_detector.web.observability import request_log
+
+blueprint = Blueprint("probes", __name__)
+
+# Storage is written to for a probe at most this often, in seconds: probes come every few of them.
+_STORAGE_SECONDS = 10.0
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_THIS_MACHINE = ("127.0.0.1", "::1")
+
+
+@blueprint.get("/healthz")
+def healthz() -> str:
+    """Tell that this process answers."""
+    return "ok\n"
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Tell whether a picture that is sent now would be detected: 200, or 503 that names what is missing."""
+    missing = what_is_missing(service())
+    response = jsonify({"ready": not missing, "missing": missing})
+    response.status_code = 503 if missing else 200
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Send what Prometheus collects, over all processes of the installation."""
+    if not _may_read_metrics():
+        require_admin()
+    request_log.current().send(at_once=True)
+    response = Response(exposition.text(service()), content_type=exposition.CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def what_is_missing(service: Service) -> list[dict[str, str]]:
+    """Return what keeps this installation from detecting: "redis", "worker" or "storage", each with why."""
+    missing = []
+    try:
+        if not any(worker.model for worker in service.jobs.workers()):
+            missing.append(_lack("worker", "No worker with a model was heard of in the last ten seconds."))
+    except BrokerUnavailable as error:
+        missing.append(_lack("redis", error.message))
+    except redis.RedisError:
+        missing.append(_lack("redis", "Redis answers, but refuses its commands."))
+    if (why := _storage_trouble(service)) is not None:
+        missing.append(_lack("storage", why))
+    return missing
+
+
+def _lack(what: str, why: str) -> dict[str, str]:
+    return {"what": what, "why": why}
+
+
+def _may_read_metrics() -> bool:
+    setting = service().settings.metrics
+    if setting != "auto":
+        return setting == "open"
+    # Behind a proxy on this machine everybody seems to come from it.
+    came_directly = not any(name in request.headers for name in _FORWARDED)
+    return request.remote_addr in _THIS_MACHINE and came_directly
+
+
+class _Remembered:
+    """The last answer of the storage, so that probes write to it now and then only."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asked_at = float("-inf")
+        self.trouble: str | None = None
+
+
+def _storage_trouble(service: Service) -> str | None:
+    remembered: _Remembered = service.__dict__.setdefault("storage_probe", _Remembered())
+    with remembered.lock:
+        if time.monotonic() - remembered.asked_at > _STORAGE_SECONDS:
+            remembered.trouble = _try_storage(service)
+            remembered.asked_at = time.monotonic()
+        return remembered.trouble
+
+
+def _try_storage(service: Service) -> str | None:
+    try:
+        service.storage.check()
+    except DetectorError as error:
+        return error.message
+    return None

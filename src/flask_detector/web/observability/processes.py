@@ -1,0 +1,86 @@
+"""The memory of the web's processes, told in Redis: whichever is asked for metrics can tell that of all.
+
+Workers tell theirs with their heartbeat, see overview.py.
+"""
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import redis
+
+from flask_detector.process.memory import resident_bytes
+from flask_detector.service.supervisor import SOCKET_VARIABLE
+
+_KEY = "flask-detector:web"
+
+# A process that was not heard of for so long is left out. It is Redis's clock that counts.
+_SILENCE_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of the installation.
+
+    kind: `web`, `worker`, or `supervisor` for what started a web process and its workers.
+    name: tells it from one of the same number in another container of its host.
+    memory: resident bytes.
+    """
+
+    kind: str
+    host: str
+    process: int
+    name: str
+    memory: int
+
+
+class Presence:
+    """What this process tells of itself, and of the supervisor that it may be a child of."""
+
+    def __init__(self) -> None:
+        self._name = secrets.token_hex(4)
+
+    def processes(self) -> list[Process]:
+        """Return this process, and its supervisor, with the memory that they have now."""
+        host = socket.gethostname()
+        found = [Process("web", host, os.getpid(), self._name, resident_bytes())]
+        # The supervisor knows no Redis: it is small because it knows so little.
+        if SOCKET_VARIABLE in os.environ and (memory := resident_bytes(os.getppid())):
+            found.append(Process("supervisor", host, os.getppid(), self._name, memory))
+        return found
+
+    def tell(self, connection: redis.Redis) -> None:
+        """Write it to Redis; raises redis.RedisError."""
+        told = json.dumps([asdict(process) for process in self.processes()])
+        connection.eval(_TELL, 1, _KEY, self._name, told, str(_SILENCE_SECONDS))
+
+    def withdraw(self, connection: redis.Redis) -> None:
+        """Take it back; raises redis.RedisError."""
+        connection.hdel(_KEY, self._name)
+
+
+_TELL = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
+local told = redis.call('HGETALL', KEYS[1])
+for place = 1, #told, 2 do
+    if now - tonumber(string.match(told[place + 1], '^%d+')) > tonumber(ARGV[3]) then
+        redis.call('HDEL', KEYS[1], told[place])
+    end
+end
+"""
+
+
+def read(connection: redis.Redis) -> list[Process]:
+    """Return the processes of all web servers that were heard of lately; raises redis.RedisError."""
+    # Only reading, so that it works with a Redis that is full, too.
+    with connection.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.hvals(_KEY)
+        (now, _), values = cast(tuple[tuple[int, int], list[bytes]], tuple(pipeline.execute()))
+    told = [value.decode().split(" ", 1) for value in values]
+    lately = [text for moment, text in told if now - int(moment) <= _SILENCE_SECONDS]
+    return [Process(**facts) for text in lately for facts in json.loads(text)]

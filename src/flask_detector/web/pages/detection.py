@@ -1,0 +1,149 @@
+"""One detection: its page, whatever became of it, and the files that belong to it.
+
+The same pages stand at two addresses: ``/detections/<id>`` for whoever sent the picture, and
+``/shared/<token>`` for those who were given the link, where nothing can be changed.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, g, jsonify, render_template, request
+
+from flask_detector.errors import UnknownDetection
+from flask_detector.formats import FORMATS
+from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.visualization import colors
+from flask_detector.web.core import archives, renditions
+from flask_detector.web.core.compression import compress
+from flask_detector.web.core.errors import status_of_code
+from flask_detector.web.core.progress_steps import step_of, steps
+from flask_detector.web.core.responses import PRIVATE_HOUR, send, send_archive, unkept
+from flask_detector.web.core.service import service
+from flask_detector.web.core.view import View
+from flask_detector.web.pages.visitor import may_see
+
+SHARED = "shared"
+
+blueprint = Blueprint("detection", __name__)
+
+
+@blueprint.url_value_preprocessor
+def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Look the detection up by what stands in the address; `g.record` holds it for the page."""
+    g.key = (values or {}).pop("key")
+    g.is_shared = request.blueprint == SHARED
+    g.record = service().jobs.find(service().shelf.shared(g.key) if g.is_shared else g.key)
+    if not g.is_shared and not may_see(g.record):
+        raise UnknownDetection("There is no such detection.")
+
+
+@blueprint.url_defaults
+def _add_key(endpoint: str, values: dict[str, Any]) -> None:
+    """Let links from a detection's page to its files need no key of their own."""
+    if "key" in g:
+        values.setdefault("key", g.key)
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Show a detection as it stands: waiting, done, failed or cancelled."""
+    record: Record = g.record
+    if record.status is JobStatus.DONE:
+        return unkept(_result_page(record))
+    page = _waiting_page(record) if not record.status.is_final else _ended_page(record)
+    response = unkept(page)
+    if record.failure is not None:
+        response.status_code = status_of_code(record.failure.code)
+    return response
+
+
+def _ended_page(record: Record) -> str:
+    return render_template(f"{record.status}.html", record=record)
+
+
+def _waiting_page(record: Record) -> str:
+    return render_template(
+        "waiting.html",
+        record=record,
+        step=step_of(record.status, record.stage),
+        steps=steps(has_masks=service().will_outline(record)),
+        workers=service().jobs.workers(),
+        pace=service().pace.by_model().get(service().model_of(record)),
+    )
+
+
+def _result_page(record: Record) -> str:
+    found, shown_score = service().jobs.result(record.id)
+    view = View.of(request.args)
+    return render_template(
+        "result.html",
+        record=record,
+        found=found,
+        shown=view.of_result(found, shown_score),
+        shown_score=shown_score if view.min_score is None else view.min_score,
+        view=view,
+        colour_of=colors.colour_of,
+        formats=FORMATS,
+        format_groups=archives.FORMAT_GROUPS.items(),
+        share_token=None if g.is_shared else service().shelf.token_of(record.id),
+    )
+
+
+@blueprint.get("/result.json")
+def result() -> Response:
+    """Send the result in its documented form, with the colour of each class that the overlay needs."""
+    found, shown_score = service().jobs.result(g.record.id)
+    form = found.to_json()
+    form["shown_score"] = shown_score
+    form["colours"] = {label: colors.colour_of(c) for c, label in enumerate(found.labels)}
+    response = jsonify(form)
+    response.headers["Cache-Control"] = PRIVATE_HOUR
+    return compress(response)
+
+
+@blueprint.get("/picture")
+def picture() -> Response:
+    """Send the picture as it came, upright and without its metadata."""
+    return send(renditions.picture(service(), g.record))
+
+
+@blueprint.get("/thumbnail")
+def thumbnail() -> Response:
+    """Send a small copy of the picture."""
+    return send(renditions.thumbnail(service(), g.record))
+
+
+@blueprint.get("/drawn")
+def drawn() -> Response:
+    """Send the drawn picture to look at; the address may say what is drawn."""
+    return send(renditions.drawn(service(), g.record, View.of(request.args), for_browser=True))
+
+
+@blueprint.get("/download")
+def download() -> Response:
+    """Send the drawn picture to keep: full size, in the format of the upload or the one asked for."""
+    view, output = View.of(request.args), request.args.get("format")
+    return send(renditions.drawn(service(), g.record, view, output=output), as_download=True)
+
+
+@blueprint.get("/exports/<name>")
+def export(name: str) -> Response:
+    """Send what is shown of the result as a file of that format."""
+    if name not in FORMATS:
+        abort(404)
+    return send(
+        renditions.export(service(), g.record, View.of(request.args), FORMATS[name]), as_download=True
+    )
+
+
+@blueprint.get("/everything.zip")
+def everything() -> Response:
+    """Send the drawn picture, the picture and the data in each format, in one file."""
+    file = archives.of_detection(service(), g.record, View.of(request.args))
+    return send_archive(file, f"detected_{renditions.stem_of(g.record)}.zip")
+
+
+@blueprint.get("/instances/<int:number>.png")
+def instance(number: int) -> Response:
+    """Send one instance, cut out; they are numbered from 0, best score first."""
+    file = renditions.cutout(service(), g.record, number)
+    return send(file, as_download=True) if file is not None else abort(404)

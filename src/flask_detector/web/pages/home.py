@@ -1,0 +1,181 @@
+"""The pages that are about no single detection. They work without JavaScript: a form, a link, a refresh."""
+
+from typing import BinaryIO, cast
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.datastructures import FileStorage
+from werkzeug.wrappers import Response as AnyResponse
+
+from flask_detector.detectors import AUTO, MAIN_MODEL
+from flask_detector.errors import DetectorError, UnknownDetection
+from flask_detector.formats import FORMATS
+from flask_detector.formats.file_names import shown_name
+from flask_detector.jobs.collections import Batch, Refused
+from flask_detector.jobs.records import Failure, Record
+from flask_detector.web.core import archives
+from flask_detector.web.core.responses import go_to, send_archive, unkept
+from flask_detector.web.core.service import service
+from flask_detector.web.core.view import score
+from flask_detector.web.pages.visitor import may_see, visitor
+
+blueprint = Blueprint("pages", __name__)
+
+_PAGE = 48  # detections on one page of the history
+
+
+@blueprint.get("/")
+def home() -> Response:
+    """Show the upload form."""
+    page = render_template(
+        "home.html",
+        settings=service().settings,
+        workers=service().jobs.workers(),
+        models=service().models_by_state(),
+        default_model=service().default_model(),
+        main_model=MAIN_MODEL,
+        pace=service().pace.by_model(),
+    )
+    return unkept(page)
+
+
+@blueprint.post("/detections")
+def create() -> AnyResponse:
+    """Take one or more pictures in; go to the detection's page, or to the one of the batch.
+
+    Of several pictures the good ones are accepted, and the batch says why the others were not.
+    """
+    files = [file for file in request.files.getlist("picture") if file.filename]
+    if len(files) <= 1:
+        id = _accept(files[0] if files else None)
+        return go_to(url_for("detection.show", key=id), id=id)
+    accepted, refused, errors = [], [], []
+    for file in files:
+        try:
+            accepted.append(_accept(file))
+        except DetectorError as error:
+            errors.append(error)
+            refused.append(Refused(shown_name(file.filename), Failure.of(error)))
+    if not accepted:
+        raise errors[0]
+    return _go_to_batch(accepted, refused)
+
+
+@blueprint.post("/batches")
+def create_batch() -> AnyResponse:
+    """Put detections of this visitor, the form's `detection` fields, on one page."""
+    records = [service().jobs.find(id) for id in request.form.getlist("detection")]
+    if not records or not all(may_see(record) for record in records):
+        raise UnknownDetection("There is no such detection.")
+    return _go_to_batch([record.id for record in records], [])
+
+
+@blueprint.get("/batches/<id>")
+def batch(id: str) -> Response:
+    """Show the pictures that were sent together."""
+    found, records = _batch(id)
+    page = render_template(
+        "batch.html",
+        batch=found,
+        records=records,
+        formats=FORMATS,
+        format_groups=archives.FORMAT_GROUPS.items(),
+    )
+    return unkept(page)
+
+
+@blueprint.get("/batches/<id>/everything.zip")
+def batch_archive(id: str) -> Response:
+    """Send what was found in the pictures that were sent together, as far as they are done."""
+    selected = archives.Selected(*_batch(id))
+    return send_archive(archives.of_batch(service(), selected), f"{len(selected)}_detections.zip")
+
+
+@blueprint.get("/batches/<id>/datasets/<name>.zip")
+def batch_dataset(id: str, name: str) -> Response:
+    """Send the same as a data set of that format, with the pictures."""
+    if name not in FORMATS:
+        abort(404)
+    return archives.data_set(service(), archives.Selected(*_batch(id)), name)
+
+
+@blueprint.get("/history")
+def history() -> Response:
+    """Show the detections of this browser, newest first, those with a label if one is asked for."""
+    records = _mine()
+    number = len(records)
+    labels = sorted({label for record in records for label in record.counts or {}})
+    label = request.args.get("label", "").strip()
+    if label:
+        records = [r for r in records if any(label.lower() in known.lower() for known in r.counts or {})]
+    last = max(1, -(-len(records) // _PAGE))
+    page = min(max(request.args.get("page", 1, type=int), 1), last)
+    return unkept(
+        render_template(
+            "history.html",
+            records=records[(page - 1) * _PAGE : page * _PAGE],
+            number=number,
+            labels=labels,
+            label=label,
+            page=page,
+            last=last,
+        )
+    )
+
+
+@blueprint.post("/history/clear")
+def clear_history() -> AnyResponse:
+    """Delete all detections of this browser, and their pictures, now."""
+    for record in _mine():
+        service().delete(record)
+    return go_to(url_for("pages.history"))
+
+
+@blueprint.get("/about")
+def about() -> Response:
+    """Say which models there are, what the limits are, and how the queue is doing."""
+    page = render_template(
+        "about.html",
+        settings=service().settings,
+        workers=service().jobs.workers(),
+        queued=service().jobs.count(),
+        models=service().models_by_state(),
+        default_model=service().default_model(),
+        labels={info.name: service().models.labels(info.name) for info in service().models.known()},
+        pace=service().pace.by_model(),
+        has_api_pages="/api/docs" in {rule.rule for rule in current_app.url_map.iter_rules()},
+    )
+    return unkept(page)
+
+
+def _accept(file: FileStorage | None) -> str:
+    return service().accept(
+        None if file is None else cast(BinaryIO, file.stream),
+        filename=None if file is None else file.filename,
+        model=request.form.get("model", AUTO),
+        min_score=score(request.form.get("min_score"), name="min_score"),
+        owner=visitor(),
+    )
+
+
+def _go_to_batch(detections: list[str], refused: list[Refused]) -> AnyResponse:
+    id = service().shelf.keep_batch(visitor(), detections, refused)
+    return go_to(url_for("pages.batch", id=id), id=id)
+
+
+def _batch(id: str) -> tuple[Batch, list[Record]]:
+    found = service().shelf.batch(id)
+    if found.owner != visitor():
+        raise UnknownDetection("There is no such batch.")
+    return found, service().jobs.find_all(found.detections)
+
+
+def _mine() -> list[Record]:
+    return service().jobs.find_all(service().shelf.history(visitor()))

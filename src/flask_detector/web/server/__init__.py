@@ -1,0 +1,1 @@
+"""gunicorn in one process; slow and malformed clients."""

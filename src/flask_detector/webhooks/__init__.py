@@ -1,0 +1,1 @@
+"""Signing, queueing and sending webhooks. Imports no Flask."""

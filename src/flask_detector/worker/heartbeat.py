@@ -1,0 +1,180 @@
+"""A worker's heart: a thread that tells that the worker lives and what it does, and ends it when it hangs."""
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rq.utils import now, utcformat
+from rq.worker import BaseWorker
+from rq.worker_registration import register
+
+from flask_detector.jobs.queue import WORKER_SILENCE, Jobs
+from flask_detector.process.logs import short
+from flask_detector.process.memory import resident_bytes
+from flask_detector.worker.transitions import Handover, Task
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.2
+_BEAT_SECONDS = 2.0
+
+# A detection that the alarm can't interrupt is in native code: this long after its time the process ends.
+_HANG_GRACE_SECONDS = 10.0
+HUNG_EXIT_STATUS = 75
+
+# Native code may hold the interpreter's lock, so that not even this thread runs; another one, of the
+# interpreter's own, ends the process then.
+_STILL_SECONDS = 45.0
+
+# The picture in hand may take so long after SIGTERM before it is given back. Docker kills after 10 seconds,
+# Heroku and Kubernetes after 30.
+_GIVE_BACK_SECONDS = 7.0
+
+
+class Heart(threading.Thread):
+    """Beats from `start` to `stop`, on a connection of its own that does not wait long."""
+
+    def __init__(
+        self, worker: BaseWorker, jobs: Jobs, place: str, models: Callable[[], Iterable[str]]
+    ) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._worker = worker
+        self._jobs = jobs
+        self._models = models
+        self._handover = Handover(jobs.queue, worker=worker.name, place=place)
+        self._stopped = threading.Event()
+        self._changing = threading.Lock()
+        self._task: Task | None = None
+        self._others: tuple[Task, ...] = ()
+        self._deadline = 0.0
+        self._stage: str | None = None
+        self._told: str | None = None
+        self._give_back_at: float | None = None
+        self._next_beat = 0.0
+        self._is_registered = False
+        self.model = ""
+
+    def begin(self, task: Task) -> None:
+        """Beat for a detection, too, and see that it does not hang."""
+        with self._changing:
+            self._task, self._stage, self._told = task, None, None
+            self._others = tuple(other for other in self._others if other is not task)
+            self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
+
+    def detected(self) -> None:
+        """Beat on for the detection, whose outcome is still to be written, which may take its time."""
+        with self._changing:
+            if self._task is not None:
+                self._others = (*self._others, self._task)
+            self._task = None
+
+    def hold(self, task: Task) -> None:
+        """Beat for a detection that is not at work yet, too."""
+        with self._changing:
+            self._others = (*self._others, task)
+
+    def leave(self, task: Task) -> None:
+        """Beat no longer for a detection that is not at work."""
+        with self._changing:
+            self._others = tuple(other for other in self._others if other is not task)
+
+    def tell_stage(self, stage: str) -> None:
+        """Tell what the detector does, unless it soon does something else."""
+        self._stage = stage
+
+    def hurry(self) -> None:
+        """Let the picture in hand take a few seconds more, and give it back then; asked again, at once."""
+        patience = _GIVE_BACK_SECONDS if self._give_back_at is None else 0.0
+        self._give_back_at = time.monotonic() + patience
+
+    def start(self) -> None:
+        """Begin to beat; what hangs before the first beat is ended too."""
+        _end_if_still()
+        super().start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(5)
+
+    def run(self) -> None:
+        """Beat until stopped."""
+        while not self._stopped.wait(_TICK_SECONDS):
+            _end_if_still()
+            with self._changing:
+                task = self._task
+                self._watch()
+            try:
+                if task is not None and self._stage != self._told:
+                    self._told = self._stage
+                    self._jobs.set_stage(task.job.id, self._told or "")
+                if time.monotonic() >= self._next_beat:
+                    self._next_beat = time.monotonic() + _BEAT_SECONDS
+                    self._beat()
+            except Exception as error:  # a worker without a pulse would lose its picture
+                self._is_registered = False
+                log.warning("no heartbeat could be sent: %s", type(error).__name__)
+        faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        if self._task is not None and time.monotonic() > self._deadline:
+            id = short(self._task.job.id)
+            log.critical("detection %s hangs and can't be interrupted: this worker ends", id)
+            os._exit(HUNG_EXIT_STATUS)
+        if self._in_hand and self._give_back_at is not None and time.monotonic() > self._give_back_at:
+            self._give_all_back()
+
+    def _give_all_back(self) -> None:
+        try:
+            for task in self._in_hand:
+                log.warning("detection %s is given back: this worker has to end", short(task.job.id))
+                self._handover.give_back(task.execution, as_a_try=False)
+            self._worker.register_death()
+        finally:
+            os._exit(0)
+
+    @property
+    def _in_hand(self) -> tuple[Task, ...]:
+        task = self._task  # looked at first: it may become one of the others at any moment
+        return self._others if task is None else (*self._others, task)
+
+    def _beat(self) -> None:
+        with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:
+            pipeline.hset(self._worker.key, mapping=self._facts())
+            pipeline.expire(self._worker.key, WORKER_SILENCE)
+            new_fields = pipeline.execute()[0]
+        for task in self._in_hand:
+            self._handover.keep(task.execution)
+        # After a failure it is not known what arrived: what a dead link held back may still come, and make
+        # the worker's key anew without its model.
+        if new_fields or not self._is_registered:
+            self.register()
+
+    def _facts(self) -> dict[Any, Any]:
+        return {
+            "last_heartbeat": utcformat(now()),
+            "state": "busy" if self._in_hand else "idle",
+            "memory": resident_bytes(),
+            "models": " ".join(self._models()),
+        }
+
+    def register(self) -> None:
+        """Write the worker into Redis's lists, also after Redis forgot it."""
+        with self._jobs.queue.connection.pipeline() as pipeline:
+            facts = {**self._worker.serialize(), **self._facts(), "model": self.model}
+            pipeline.hset(self._worker.key, mapping=facts)
+            pipeline.expire(self._worker.key, WORKER_SILENCE)
+            register(self._worker, pipeline)
+            pipeline.execute()
+        self._is_registered = True
+
+
+def _end_if_still() -> None:
+    """End the process if this is not called again in time."""
+    faulthandler.dump_traceback_later(_STILL_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)

@@ -1,0 +1,93 @@
+"""What a worker tells of its work: log lines, and the counts and durations that end up in /metrics."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import redis
+
+from flask_detector.process.logs import facts, short
+from flask_detector.service.metrics import (
+    DETECTION_SECONDS,
+    DETECTIONS,
+    FAILURES,
+    NO_MODEL,
+    RETRIES,
+    STAGE_SECONDS,
+    WAITING_SECONDS,
+    Tally,
+)
+
+log = logging.getLogger(__name__)
+
+_SENDING_SECONDS = 1.0
+
+
+@dataclass
+class Entry:
+    """What is noted of one detection until its outcome is written."""
+
+    id: str
+    model: str = NO_MODEL
+    seconds: float | None = None
+
+
+class Journal:
+    """Notes of the detections of one worker. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._current = Entry("")
+        self._next_sending = float("-inf")
+
+    def begin(self, id: str, *, waited: float, is_retry: bool) -> Entry:
+        """Note that a detection is taken up. waited: seconds in the queue."""
+        self._current = Entry(id)
+        self._tally.observe(WAITING_SECONDS, waited)
+        if is_retry:
+            self._tally.add(RETRIES)
+        log.info(
+            "detection %s begins%s",
+            short(id),
+            " again" if is_retry else "",
+            extra=facts(detection=short(id), waited=round(waited, 3), again=is_retry or None),
+        )
+        return self._current
+
+    def detected(self, model: str, stages: Mapping[str, float], seconds: float) -> None:
+        """Note how long the stages of the detection that was begun last took, and all of it, in seconds."""
+        self._current.model, self._current.seconds = model, seconds
+        for stage, stage_seconds in stages.items():
+            self._tally.observe(STAGE_SECONDS, stage_seconds, model, stage)
+        self._tally.observe(DETECTION_SECONDS, seconds, model)
+
+    def done(self, entry: Entry) -> None:
+        """Note that a detection's result is written."""
+        self._tally.add(DETECTIONS, entry.model, "done")
+        seconds = None if entry.seconds is None else round(entry.seconds, 3)
+        log.info(
+            "detection %s is done",
+            short(entry.id),
+            extra=facts(detection=short(entry.id), model=entry.model, seconds=seconds),
+        )
+
+    def failed(self, entry: Entry, code: str) -> None:
+        """Note that a detection has failed for good, and the code of its error."""
+        self._tally.add(DETECTIONS, entry.model, "failed")
+        self._tally.add(FAILURES, code)
+        id = short(entry.id)
+        log.warning("detection %s failed: %s", id, code, extra=facts(detection=id, code=code))
+
+    def send_if_due(self, connection: redis.Redis) -> None:
+        """Send what was noted, if that was not done lately."""
+        if time.monotonic() >= self._next_sending:
+            self.send(connection)
+
+    def send(self, connection: redis.Redis) -> None:
+        """Add what was noted to the sums of the installation; what can't be sent now goes with the next."""
+        self._next_sending = time.monotonic() + _SENDING_SECONDS
+        try:
+            self._tally.send(connection)
+        except redis.RedisError as error:
+            log.warning("counts could not be sent: %s", type(error).__name__)

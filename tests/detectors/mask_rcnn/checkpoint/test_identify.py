@@ -1,0 +1,183 @@
+"""Whose network a checkpoint is, and what is said when it is nobody's."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.mask_rcnn import Variant
+from flask_detector.detectors.mask_rcnn.checkpoint.identify import recognise
+from flask_detector.detectors.mask_rcnn.checkpoint.read import Checkpoint
+from flask_detector.detectors.mask_rcnn.checkpoint.tensors import Storage, Tensor, contiguous
+from flask_detector.errors import ForeignCheckpoint
+
+NAMES = {
+    "caffe": "mmdet/mask_rcnn_r50_caffe_fpn",
+    "v1": "torchvision/maskrcnn_resnet50_fpn",
+    "v2": "torchvision/maskrcnn_resnet50_fpn_v2",
+}
+
+
+def shapes_of(shared: Path, name: str) -> dict[str, tuple[int, ...]]:
+    form = json.loads((shared / "reference" / f"{NAMES[name]}.params.json").read_text())
+    return {parameter: tuple(shape) for parameter, shape, _ in form["params"]}
+
+
+def checkpoint(shapes: Mapping[str, tuple[int, ...]], meta: Mapping[str, Any] | None = None) -> Checkpoint:
+    """Return a checkpoint of such tensors, which share one row of zeros."""
+    largest = max(math.prod(shape) for shape in shapes.values())
+    zeros = np.zeros(largest * 8, np.uint8)
+    tensors: dict[str, Tensor] = {}
+    for name, shape in shapes.items():
+        kind = "int64" if name.endswith("num_batches_tracked") else "float32"
+        tensors[name] = contiguous(Storage(name, kind, largest, zeros), shape)
+    return Checkpoint(tensors, meta or {})
+
+
+def test_the_layouts_are_told_apart_by_their_tensors(shared: Path) -> None:
+    assert recognise(checkpoint(shapes_of(shared, "v2"))).variant is Variant.TORCHVISION_V2
+    caffe = checkpoint(shapes_of(shared, "caffe"))
+    for variant in (Variant.MMDET_CAFFE, Variant.MMDET_PYTORCH):
+        assert recognise(caffe, variant).variant is variant
+    for variant in (Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS):
+        assert recognise(checkpoint(shapes_of(shared, "v1")), variant).variant is variant
+
+
+def test_the_style_is_read_off_mmdetections_own_config(shared: Path) -> None:
+    shapes = shapes_of(shared, "caffe")
+    for style, variant in {"caffe": Variant.MMDET_CAFFE, "pytorch": Variant.MMDET_PYTORCH}.items():
+        config = f"model = dict(backbone=dict(type='ResNet', depth=50, style='{style}'))"
+        for key in ("config", "cfg"):
+            assert recognise(checkpoint(shapes, {key: config})).variant is variant
+
+
+def test_a_style_that_nobody_tells_is_asked_for(shared: Path) -> None:
+    with pytest.raises(ForeignCheckpoint, match="variant"):
+        recognise(checkpoint(shapes_of(shared, "caffe")))
+
+
+def test_a_variant_of_another_layout_is_refused(shared: Path) -> None:
+    with pytest.raises(ForeignCheckpoint):
+        recognise(checkpoint(shapes_of(shared, "v2")), Variant.MMDET_CAFFE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_surplus_and_wrong_tensors_are_listed(shared: Path, name: str) -> None:
+    variant = {"caffe": Variant.MMDET_CAFFE, "v1": Variant.TORCHVISION_V1}.get(name)
+    shapes = shapes_of(shared, name)
+    lost = [key for key in shapes if key.endswith("weight")][20]
+    without = {key: shape for key, shape in shapes.items() if key != lost}
+    with pytest.raises(ForeignCheckpoint, match=lost):
+        recognise(checkpoint(without), variant)
+    with pytest.raises(ForeignCheckpoint, match="extra_head"):
+        recognise(checkpoint({**shapes, "extra_head.weight": (3, 3)}), variant)
+    with pytest.raises(ForeignCheckpoint, match=lost):
+        recognise(checkpoint({**shapes, lost: (5, *shapes[lost][1:])}), variant)
+
+
+def test_a_long_list_is_cut_and_counted(shared: Path) -> None:
+    shapes = {**shapes_of(shared, "v2"), **{f"extra.{i}": (1,) for i in range(25)}}
+    with pytest.raises(ForeignCheckpoint, match="15 more") as caught:
+        recognise(checkpoint(shapes))
+    assert caught.value.message.count("extra.") <= 10
+
+
+def test_another_network_is_refused() -> None:
+    shapes: dict[str, tuple[int, ...]] = {"features.0.weight": (64, 3, 11, 11), "classifier.6.bias": (1000,)}
+    with pytest.raises(ForeignCheckpoint):
+        recognise(checkpoint(shapes))
+
+
+def test_coco_has_its_names_and_an_own_training_its_own(shared: Path) -> None:
+    assert recognise(checkpoint(shapes_of(shared, "v2"))).labels[:80] == COCO_LABELS
+    shapes = dict(shapes_of(shared, "caffe"))
+    for key, shape in shapes.items():
+        if 81 in shape or 320 in shape or (key.startswith("roi_head.mask_head.conv_logits") and 80 in shape):
+            sizes = {81: 4, 320: 12, 80: 3}
+            shapes[key] = tuple(sizes.get(side, side) for side in shape)
+    names = ("cup", "spoon", "plate")
+    metas: list[dict[str, Any]] = [{"CLASSES": names}, {"dataset_meta": {"classes": names}}]
+    for meta in metas:
+        own = recognise(checkpoint(shapes, meta), Variant.MMDET_CAFFE)
+        assert own.labels == names
+    unnamed = recognise(checkpoint(shapes), Variant.MMDET_CAFFE)
+    assert len(unnamed.labels) == 3
+
+
+def test_torchvisions_older_names_are_renamed(shared: Path) -> None:
+    old = {}
+    for key, shape in shapes_of(shared, "v1").items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        name = key.replace(".0.weight", ".weight").replace(".0.bias", ".bias") if "fpn." in key else key
+        name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+        for i in range(4):
+            name = name.replace(f"roi_heads.mask_head.{i}.0.", f"roi_heads.mask_head.mask_fcn{i + 1}.")
+        old[name] = shape
+    assert recognise(checkpoint(old), Variant.TORCHVISION_V1).variant is Variant.TORCHVISION_V1
+
+
+def test_a_tensor_under_its_old_and_its_new_name_is_refused(shared: Path) -> None:
+    shapes = shapes_of(shared, "v1")
+    twice = {**shapes, "rpn.head.conv.weight": shapes["rpn.head.conv.0.0.weight"]}
+    with pytest.raises(ForeignCheckpoint, match="older"):
+        recognise(checkpoint(twice), Variant.TORCHVISION_V1)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.module."])
+def test_what_training_puts_before_all_names_is_left_out(shared: Path, prefix: str) -> None:
+    shapes = {f"{prefix}{name}": shape for name, shape in shapes_of(shared, "v2").items()}
+    assert recognise(checkpoint(shapes)).variant is Variant.TORCHVISION_V2
+
+
+def test_the_second_set_of_weights_that_averaging_leaves_is_left_out(shared: Path) -> None:
+    shapes = shapes_of(shared, "caffe")
+    second = {f"ema_{name.replace('.', '_')}": shape for name, shape in shapes.items()}
+    assert recognise(checkpoint({**shapes, **second}), Variant.MMDET_CAFFE).tensors.keys() == shapes.keys()
+
+
+@pytest.mark.parametrize(
+    ("layout", "classes"), [("caffe", 1), ("caffe", 2), ("caffe", 20), ("v1", 1), ("v2", 20)]
+)
+def test_any_number_of_classes_is_read_off_the_tensors(shared: Path, layout: str, classes: int) -> None:
+    own = recognise(checkpoint(with_classes(shapes_of(shared, layout), layout, classes)), VARIANTS[layout])
+    assert own.classes == tuple(range(classes))
+    assert own.labels == tuple(f"class {i}" for i in range(1, classes + 1))
+
+
+def test_the_name_of_a_single_class_may_stand_alone(shared: Path) -> None:
+    shapes = with_classes(shapes_of(shared, "caffe"), "caffe", 1)
+    assert recognise(checkpoint(shapes, {"CLASSES": "cup"}), Variant.MMDET_CAFFE).labels == ("cup",)
+
+
+VARIANTS = {
+    "caffe": Variant.MMDET_CAFFE,
+    "v1": Variant.TORCHVISION_V1,
+    "v2": Variant.TORCHVISION_V2,
+}
+
+
+def with_classes(
+    shapes: Mapping[str, tuple[int, ...]], layout: str, classes: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model of so many classes instead of COCO's."""
+    logits, others = classes + 1, classes if layout == "caffe" else classes + 1
+    rows = {
+        "fc_cls": logits,
+        "fc_reg": 4 * others,
+        "conv_logits": others,
+        "cls_score": logits,
+        "box_predictor.bbox_pred": 4 * others,
+        "mask_fcn_logits": others,
+    }
+    changed = dict(shapes)
+    for name, shape in shapes.items():
+        for part, count in rows.items():
+            if f".{part}." in name:
+                changed[name] = (count, *shape[1:])
+    return changed

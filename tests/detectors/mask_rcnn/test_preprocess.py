@@ -1,0 +1,38 @@
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flask_detector.detectors.mask_rcnn.preprocess import resize_opencv, resized_size
+from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.imaging import decode
+
+LIMITS = decode.Limits(10**8, 10**8)
+
+
+@pytest.mark.parametrize("name", ["apartment", "park", "street", "zoo"])
+def test_resized_pixels_are_opencvs(shared: Path, name: str) -> None:
+    facts = json.loads((shared / "reference/mmdet/mask_rcnn_r50_caffe_fpn.pictures.json").read_text())[name]
+    picture, _ = decode.decode((shared / "pictures" / f"{name}.jpg").read_bytes(), LIMITS)
+    size = resized_size(picture.shape[0], picture.shape[1], Origin.MMDET)
+    assert list(size) == facts["resized"]
+    resized = resize_opencv(np.ascontiguousarray(picture[..., ::-1]), *size)
+    assert hashlib.sha256(resized.tobytes()).hexdigest() == facts["resized_bgr_sha256"]
+
+
+def test_any_size_is_resized_as_the_reference_does(shared: Path) -> None:
+    path = shared / "reference" / "mmdet" / "opencv_bilinear.py"
+    specification = importlib.util.spec_from_file_location("opencv_bilinear", path)
+    assert specification is not None
+    assert specification.loader is not None
+    reference: Any = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(reference)
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        old_height, old_width, height, width = (int(side) for side in random.integers(1, 200, 4))
+        picture = random.integers(0, 256, (old_height, old_width, 3), np.uint8)
+        assert (resize_opencv(picture, height, width) == reference.resize(picture, width, height)).all()

@@ -1,0 +1,107 @@
+"""A better model arrives while pictures are being detected: workers take it, and no picture is lost."""
+
+import hashlib
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import redis
+from PIL import Image
+
+from flask_detector.imaging import decode
+from flask_detector.jobs.queue import Jobs, new_id
+from flask_detector.jobs.records import JobStatus
+from flask_detector.settings import Settings
+from flask_detector.storage.local import ORIGINAL, open_storage
+
+pytestmark = pytest.mark.slow
+
+# The table's main model has a published file; here it is one of the same size that a server of ours holds.
+PROGRAM = """
+import sys
+from dataclasses import replace
+from flask_detector.detectors.zoo.registry import MAIN_MODEL, MODELS, Published
+url, sha256, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+main = replace(MODELS[MAIN_MODEL], source=Published(url, sha256, size), variant="mmdet-pytorch")
+MODELS[MAIN_MODEL] = main
+sys.argv = ["flask-detector", *sys.argv[4:]]
+from flask_detector.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def published(
+    write_weights: Callable[[str, Path], None], tmp_path: Path, serve_http: Callable[[HTTPServer], str]
+) -> list[str]:
+    """The address, the sha256 and the size of weights on a server."""
+    write_weights("mmdet/mask_rcnn_r50_fpn", tmp_path / "weights.safetensors")
+    data = (tmp_path / "weights.safetensors").read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    url = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    return [f"{url}/weights.safetensors", hashlib.sha256(data).hexdigest(), str(len(data))]
+
+
+def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_lose_nothing(
+    settings: Settings,
+    connection: redis.Redis,
+    published: list[str],
+    environment_for: Callable[[Settings], dict[str, str]],
+    eventually: Callable[[Callable[[], bool], float], None],
+) -> None:
+    jobs, storage = Jobs(connection, settings), open_storage(settings)
+    file = io.BytesIO()
+    Image.effect_noise((320, 240), 80).convert("RGB").save(file, "JPEG")
+    picture = decode.check(file.getvalue(), decode.Limits(1_000_000, 1_000_000))
+
+    def submit() -> str:
+        id = new_id()
+        storage.put(id, ORIGINAL, io.BytesIO(file.getvalue()))
+        jobs.enqueue(id, filename="noise.jpg", picture=picture, model="auto", min_score=None)
+        return id
+
+    def model_of(id: str) -> str:
+        return jobs.result(id)[0].model
+
+    def run(*command: str) -> "subprocess.Popen[bytes]":
+        program = [sys.executable, "-c", PROGRAM, *published, *command]
+        return subprocess.Popen(program, env=environment_for(settings))
+
+    worker = run("worker")
+    try:
+        first = submit()
+        eventually(lambda: jobs.find(first).status is JobStatus.DONE, 30)
+        assert model_of(first) == "nanodet-g"
+        fetch = run("models", "pull", "mask-rcnn-r50-fpn")
+        ids = []
+        while fetch.poll() is None:
+            ids.append(submit())
+            eventually(lambda: jobs.find(ids[-1]).status.is_final, 60)
+        assert fetch.returncode == 0
+        eventually(lambda: [w.model for w in jobs.workers()] == ["mask-rcnn-r50-fpn"], 30)
+        last = submit()
+        eventually(lambda: jobs.find(last).status is JobStatus.DONE, 60)
+        assert model_of(last) == "mask-rcnn-r50-fpn"
+        assert jobs.result(last)[0].masks is not None
+        assert [jobs.find(id).status for id in ids] == [JobStatus.DONE] * len(ids)
+        assert run("models", "remove", "mask-rcnn-r50-fpn").wait(30) == 0
+        after = submit()
+        eventually(lambda: jobs.find(after).status is JobStatus.DONE, 60)
+        assert model_of(after) == "nanodet-g"
+    finally:
+        worker.kill()
+        worker.wait(10)

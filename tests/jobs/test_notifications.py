@@ -1,0 +1,67 @@
+"""Listening to detections, over one connection."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+
+from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
+from flask_detector.jobs.queue import new_id
+
+Eventually = Callable[[Callable[[], bool], float], None]
+LONG = 30.0
+
+
+def listeners(connection: redis.Redis) -> int:
+    return len(connection.client_list(_type="pubsub"))
+
+
+def test_each_is_woken_by_its_own_detection_over_one_connection(
+    connection: redis.Redis, eventually: Eventually
+) -> None:
+    changes, ids, woken = Changes(connection), [new_id() for _ in range(5)], set()
+    ready = threading.Barrier(len(ids) + 1)
+
+    def listen(id: str) -> None:
+        with changes.waiting(id) as wait:
+            wait(0.1)  # that messages come from now on
+            ready.wait(LONG)
+            wait(LONG)
+            woken.add(id)
+
+    threads = [threading.Thread(target=listen, args=(id,)) for id in ids]
+    for thread in threads:
+        thread.start()
+    ready.wait(LONG)
+    assert listeners(connection) == 1
+    for number, id in enumerate(ids):
+        connection.publish(channel_of(id), CHANGED)
+        eventually(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]
+    for thread in threads:
+        thread.join()
+
+
+def test_who_waits_for_the_end_sleeps_through_what_comes_before(connection: redis.Redis) -> None:
+    changes, id = Changes(connection), new_id()
+    with changes.waiting(id, for_end=True) as wait_for_end, changes.waiting(id) as wait:
+        wait(0.1)
+        wait_for_end(0.1)
+        connection.publish(channel_of(id), CHANGED)
+        wait(LONG)  # both have heard it then
+        start = time.monotonic()
+        wait_for_end(0.3)
+        assert time.monotonic() - start >= 0.3
+        connection.publish(channel_of(id), ENDED)
+        start = time.monotonic()
+        wait_for_end(LONG)
+        assert time.monotonic() - start < LONG
+
+
+def test_after_a_lost_connection_all_are_woken_for_what_they_may_have_missed(connection: redis.Redis) -> None:
+    with Changes(connection).waiting(new_id(), for_end=True) as wait:
+        wait(0.1)
+        connection.client_kill_filter(_type="pubsub")
+        start = time.monotonic()
+        wait(LONG)
+        assert time.monotonic() - start < LONG

@@ -1,0 +1,98 @@
+"""The documents name what the program has."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from flask_detector import errors
+from flask_detector.cli import main
+from flask_detector.formats import FORMATS
+from flask_detector.settings import Settings, variable_of
+from flask_detector.web.core.errors import status_of_kind
+from flask_detector.webhooks.queue import PAUSES
+
+PROJECT = Path(__file__).parents[2]
+
+
+def text_of(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def rows_of(name: str) -> set[str]:
+    """Return the first cell of each row of a document's tables, where that is code."""
+    return set(re.findall(r"^\| `([^`]+)` \|", text_of(name), re.MULTILINE))
+
+
+def test_the_settings_table_has_each_setting_and_no_other() -> None:
+    assert rows_of("docs/settings.md") == {variable_of(field) for field in Settings.model_fields}
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_each_setting_is_documented_with_its_default_and_its_own_words(field: str) -> None:
+    info = Settings.model_fields[field]
+    (row,) = [
+        line for line in text_of("docs/settings.md").splitlines() if f"| `{variable_of(field)}` |" in line
+    ]
+    assert info.description is not None
+    assert info.description in row
+    default = info.get_default()
+    if default is not None and field != "data_dir":
+        assert f"| `{str(default).lower() if isinstance(default, bool) else default}` |" in row
+
+
+def test_each_error_code_is_documented() -> None:
+    def family(kind: type[errors.DetectorError]) -> set[type[errors.DetectorError]]:
+        return {kind}.union(*(family(child) for child in kind.__subclasses__()))
+
+    codes = {kind.code for kind in family(errors.DetectorError) if kind.__module__ == errors.__name__}
+    assert codes - {errors.SettingsError.code} <= rows_of("docs/api.md")
+
+
+def test_each_error_is_documented_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text_of("docs/api.md"), re.MULTILINE))
+    for code in set(errors.codes()) - {errors.SettingsError.code}:
+        assert rows[code] == str(status_of_kind(errors.kind_of(code)).value), code
+
+
+def test_the_pauses_between_webhooks_are_documented() -> None:
+    assert PAUSES == (5, 30, 2 * 60, 10 * 60, 3600, 4 * 3600, 8 * 3600)
+    assert "5 and 30 seconds, 2 and 10 minutes, 1, 4 and 8 hours" in text_of("docs/api.md").replace("\n", " ")
+
+
+def test_each_error_has_a_code_of_its_own_and_stands_in_the_drawn_tree() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = [kind.code for kind in kinds if issubclass(kind, errors.DetectorError)]
+    assert len(codes) == len(set(codes))
+    assert errors.__doc__ is not None
+    for kind in kinds:
+        assert kind.__name__ in errors.__doc__
+
+
+def test_the_readme_names_each_command() -> None:
+    readme = text_of("README.md")
+    for name in main.list_commands(click.Context(main)):
+        assert f"flask-detector {name}" in readme
+
+
+@pytest.mark.parametrize(
+    "document", sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/**/*.md"))
+)
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    folder = (PROJECT / document).parent
+    for target in re.findall(r"\]\(([^)#:]+)\)", text_of(document)):
+        assert (folder / target).exists(), f"{document} links to {target}"
+
+
+def test_each_export_format_is_documented() -> None:
+    assert set(FORMATS) <= rows_of("docs/formats.md")
+
+
+@pytest.mark.parametrize("name", ["detect", "evaluate"])
+def test_each_option_of_the_commands_for_pictures_is_documented(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    text = text_of("docs/command_line.md")
+    options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    assert [option for option in options if option not in text] == []

@@ -1,0 +1,95 @@
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from flask_detector.errors import StorageUnavailable
+from flask_detector.storage.local import FolderStorage
+
+ID = "0123456789abcdef0123456789abcdef"
+OTHER = "f" * 32
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "pictures")
+
+
+def test_what_was_put_comes_back(storage: FolderStorage) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    assert storage.get(ID, "original") == b"pixels"
+
+
+def test_putting_again_replaces(storage: FolderStorage) -> None:
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    storage.put(ID, "original", io.BytesIO(b"others"))
+    assert storage.get(ID, "original") == b"others"
+
+
+def test_what_is_missing_is_file_not_found(storage: FolderStorage) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.get(ID, "original")
+
+
+def test_deleting_takes_all_under_the_id_and_nothing_else(storage: FolderStorage) -> None:
+    for id in (ID, OTHER):
+        storage.put(id, "original", io.BytesIO(b"pixels"))
+        storage.put(id, "browser", io.BytesIO(b"pixels"))
+    storage.delete(ID)
+    storage.delete(ID)
+    for name in ("original", "browser"):
+        with pytest.raises(FileNotFoundError):
+            storage.get(ID, name)
+        assert storage.get(OTHER, name) == b"pixels"
+
+
+@pytest.mark.parametrize("id", ["../../etc", "", "ABC", ID + "0", f"{ID[:-1]}/"])
+def test_an_id_that_is_not_one_of_ours_reaches_no_path(storage: FolderStorage, id: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.get(id, "original")
+    with pytest.raises(FileNotFoundError):
+        storage.put(id, "original", io.BytesIO(b"pixels"))
+
+
+def test_a_name_that_leaves_the_folder_reaches_no_path(storage: FolderStorage) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.put(ID, "../original", io.BytesIO(b"pixels"))
+
+
+def test_a_stream_that_breaks_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:
+    class Breaking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise ConnectionResetError("the client went away")
+
+    with pytest.raises(StorageUnavailable):
+        storage.put(ID, "original", Breaking())
+    assert not (tmp_path / "pictures" / ID[:2] / ID).exists()
+
+
+def test_only_what_is_old_is_listed_as_old(storage: FolderStorage, tmp_path: Path) -> None:
+    for id in (ID, OTHER):
+        storage.put(id, "original", io.BytesIO(b"pixels"))
+    hour_ago = time.time() - 3600
+    os.utime(tmp_path / "pictures" / ID[:2] / ID, (hour_ago, hour_ago))
+    assert list(storage.older_than(1800)) == [ID]
+
+
+def test_a_place_that_is_no_folder_is_reported_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("a file, not a folder")
+    with pytest.raises(StorageUnavailable, match="data folder"):
+        FolderStorage(tmp_path / "pictures").put(ID, "original", io.BytesIO(b"pixels"))
+
+
+def test_the_check_finds_a_folder_that_can_be_written_and_leaves_nothing_there(
+    storage: FolderStorage, tmp_path: Path
+) -> None:
+    storage.check()
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_the_check_finds_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable):
+        FolderStorage(tmp_path / "file" / "pictures").check()

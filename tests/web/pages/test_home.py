@@ -1,0 +1,260 @@
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.test import TestResponse
+
+from flask_detector.broker.connection import connect
+from flask_detector.detectors import MAIN_MODEL
+from flask_detector.detectors.zoo.folder import ModelFolder
+from flask_detector.errors import DownloadError
+from flask_detector.jobs.queue import new_id
+from flask_detector.settings import DEFAULT_QUEUE, Settings
+from flask_detector.structures.detections import Detections
+from flask_detector.web import create_app
+
+Upload = Callable[..., TestResponse]
+
+
+def test_a_picture_goes_from_the_form_to_the_drawn_download(
+    upload: Upload, client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    sent = upload((pictures / "apartment.jpg").read_bytes(), "my flat.jpg")
+    assert sent.status_code == 303
+    waiting = client.get(sent.headers["Location"])
+    assert waiting.status_code == 200
+    assert "my flat.jpg" in waiting.text
+    work_off()
+    page = client.get(sent.headers["Location"])
+    assert "chair" in page.text
+    assert "nanodet-g" in page.text
+    download = client.get(f"{sent.headers['Location']}/download")
+    assert download.headers["Content-Disposition"].startswith("attachment")
+    assert "detected_my flat.jpg" in download.headers["Content-Disposition"]
+    drawn = Image.open(io.BytesIO(download.data))
+    assert (drawn.format, drawn.size) == ("JPEG", (1024, 683))
+    assert download.data != (pictures / "apartment.jpg").read_bytes()
+
+
+def test_the_format_follows_the_content_and_not_the_name(
+    upload: Upload, client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    address = upload((pictures / "zoo.jpg").read_bytes(), "zoo.jpg").headers["Location"]
+    work_off()
+    download = client.get(f"{address}/download")
+    assert download.mimetype == "image/webp"
+    assert "detected_zoo.webp" in download.headers["Content-Disposition"]
+    assert Image.open(io.BytesIO(download.data)).format == "WEBP"
+
+
+def test_the_result_as_json_can_be_read_back(
+    upload: Upload, client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    address = upload((pictures / "street.jpg").read_bytes()).headers["Location"]
+    work_off()
+    form = client.get(f"{address}/result.json").json
+    assert form is not None
+    found = Detections.from_json(form)
+    assert json.loads(json.dumps(found.to_json()))["instances"] == form["instances"]
+    assert len(form["colours"]["car"]) == 3
+
+
+def test_the_picture_is_shown_without_its_place(
+    upload: Upload, client: FlaskClient, jpeg: bytes, work_off: Callable[[], None]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    exif.get_ifd(0x8825)[1] = "N"  # GPSLatitudeRef
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg)).save(file, "JPEG", exif=exif)
+    address = upload(file.getvalue()).headers["Location"]
+    work_off()
+    for path in ("picture", "drawn", "download"):
+        shown = Image.open(io.BytesIO(client.get(f"{address}/{path}").data))
+        assert shown.size == (48, 64)
+        assert not shown.getexif()
+
+
+def test_the_result_can_be_taken_away_as_a_file(
+    upload: Upload, client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    address = upload((pictures / "street.jpg").read_bytes(), "street.jpg").headers["Location"]
+    work_off()
+    table = client.get(f"{address}/exports/csv")
+    assert table.headers["Content-Disposition"] == "attachment; filename=street.csv"
+    assert "street.jpg,car," in table.text
+    assert client.get(f"{address}/exports/docx").status_code == 404
+
+
+def test_again_needs_no_new_upload(
+    upload: Upload, client: FlaskClient, token: Callable[[], str], jpeg: bytes, work_off: Callable[[], None]
+) -> None:
+    address = upload(jpeg, "cat.jpg", min_score="0.5").headers["Location"]
+    work_off()
+    again = client.post(f"{address}/again", data={"csrf_token": token()})
+    assert again.status_code == 303
+    assert again.headers["Location"] != address
+    work_off()
+    assert "cat.jpg" in client.get(again.headers["Location"]).text
+
+
+def test_cancelling_ends_the_waiting(
+    upload: Upload, client: FlaskClient, token: Callable[[], str], jpeg: bytes, connection: redis.Redis
+) -> None:
+    address = upload(jpeg).headers["Location"]
+    client.post(f"{address}/cancel", data={"csrf_token": token()})
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0
+    assert "ancelled" in client.get(address).text
+
+
+def test_deleting_takes_record_and_picture_at_once(
+    upload: Upload,
+    client: FlaskClient,
+    token: Callable[[], str],
+    jpeg: bytes,
+    work_off: Callable[[], None],
+    settings: Settings,
+) -> None:
+    address = upload(jpeg).headers["Location"]
+    work_off()
+    assert client.post(f"{address}/delete", data={"csrf_token": token()}).status_code == 303
+    for path in ("", "/picture", "/drawn", "/download", "/result.json", "/state", "/events"):
+        assert client.get(address + path).status_code == 410
+    assert [path for path in (settings.data_dir / "pictures").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("path", ["", "/picture", "/drawn", "/download", "/result.json", "/state", "/events"])
+def test_an_unknown_detection_is_not_found(client: FlaskClient, path: str) -> None:
+    for id in (new_id(), "..", "x"):
+        answer = client.get(f"/detections/{id}{path}")
+        assert answer.status_code == 404
+
+
+def test_what_is_not_finished_can_not_be_downloaded_yet(
+    upload: Upload, client: FlaskClient, jpeg: bytes
+) -> None:
+    address = upload(jpeg).headers["Location"]
+    assert client.get(f"{address}/download").status_code == 409
+
+
+@pytest.mark.parametrize("action", ["", "/again", "/cancel", "/delete"])
+@pytest.mark.parametrize("wrong", [{}, {"csrf_token": "made up"}])
+def test_a_form_without_its_token_does_nothing(
+    upload: Upload,
+    client: FlaskClient,
+    jpeg: bytes,
+    connection: redis.Redis,
+    action: str,
+    wrong: dict[str, str],
+) -> None:
+    address = upload(jpeg).headers["Location"]
+    target = f"{address}{action}" if action else "/detections"
+    answer = client.post(target, data={**wrong, "picture": (io.BytesIO(jpeg), "cat.jpg")})
+    assert answer.status_code == 400
+    assert 'data-code="bad_form_token"' in answer.text
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 1
+    assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("score", ["1.5", "-1", "nan", "inf", "high"])
+def test_a_score_that_is_none_is_refused(upload: Upload, jpeg: bytes, score: str) -> None:
+    answer = upload(jpeg, min_score=score)
+    assert answer.status_code == 400
+    assert "0 to 1" in answer.text
+
+
+def test_an_unknown_model_is_refused(upload: Upload, jpeg: bytes) -> None:
+    answer = upload(jpeg, model="no-such-model")
+    assert answer.status_code == 422
+    assert 'data-code="unknown_model"' in answer.text
+
+
+def test_a_model_that_is_not_installed_is_refused_with_the_way_to_get_it(upload: Upload, jpeg: bytes) -> None:
+    answer = upload(jpeg, model="mask-rcnn-r50-fpn")
+    assert answer.status_code == 409
+    assert "models pull mask-rcnn-r50-fpn" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd.jpg", "passwd.jpg"),
+        ("C:\\pictures\\cat.jpg", "cat.jpg"),
+        ("<script>alert(1)</script>.jpg", "&lt;/script&gt;.jpg".replace("&lt;/", "")),
+        ("cat\u202egpj.exe", "catgpj.exe"),
+    ],
+)
+def test_file_names_are_shown_safely(
+    upload: Upload, client: FlaskClient, jpeg: bytes, name: str, shown: str
+) -> None:
+    page = client.get(upload(jpeg, name).headers["Location"]).text
+    assert shown in page
+    assert "<script>alert" not in page
+
+
+def test_a_redis_that_is_gone_is_said_on_every_page(settings: Settings) -> None:
+    with connect("redis://127.0.0.1:1") as nowhere:
+        client = create_app(settings, connection=nowhere).test_client()
+        for path in ("/", f"/detections/{new_id()}"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert 'data-code="broker_unavailable"' in answer.text
+            assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_storage_that_can_not_be_written_loses_nothing(
+    upload: Upload, jpeg: bytes, settings: Settings, connection: redis.Redis
+) -> None:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    (settings.data_dir / "pictures").write_text("a file where the folder should be")
+    answer = upload(jpeg)
+    assert answer.status_code == 503
+    assert 'data-code="storage_unavailable"' in answer.text
+    assert connection.llen(f"rq:queue:{DEFAULT_QUEUE}") == 0
+
+
+def test_what_is_nowhere_and_what_is_not_allowed_have_pages(client: FlaskClient) -> None:
+    assert client.get("/nowhere").status_code == 404
+    refused = client.post("/history")
+    assert refused.status_code == 405
+    assert "GET" in refused.headers["Allow"]
+
+
+def test_an_unexpected_error_shows_no_detail(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, settings: Settings, connection: redis.Redis
+) -> None:
+    app = create_app(settings, connection=connection)
+    monkeypatch.setattr("flask_detector.jobs.queue.Jobs.workers", lambda self: 1 / 0)
+    answer = app.test_client().get("/")
+    assert answer.status_code == 500
+    assert "division" not in answer.text
+
+
+def test_every_answer_carries_the_security_headers(client: FlaskClient) -> None:
+    for path in ("/", "/nowhere", "/api/v1/detections/x"):
+        headers = client.get(path).headers
+        assert "unsafe-inline" not in headers["Content-Security-Policy"]
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_why_a_model_could_not_be_fetched_stands_at_length_on_the_page_about_the_installation_alone(
+    client: FlaskClient, settings: Settings
+) -> None:
+    address = "https://weights.example/mask_rcnn.pth"
+    with pytest.raises(DownloadError), ModelFolder(settings.data_dir / "models", MAIN_MODEL).work():
+        raise DownloadError(
+            "The download failed.", hint=f"To bring the file by hand, download {address} <now>."
+        )
+    home, about = client.get("/").text, client.get("/about").text
+    assert "could not be made ready yet" in home
+    assert 'href="/about#models"' in home
+    assert address not in home
+    assert f'<a href="{address}" rel="noopener noreferrer">' in about
+    assert "&lt;now&gt;" in about

@@ -1,0 +1,149 @@
+"""Clients that hold a request back keep nobody else from being answered; bad HTTP is refused."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from flask_detector.web.middleware.security import HEADERS
+
+THREADS = 4
+
+BEGINNINGS = {
+    "headers": b"GET / HTTP/1.1\r\nHost: loc",
+    "body": b"POST /api/v1/detections HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+    b"Content-Length: 100000\r\n\r\nabc",
+}
+
+
+@pytest.fixture(scope="module")
+def port(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[int]:
+    """The port of a web process with few threads and a short patience."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "REDIS_URL": redis_url,
+        "DETECTOR_DATA_DIR": str(tmp_path_factory.mktemp("slow")),
+        "PORT": str(port),
+        "DETECTOR_WEB_THREADS": str(THREADS),
+    }
+    program = (
+        "from flask_detector.web.server import slow_clients; slow_clients._GRACE_SECONDS = 2.0; "
+        "from flask_detector.settings import Settings; "
+        "from flask_detector.web.server.gunicorn_app import run; run(Settings.from_environment())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=25) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def raw(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request)
+        return client.recv(200)
+
+
+@pytest.mark.parametrize("part", BEGINNINGS)
+def test_more_slow_clients_than_threads_do_not_keep_others_out(port: int, part: str) -> None:
+    with contextlib.ExitStack() as held:
+        slow = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(2 * THREADS)]
+        for client in slow:
+            client.sendall(BEGINNINGS[part])
+        assert answers(port)
+
+
+def test_a_request_that_comes_in_pieces_but_steadily_is_answered(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(BEGINNINGS["body"][:-3])
+        for _ in range(20):
+            client.sendall(bytes(5000))
+            time.sleep(0.15)
+        assert client.recv(12) == b"HTTP/1.1 415"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", 400),
+        (b"Content-Length: 4\r\nContent-Length: 5\r\n", 400),
+        (b"Transfer-Encoding : chunked\r\n", 400),
+        (b"Content-Length: +4\r\n", 400),
+        (b"Host: elsewhere\r\n", 400),
+        (b"X: " + b"a" * 9000 + b"\r\n", 431),
+        (b"".join(b"X%d: a\r\n" % number for number in range(150)), 431),
+        (b"Cookie: session=" + b"a" * 8000 + b"\r\n", 200),
+    ],
+    ids=[
+        "length and chunks",
+        "two lengths",
+        "space in name",
+        "signed length",
+        "two hosts",
+        "long",
+        "many",
+        "ok",
+    ],
+)
+def test_requests_that_two_servers_could_read_differently_and_huge_ones_are_refused(
+    port: int, headers: bytes, status: int
+) -> None:
+    answer = raw(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_an_address_that_is_too_long_is_refused(port: int) -> None:
+    assert raw(port, b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n").startswith(
+        b"HTTP/1.1 414"
+    )
+
+
+def test_a_body_larger_than_any_picture_is_refused_before_it_is_read(port: int) -> None:
+    head = b"POST /api/v1/detections HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+    answer = raw(port, head + b"Content-Length: 9999999999\r\n\r\nabc")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"<script>alert(1)</script>",
+        b"GET /shared/secret HTTP/9.9",
+        b"G<b>T / HTTP/1.1",
+        b"GET http://[ HTTP/1.1",
+    ],
+)
+def test_what_is_no_http_is_refused_with_every_header_and_without_its_words(
+    port: int, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request_line + b"\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert "Content-Type: text/plain" in head
+    for name, value in HEADERS.items():
+        assert f"{name}: {value}" in head.split("\r\n")
+    assert body == "Bad Request.\n"

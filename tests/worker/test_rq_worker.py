@@ -1,0 +1,301 @@
+"""The worker, as real processes on a real Redis."""
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+from PIL import Image
+
+from flask_detector.errors import DetectionExpired
+from flask_detector.imaging import decode
+from flask_detector.jobs.queue import Jobs, new_id
+from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.rq_records import TRIES
+from flask_detector.settings import Settings
+from flask_detector.storage.local import ORIGINAL, Storage, open_storage
+
+Eventually = Callable[[Callable[[], bool], float], None]
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+LIMITS = decode.Limits(25_000_000, 50_000_000)
+
+
+@pytest.fixture
+def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
+    return Jobs(connection, settings)
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+@pytest.fixture
+def submit(jobs: Jobs, storage: Storage) -> Callable[[bytes], str]:
+    """A function that stores and queues a picture, as the web does."""
+
+    def submit(data: bytes) -> str:
+        id = new_id()
+        storage.put(id, ORIGINAL, io.BytesIO(data))
+        picture = decode.check(data, LIMITS)
+        jobs.enqueue(id, filename="picture.jpg", picture=picture, model="auto", min_score=None)
+        return id
+
+    return submit
+
+
+@pytest.fixture
+def start_faulty_worker(
+    settings: Settings, redis_url: str
+) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
+    """A function that starts a real worker whose detection is replaced by a line of Python."""
+    running: list[subprocess.Popen[bytes]] = []
+    program = """
+import os, sys, time
+from pathlib import Path
+from flask_detector.worker import rq_worker as worker
+from flask_detector.broker.connection import connect
+from flask_detector.settings import Settings
+from flask_detector.storage.local import open_storage
+
+def fault(self, id, *, model, min_score):
+    {fault}
+
+worker.Workplace.run = fault
+settings = Settings(data_dir=Path({data_dir!r}), redis_url={redis_url!r}, offline=True)
+worker.main(settings, connect({redis_url!r}), open_storage(settings))
+"""
+
+    def start(fault: str) -> "subprocess.Popen[bytes]":
+        source = program.format(fault=fault, data_dir=str(settings.data_dir), redis_url=redis_url)
+        process = subprocess.Popen([sys.executable, "-c", source], stderr=subprocess.DEVNULL)
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(10)
+
+
+def large_jpeg() -> bytes:
+    """A picture that takes a worker a good while."""
+    noise = np.random.default_rng(1).integers(0, 255, (500, 800, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((8000, 5000)).save(file, "JPEG", quality=60)
+    return file.getvalue()
+
+
+def test_a_picture_is_detected_with_the_model_named(
+    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually, pictures: Path
+) -> None:
+    id = submit((pictures / "apartment.jpg").read_bytes())
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+    found, shown_score = jobs.result(id)
+    assert found.model == "nanodet-g"
+    assert (found.width, found.height) == (1024, 683)
+    assert found.over(shown_score).counts()["chair"] >= 1
+    assert next(iter(found.timings)) == "decode"
+    assert jobs.find(id).stage is None
+    assert [worker.model for worker in jobs.workers()] == ["nanodet-g"]
+
+
+def test_instances_below_the_usual_score_are_kept_for_those_who_look(
+    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually, pictures: Path
+) -> None:
+    id = submit((pictures / "street.jpg").read_bytes())
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+    found, shown_score = jobs.result(id)
+    assert 0.05 <= found.scores.min() < shown_score
+
+
+def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
+    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually
+) -> None:
+    ids = [submit(large_jpeg()), *(submit(small_jpeg()) for _ in range(5))]
+    first = start_worker()
+    eventually(lambda: jobs.find(ids[0]).status is JobStatus.RUNNING, 20)
+    first.kill()
+    first.wait(10)
+    assert jobs.find(ids[0]).status is JobStatus.RUNNING  # nobody has noticed yet
+    start_worker()
+    eventually(lambda: all(jobs.find(id).status is JobStatus.DONE for id in ids), 30)
+
+
+def test_a_picture_that_a_dead_worker_took_but_never_began_is_given_back(
+    jobs: Jobs,
+    connection: redis.Redis,
+    submit: Callable[[bytes], str],
+    start_worker: Start,
+    eventually: Eventually,
+) -> None:
+    id = submit(small_jpeg())
+    connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)  # all that the dead worker did
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 30)
+
+
+def test_a_picture_that_kills_every_worker_fails_with_a_reason_and_harms_no_other(
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    start_worker: Start,
+    eventually: Eventually,
+) -> None:
+    id = submit(small_jpeg())
+    for _ in range(TRIES):
+        worker = start_faulty_worker("os._exit(139)")
+        assert worker.wait(30) == 139
+    other = submit(small_jpeg())
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    failure = jobs.find(id).failure
+    assert failure is not None
+    assert failure.code == "detection_failed"
+    assert "3 times" in failure.message
+    eventually(lambda: jobs.find(other).status is JobStatus.DONE, 20)
+
+
+def test_a_detection_that_takes_too_long_is_stopped_with_a_reason(
+    connection: redis.Redis,
+    settings: Settings,
+    storage: Storage,
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    eventually: Eventually,
+) -> None:
+    jobs = Jobs(connection, settings.model_copy(update={"job_timeout": 1}))
+    id = new_id()
+    jobs.enqueue(
+        id, filename="a.jpg", picture=decode.check(small_jpeg(), LIMITS), model="auto", min_score=None
+    )
+    worker = start_faulty_worker("time.sleep(60)")
+    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    failure = jobs.find(id).failure
+    assert failure is not None
+    assert "longer than 1 seconds" in failure.message
+    assert worker.poll() is None
+
+
+def test_a_fault_of_ours_never_shows_its_traceback(
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    eventually: Eventually,
+) -> None:
+    id = submit(small_jpeg())
+    start_faulty_worker("raise ZeroDivisionError('secret detail')")
+    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    failure = jobs.find(id).failure
+    assert failure is not None
+    assert "secret" not in failure.message + failure.hint
+
+
+def test_a_picture_that_is_gone_fails_at_once_with_a_reason(
+    jobs: Jobs, storage: Storage, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually
+) -> None:
+    id = submit(small_jpeg())
+    storage.delete(id)
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    failure = jobs.find(id).failure
+    assert failure is not None
+    assert failure.code == "detection_expired"
+
+
+def test_a_detection_that_is_deleted_while_it_runs_does_not_come_back(
+    jobs: Jobs,
+    connection: redis.Redis,
+    submit: Callable[[bytes], str],
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    eventually: Eventually,
+) -> None:
+    id = submit(small_jpeg())
+    start_faulty_worker("time.sleep(1); return {}")
+    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
+    jobs.delete(id)
+    eventually(lambda: not [w for w in jobs.workers() if w.busy], 20)
+    with pytest.raises(DetectionExpired):
+        jobs.find(id)
+    assert list(connection.scan_iter(f"rq:*{id}*")) == []
+
+
+def test_a_cancelled_detection_stays_cancelled_though_its_worker_finishes(
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    eventually: Eventually,
+) -> None:
+    id = submit(small_jpeg())
+    start_faulty_worker("time.sleep(1); return {}")
+    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
+    jobs.cancel(id)
+    eventually(lambda: bool(jobs.workers()) and not any(w.busy for w in jobs.workers()), 20)
+    assert jobs.find(id).status is JobStatus.CANCELLED
+
+
+def test_sigterm_lets_the_picture_in_hand_finish(
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_worker: Start,
+    eventually: Eventually,
+) -> None:
+    id = submit(large_jpeg())
+    worker = start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
+    worker.terminate()
+    assert worker.wait(20) == 0
+    assert jobs.find(id).status is JobStatus.DONE
+
+
+def test_a_worker_that_has_grown_ends_after_its_picture_and_loses_none(
+    submit: Callable[[bytes], str],
+    jobs: Jobs,
+    settings: Settings,
+    environment_for: Callable[[Settings], dict[str, str]],
+    jpeg: bytes,
+) -> None:
+    ids = [submit(jpeg) for _ in range(3)]
+    command = [sys.executable, "-m", "flask_detector", "worker"]
+    environment = {**environment_for(settings), "DETECTOR_WORKER_RECYCLE_MB": "1"}
+    for done in range(1, 4):
+        worker = subprocess.run(command, env=environment, timeout=60, check=False)
+        assert worker.returncode == 0
+        assert [jobs.find(id).status for id in ids].count(JobStatus.DONE) == done
+
+
+def test_pictures_whose_records_expired_are_swept_away(
+    connection: redis.Redis,
+    settings: Settings,
+    storage: Storage,
+    start_worker: Start,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id = new_id()
+    storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
+    time.sleep(1.1)
+    monkeypatch.setenv("DETECTOR_RETENTION_HOURS", str(1 / 3600))
+    start_worker()
+
+    def is_gone() -> bool:
+        try:
+            storage.get(id, ORIGINAL)
+        except FileNotFoundError:
+            return True
+        return False
+
+    eventually(is_gone, 20)
+
+
+def small_jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 120, 40)).save(file, "JPEG")
+    return file.getvalue()
