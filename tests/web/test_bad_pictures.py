@@ -45,6 +45,8 @@ BAD = {
 
 # What only decoding tells ends as a failed detection.
 DAMAGED = {
+    "a JPEG with an end marker behind its half": a_picture((640, 480))[:20_000] + b"\xff\xd9",
+    "a progressive one, too": a_picture((640, 480), progressive=True)[:20_000] + b"\xff\xd9",
     "a truncated picture": a_picture((640, 480))[:-2000],
     "a truncated PNG": a_picture((640, 480), "PNG")[:-2000],
     "a header alone": a_picture((640, 480), "PNG")[:60],
@@ -108,7 +110,7 @@ def test_a_damaged_picture_fails_with_the_same_words_in_the_api(
     assert "Send the original again" in failed["error"]["hint"]
 
 
-def test_a_turn_that_stands_behind_the_pixels_is_told_once_it_is_known(
+def test_a_turn_that_stands_behind_the_pixels_is_told_at_once(
     client: FlaskClient, work_off: Callable[[], None]
 ) -> None:
     exif = Image.Exif()
@@ -118,7 +120,7 @@ def test_a_turn_that_stands_behind_the_pixels_is_told_once_it_is_known(
     moved = data[:at] + data[end:-12] + data[at:end] + data[-12:]
     sent = client.post("/api/v1/detections", data=moved).json
     assert sent is not None
-    assert (sent["width"], sent["height"]) == (64, 48)
+    assert (sent["width"], sent["height"]) == (48, 64)
     work_off()
     done = client.get(f"/api/v1/detections/{sent['id']}").json
     assert done is not None

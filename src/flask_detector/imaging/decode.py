@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, NamedTuple
 from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
+from flask_detector.imaging import jpeg_scans, png_chunks
 from flask_detector.imaging.decode_large import is_large, spooled
 from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
 from flask_detector.process.memory import may_lack
@@ -57,7 +58,7 @@ def check(source: bytes | BinaryIO, limits: Limits) -> PictureInfo:
 
     Raises EmptyPicture, NotAPicture, DamagedPicture, PictureTooLarge or TooManyPixels.
     """
-    with _ONE_AT_A_TIME, _opened(source, limits) as image:
+    with _ONE_AT_A_TIME, _opened(source, limits) as (image, _):
         return _info(image)
 
 
@@ -82,21 +83,20 @@ def load(
 
     Raises what `check` raises; DamagedPicture also where pixels are missing.
     """
-    with _opened(source, limits) as image:
+    with _opened(source, limits) as (image, file):
+        info, data = _info(image), _bytes_of(file)
+        if image.format == "JPEG":
+            jpeg_scans.check_whole(data)
         if enough is not None and image.format == "JPEG":
-            info = _info(image)
             reduced = _reduce(image, enough)
             image.load()
             return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
-        pixels = spooled(image, _bytes_of(source)) if is_large(image) else Pixels(image)
-        return pixels, _info(image)  # a PNG may have its orientation behind its pixels
+        return spooled(image, data) if is_large(image) else Pixels(image), info
 
 
-def _bytes_of(source: bytes | BinaryIO) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    source.seek(0)
-    return source.read()
+def _bytes_of(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.getvalue() if isinstance(file, io.BytesIO) else file.read()
 
 
 def _reduce(image: ImageFile.ImageFile, enough: int) -> int:
@@ -114,7 +114,7 @@ def media_type(picture_format: str) -> str:
 
 def plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
     """Return orientation and colour profile of a JPEG that is grey or has three colours, else None."""
-    with _opened(data, limits) as image:
+    with _opened(data, limits) as (image, _):
         if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
             return None
         return orientation_of(image), _rgb_profile(image)
@@ -213,24 +213,28 @@ _MOST_HEADER_READS: Final = 4000
 _PILLOW: Final = re.compile(r"PIL\.")
 _TIFF_TILE_WIDTH: Final = 322
 _TIFF_TILE_LENGTH: Final = 323
-_LARGEST_PROFILE: Final = 64 * 1024
 
 
 @contextmanager
-def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[ImageFile.ImageFile]:
-    """Give the file's picture, not decoded yet; what is raised within becomes one of our errors."""
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
+def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
+    """Give the file's picture, not decoded yet, and the file that it is read from.
+
+    What is raised within becomes one of our errors.
+    """
+    file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source
     picture_format = _recognise(file, limits)
     _set_up_pillow(limits)
     known = _FORMATS[picture_format]
-    header = _Header(file)
     pixels = limits.max_pixels
     try:
+        if picture_format == "PNG":
+            file = io.BytesIO(png_chunks.only_needed(_bytes_of(file)))
+        header = _Header(file, end_mark=jpeg_scans.END_OF_IMAGE if picture_format == "JPEG" else b"")
         image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
         _check_pixels(image, limits)
         pixels = image.width * image.height
         header.is_read = True
-        yield image
+        yield image, file
     except Image.DecompressionBombError as error:
         raise TooManyPixels(
             f"The picture has more than {limits.max_pixels / 1e6:g} million pixels; "
@@ -251,11 +255,12 @@ class _Header:
 
     Readers follow whatever a header tells them: through millions of empty segments, or gluing small ones
     together in a time that grows with the square of their number. Files of cameras and programs take some
-    dozens of reads.
+    dozens of reads. Behind its last byte there is one more end mark, for a file whose own is missing.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, end_mark: bytes) -> None:
         self._file = file
+        self._end_mark = end_mark
         self._reads_left = _MOST_HEADER_READS
         self.is_read = False
         self.seek(0)
@@ -266,7 +271,11 @@ class _Header:
             self._reads_left -= 1
             if self._reads_left < 0:
                 raise OSError("the header has too many parts")
-        return self._file.read(size)
+            return self._file.read(size)
+        found = self._file.read(size)
+        if not found:
+            found, self._end_mark = self._end_mark, b""
+        return found
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a place in the file."""
@@ -325,6 +334,6 @@ def _info(image: ImageFile.ImageFile) -> PictureInfo:
 def _rgb_profile(image: ImageFile.ImageFile) -> bytes | None:
     """Return the image's ICC profile if it is one of RGB numbers (ICC.1:2022, 7.2)."""
     profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or len(profile) > _LARGEST_PROFILE or image.mode == "CMYK":
+    if not isinstance(profile, bytes) or len(profile) > png_chunks.LARGEST_PROFILE or image.mode == "CMYK":
         return None
     return profile if profile[16:20] == b"RGB " and profile[36:40] == b"acsp" else None

@@ -21,8 +21,8 @@ LARGE_PIXELS = 4_000_000
 
 _LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload"}
 
-# Pillow makes the best of JPEGs that are damaged but whole.
-_FAIL_ON: Final = {"JPEG": "truncated", "PNG": "error", "TIFF": "error"}
+# That a JPEG is whole is known when it comes here.
+_FAIL_ON: Final = {"JPEG": "none", "PNG": "error", "TIFF": "error"}
 
 # How Pillow calls what libvips gives, by the number of bands and their type.
 _MODES: Final = {(1, "uchar"): "L", (2, "uchar"): "LA", (3, "uchar"): "RGB", (1, "ushort"): "I;16"}
@@ -38,7 +38,6 @@ _PLAIN_TIFFS: Final = {("L", (8,), 1), ("RGB", (8, 8, 8), 2)}
 _JPEG_IN_TIFF: Final = ("RGB", (8, 8, 8), 6)
 
 _PNG_MODES: Final = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
-_PNG_SIGNATURE_LENGTH: Final = 8
 
 
 def is_large(image: Image.Image) -> bool:
@@ -73,37 +72,24 @@ def _read_in_rows(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
         return _from_libwebp(image, data)
     if image.format == "HEIF":
         return _from_libheif(image, data)
-    if _is_plain(image, data):
+    if _is_plain(image):
         return _from_libvips(image, data)
     return None
 
 
-def _is_plain(image: ImageFile.ImageFile, data: bytes) -> bool:
+def _is_plain(image: ImageFile.ImageFile) -> bool:
     """Tell whether libvips reads the same out of a picture as Pillow does."""
     if image.format == "JPEG":
         return image.mode in {"L", "RGB", "CMYK"}
     if image.format == "PNG":
         is_keyed = "transparency" in image.info and image.mode != "P"
-        is_usual = image.mode in _PNG_MODES and not is_keyed and not image.info.get("interlace")
-        return is_usual and not _turned_late(data)
+        return image.mode in _PNG_MODES and not is_keyed and not image.info.get("interlace")
     if image.format == "TIFF":
         tags = getattr(image, "tag_v2", {})
         kind = (image.mode, tags.get(_TIFF_BITS), tags.get(_TIFF_PHOTOMETRIC))
         is_known = kind in _PLAIN_TIFFS or (kind == _JPEG_IN_TIFF and image.info.get("compression") == "jpeg")
         is_usual = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_TIFF_PLANES, 1) == 1
         return is_known and is_usual and tags.get(_TIFF_ORIENTATION, 1) == 1
-    return False
-
-
-def _turned_late(data: bytes) -> bool:
-    """Tell whether a PNG says behind its pixels how it is to be turned (PNG, third edition, 11.3.4.5)."""
-    place, has_pixels = _PNG_SIGNATURE_LENGTH, False
-    while place + 8 <= len(data):
-        kind = data[place + 4 : place + 8]
-        has_pixels = has_pixels or kind == b"IDAT"
-        if kind == b"eXIf" and has_pixels:
-            return True
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
     return False
 
 

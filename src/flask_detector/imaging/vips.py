@@ -21,14 +21,14 @@ Error = pyvips.Error
 Image = pyvips.Image
 
 
-def opened(loader: str, data: bytes, *, fail_on: str = "none") -> pyvips.Image:
+def opened(loader: str, data: bytes, *, fail_on: str = "none", **options: object) -> pyvips.Image:
     """Return a picture that is decoded as it is read, once, from the top.
 
     loader: "jpegload", "pngload" or "tiffload".
-    fail_on: "truncated" raises Error where the file ends early, "error" also where something in it is wrong.
+    fail_on: "error" raises Error where something in the file is wrong, "warning" also where it is odd.
     """
     load = getattr(pyvips.Image, f"{loader}_buffer")
-    found: pyvips.Image = load(data, access="sequential", fail_on=fail_on)
+    found: pyvips.Image = load(data, access="sequential", fail_on=fail_on, **options)
     return found
 
 
