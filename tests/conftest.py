@@ -234,7 +234,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start_stack() -> Callable[[Path], "contextlib.AbstractContextManager[Stack]"]:
     """A function that starts an installation of the test's own."""
     return running_stack

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
             ge=0,
             le=8,
             description="How many reverse proxies stand before the web server; that many entries of the "
-            "X-Forwarded headers are believed.",
+            "X-Forwarded headers are believed, see docs/deploy/nginx.md.",
         ),
     ] = 0
     metrics: Annotated[

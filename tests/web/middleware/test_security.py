@@ -85,6 +85,36 @@ def test_one_trusted_proxy_is_believed_and_what_was_there_before_it_is_not(
     assert client.get("/metrics", headers=spoofed).status_code == 401
 
 
+def test_behind_two_proxies_one_of_them_may_alone_say_how_people_come(
+    client_with: Callable[..., FlaskClient],
+) -> None:
+    client = client_with(trusted_proxies=2, trusted_hosts="real.example,inner.example")
+    alone = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "real.example", "X-Forwarded-Prefix": "/a"}
+    added = {
+        "X-Forwarded-Proto": "gopher, https, http",
+        "X-Forwarded-Host": "evil.example, real.example, inner.example",
+        "X-Forwarded-Prefix": "/c, /a, /b",
+    }
+    for headers in (alone, added):
+        page = client.get("/about", headers={"X-Forwarded-For": "203.0.113.9, 10.0.0.1", **headers}).text
+        assert "https://real.example/a/api/v1/detections" in page
+
+
+@pytest.mark.parametrize("sent", ["/prefix/", "prefix", "//prefix", " /prefix "])
+def test_a_prefix_may_have_slashes_around_it_or_not(
+    client_with: Callable[..., FlaskClient], sent: str
+) -> None:
+    answer = client_with(trusted_proxies=1).get("/", headers={"X-Forwarded-Prefix": sent})
+    assert 'href="/prefix/about"' in answer.text
+    assert "Path=/prefix;" in f"{answer.headers['Set-Cookie']};"
+
+
+def test_a_prefix_of_a_slash_is_none(client_with: Callable[..., FlaskClient]) -> None:
+    answer = client_with(trusted_proxies=1).get("/", headers={"X-Forwarded-Prefix": "/"})
+    assert 'href="/about"' in answer.text
+    assert "Path=/;" in f"{answer.headers['Set-Cookie']};"
+
+
 def test_a_foreign_host_name_is_refused_on_a_server_for_this_machine_alone(client: FlaskClient) -> None:
     for host in ("rebound.example", "rebound.example:5000", "localhost.evil.example", "127.0.0.1.evil.org"):
         response = client.get("/", headers={"Host": host})

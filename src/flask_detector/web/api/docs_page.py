@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, render_template
+from flask import Blueprint, Response, current_app, make_response, render_template, request
 
 from flask_detector.web.api.openapi import document
 from flask_detector.web.core.etags import send_if_changed
@@ -17,7 +17,7 @@ _MADE = "flask-detector-openapi"
 @page.get("/v1/openapi.json")
 def openapi() -> Response:
     """Send the description."""
-    response = make_response(_text())
+    response = make_response(_json(_described()))
     response.headers["Content-Type"] = "application/json"
     return send_if_changed(response)
 
@@ -30,14 +30,19 @@ def docs() -> Response:
 
 
 def _described() -> dict[str, Any]:
+    """Return the description, with the path that a proxy put before the request's own as the server's."""
     described: dict[str, Any] = json.loads(_text())
+    described["servers"] = [{"url": request.script_root or "/"}]
     return described
 
 
 def _text() -> str:
     """Return the description as JSON; the text is kept, since what it is made of takes much more room."""
     if _MADE not in current_app.extensions:
-        made = json.dumps(document(current_app), separators=(",", ":"), ensure_ascii=False)
-        current_app.extensions[_MADE] = made
+        current_app.extensions[_MADE] = _json(document(current_app))
     text: str = current_app.extensions[_MADE]
     return text
+
+
+def _json(described: dict[str, Any]) -> str:
+    return json.dumps(described, separators=(",", ":"), ensure_ascii=False)

@@ -46,7 +46,6 @@ def document(app: Flask) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "flask-detector", "version": __version__, "description": _DESCRIPTION},
-        "servers": [{"url": "/"}],
         "security": [{}, {"bearer": []}, {"header": []}],
         "tags": [{"name": name} for name in TAGS],
         "paths": paths,

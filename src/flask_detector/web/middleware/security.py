@@ -5,15 +5,19 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.http import parse_list_header
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_detector.errors import ForeignHost
 from flask_detector.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Scripts, styles and pictures from here alone; `blob:` shows a thumbnail before the picture is sent.
 _CONTENT_SECURITY_POLICY = "; ".join(
@@ -58,6 +62,10 @@ class _Sessions(SecureCookieSessionInterface):
         """Let the cookie go over TLS alone where the request came by it."""
         return request.is_secure
 
+    def get_cookie_path(self, app: Flask) -> str:
+        """Keep the cookie to the path that a proxy put before ours: others may serve the rest of the host."""
+        return request.script_root or "/"
+
 
 def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> None:
     """Protect every form of the application, and add the headers to every answer.
@@ -67,9 +75,7 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
     app.session_interface = _Sessions()
     _check_hosts(app, settings.allowed_hosts)
     if (number := settings.trusted_proxies) > 0:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's own documentation does
-            app.wsgi_app, x_for=number, x_proto=number, x_host=number, x_port=number, x_prefix=number
-        )
+        app.wsgi_app = _believing(app.wsgi_app, number)  # type: ignore[assignment,method-assign]  # as Flask's documentation does
     protection = CSRFProtect(app)
     for blueprint in exempt:
         protection.exempt(blueprint)
@@ -81,6 +87,26 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
         return response
+
+
+def _believing(app: "WSGIApplication", number: int) -> "WSGIApplication":
+    """Return the application as it is reached through so many proxies.
+
+    Each of them adds the address that it was asked from, but one often says alone by which protocol, host and
+    path people come, and the others hand that on.
+    """
+    fixed = ProxyFix(app, x_for=number, x_proto=1, x_host=1, x_port=1, x_prefix=1)
+
+    def reached(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        for name in ("PROTO", "HOST", "PORT", "PREFIX"):
+            if entries := parse_list_header(environ.get(f"HTTP_X_FORWARDED_{name}", "")):
+                environ[f"HTTP_X_FORWARDED_{name}"] = entries[-number:][0]
+        # Written with and without slashes around it; two before it would be a host's name.
+        prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").strip("/")
+        environ["HTTP_X_FORWARDED_PREFIX"] = f"/{prefix}" if prefix else ""
+        return fixed(environ, start_response)
+
+    return reached
 
 
 def _check_hosts(app: Flask, allowed: list[str] | None) -> None:

@@ -6,7 +6,6 @@ from flask import (
     Blueprint,
     Response,
     abort,
-    current_app,
     render_template,
     request,
     url_for,
@@ -150,7 +149,6 @@ def about() -> Response:
         default_model=service().default_model(),
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},
         pace=service().pace.by_model(),
-        has_api_pages="/api/docs" in {rule.rule for rule in current_app.url_map.iter_rules()},
     )
     return unkept(page)
 
