@@ -28,8 +28,12 @@ import redis
 from PIL import Image
 from werkzeug.wrappers import Response
 
-from flask_detector.broker.connection import connect
+from flask_detector.broker.connection import connect, reaching_redis
 from flask_detector.broker.local_server import LocalRedis
+from flask_detector.detectors import AUTO
+from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.records import DetectionRequest
 from flask_detector.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
@@ -167,6 +171,21 @@ def encoded(image: Image.Image, format: str = "JPEG") -> bytes:
     file = io.BytesIO()
     image.save(file, format)
     return file.getvalue()
+
+
+@pytest.fixture
+def queue_picture() -> Callable[..., None]:
+    """A function that queues a stored picture, if there is room: jobs, id, its name and facts, wishes."""
+
+    def queue(
+        jobs: Jobs, id: str, filename: str, picture: PictureInfo, model: str = AUTO, client: str | None = None
+    ) -> None:
+        jobs.check_room(model, client)
+        with jobs.queue.connection.pipeline() as pipeline, reaching_redis():
+            jobs.enqueue(id, filename, picture, DetectionRequest(model, client=client), pipeline)
+            pipeline.execute()
+
+    return queue
 
 
 @pytest.fixture

@@ -112,14 +112,6 @@ def test_a_result_that_takes_long_is_looked_for_until_it_is_there(server: Server
     assert slept == [0.1, 0.2, 0.4]
 
 
-def test_a_picture_whose_first_call_is_still_being_worked_on_is_asked_for_again(
-    server: Server, slept: list[float]
-) -> None:
-    server.answers = [(0, {}, None), (409, {"Retry-After": "1"}, error("still_in_progress")), (200, {}, DONE)]
-    Client(server.url, sleep=slept.append).detect(b"x", "a.jpg")
-    assert slept == [0.5, 1]
-
-
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_is_asked_again_when_it_says(server: Server, slept: list[float], status: int) -> None:
     server.answers = [

@@ -136,8 +136,7 @@ class Client:
             refusal = _refusal(self._json(error.read(_LARGEST_ANSWER)))
         except (ServerError, OSError, http.client.HTTPException):
             refusal = None
-        again = refusal is not None and refusal.code == "still_in_progress"
-        if error.code in {429, 503} or again:
+        if error.code in {429, 503}:
             after = error.headers.get("Retry-After", "")
             return min(float(after), _LONGEST_PAUSE) if after.isdigit() else 1.0
         if error.code in {301, 302, 303, 307, 308}:

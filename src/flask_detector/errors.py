@@ -37,7 +37,6 @@
     │   ├── RequestTooLarge
     │   ├── RateLimited
     │   ├── KeyReused              the same idempotency key with another request
-    │   ├── StillInProgress        the same request, while the first one is being taken in
     │   ├── AddressRefused         an address that may not be asked
     │   └── AddressUnreachable
     ├── AccessError                whoever asks may not
@@ -294,13 +293,6 @@ class KeyReused(RequestError):
 
     code = "idempotency_key_reused"
     default_hint = "Use a new key for each picture, and the same one only to repeat a request."
-
-
-class StillInProgress(RequestError):
-    """The first request with this idempotency key is still being taken in."""
-
-    code = "still_in_progress"
-    default_hint = "Repeat the request in a moment."
 
 
 class AddressRefused(RequestError):

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -29,8 +29,9 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 # One address of several that does not answer leaves time for the next.
 _CONNECT_SECONDS = 5.0
 
-# A name whose servers say nothing keeps a thread for as long as the system's resolver is patient.
-_LOOKUPS_AT_ONCE = threading.BoundedSemaphore(8)
+# A name whose servers say nothing keeps a thread for as long as the system's resolver is patient. They are
+# more than a courier has deliveries on their way, so that dead names delay no other receiver.
+_LOOKUPS_AT_ONCE = threading.BoundedSemaphore(64)
 
 # Addresses that carry an IPv4 address in their last 32 bits, which a translator on the way may unwrap.
 _TRANSLATED = [ipaddress.ip_network(text) for text in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
@@ -44,7 +45,7 @@ class Rules:
 
     allow_private: also go to addresses that are not public: of this machine, its network, its cloud.
     seconds: for the whole request: looking names up, connecting, all redirects, the last byte of the body.
-    max_bytes: of the answer's body.
+    max_bytes: of the answer's body; where it is 0, that is not waited for.
     max_redirects: how many are followed.
     """
 
@@ -112,6 +113,19 @@ def parse(url: str) -> SplitResult:
     return address
 
 
+def check(url: str, *, allow_private: bool) -> None:
+    """Raise AddressRefused for an address that will never be asked, as far as is known without a look-up.
+
+    That is one in numbers, in whatever way the system understands them; a name is checked when it is asked.
+    """
+    address = parse(url)
+    with suppress(OSError, UnicodeError):  # it is a name
+        found = socket.getaddrinfo(
+            address.hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+        _allowed(found, allow_private=allow_private)
+
+
 def is_public(address: IpAddress) -> bool:
     """Tell whether an address, and the IPv4 address that it may stand for, is of the public internet."""
     if isinstance(address, ipaddress.IPv6Address):
@@ -136,6 +150,11 @@ def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> lis
         raise
     except (OSError, UnicodeError) as error:
         raise AddressUnreachable("The name in the address is not known.") from error
+    return _allowed(found, allow_private=allow_private)
+
+
+def _allowed(found: list[Any], *, allow_private: bool) -> list[IpAddress]:
+    """Return the addresses in what a resolver says, if all of them may be used; raises AddressRefused."""
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         if address.is_multicast or address.is_unspecified or not (allow_private or is_public(address)):
@@ -182,7 +201,7 @@ def _send_once(
             connection.sock = channel
             connection.request(method, path + query, body, dict(headers))
             response = connection.getresponse()
-            data = response.read(rules.max_bytes + 1)
+            data = response.read(rules.max_bytes + 1) if rules.max_bytes else b""
             found = {name.lower(): value for name, value in response.getheaders()}
     except TimeoutError:
         raise

@@ -62,6 +62,7 @@ def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_
     published: list[str],
     environment_for: Callable[[Settings], dict[str, str]],
     eventually: Callable[[Callable[[], bool], float], None],
+    queue_picture: Callable[..., None],
 ) -> None:
     jobs, storage = Jobs(connection, settings), open_storage(settings)
     file = io.BytesIO()
@@ -71,7 +72,7 @@ def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_
     def submit() -> str:
         id = new_id()
         storage.put(id, ORIGINAL, io.BytesIO(file.getvalue()))
-        jobs.enqueue(id, filename="noise.jpg", picture=picture, model="auto", min_score=None)
+        queue_picture(jobs, id, "noise.jpg", picture)
         return id
 
     def model_of(id: str) -> str:

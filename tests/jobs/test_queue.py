@@ -20,7 +20,7 @@ from flask_detector.errors import (
 )
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import TASK, Jobs, new_id
-from flask_detector.jobs.records import Failure, JobStatus, WorkerInfo
+from flask_detector.jobs.records import DetectionRequest, Failure, JobStatus, WorkerInfo
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.worker.transitions import Handover, Task
@@ -33,9 +33,16 @@ def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
     return Jobs(connection, settings)
 
 
+def enqueue(jobs: Jobs, id: str, model: str, client: str | None = None) -> None:
+    jobs.check_room(model, client)
+    with jobs.queue.connection.pipeline() as pipeline:
+        jobs.enqueue(id, "cat.jpg", PICTURE, DetectionRequest(model, 0.25, client=client), pipeline)
+        pipeline.execute()
+
+
 def enqueued(jobs: Jobs, client: str | None = None) -> str:
     id = new_id()
-    jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model="auto", min_score=0.25, client=client)
+    enqueue(jobs, id, "auto", client)
     return id
 
 
@@ -100,7 +107,7 @@ def test_models_can_have_queues_of_their_own_each_with_its_positions_and_its_bou
 
     def sent(model: str) -> str:
         id = new_id()
-        jobs.enqueue(id, filename="cat.jpg", picture=PICTURE, model=model, min_score=None)
+        enqueue(jobs, id, model)
         return id
 
     ids = {

@@ -23,6 +23,7 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
     jpeg: bytes,
     start_worker_with: Callable[..., "object"],
     eventually: Eventually,
+    queue_picture: Callable[..., None],
 ) -> None:
     routed = settings.model_copy(update={"routes": "nanodet-g=quick"})
     jobs, storage = Jobs(connection, routed), open_storage(settings)
@@ -31,7 +32,7 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
         id = new_id()
         storage.put(id, ORIGINAL, io.BytesIO(jpeg))
         picture = PictureInfo("JPEG", "image/jpeg", 64, 48)
-        jobs.enqueue(id, filename="a.jpg", picture=picture, model=model, min_score=None)
+        queue_picture(jobs, id, "a.jpg", picture, model)
         return id
 
     quick, other = send("nanodet-g"), send("auto")

@@ -22,7 +22,10 @@ from .redis_servers import Eventually, answers, running, settings_of
 
 @pytest.mark.slow
 def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
-    tmp_path: Path, eventually: Eventually, start_worker_with: Callable[[Settings], "subprocess.Popen[bytes]"]
+    tmp_path: Path,
+    eventually: Eventually,
+    start_worker_with: Callable[[Settings], "subprocess.Popen[bytes]"],
+    queue_picture: Callable[..., None],
 ) -> None:
     with ExitStack() as stack:
         ports = stack.enter_context(Ports())
@@ -61,7 +64,7 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         jobs = Jobs(stack.enter_context(connect(url)), settings)
         picture = PictureInfo("JPEG", "image/jpeg", 64, 48)
         id = new_id()
-        jobs.enqueue(id, filename="a.jpg", picture=picture, model="auto", min_score=None)
+        queue_picture(jobs, id, "a.jpg", picture)
         worker = start_worker_with(settings)
         eventually(lambda: jobs.find(id).status.is_final, 60)
         assert (
@@ -74,7 +77,7 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         deadline = time.monotonic() + 60
         while True:
             try:
-                jobs.enqueue(later, filename="b.jpg", picture=picture, model="auto", min_score=None)
+                queue_picture(jobs, later, "b.jpg", picture)
                 break
             except BrokerUnavailable:
                 assert time.monotonic() < deadline

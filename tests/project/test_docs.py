@@ -9,9 +9,9 @@ import pytest
 from flask_detector import errors
 from flask_detector.cli import main
 from flask_detector.formats import FORMATS
+from flask_detector.jobs.deliveries import PAUSES
 from flask_detector.settings import Settings, variable_of
 from flask_detector.web.core.errors import status_of_kind
-from flask_detector.webhooks.queue import PAUSES
 
 PROJECT = Path(__file__).parents[2]
 

@@ -8,8 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 import pytest
 import redis
 from flask import Flask
-from rq.job import Job
-from rq.registry import DeferredJobRegistry, FailedJobRegistry, ScheduledJobRegistry
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from flask_detector.api_keys import Keys
@@ -17,7 +15,6 @@ from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
 from flask_detector.webhooks import signing
-from flask_detector.webhooks.queue import Deliveries
 from flask_detector.webhooks.sender import Courier
 
 Eventually = Callable[[Callable[[], bool], float], None]
@@ -64,17 +61,15 @@ def open_settings(settings: Settings) -> Settings:
 def service(open_settings: Settings, connection: redis.Redis) -> Service:
     app: Flask = create_app(open_settings, connection=connection)
     found: Service = app.extensions["flask-detector"]
-    found.deliveries = Deliveries(connection, open_settings.retention_seconds, pauses=[1, 1])
     return found
 
 
 @pytest.fixture
 def courier(open_settings: Settings, connection: redis.Redis) -> Iterator[Courier]:
-    working = Courier(open_settings, connection)
+    working = Courier(open_settings, connection, pauses=[1, 1])
     working.start()
     yield working
     working.stop()
-    working.join()
 
 
 @pytest.fixture
@@ -85,6 +80,11 @@ def accept(service: Service, jpeg: bytes) -> Callable[..., str]:
         return service.accept(io.BytesIO(data), filename="a.jpg", owner=owner, callback_url=url)
 
     return accept
+
+
+def owed(connection: redis.Redis) -> list[bytes]:
+    """Return the keys of the deliveries that there are."""
+    return list(connection.scan_iter("flask-detector:delivery:*"))
 
 
 def test_the_end_of_a_detection_is_told_signed_and_with_its_result(
@@ -141,14 +141,14 @@ def test_after_the_last_try_a_delivery_is_given_up(
     accept: Callable[..., str],
     receiver: Receiver,
     courier: Courier,
-    service: Service,
+    connection: redis.Redis,
     work_off: Callable[[], None],
     eventually: Eventually,
 ) -> None:
     receiver.statuses = [500] * 10
     accept(receiver.url)
     work_off()
-    eventually(lambda: FailedJobRegistry(queue=service.deliveries.queue).count == 1, 60)
+    eventually(lambda: owed(connection) == [], 60)
     assert len(receiver.received) == 3
 
 
@@ -156,7 +156,6 @@ def test_nothing_is_sent_into_a_private_network(
     accept: Callable[..., str],
     receiver: Receiver,
     settings: Settings,
-    service: Service,
     connection: redis.Redis,
     work_off: Callable[[], None],
     eventually: Eventually,
@@ -165,31 +164,25 @@ def test_nothing_is_sent_into_a_private_network(
     work_off()
     courier = Courier(settings, connection)
     courier.start()
-    eventually(lambda: ScheduledJobRegistry(queue=service.deliveries.queue).count == 1, 30)
+    eventually(lambda: connection.hget(owed(connection)[0], "tries") == b"1", 30)
     courier.stop()
-    courier.join()
     assert receiver.received == []
 
 
 def test_nothing_is_told_of_a_detection_that_was_cancelled(
-    accept: Callable[..., str], receiver: Receiver, courier: Courier, service: Service, eventually: Eventually
-) -> None:
-    service.jobs.cancel(accept(receiver.url))
-    eventually(lambda: DeferredJobRegistry(queue=service.deliveries.queue).count == 0, 30)
-    assert service.deliveries.queue.count == 0
-    assert receiver.received == []
-
-
-def test_a_delivery_that_its_dying_worker_did_not_let_go_is_sent_all_the_same(
     accept: Callable[..., str],
     receiver: Receiver,
-    service: Service,
     courier: Courier,
+    service: Service,
     connection: redis.Redis,
-    eventually: Eventually,
+    work_off: Callable[[], None],
 ) -> None:
-    connection.hset(Job.key_for(accept(receiver.url)), "status", "failed")
-    eventually(lambda: len(receiver.received) == 1, 30)
+    id = accept(receiver.url)
+    assert len(owed(connection)) == 1
+    service.jobs.cancel(id)
+    assert owed(connection) == []
+    work_off()
+    assert receiver.received == []
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:

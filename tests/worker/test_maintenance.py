@@ -4,7 +4,6 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from flask_detector.detectors import AUTO
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import new_id
 from flask_detector.jobs.records import JobStatus
@@ -34,13 +33,13 @@ def upkeep(workplace: Workplace) -> Upkeep:
 
 
 @pytest.fixture
-def begin(workplace: Workplace) -> Begin:
+def begin(workplace: Workplace, queue_picture: Callable[..., None]) -> Begin:
     jobs = workplace.jobs
 
     def begin(handover: Handover, *, beside: bool = False) -> Task:
         id = new_id()
         workplace.storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
-        jobs.enqueue(id, filename="a.jpg", picture=PICTURE, model=AUTO, min_score=None)
+        queue_picture(jobs, id, "a.jpg", PICTURE)
         jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
         task = handover.begin(id, beside=beside)
         assert task is not None

@@ -64,7 +64,7 @@ def ahead(workplace: Workplace, begun: list[Task]) -> Ahead:
 
 
 @pytest.fixture
-def enqueue(workplace: Workplace) -> Enqueue:
+def enqueue(workplace: Workplace, queue_picture: Callable[..., None]) -> Enqueue:
     def enqueue(*, width: int = 64, comment: bytes = b"", stored: bool = True) -> str:
         file = io.BytesIO()
         Image.new("RGB", (width, 48), (200, 0, 0)).save(file, "JPEG", comment=comment)
@@ -72,7 +72,7 @@ def enqueue(workplace: Workplace) -> Enqueue:
         if stored:
             workplace.storage.put(id, ORIGINAL, io.BytesIO(file.getvalue()))
         picture = PictureInfo("JPEG", "image/jpeg", width, 48)
-        workplace.jobs.enqueue(id, filename="a.jpg", picture=picture, model=AUTO, min_score=None)
+        queue_picture(workplace.jobs, id, "a.jpg", picture)
         return id
 
     return enqueue

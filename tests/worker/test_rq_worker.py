@@ -37,14 +37,14 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def submit(jobs: Jobs, storage: Storage) -> Callable[[bytes], str]:
+def submit(jobs: Jobs, storage: Storage, queue_picture: Callable[..., None]) -> Callable[[bytes], str]:
     """A function that stores and queues a picture, as the web does."""
 
     def submit(data: bytes) -> str:
         id = new_id()
         storage.put(id, ORIGINAL, io.BytesIO(data))
         picture = decode.check(data, LIMITS)
-        jobs.enqueue(id, filename="picture.jpg", picture=picture, model="auto", min_score=None)
+        queue_picture(jobs, id, "picture.jpg", picture)
         return id
 
     return submit
@@ -170,12 +170,11 @@ def test_a_detection_that_takes_too_long_is_stopped_with_a_reason(
     storage: Storage,
     start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
     eventually: Eventually,
+    queue_picture: Callable[..., None],
 ) -> None:
     jobs = Jobs(connection, settings.model_copy(update={"job_timeout": 1}))
     id = new_id()
-    jobs.enqueue(
-        id, filename="a.jpg", picture=decode.check(small_jpeg(), LIMITS), model="auto", min_score=None
-    )
+    queue_picture(jobs, id, "a.jpg", decode.check(small_jpeg(), LIMITS))
     worker = start_faulty_worker("time.sleep(60)")
     eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
     failure = jobs.find(id).failure

@@ -46,11 +46,19 @@ class Room:
         self._memory: dict[str, Any] = {}
         self._looking = threading.Lock()
 
-    def check(self, queue_key: str, share: str | None, workers: Callable[[], list[WorkerInfo]]) -> None:
+    def check(
+        self,
+        queue_key: str,
+        share: str | None,
+        workers: Callable[[], list[WorkerInfo]],
+        *,
+        more: int = 0,
+    ) -> None:
         """Raise QueueFull, ShareUsedUp or ServiceError unless there is room for one more.
 
         share: the client's that counts; None for whoever has none.
         workers: returns those of the queue; called when a time is to be told.
+        more: how many of the client beside are about to be queued.
         """
         self._check_memory()
         most = self._settings.max_queue_per_client
@@ -58,16 +66,16 @@ class Room:
             pipeline.llen(queue_key)
             pipeline.scard(_key(share or ""))
             waiting, own = pipeline.execute()
-        if waiting >= self._settings.max_queue:
+        if waiting + more >= self._settings.max_queue:
             rate = self._rate(workers())
             raise QueueFull(
                 f"{self._settings.max_queue} pictures are waiting already.",
                 retry_after=_wait(self._settings.max_queue, rate),
             )
-        if share is not None and own >= most and (own := self._own(share, own)) >= most:
+        if share is not None and own + more >= most and (own := self._own(share, own)) + more >= most:
             rate = self._rate(workers()) * own / max(own, waiting)
             raise ShareUsedUp(
-                f"{own} of your pictures are waiting already, as many as one sender's may.",
+                f"{own + more} of your pictures are waiting already, as many as one sender's may.",
                 retry_after=_wait(most, rate),
             )
 

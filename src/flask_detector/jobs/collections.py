@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import redis
+from redis.client import Pipeline
 
 from flask_detector.broker.connection import reaching_redis
-from flask_detector.errors import StillInProgress, UnknownDetection
-from flask_detector.jobs.queue import new_id
+from flask_detector.errors import UnknownDetection
 from flask_detector.jobs.records import Failure
-
-# A request whose process dies while it is taken in blocks its idempotency key for this long.
-_CLAIM_SECONDS = 60
 
 # So many detections of an owner may have come at the very same time.
 _TIES = 32
@@ -44,30 +41,22 @@ class Batch:
     refused: tuple[Refused, ...]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a request with an idempotency key makes; `is_made` tells whether it is done with that."""
-
-    fingerprint: str
-    id: str
-    is_made: bool
-
-
 class Shelf:
-    """The groups of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
+    """The groups of one Redis. Every method raises BrokerUnavailable when it can't be reached.
+
+    Those that take a pipeline put what they write into it.
+    """
 
     def __init__(self, connection: redis.Redis, retention_seconds: int) -> None:
         self._connection = connection
         self._seconds = retention_seconds
 
-    def remember(self, owner: str, id: str) -> None:
+    def remember(self, owner: str, id: str, pipeline: Pipeline) -> None:
         """Put a detection on top of its owner's history."""
-        with reaching_redis(), self._connection.pipeline() as pipeline:
-            now = time.time()
-            pipeline.zadd(_history(owner), {id: now})
-            pipeline.zremrangebyscore(_history(owner), 0, now - self._seconds)
-            pipeline.expire(_history(owner), self._seconds)
-            pipeline.execute()
+        now = time.time()
+        pipeline.zadd(_history(owner), {id: now})
+        pipeline.zremrangebyscore(_history(owner), 0, now - self._seconds)
+        pipeline.expire(_history(owner), self._seconds)
 
     def history(self, owner: str) -> list[str]:
         """Return the ids of an owner's detections, newest first; some may have expired meanwhile."""
@@ -97,20 +86,18 @@ class Shelf:
         page = rest[:limit]
         return [id for id, _ in page], f"{page[-1][1]!r}-{page[-1][0]}" if len(rest) > limit else None
 
-    def forget(self, owner: str, id: str) -> None:
+    def forget(self, owner: str, id: str, pipeline: Pipeline) -> None:
         """Take a detection out of its owner's history."""
-        with reaching_redis():
-            self._connection.zrem(_history(owner), id)
+        pipeline.zrem(_history(owner), id)
 
-    def keep_batch(
-        self, owner: str | None, detections: list[str], refused: list[Refused], *, id: str | None = None
-    ) -> str:
-        """Keep which detections were sent together; return the batch's id, a new one unless given."""
-        id = id or new_id()
-        form = {"owner": owner, "detections": detections, "refused": [asdict(one) for one in refused]}
-        with reaching_redis():
-            self._connection.set(_batch(id), json.dumps(form), ex=self._seconds)
-        return id
+    def keep_batch(self, batch: Batch, pipeline: Pipeline) -> None:
+        """Keep which detections were sent together."""
+        form = {
+            "owner": batch.owner,
+            "detections": batch.detections,
+            "refused": [asdict(one) for one in batch.refused],
+        }
+        pipeline.set(_batch(batch.id), json.dumps(form), ex=self._seconds)
 
     def batch(self, id: str) -> Batch:
         """Return a batch; raises UnknownDetection."""
@@ -131,31 +118,6 @@ class Shelf:
         """Forget which detections were sent together; they themselves stay."""
         with reaching_redis():
             self._connection.delete(_batch(id))
-
-    def claim(self, place: str, fingerprint: str, id: str) -> "Claim | None":
-        """Let a request go ahead under an idempotency key, or return the claim that there is already.
-
-        place: where the key is kept. A claim whose maker dies before `keep_claim` ends by itself.
-        """
-        form = json.dumps({"fingerprint": fingerprint, "id": id, "is_made": False})
-        with reaching_redis():
-            for _ in range(2):
-                if self._connection.set(_claim(place), form, nx=True, ex=_CLAIM_SECONDS):
-                    return None
-                if (data := cast(bytes | None, self._connection.get(_claim(place)))) is not None:
-                    return Claim(**json.loads(data))
-        raise StillInProgress("The first request with this idempotency key is still being taken in.")
-
-    def keep_claim(self, place: str, fingerprint: str, id: str) -> None:
-        """Remember what was made under an idempotency key, as long as that itself is kept."""
-        form = json.dumps({"fingerprint": fingerprint, "id": id, "is_made": True})
-        with reaching_redis():
-            self._connection.set(_claim(place), form, ex=self._seconds)
-
-    def unclaim(self, place: str) -> None:
-        """Forget an idempotency key."""
-        with reaching_redis():
-            self._connection.delete(_claim(place))
 
     def share(self, id: str) -> str:
         """Return the token that lets anybody look at a detection; the same one until it is withdrawn."""
@@ -180,22 +142,16 @@ class Shelf:
             raise UnknownDetection("There is no such detection, or it is no longer shared.")
         return id.decode()
 
-    def withdraw(self, id: str) -> None:
+    def withdraw(self, id: str, pipeline: Pipeline) -> None:
         """Let the token of a detection open nothing any more."""
         token = self.token_of(id)
-        with reaching_redis(), self._connection.pipeline() as pipeline:
-            pipeline.delete(_token_of(id))
-            if token is not None:
-                pipeline.delete(_shared(token))
-            pipeline.execute()
+        pipeline.delete(_token_of(id))
+        if token is not None:
+            pipeline.delete(_shared(token))
 
 
 def _history(owner: str) -> str:
     return f"flask-detector:history:{owner}"
-
-
-def _claim(place: str) -> str:
-    return f"flask-detector:claim:{place}"
 
 
 def _batch(id: str) -> str:

@@ -9,11 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from redis.client import Pipeline
+from rq import Queue
 from rq.job import Job
+from rq.job import JobStatus as RqStatus
+from rq.utils import now, utcformat
 from rq.worker_registration import get_keys
 
 from flask_detector.broker.connection import reaching_redis
+from flask_detector.jobs.atomic import Guarded
+from flask_detector.jobs.notifications import CHANGED, channel_of
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.rq_records import TRIES, failure_of
 from flask_detector.jobs.serializer import Serializer
@@ -73,6 +78,7 @@ class Overview:
         self._connection = connection
         self._jobs = jobs
         self._queues = jobs.queues
+        self._guarded = Guarded(connection)
 
     def numbers(self) -> Numbers:
         """Return how many pictures wait and run, and how long the next one has waited."""
@@ -164,15 +170,29 @@ class Overview:
             for job in self._fetch([id for one in registries for id in one.get_job_ids(cleanup=False)]):
                 if failure_of(job).is_the_pictures:
                     continue
-                job.meta.pop("failure", None)
-                job.retries_left = TRIES - 1
-                try:
-                    job.requeue()
-                except (InvalidJobOperation, NoSuchJobError):  # deleted or queued again meanwhile
-                    continue
-                self._jobs.announce(job.id)
-                count += 1
+                count += self._try_again(job)
         return count
+
+    def _try_again(self, job: Job) -> bool:
+        """Queue a failed detection once more; tell whether it was one still."""
+        meta = {name: value for name, value in job.meta.items() if name != "failure"}
+
+        def write(pipeline: Pipeline) -> None:
+            queue = Queue(job.origin, connection=self._connection, serializer=Serializer)
+            fields: dict[Any, Any] = {
+                "status": RqStatus.QUEUED.value,
+                "enqueued_at": utcformat(now()),
+                "started_at": "",
+                "ended_at": "",
+                "retries_left": TRIES - 1,
+                "meta": job.serializer.dumps(meta),
+            }
+            pipeline.hset(job.key, mapping=fields)
+            pipeline.zrem(queue.failed_job_registry.key, job.id)
+            pipeline.rpush(queue.key, job.id)
+            pipeline.publish(channel_of(job.id), CHANGED)
+
+        return self._guarded.write(job.id, write, where={RqStatus.FAILED}) is not None
 
     def cancel_waiting(self) -> int:
         """Cancel everything that waits; return how many. Their pages say that they were cancelled."""

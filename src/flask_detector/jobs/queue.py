@@ -27,14 +27,16 @@ from flask_detector.errors import (
     UnknownDetection,
 )
 from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs import deliveries
 from flask_detector.jobs.admission import Room, leave, share_of
+from flask_detector.jobs.atomic import Guarded
 from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
-from flask_detector.jobs.records import JobStatus, Record, WorkerInfo
+from flask_detector.jobs.records import DetectionRequest, JobStatus, Record, WorkerInfo
 from flask_detector.jobs.rq_records import TRIES, facts_of, failure_of, record_of, status_of
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.process.logs import request_id
 from flask_detector.settings import Settings
-from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.structures.detections import Detections
 
 TASK = "flask_detector.worker.rq_worker.run_detection"
 
@@ -42,6 +44,8 @@ TASK = "flask_detector.worker.rq_worker.run_detection"
 WORKER_SILENCE = 8
 
 _MARK_OUTLIVES_RECORD = 8  # times the retention
+
+_UNFINISHED = {RqStatus.QUEUED, RqStatus.STARTED}
 
 
 class Jobs:
@@ -55,6 +59,7 @@ class Jobs:
         }
         self._room = Room(connection, settings)
         self._changes = Changes(connection)
+        self._guarded = Guarded(connection)
         self.queue = self._queues[settings.queue]
         """The one that this host's workers take from."""
 
@@ -69,63 +74,55 @@ class Jobs:
             return sum(queue.count for queue in self.queues)
 
     def enqueue(
-        self,
-        id: str,
-        *,
-        filename: str,
-        picture: PictureInfo,
-        model: str,
-        min_score: float | None,
-        owner: str | None = None,
-        client: str | None = None,
-        classes: Sequence[str] | None = None,
-        masks: MaskForm = "rle",
+        self, id: str, filename: str, picture: PictureInfo, request: DetectionRequest, pipeline: Pipeline
     ) -> None:
-        """Queue the picture that is stored under that id.
+        """Put into a pipeline what queues the picture that is stored under that id.
 
-        client: whose part of the queue it takes; None where it counts for nobody.
-
-        Raises QueueFull, ShareUsedUp or ServiceError when there is no room.
+        filename: as it may be shown.
         """
         retention = self._settings.retention_seconds
-        wishes: dict[str, Any] = {"model": model, "min_score": min_score}
-        if classes is not None:
-            wishes["classes"] = list(classes)
-        queue, share = self._queue_of(model), share_of(client)
-        self.check_room(model, client)
-        with reaching_redis(), self._connection.pipeline() as pipeline:
-            queue.enqueue_call(
-                TASK,
-                kwargs=wishes,
-                job_id=id,
-                timeout=self._settings.job_timeout,
-                ttl=retention,
-                result_ttl=retention,
-                failure_ttl=retention,
-                description="detection",
-                meta={
-                    "filename": filename,
-                    "picture": facts_of(picture),
-                    "owner": owner,
-                    "share": share,
-                    "masks": masks,
-                    "request": request_id.get(),
-                },
-                retry=Retry(max=TRIES - 1, enqueue_at_front=True),
-                pipeline=pipeline,
-            )
-            pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
-            self._room.take(share, id, pipeline)
-            pipeline.execute()
+        wishes: dict[str, Any] = {"model": request.model, "min_score": request.min_score}
+        if request.classes is not None:
+            wishes["classes"] = list(request.classes)
+        share, url = share_of(request.client), request.callback_url
+        self._queue_of(request.model).enqueue_call(
+            TASK,
+            kwargs=wishes,
+            job_id=id,
+            timeout=self._settings.job_timeout,
+            ttl=retention,
+            result_ttl=retention,
+            failure_ttl=retention,
+            description="detection",
+            meta={
+                "filename": filename,
+                "picture": facts_of(picture),
+                "owner": request.owner,
+                "share": share,
+                "receiver": None if url is None else deliveries.receiver_of(url),
+                "masks": request.masks,
+                "request": request_id.get(),
+            },
+            retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+            pipeline=pipeline,
+        )
+        pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+        self._room.take(share, id, pipeline)
+        if url is not None:
+            deliveries.expect(url, id, request.owner, retention, pipeline)
 
-    def check_room(self, model: str, client: str | None = None) -> None:
-        """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more."""
+    def check_room(self, model: str, client: str | None = None, *, more: int = 0) -> None:
+        """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more.
+
+        more: how many pictures beside are about to be queued.
+        """
         queue = self._queue_of(model)
         with reaching_redis():
             self._room.check(
                 queue.key,
                 share_of(client),
                 lambda: [one for one in self.workers() if one.queue == queue.name],
+                more=more,
             )
 
     def _queue_of(self, model: str) -> Queue:
@@ -188,25 +185,24 @@ class Jobs:
 
     def cancel(self, id: str) -> None:
         """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
-        with reaching_redis():
+        with reaching_redis(), suppress(InvalidJobOperation):  # another request cancelled it meanwhile
             job = self._fetch(id)
-            if not status_of(job.get_status(refresh=False)).is_final:
-                try:
-                    job.cancel()
-                except InvalidJobOperation:  # another request cancelled it meanwhile
-                    return
-                with self._connection.pipeline() as pipeline:
-                    pipeline.expire(job.key, self._settings.retention_seconds)
-                    leave(job.meta.get("share"), id, pipeline)
-                    pipeline.execute()
-                self.announce(id)
+            self._guarded.write(id, lambda pipeline: self._cancel(job, pipeline), where=_UNFINISHED)
 
-    def delete(self, id: str) -> None:
-        """Forget a detection, whatever it is doing; the mark stays and says that it existed."""
+    def _cancel(self, job: Job, pipeline: Pipeline) -> None:
+        job.cancel(pipeline=pipeline)
+        pipeline.expire(job.key, self._settings.retention_seconds)
+        self._leave(job, pipeline)
+
+    def delete(self, id: str, also: Callable[[Pipeline], None] = lambda pipeline: None) -> None:
+        """Forget a detection, whatever it is doing; the mark stays and says that it existed.
+
+        also: puts what is forgotten in the same step into a pipeline.
+        """
         with reaching_redis(), self._connection.pipeline() as pipeline:
             self._forget(self._fetch(id), pipeline)
+            also(pipeline)
             pipeline.execute()
-            self.announce(id)
 
     def drop(self, id: str) -> None:
         """Forget a detection of which nobody was told the id, without leaving the mark that it existed.
@@ -221,7 +217,13 @@ class Jobs:
 
     def _forget(self, job: Job, pipeline: Pipeline) -> None:
         job.delete(pipeline=pipeline)
+        self._leave(job, pipeline)
+
+    def _leave(self, job: Job, pipeline: Pipeline) -> None:
+        """Put into a pipeline what follows where a detection ends without a result or a failure."""
         leave(job.meta.get("share"), job.id, pipeline)
+        deliveries.forget(job.meta.get("receiver"), job.id, pipeline)
+        pipeline.publish(channel_of(job.id), ENDED)
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""
@@ -261,10 +263,6 @@ class Jobs:
             pipeline.set(stage_key(id), stage, ex=self._settings.job_timeout)
             pipeline.publish(channel_of(id), CHANGED)
             pipeline.execute()
-
-    def announce(self, id: str) -> None:
-        """Wake all who wait for a detection: it has ended, or is no longer what it was."""
-        self._connection.publish(channel_of(id), ENDED)
 
     def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], None]]:
         """Return a context, as `Changes.waiting` does."""

@@ -1,5 +1,6 @@
 """A detection as it stands, and who works on it: what a look at Redis tells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -46,6 +47,26 @@ class Failure:
     def is_the_pictures(self) -> bool:
         """Whether the picture is at fault, so that to try again with the same one is senseless."""
         return issubclass(kind_of(self.code), PictureError)
+
+
+@dataclass(frozen=True)
+class DetectionRequest:
+    """How pictures are to be detected, and for whom.
+
+    classes: the labels that alone are kept; None for all.
+    masks: how programs are sent masks.
+    owner: who alone may see it; None where the id is the key to it.
+    client: whose part of the queue it takes; None where it counts for nobody.
+    callback_url: where to send word of its end; its host is checked when that is sent.
+    """
+
+    model: str
+    min_score: float | None = None
+    classes: Sequence[str] | None = None
+    masks: MaskForm = "rle"
+    owner: str | None = None
+    client: str | None = None
+    callback_url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,176 +1,113 @@
-"""The courier: sends webhooks, in a thread of the worker process.
+"""The courier: sends webhooks, in threads of the worker process.
 
-A process of its own would cost forty megabytes for what is mostly waiting. It is a worker of RQ for the queue
-of deliveries alone: that queue's pauses between tries, its jobs of dead couriers and its counting are RQ's.
-Where there is nothing to deliver it asks one question of Redis now and then; the worker wakes it when a
-detection ends whose end is to be told.
+A process of its own would cost forty megabytes for what is mostly waiting. One thread asks Redis now and then
+what is due, and is woken when a detection ends whose end is to be told; each delivery gets a thread for as
+long as it takes. Receivers that do not answer keep few of them busy (`Receivers`), so others need not wait.
 """
 
 import logging
 import threading
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import redis
-from rq import SimpleWorker, get_current_job
-from rq.exceptions import StopRequested
-from rq.job import Job
-from rq.job import JobStatus as RqStatus
-from rq.registry import DeferredJobRegistry
-from rq.scheduler import RQScheduler
-from rq.timeouts import BaseDeathPenalty
 
 from flask_detector import guarded_http
 from flask_detector.api_keys import Keys, key_id_of
-from flask_detector.errors import DetectionError, DetectorError, UnknownKey
+from flask_detector.broker.connection import persevere
+from flask_detector.errors import (
+    AddressUnreachable,
+    BrokerUnavailable,
+    DetectionError,
+    DetectorError,
+    UnknownKey,
+)
+from flask_detector.jobs.deliveries import PAUSES, SECONDS, Deliveries, Delivery
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.records import JobStatus, Record
 from flask_detector.jobs.schema import detection_form
-from flask_detector.jobs.serializer import Serializer
 from flask_detector.settings import Settings
 from flask_detector.webhooks import signing
-from flask_detector.webhooks.queue import SECONDS, Deliveries
 
 log = logging.getLogger(__name__)
 
-# What a receiver answers is not looked at.
-_ANSWER_BYTES = 1 << 16
+# So many deliveries are on their way at once from one worker process, and so many of them to one receiver.
+MOST_AT_ONCE = 32
+_MOST_TO_ONE = 4
+
+# After no answer a receiver gets nothing for so long, then twice that, and so on up to the longest time.
+_FIRST_REST = 5.0
+_LONGEST_REST = 60.0
+
+_KNOWN_RECEIVERS = 1000
 
 _LOOK_SECONDS = 2
-_RQ_WAITS_LESS = 15  # seconds than the worker's lifetime, for a new job
 _RESTART_SECONDS = 2.0
-_LONGEST_RECONNECT_PAUSE = 2.0  # RQ's own grows to a minute, which webhooks would wait after Redis is back
 
 
-class DeliveryFailed(Exception):
-    """A delivery was not received; it is tried again after a pause."""
+class Receivers:
+    """How the receivers of one process answer, and so what they may be sent at once.
 
-
-@dataclass(frozen=True)
-class Satchel:
-    """What a courier needs at hand."""
-
-    settings: Settings
-    jobs: Jobs
-    keys: Keys
-
-
-_satchel: ContextVar[Satchel] = ContextVar("satchel")
-
-
-def deliver(*, detection: str, url: str, owner: str | None) -> None:
-    """Send word of a detection's end: this is the function that the queue names.
-
-    Raises DeliveryFailed where it was not received.
+    A new one gets one delivery at a time, one that answers more and more, up to four. One that does not
+    answer gets nothing for a while and then one again.
     """
-    job, own = get_current_job(), _satchel.get()
-    if job is None:
-        raise RuntimeError("a delivery can only run within a courier")
-    try:
-        record = own.jobs.find(detection)
-        if record.status not in {JobStatus.DONE, JobStatus.FAILED}:
-            return
-        is_done = record.status is JobStatus.DONE
-        form = detection_form(record, own.jobs.result_form(detection) if is_done else None, record.masks)
-        secret = own.keys.webhook_secret(key_id_of(owner))
-    except (DetectionError, UnknownKey):  # deleted, or its key revoked: nobody is to be told any more
-        return
-    body = signing.body_of(signing.FINISHED if is_done else signing.FAILED, dict(form))
-    rules = guarded_http.Rules(own.settings.allow_private_addresses, SECONDS, _ANSWER_BYTES)
-    try:
-        headers = signing.headers_of(job.id, body, secret)
-        answer = guarded_http.send("POST", url, rules, headers=headers, body=body)
-    except DetectorError as error:
-        raise DeliveryFailed(error.message) from error
-    if not 200 <= answer.status < 300:
-        raise DeliveryFailed(f"The receiver answered {answer.status}.")
 
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._busy: Counter[str] = Counter()
+        self._allowed: dict[str, int] = {}
+        self._failures: Counter[str] = Counter()
+        self._closed_until: dict[str, float] = {}
 
-class _NoPenalty(BaseDeathPenalty):
-    """Requests end by themselves in their time; signals would only reach the main thread."""
+    def closed(self) -> list[str]:
+        """Return those that are to get nothing now."""
+        with self._changing:
+            resting = [one for one, until in self._closed_until.items() if until > time.monotonic()]
+            full = [one for one, busy in self._busy.items() if busy >= self._allowed.get(one, 1)]
+        return [*resting, *full]
 
-    def setup_death_penalty(self) -> None:
-        """Do nothing."""
+    def begin(self, receiver: str) -> None:
+        """Count a delivery that is on its way."""
+        with self._changing:
+            self._busy[receiver] += 1
 
-    def cancel_death_penalty(self) -> None:
-        """Do nothing."""
-
-
-class _CourierWorker(SimpleWorker):
-    death_penalty_class = _NoPenalty
-    log_job_description = False
-    log_result_lifespan = False
-    max_connection_wait_time = _LONGEST_RECONNECT_PAUSE
-
-    def __init__(self, deliveries: Deliveries, connection: redis.Redis) -> None:
-        super().__init__(
-            [deliveries.queue],
-            connection=connection,
-            serializer=Serializer,
-            worker_ttl=_RQ_WAITS_LESS + _LOOK_SECONDS,
-            maintenance_interval=_LOOK_SECONDS,
-        )
-        self._deliveries = deliveries
-        self._queue = deliveries.queue
-        self._timetable = RQScheduler(
-            [self._queue], connection=connection, serializer=Serializer, logging_level=logging.WARNING
-        )
-
-    def _install_signal_handlers(self) -> None:
-        """Leave signals to the main thread."""
-
-    def subscribe(self) -> None:
-        """Listen to no commands: that would take another thread."""
-
-    def run_maintenance_tasks(self) -> None:
-        """Do RQ's maintenance, and what a scheduler process would do; end when asked to, or without work."""
-        if self._stop_requested:
-            raise StopRequested  # RQ looks only between jobs, unless a signal wakes it
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        if self._timetable.acquire_locks():
-            self._timetable.enqueue_scheduled_jobs()
-            self._settle_stranded()
-        if not self._deliveries.has_work():
-            raise StopRequested
-
-    def teardown(self) -> None:
-        """Leave the timetable to whoever looks next."""
-        super().teardown()  # type: ignore[no-untyped-call]
-        self._timetable.release_locks()
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Log in one line that a delivery was not received."""
-        left = job.retries_left or 0
-        log.warning("webhook %s was not received: %s %d more tries", job.id, exc_info[1], left)
-
-    def _settle_stranded(self) -> None:
-        """Let go the deliveries of detections that have ended, and drop those of cancelled or deleted ones.
-
-        RQ lets them go when a detection ends well in the same step, but after a failure in a second one,
-        which a worker that dies in between never takes.
-        """
-        waiting = DeferredJobRegistry(queue=self._queue)
-        jobs = Job.fetch_many(waiting.get_job_ids(), connection=self.connection, serializer=Serializer)
-        for job in filter(None, jobs):
-            status = self.connection.hget(Job.key_for(str(job.kwargs["detection"])), "status")
-            if status is None or status == RqStatus.CANCELED.value.encode():
-                job.delete()
-            elif status in {RqStatus.FINISHED.value.encode(), RqStatus.FAILED.value.encode()}:
-                waiting.remove(job)
-                self._queue._enqueue_job(job)
+    def end(self, receiver: str, *, answered: bool | None) -> None:
+        """Count it no more; `answered` is None for one that was not sent."""
+        with self._changing:
+            self._busy[receiver] -= 1
+            if self._busy[receiver] == 0:
+                del self._busy[receiver]
+            if answered:
+                self._allowed[receiver] = min(_MOST_TO_ONE, self._allowed.get(receiver, 1) + 1)
+                self._failures.pop(receiver, None)
+                self._closed_until.pop(receiver, None)
+            elif answered is False:
+                self._allowed.pop(receiver, None)
+                rest = min(_LONGEST_REST, _FIRST_REST * 2 ** min(self._failures[receiver], 10))
+                self._failures[receiver] += 1
+                self._closed_until[receiver] = time.monotonic() + rest
+            for known in (self._allowed, self._failures, self._closed_until):
+                if len(known) > _KNOWN_RECEIVERS:
+                    known.pop(next(iter(known)))  # what was learnt longest ago
 
 
 class Courier:
-    """The thread that sends webhooks."""
+    """The thread that has webhooks sent."""
 
-    def __init__(self, settings: Settings, connection: redis.Redis) -> None:
-        self._satchel = Satchel(settings, Jobs(connection, settings), Keys(connection))
-        self._deliveries = Deliveries(connection, settings.retention_seconds)
-        self._connection = connection
+    def __init__(
+        self, settings: Settings, connection: redis.Redis, *, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        """pauses: seconds before the second try, the third one, and so on."""
+        self._settings = settings
+        self._pauses = pauses
+        self._jobs = Jobs(connection, settings)
+        self._keys = Keys(connection)
+        self._deliveries = Deliveries(connection)
+        self._receivers = Receivers()
+        self._senders: set[threading.Thread] = set()
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._worker: _CourierWorker | None = None
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -182,31 +119,93 @@ class Courier:
         self._woken.set()
 
     def stop(self) -> None:
-        """Finish the delivery in hand, if there is one, and take no other."""
+        """Finish the deliveries that are on their way, and take no other."""
         self._stopping.set()
         self._woken.set()
-        if self._worker is not None:
-            self._worker._stop_requested = True
-            if self._worker.executions:
-                self.join()
-
-    def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join(2 * SECONDS)
+        self._thread.join(SECONDS)
+        deadline = time.monotonic() + SECONDS + 1
+        for sender in list(self._senders):
+            sender.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
-        _satchel.set(self._satchel)
         while not self._stopping.is_set():
             try:
-                if self._deliveries.has_work():
-                    self._work()
+                self._send_what_is_due()
             except redis.RedisError:
                 log.warning("webhooks wait: Redis can't be reached")
                 self._stopping.wait(_RESTART_SECONDS)
             self._woken.wait(_LOOK_SECONDS)
             self._woken.clear()
 
-    def _work(self) -> None:
-        self._worker = _CourierWorker(self._deliveries, self._connection)
-        if not self._stopping.is_set():  # `stop` may not have seen this worker yet
-            self._worker.work(logging_level="WARNING")
+    def _send_what_is_due(self) -> None:
+        while not self._stopping.is_set() and (free := MOST_AT_ONCE - len(self._senders)) > 0:
+            taken = self._deliveries.take(free, closed=self._receivers.closed())
+            for delivery in taken:
+                self._receivers.begin(delivery.receiver)
+                sender = threading.Thread(target=self._send, args=[delivery], name="webhook", daemon=True)
+                self._senders.add(sender)
+                sender.start()
+            if not taken:
+                return
+
+    def _send(self, delivery: Delivery) -> None:
+        answered: bool | None = None
+        try:
+            answered = self._settle(delivery)
+        except (redis.RedisError, BrokerUnavailable) as error:  # its time passes, and it is taken once more
+            log.warning("webhook %s waits: %s", delivery.id, type(error).__name__)
+        finally:
+            self._receivers.end(delivery.receiver, answered=answered)
+            self._senders.discard(threading.current_thread())
+            self._woken.set()
+
+    def _settle(self, delivery: Delivery) -> bool | None:
+        """Send a delivery and write what became of it; return whether it was answered, None if not sent."""
+        try:
+            record = self._jobs.find(delivery.detection)
+            secret = self._keys.webhook_secret(key_id_of(delivery.owner))
+            if not record.status.is_final:  # an operator has it tried again, and its end lets this go
+                self._put_back(delivery, self._settings.retention_seconds, tries=delivery.tries)
+                return None
+            body = self._body(record)
+        except (DetectionError, UnknownKey):  # deleted, or its key revoked: nobody is to be told any more
+            self._write(lambda: self._deliveries.remove(delivery))
+            return None
+        headers = signing.headers_of(delivery.id, body, secret)
+        rules = guarded_http.Rules(self._settings.allow_private_addresses, SECONDS, max_bytes=0)
+        answered, problem = True, ""
+        try:
+            answer = guarded_http.send("POST", delivery.url, rules, headers=headers, body=body)
+            if not 200 <= answer.status < 300:
+                problem = f"The receiver answered {answer.status}."
+        except DetectorError as error:
+            answered, problem = not isinstance(error, AddressUnreachable), error.message
+        if not problem:
+            self._write(lambda: self._deliveries.remove(delivery))
+        else:
+            self._try_later(delivery, problem)
+        return answered
+
+    def _body(self, record: Record) -> bytes:
+        if record.status is JobStatus.DONE:
+            form = detection_form(record, self._jobs.result_form(record.id), record.masks)
+            return signing.body_of(signing.FINISHED, dict(form))
+        if record.status is JobStatus.FAILED:
+            return signing.body_of(signing.FAILED, dict(detection_form(record, None, record.masks)))
+        raise DetectionError("This detection was cancelled.")
+
+    def _try_later(self, delivery: Delivery, problem: str) -> None:
+        tries = delivery.tries + 1
+        left = len(self._pauses) + 1 - tries
+        log.warning("webhook %s was not received: %s %d more tries", delivery.id, problem, left)
+        if left == 0:
+            self._write(lambda: self._deliveries.remove(delivery))
+        else:
+            self._put_back(delivery, self._pauses[tries - 1], tries=tries)
+
+    def _put_back(self, delivery: Delivery, seconds: float, *, tries: int) -> None:
+        self._write(lambda: self._deliveries.put_back(delivery, seconds, tries=tries))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write also what Redis is away for: an answer that is forgotten would be asked for once more."""
+        persevere(write, is_over=self._stopping.is_set)

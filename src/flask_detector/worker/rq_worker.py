@@ -96,7 +96,7 @@ class DetectionWorker(SimpleWorker):
         place = of_this_process()
         self._workplace = workplace
         self._handover = Handover(
-            workplace.jobs.queue, worker=self.name, place=place, on_let_go=workplace.on_delivery
+            workplace.jobs.queue, worker=self.name, place=place, on_delivery=workplace.on_delivery
         )
         self._upkeep = Upkeep(workplace, self._handover)
         jobs = Jobs(connect(settings.required_redis_url), settings)

@@ -22,11 +22,12 @@ from rq.results import Result
 from rq.utils import now, parse_composite_key, utcformat
 
 from flask_detector.jobs.admission import leave
+from flask_detector.jobs.atomic import Guarded
+from flask_detector.jobs.deliveries import let_go
 from flask_detector.jobs.notifications import CHANGED, ENDED, channel_of
 from flask_detector.jobs.queue import WORKER_SILENCE, stage_key
 from flask_detector.jobs.records import Failure
 from flask_detector.jobs.serializer import Serializer
-from flask_detector.worker.atomic import Guarded
 
 # RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
 # never expire.
@@ -50,20 +51,27 @@ class Task:
 
 @dataclass(frozen=True)
 class _Standing:
-    """What a transaction finds when it begins."""
+    """What a transaction finds when it begins; `fields` are all of the job's."""
 
-    status: RqStatus | None
-    worker: str
-    tries_left: int
+    fields: dict[bytes, bytes]
+
+    @property
+    def status(self) -> RqStatus | None:
+        status = self.fields.get(b"status")
+        return None if status is None else RqStatus(status.decode())
+
+    @property
+    def tries_left(self) -> int:
+        return int(self.fields.get(b"retries_left", 0))
 
 
 class Handover:
     """The transactions of one worker on one queue. Each raises what Redis's client raises."""
 
     def __init__(
-        self, queue: Queue, *, worker: str, place: str, on_let_go: Callable[[], None] = lambda: None
+        self, queue: Queue, *, worker: str, place: str, on_delivery: Callable[[], None] = lambda: None
     ) -> None:
-        """on_let_go: called when what waited for a detection's end may go."""
+        """on_delivery: called when a detection has ended whose end is to be told to a receiver."""
         self._queue = queue
         self._started = queue.started_job_registry
         self._finished = queue.finished_job_registry
@@ -74,7 +82,7 @@ class Handover:
         self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
         self._begun = 0
         self._guarded = Guarded(self._connection, worker)
-        self._on_let_go = on_let_go
+        self._on_delivery = on_delivery
 
     def begin(self, id: str, *, beside: bool = False) -> Task | None:
         """Take a detection that was moved to the intermediate list; None if it is not to be done any more.
@@ -104,7 +112,7 @@ class Handover:
         self._begun += 1
         if found is None:
             return None
-        job.restore(found.fields)
+        job.restore(found)
         return Task(job, execution)
 
     def keep(self, execution: Execution) -> None:
@@ -161,16 +169,17 @@ class Handover:
         where: Collection[RqStatus] = (),
         where_mine: Collection[RqStatus] = (),
     ) -> bool:
-        found = self._guarded.write(
+        has_ended = self._guarded.write(
             task.job.id,
             write,
             where=where,
             where_mine=where_mine,
             always=lambda pipeline: self._forget(task.execution, pipeline),
         )
-        if found is not None and found.has_dependents:
-            self._let_go_dependents(task.job.id)
-        return found is not None
+        if has_ended is None:
+            return False
+        self._tell_of_delivery(task.job)
+        return True
 
     def _forget(self, execution: Execution, pipeline: Pipeline) -> None:
         pipeline.delete(execution.key)
@@ -192,15 +201,19 @@ class Handover:
             became = RqStatus.QUEUED
             if as_a_try and found.tries_left == 0:
                 became = RqStatus.FAILED
-                self._end(pipeline, job, became, keep_meta=True)
+                job.restore(found.fields)
+                self._end(pipeline, job, became)
                 return
             left = found.tries_left - 1 if as_a_try else found.tries_left
             pipeline.hset(job.key, mapping={"status": RqStatus.QUEUED.value, "retries_left": left})
             pipeline.lpush(self._queue.key, job.id)
             pipeline.publish(channel_of(job.id), CHANGED)
 
-        does = self._once(execution, lambda found: found.status is RqStatus.STARTED, write)
-        return became if does else None
+        if not self._once(execution, lambda found: found.status is RqStatus.STARTED, write):
+            return None
+        if became is RqStatus.FAILED:
+            self._tell_of_delivery(job)
+        return became
 
     def executions(self) -> list[Execution]:
         """Return those that were begun and have not ended."""
@@ -246,52 +259,38 @@ class Handover:
         write: Callable[[Pipeline, _Standing], None],
     ) -> bool:
         """End an execution, and write if the detection stands so that it may; tell whether."""
-        key, dependents_key = Job.key_for(execution.job_id), Job.dependents_key_for(execution.job_id)
+        key = Job.key_for(execution.job_id)
         with self._connection.pipeline() as pipeline:
             while True:
                 try:
                     pipeline.watch(key)
-                    fields = pipeline.hmget(key, "status", "worker_name", "retries_left")
-                    found = _standing(cast(list[bytes | None], fields))
+                    found = _Standing(cast(dict[bytes, bytes], pipeline.hgetall(key)))
                     does = may(found)
                     pipeline.multi()
                     if does:
                         write(pipeline, found)
                     self._forget(execution, pipeline)
-                    pipeline.exists(dependents_key)
-                    has_dependents = pipeline.execute()[-1]
+                    pipeline.execute()
                 except redis.WatchError:
                     continue
-                if does and has_dependents:
-                    self._let_go_dependents(execution.job_id)
                 return does
 
-    def _let_go_dependents(self, id: str) -> None:
-        """Have RQ enqueue what waits for the end of a detection, if it has ended."""
-        job = Job.fetch(id, connection=self._connection, serializer=Serializer)
-        if job.get_status(refresh=False) in {RqStatus.FINISHED, RqStatus.FAILED}:
-            self._queue.enqueue_dependents(job)
-            self._on_let_go()
-
-    def _end(self, pipeline: Pipeline, job: Job, status: RqStatus, *, keep_meta: bool = False) -> None:
-        fields: dict[Any, Any] = {"status": status.value, "ended_at": utcformat(now())}
-        if not keep_meta:
-            fields["meta"] = job.serializer.dumps(job.meta)
+    def _end(self, pipeline: Pipeline, job: Job, status: RqStatus) -> None:
+        fields: dict[Any, Any] = {
+            "status": status.value,
+            "ended_at": utcformat(now()),
+            "meta": job.serializer.dumps(job.meta),
+        }
         pipeline.hset(job.key, mapping=fields)
         if status is RqStatus.FAILED:
             pipeline.zadd(self._failed.key, {job.id: time.time() + (job.failure_ttl or 0)})
         count = "failed_job_count" if status is RqStatus.FAILED else "successful_job_count"
         pipeline.hincrby(f"rq:worker:{self._worker}", count, 1)
-        if not keep_meta:
-            leave(job.meta.get("share"), job.id, pipeline)
+        leave(job.meta.get("share"), job.id, pipeline)
+        let_go(job.meta.get("receiver"), job.id, pipeline)
         pipeline.delete(stage_key(job.id))
         pipeline.publish(channel_of(job.id), ENDED)
 
-
-def _standing(fields: list[bytes | None]) -> _Standing:
-    status, worker, tries_left = fields
-    return _Standing(
-        None if status is None else RqStatus(status.decode()),
-        "" if worker is None else worker.decode(),
-        int(tries_left or 0),
-    )
+    def _tell_of_delivery(self, job: Job) -> None:
+        if job.meta.get("receiver") is not None:
+            self._on_delivery()

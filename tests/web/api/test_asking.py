@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from flask_detector.errors import BrokerUnavailable
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.queue import new_id
 from flask_detector.web.core.service import Service
@@ -113,31 +112,50 @@ def test_the_key_of_a_deleted_detection_begins_anew(client: FlaskClient, post: P
     assert again.headers["Location"] != first
 
 
-def test_while_the_first_request_is_taken_in_its_repetition_is_told_so(
-    post: Post, code_of: Code, service: Service, monkeypatch: pytest.MonkeyPatch
+def test_a_request_and_its_repetition_at_the_same_time_make_one_detection(
+    post: Post, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept, meanwhile = service.accept, []
+    put = service.storage.put
+    meanwhile: list[Any] = []
 
-    def accept_slowly(*source: Any, **wishes: Any) -> str:
-        meanwhile.append(code_of(post(headers={"Idempotency-Key": "a"})))
-        return accept(*source, **wishes)
+    def put_slowly(*picture: Any) -> None:
+        put(*picture)
+        if not meanwhile:
+            meanwhile.append(None)
+            meanwhile[0] = post(headers={"Idempotency-Key": "a"}).headers["Location"]
 
-    monkeypatch.setattr(service, "accept", accept_slowly)
-    assert post(headers={"Idempotency-Key": "a"}).status_code == 202
-    assert meanwhile == [(409, "still_in_progress")]
-
-
-def test_a_repetition_doubles_nothing_though_redis_went_away_before_the_first_request_was_answered(
-    post: Post, code_of: Code, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def keep_claim(*_: str) -> None:
-        raise BrokerUnavailable("Redis can't be reached.")
-
-    with monkeypatch.context() as outage:
-        outage.setattr(service.shelf, "keep_claim", keep_claim)
-        assert code_of(post(headers={"Idempotency-Key": "a"})) == (503, "broker_unavailable")
-    assert post(headers={"Idempotency-Key": "a"}).status_code in {200, 202}
+    monkeypatch.setattr(service.storage, "put", put_slowly)
+    answer = post(headers={"Idempotency-Key": "a"})
+    assert (answer.status_code, answer.headers["Location"]) == (202, meanwhile[0])
     assert service.jobs.count() == 1
+    assert list(service.storage.older_than(-60)) == [meanwhile[0].rpartition("/")[2]]
+
+
+def test_two_requests_with_the_same_key_at_the_same_time_are_not_taken_for_one(
+    post: Post, code_of: Code, service: Service, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = service.storage.put
+    meanwhile: list[Any] = []
+
+    def put_slowly(*picture: Any) -> None:
+        put(*picture)
+        if not meanwhile:
+            meanwhile.append(None)
+            meanwhile[0] = post(jpeg + b"\0", headers={"Idempotency-Key": "a"}).status_code
+
+    monkeypatch.setattr(service.storage, "put", put_slowly)
+    assert code_of(post(headers={"Idempotency-Key": "a"})) == (422, "idempotency_key_reused")
+    assert meanwhile == [202]
+    assert service.jobs.count() == 1
+    assert len(list(service.storage.older_than(-60))) == 1
+
+
+def test_the_key_of_a_batch_is_no_other_requests(
+    client: FlaskClient, post: Post, code_of: Code, jpeg: bytes
+) -> None:
+    pictures = [(io.BytesIO(jpeg), "a.jpg"), (io.BytesIO(jpeg), "b.jpg")]
+    client.post(DETECTIONS, data={"picture": pictures}, headers={"Idempotency-Key": "a"})
+    assert code_of(post(headers={"Idempotency-Key": "a"})) == (422, "idempotency_key_reused")
 
 
 def test_each_api_key_has_idempotency_keys_of_its_own(post: Post, service: Service) -> None:

@@ -7,9 +7,7 @@ from flask import Response, jsonify, request, url_for
 from flask_detector import errors as e
 from flask_detector import guarded_http
 from flask_detector.detectors import AUTO
-from flask_detector.formats.file_names import shown_name
-from flask_detector.jobs.collections import Refused
-from flask_detector.jobs.records import Failure, Record
+from flask_detector.jobs.records import Record
 from flask_detector.web.api import idempotency, uploads
 from flask_detector.web.api.files import check_labels
 from flask_detector.web.api.operations import JSON, Answer, Operation, delete, get, post
@@ -36,7 +34,7 @@ from flask_detector.web.core import sse as news
 from flask_detector.web.core.auth import find, owner_of_request
 from flask_detector.web.core.etags import send_if_changed
 from flask_detector.web.core.responses import unkept
-from flask_detector.web.core.service import service
+from flask_detector.web.core.service import Wishes, service
 
 _MISSING = (e.UnknownDetection, e.DetectionExpired)
 _LOCATION = {"Location": "The address of the detection, or of the batch."}
@@ -59,7 +57,7 @@ _APPLIED = {"Preference-Applied": "The time that was waited at most, where Prefe
         errors=(
             e.PictureError, e.NoPicture, e.EmptyPicture, e.NotAPicture, e.DamagedPicture, e.PictureTooLarge,
             e.TooManyPixels, e.TooManyPictures, e.RequestTooLarge, e.RequestError, e.BadParameter,
-            e.UnknownModel, e.ModelNotInstalled, e.UnknownLabel, e.KeyReused, e.StillInProgress,
+            e.UnknownModel, e.ModelNotInstalled, e.UnknownLabel, e.KeyReused,
             e.AddressRefused, e.AddressUnreachable, e.QueueFull, e.StorageUnavailable, e.DetectionFailed,
             e.DetectionExpired,
         ),
@@ -88,49 +86,25 @@ def _made(brought: uploads.Sent) -> str:
     """Return the id of the detection, or of the batch, that the request makes or has made before."""
     options = brought.options
     if options.callback_url is not None:
-        guarded_http.parse(options.callback_url)
+        guarded_http.check(options.callback_url, allow_private=service().settings.allow_private_addresses)
     if options.classes is not None:
         name = service().default_model() if options.model == AUTO else options.model
         check_labels(options.classes, list(service().models.labels(name)))
-    with idempotency.claim(brought) as claim:
-        if claim.known is None:
-            accept = _accept_all if len(brought.pictures) > 1 else _accept_one
-            claim.known = accept(brought, claim.new_id)
-    return claim.known
-
-
-def _accept_one(brought: uploads.Sent, id: str) -> str:
-    return _accept(brought, 0, id)
-
-
-def _accept(brought: uploads.Sent, number: int, id: str | None = None) -> str:
-    source, filename = brought.pictures[number]
-    options = brought.options
-    return service().accept(
-        source,
-        filename=filename,
-        model=options.model,
-        min_score=options.min_score,
-        owner=owner_of_request(),
-        classes=options.classes,
-        masks=options.masks,
-        callback_url=options.callback_url,
-        id=id,
-    )
-
-
-def _accept_all(brought: uploads.Sent, id: str) -> str:
-    """Take in what is good of several pictures; the batch says why the others were not."""
-    accepted, refused, problems = [], [], []
-    for number, (_, filename) in enumerate(brought.pictures):
-        try:
-            accepted.append(_accept(brought, number))
-        except e.DetectorError as error:
-            problems.append(error)
-            refused.append(Refused(shown_name(filename), Failure.of(error)))
-    if not accepted:
-        raise problems[0]
-    return service().shelf.keep_batch(owner_of_request(), accepted, refused, id=id)
+    claim, made = idempotency.look_up(brought)
+    if made is not None:
+        return made
+    wishes: Wishes = {
+        "model": options.model,
+        "min_score": options.min_score,
+        "owner": owner_of_request(),
+        "classes": options.classes,
+        "masks": options.masks,
+        "callback_url": options.callback_url,
+    }
+    if len(brought.pictures) > 1:
+        return service().accept_all(brought.pictures, claim=claim, **wishes)
+    source, filename = brought.pictures[0]
+    return service().accept(source, filename=filename, claim=claim, **wishes)
 
 
 def _send_new(id: str, options: Options) -> Response:

@@ -39,7 +39,6 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     e.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
-    e.StillInProgress: HTTPStatus.CONFLICT,
     e.AddressRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.AddressUnreachable: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.AccessError: HTTPStatus.FORBIDDEN,

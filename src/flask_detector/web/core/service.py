@@ -1,32 +1,63 @@
 """What pages and API do alike: take a picture in, look a detection up, forget it."""
 
 import io
+import logging
 import time
-from collections.abc import Sequence
-from typing import BinaryIO, cast
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO, TypedDict, Unpack, cast
 
 import redis
 from flask import current_app, has_request_context, request
+from redis.client import Pipeline
 
 from flask_detector.api_keys import Keys, key_id_of
+from flask_detector.broker.connection import reaching_redis
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
-from flask_detector.errors import DetectionExpired, NoPicture
+from flask_detector.errors import DetectionExpired, DetectorError, KeyReused, NoPicture
 from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
-from flask_detector.jobs.collections import Shelf
+from flask_detector.jobs.acceptance import Acceptance, Claim
+from flask_detector.jobs.atomic import collected
+from flask_detector.jobs.collections import Batch, Refused, Shelf
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs, new_id
-from flask_detector.jobs.records import Record
+from flask_detector.jobs.records import DetectionRequest, Failure, Record
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import Settings
 from flask_detector.storage.local import ORIGINAL, Storage
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.available_models import Offered
 from flask_detector.web.core.render_slots import Places
-from flask_detector.webhooks.queue import Deliveries
+
+log = logging.getLogger(__name__)
 
 # A message that a detection has changed can be lost with a connection: look again this often, in seconds.
 _LOOK_AGAIN_SECONDS = 2.0
+
+
+class Wishes(TypedDict, total=False):
+    """How pictures are to be detected, and for whom: as in DetectionRequest.
+
+    client: told by the owner or the request unless given.
+    """
+
+    model: str
+    min_score: float | None
+    owner: str | None
+    client: str | None
+    classes: Sequence[str] | None
+    masks: MaskForm
+    callback_url: str | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A picture that is stored, and of which no detection is made yet."""
+
+    id: str
+    filename: str
+    picture: decode.PictureInfo
 
 
 class Service:
@@ -40,7 +71,7 @@ class Service:
         self.pace = Pace(connection)
         self.shelf = Shelf(connection, settings.retention_seconds)
         self.keys = Keys(connection)
-        self.deliveries = Deliveries(connection, settings.retention_seconds)
+        self.acceptance = Acceptance(connection)
         self.storage = storage
         self.models = model_store(settings)
         self.offered = Offered(self.models, self.jobs, settings)
@@ -69,55 +100,114 @@ class Service:
         source: BinaryIO | None,
         *,
         filename: str | None,
-        model: str = AUTO,
-        min_score: float | None = None,
-        owner: str | None = None,
-        client: str | None = None,
-        classes: Sequence[str] | None = None,
-        masks: MaskForm = "rle",
-        callback_url: str | None = None,
-        id: str | None = None,
+        claim: Claim | None = None,
+        **wishes: Unpack[Wishes],
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
-        client: whose part of the queue it takes; told by the owner or the request unless given.
-        classes: the labels that alone are kept.
-        masks: how programs are sent masks.
-        callback_url: where to send word of its end; checked when it is sent.
-        id: a new one unless given.
+        claim: what the request goes by, if it may be repeated; it may be another request's detection then.
 
-        Raises PictureError, ModelError or ServiceError; nothing is queued or kept then.
+        Raises PictureError, ModelError or ServiceError; nothing is queued or kept then. Only where the answer
+        of Redis is lost all of it may be there.
         """
+        request = self._request(**wishes)
+        kept = self._keep(source, filename, request)
+        return self._decide(kept.id, [kept], request, claim)
+
+    def accept_all(
+        self,
+        pictures: Iterable[tuple[BinaryIO, str | None]],
+        *,
+        claim: Claim | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> str:
+        """Take in what is good of several pictures with their names, as a batch; return the batch's id.
+
+        The batch says why the others were not accepted. Raises as `accept` does where none was.
+        """
+        request = self._request(**wishes)
+        kept: list[_Kept] = []
+        refused: list[Refused] = []
+        problems: list[DetectorError] = []
+        try:
+            for source, filename in pictures:
+                try:
+                    kept.append(self._keep(source, filename, request, more=len(kept)))
+                except DetectorError as error:
+                    problems.append(error)
+                    refused.append(Refused(shown_name(filename), Failure.of(error)))
+            if not kept:
+                raise problems[0]
+        except BaseException:
+            self._discard(kept)
+            raise
+        batch = Batch(new_id(), request.owner, tuple(one.id for one in kept), tuple(refused))
+        return self._decide(
+            batch.id, kept, request, claim, also=lambda pipeline: self.shelf.keep_batch(batch, pipeline)
+        )
+
+    def _request(self, **wishes: Unpack[Wishes]) -> DetectionRequest:
+        request = DetectionRequest(**{"model": AUTO, **wishes})  # type: ignore[arg-type]
+        if request.model != AUTO:
+            self.offered.check(request.model)
+        return request if request.client is not None else replace(request, client=_client(request.owner))
+
+    def _keep(
+        self, source: BinaryIO | None, filename: str | None, request: DetectionRequest, *, more: int = 0
+    ) -> "_Kept":
+        """Check a picture and store it under a new id, if there is room for that and so many more."""
         if source is None:
             raise NoPicture("No picture was sent.")
-        if model != AUTO:
-            self.offered.check(model)
-        client = client or _client(owner)
-        self.jobs.check_room(model, client)
+        self.jobs.check_room(request.model, request.client, more=more)
         picture = decode.check(source, self.limits)
         source.seek(0)
-        id = id or new_id()
-        self.storage.put(id, ORIGINAL, source)
-        try:
-            self.jobs.enqueue(
-                id,
-                filename=shown_name(filename),
-                picture=picture,
-                model=model,
-                min_score=min_score,
-                owner=owner,
-                client=client,
-                classes=classes,
-                masks=masks,
-            )
-            if callback_url is not None:
-                self.deliveries.expect(id, callback_url, owner)
-        except BaseException:
-            self.storage.delete(id)
-            raise
-        if owner is not None:
-            self.shelf.remember(owner, id)
-        return id
+        kept = _Kept(new_id(), shown_name(filename), picture)
+        self.storage.put(kept.id, ORIGINAL, source)
+        return kept
+
+    def _decide(
+        self,
+        id: str,
+        pictures: Sequence["_Kept"],
+        request: DetectionRequest,
+        claim: Claim | None,
+        *,
+        also: Callable[[Pipeline], None] = lambda pipeline: None,
+    ) -> str:
+        """Make detections of stored pictures in one step; return the id of what is there then.
+
+        Pictures that are not used are deleted. Where the answer of Redis is lost they stay: either they are
+        used, or workers sweep them away when they are as old as a record may be.
+        """
+
+        def write(pipeline: Pipeline) -> None:
+            for one in pictures:
+                self.jobs.enqueue(one.id, one.filename, one.picture, request, pipeline)
+                if request.owner is not None:
+                    self.shelf.remember(request.owner, one.id, pipeline)
+            also(pipeline)
+
+        with reaching_redis():
+            try:
+                commands = collected(self.connection, write)
+            except BaseException:
+                self._discard(pictures)
+                raise
+            try:
+                found = self.acceptance.decide(claim or Claim(id), id, commands)
+            except (redis.ResponseError, KeyReused):
+                self._discard(pictures)
+                raise
+        if found != id:
+            self._discard(pictures)
+        return found
+
+    def _discard(self, pictures: Sequence["_Kept"]) -> None:
+        for one in pictures:
+            try:
+                self.storage.delete(one.id)
+            except DetectorError as error:  # workers sweep it away
+                log.warning("a picture that is not used could not be deleted: %s", error)
 
     def wait_for(self, id: str, seconds: float) -> Record:
         """Return a detection once it has ended, or as it stands after that many seconds.
@@ -143,12 +233,33 @@ class Service:
         )
 
     def delete(self, record: Record) -> None:
-        """Forget a detection and its picture at once."""
-        self.shelf.withdraw(record.id)
-        if record.owner is not None:
-            self.shelf.forget(record.owner, record.id)
-        self.jobs.delete(record.id)
+        """Forget a detection and its picture at once.
+
+        The picture goes first: whoever has to repeat this still finds the record, and a record without its
+        picture ends by itself.
+        """
+
+        def forget(pipeline: Pipeline) -> None:
+            self.shelf.withdraw(record.id, pipeline)
+            if record.owner is not None:
+                self.shelf.forget(record.owner, record.id, pipeline)
+
         self.storage.delete(record.id)
+        self.jobs.delete(record.id, also=forget)
+
+    def group(self, records: Iterable[Record], *, owner: str) -> str:
+        """Let detections be looked at together, as if they had been sent so; return the batch's id."""
+        batch = Batch(new_id(), owner, tuple(record.id for record in records), ())
+        with reaching_redis(), self.connection.pipeline() as pipeline:
+            self.shelf.keep_batch(batch, pipeline)
+            pipeline.execute()
+        return batch.id
+
+    def withdraw(self, record: Record) -> None:
+        """Let the link to a detection open nothing any more."""
+        with reaching_redis(), self.connection.pipeline() as pipeline:
+            self.shelf.withdraw(record.id, pipeline)
+            pipeline.execute()
 
     def drop(self, id: str) -> None:
         """Forget a detection that the current request made for nobody, so that nothing of it remains."""

@@ -52,5 +52,5 @@ def share() -> AnyResponse:
 @blueprint.post("/withdraw")
 def withdraw() -> AnyResponse:
     """Let the link open nothing any more."""
-    service().shelf.withdraw(g.record.id)
+    service().withdraw(g.record)
     return go_to(url_for("detection.show", key=g.record.id))

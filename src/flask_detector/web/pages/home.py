@@ -10,18 +10,16 @@ from flask import (
     request,
     url_for,
 )
-from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL
-from flask_detector.errors import DetectorError, UnknownDetection
+from flask_detector.errors import UnknownDetection
 from flask_detector.formats import FORMATS
-from flask_detector.formats.file_names import shown_name
-from flask_detector.jobs.collections import Batch, Refused
-from flask_detector.jobs.records import Failure, Record
+from flask_detector.jobs.collections import Batch
+from flask_detector.jobs.records import Record
 from flask_detector.web.core import archives
 from flask_detector.web.core.responses import go_to, send_archive, unkept
-from flask_detector.web.core.service import service
+from flask_detector.web.core.service import Wishes, service
 from flask_detector.web.core.view import score
 from flask_detector.web.pages.visitor import may_see, visitor
 
@@ -52,19 +50,18 @@ def create() -> AnyResponse:
     Of several pictures the good ones are accepted, and the batch says why the others were not.
     """
     files = [file for file in request.files.getlist("picture") if file.filename]
-    if len(files) <= 1:
-        id = _accept(files[0] if files else None)
-        return go_to(url_for("detection.show", key=id), id=id)
-    accepted, refused, errors = [], [], []
-    for file in files:
-        try:
-            accepted.append(_accept(file))
-        except DetectorError as error:
-            errors.append(error)
-            refused.append(Refused(shown_name(file.filename), Failure.of(error)))
-    if not accepted:
-        raise errors[0]
-    return _go_to_batch(accepted, refused)
+    pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
+    wishes: Wishes = {
+        "model": request.form.get("model", AUTO),
+        "min_score": score(request.form.get("min_score"), name="min_score"),
+        "owner": visitor(),
+    }
+    if len(pictures) > 1:
+        id = service().accept_all(pictures, **wishes)
+        return go_to(url_for("pages.batch", id=id), id=id)
+    source, filename = pictures[0] if pictures else (None, None)
+    id = service().accept(source, filename=filename, **wishes)
+    return go_to(url_for("detection.show", key=id), id=id)
 
 
 @blueprint.post("/batches")
@@ -73,7 +70,8 @@ def create_batch() -> AnyResponse:
     records = [service().jobs.find(id) for id in request.form.getlist("detection")]
     if not records or not all(may_see(record) for record in records):
         raise UnknownDetection("There is no such detection.")
-    return _go_to_batch([record.id for record in records], [])
+    id = service().group(records, owner=visitor())
+    return go_to(url_for("pages.batch", id=id), id=id)
 
 
 @blueprint.get("/batches/<id>")
@@ -151,21 +149,6 @@ def about() -> Response:
         pace=service().pace.by_model(),
     )
     return unkept(page)
-
-
-def _accept(file: FileStorage | None) -> str:
-    return service().accept(
-        None if file is None else cast(BinaryIO, file.stream),
-        filename=None if file is None else file.filename,
-        model=request.form.get("model", AUTO),
-        min_score=score(request.form.get("min_score"), name="min_score"),
-        owner=visitor(),
-    )
-
-
-def _go_to_batch(detections: list[str], refused: list[Refused]) -> AnyResponse:
-    id = service().shelf.keep_batch(visitor(), detections, refused)
-    return go_to(url_for("pages.batch", id=id), id=id)
 
 
 def _batch(id: str) -> tuple[Batch, list[Record]]:
