@@ -17,7 +17,7 @@ from flask_detector.detectors.base import OnStage, StageClock
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap, Mask
 from flask_detector.worker.detect_task import Workplace

@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 
 import flask_detector
-from flask_detector.api import PictureDetector, Source, reader_of
+from flask_detector.api import Detections, PictureDetector, Source, reader_of
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.errors import DamagedPicture, NotAPicture
 from flask_detector.imaging import decode
 from flask_detector.settings import Settings
-from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 
 LIMITS = decode.Limits(10_000_000, 10_000_000)

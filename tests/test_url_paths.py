@@ -30,3 +30,10 @@ def test_a_user_stays_and_other_addresses_are_left_alone() -> None:
 def test_a_folder_that_is_not_there_is_decoded() -> None:
     assert urlsplit(quoted_socket("unix:///no%20such/redis.sock")).path == "/no%20such/redis.sock"
     assert path_in_url("/no%20such/folder") == Path("/no such/folder")
+
+
+def test_a_folder_still_to_be_made_is_decoded_unless_it_is_there_as_written(tmp_path: Path) -> None:
+    address = f"{tmp_path}/my%20pictures"
+    assert path_in_url(address) == tmp_path / "my pictures"
+    Path(address).mkdir()
+    assert path_in_url(address) == Path(address)

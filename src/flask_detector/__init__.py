@@ -6,17 +6,17 @@ The public names are imported when they are first used: the supervisor needs non
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flask_detector._version import __version__
+
 if TYPE_CHECKING:
-    from flask_detector.api import load_detector
+    from flask_detector.api import Detections, load_detector
     from flask_detector.detectors import MODELS
-    from flask_detector.structures.detections import Detections, Instance
+    from flask_detector.structures.detections import Instance
 
 __all__ = ["MODELS", "Detections", "Instance", "__version__", "load_detector"]
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "Detections": "flask_detector.structures.detections",
+    "Detections": "flask_detector.api",
     "Instance": "flask_detector.structures.detections",
     "MODELS": "flask_detector.detectors",
     "load_detector": "flask_detector.api",

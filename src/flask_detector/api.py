@@ -1,14 +1,14 @@
-"""A detector for scripts and notebooks: it takes a picture in whatever form there is.
+"""The Python API: a detector that takes a picture in any form, and detections that draw and save themselves.
 
-The worker does without it: what it has is an array already, and it draws nothing.
+The server does without it: a worker has an array already and draws nothing, and what draws has the picture.
 """
 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,14 @@ from PIL import Image
 
 from flask_detector import detectors
 from flask_detector.detectors.base import Detector, OnStage
+from flask_detector.errors import DetectorError
 from flask_detector.imaging import decode
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.settings import Settings
-from flask_detector.structures.detections import Detections
+from flask_detector.structures import detections as structures
+
+if TYPE_CHECKING:
+    import supervision
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.uint8]
 
@@ -69,7 +73,7 @@ class PictureDetector:
 
     def detect(
         self, picture: Source, *, min_score: float | None = None, on_stage: OnStage | None = None
-    ) -> Detections:
+    ) -> "Detections":
         """Return what is found in a picture; it remembers where the picture is, for `draw`.
 
         picture: a path, the bytes of a file, an open binary file, a Pillow image, or an array (H, W, 3), RGB,
@@ -86,13 +90,88 @@ class PictureDetector:
         decoded = time.perf_counter()
         found = self._detector.detect(pixels, min_score=min_score, on_stage=on_stage)
         timings = {"decode": decoded - start, **found.timings}
-        return replace(found, picture=lambda: read(None).array(), timings=timings)
+        return Detections.of(found, picture=lambda: read(None).array(), timings=timings)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Detections(structures.Detections):
+    """The objects found in one picture, best score first; they can draw, save and convert themselves.
+
+    picture: reads the pixels of the picture (H, W, 3), RGB, uint8, again where they can be had, for `draw`.
+    """
+
+    picture: Callable[[], npt.NDArray[np.uint8]] | None = None
+
+    @classmethod
+    def of(cls, found: structures.Detections, **changes: Any) -> Self:
+        """Return the same detections as ones of this class, with some fields changed."""
+        return cls(**{field.name: getattr(found, field.name) for field in fields(found)} | changes)
+
+    def to_coco(self, *, image_id: int = 1) -> list[dict[str, Any]]:
+        """Return COCO's results format, an entry for each instance; docs/formats.md tells of the ids."""
+        from flask_detector.formats import coco
+
+        return coco.results(self, image_id=image_id)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """Return a `supervision.Detections`; needs that package, the extra of the same name.
+
+        Its masks are a byte for each pixel of the picture and instance. Raises ImportError that says what to
+        install.
+        """
+        from flask_detector.formats.supervision import to_supervision
+
+        return to_supervision(self)
+
+    def draw(
+        self,
+        picture: npt.NDArray[np.uint8] | None = None,
+        *,
+        show_boxes: bool = True,
+        show_labels: bool = True,
+        show_masks: bool = True,
+    ) -> Image.Image:
+        """Return a new picture with the detections drawn over it.
+
+        picture: (H, W, 3), RGB, uint8, upright; None for the one that was detected in, which is read again.
+
+        Raises ValueError where there is no picture, or it is of another size.
+        """
+        from flask_detector.visualization import annotate
+
+        if picture is None:
+            if self.picture is None:
+                raise ValueError("these detections came without their picture: give it")
+            picture = self.picture()
+        shown = {"show_boxes": show_boxes, "show_labels": show_labels, "show_masks": show_masks}
+        return Image.fromarray(annotate.draw(picture, self, **shown))
+
+    def save(self, path: str | os.PathLike[str], format: str | None = None) -> None:
+        """Write a file: the drawn picture where the path ends in a picture's suffix, else an export.
+
+        format: a name of `flask_detector.formats.FORMATS`; None to tell by the suffix (.json, .csv, .xml,
+        .geojson).
+
+        Raises ValueError where it can't be told what to write, and what `draw` raises.
+        """
+        from flask_detector.formats.save import save
+
+        save(self, path, format, draw=lambda: np.asarray(self.draw()))
+
+    def _repr_html_(self) -> str:
+        from flask_detector.visualization.notebook import html_of
+
+        try:
+            drawn = self.draw()
+        except (DetectorError, OSError, ValueError):
+            drawn = None
+        return html_of(self, drawn)
 
 
 def reader_of(picture: Source, limits: decode.Limits) -> Callable[[int | None], Pixels]:
     """Return a function that gives the pixels, each time anew; only what it was given is kept in between.
 
-    It takes how many pixels along the long side are enough, None for all of them, as `images.load` does.
+    It takes how many pixels along the long side are enough, None for all of them, as `decode.load` does.
 
     Raises TypeError where the picture is of none of these kinds.
     """

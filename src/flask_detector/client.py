@@ -14,9 +14,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from flask_detector import __version__
+from flask_detector._version import __version__
+from flask_detector.api import Detections
 from flask_detector.errors import DetectorError
-from flask_detector.structures.detections import Detections
 
 _UNFINISHED = {"queued", "running"}
 _LONGEST_WAIT_ASKED_FOR = 30  # seconds that a call may wait for its result

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flask_detector.errors import DetectorError
+from flask_detector.formats import coco
 from flask_detector.imaging import decode
 from flask_detector.imaging.pixels import Picture
 from flask_detector.structures.detections import Detections
@@ -194,7 +195,7 @@ def _without_class(annotations: Annotations, labels: Iterable[str]) -> list[str]
 
 
 def _entries(id: int, found: Detections, ids: Mapping[str, int]) -> list[dict[str, Any]]:
-    entries = found.to_coco(image_id=id)
+    entries = coco.results(found, image_id=id)
     return [
         entry | {"category_id": ids[one.label]}
         for entry, one in zip(entries, found, strict=True)

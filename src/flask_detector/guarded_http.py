@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.errors import AddressRefused, AddressUnreachable
 
 _LONGEST_URL = 2048

@@ -6,9 +6,13 @@ from urllib.parse import quote, unquote
 
 
 def path_in_url(text: str) -> Path:
-    """Return the path that stands in an address: as it is written if its folder is there, else decoded."""
-    written = Path(text)
-    return written if written.parent.is_dir() else Path(unquote(text))
+    """Return the path that stands in an address: as it is written where that exists, else decoded.
+
+    What is still to be made, a folder or a server's socket, goes where its parent is.
+    """
+    written, decoded = Path(text), Path(unquote(text))
+    is_literal = written.exists() or (written.parent.is_dir() and not decoded.parent.is_dir())
+    return written if is_literal else decoded
 
 
 def quoted_socket(url: str) -> str:

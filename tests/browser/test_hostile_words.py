@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from flask_detector.formats import FORMATS
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.rq_worker import DetectionWorker, at_work

@@ -30,7 +30,8 @@ from PIL import Image
 
 from flask_detector.broker.connection import connect
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL
 from flask_detector.worker import heartbeat, rq_worker
 from flask_detector.worker.detect_task import Workplace
 

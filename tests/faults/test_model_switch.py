@@ -16,7 +16,8 @@ from flask_detector.imaging import decode
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL
 
 pytestmark = pytest.mark.slow
 

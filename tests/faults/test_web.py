@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 
 from .conftest import Recovered
 from .installation import Installation, picture, wait_until

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from flask_detector import storage as storages
 from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
-from flask_detector.storage import local as storages
-from flask_detector.storage.local import FolderStorage, Storage
+from flask_detector.storage.base import Storage
+from flask_detector.storage.local import FolderStorage
 from flask_detector.storage.s3 import BucketStorage
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -195,7 +196,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_library_is_loaded_only_for_a_bucket(tmp_path: Path) -> None:
     import subprocess
 
-    code = "import sys, flask_detector.cli.serve, flask_detector.storage.local as s; "
+    code = "import sys, flask_detector.cli.serve, flask_detector.storage as s; "
     code += "from flask_detector.settings import Settings; "
     code += "s.open_storage(Settings()); sys.exit('obstore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={"DETECTOR_DATA_DIR": str(tmp_path)}, check=False)

@@ -28,7 +28,7 @@ PICTURES = 40
 
 _LIST = """
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 print(*open_storage(Settings()).older_than(-60))
 """
 

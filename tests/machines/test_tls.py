@@ -16,7 +16,7 @@ import trustme
 
 from flask_detector.errors import SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.storage.s3 import BucketStorage
 
 from .conftest import Bucket, running_s3

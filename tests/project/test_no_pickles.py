@@ -15,7 +15,7 @@ from PIL import Image
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.imaging import decode
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.rq_worker import DetectionWorker, at_work

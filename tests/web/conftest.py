@@ -14,7 +14,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.rq_worker import DetectionWorker, at_work

@@ -9,7 +9,8 @@ from flask_detector.jobs.queue import new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.jobs.rq_records import TRIES
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.maintenance import Upkeep
 from flask_detector.worker.process_id import of_this_process

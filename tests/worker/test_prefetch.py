@@ -16,7 +16,8 @@ from flask_detector.imaging.pixels import Pixels
 from flask_detector.jobs.queue import new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.prefetch import Ahead, Next
 from flask_detector.worker.transitions import Handover, Task
@@ -29,7 +30,8 @@ from PIL import Image
 from flask_detector.worker import rq_worker as worker
 from flask_detector.broker.connection import connect
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL
 
 decode = worker.Workplace.decode
 

@@ -18,7 +18,8 @@ from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.jobs.rq_records import TRIES
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, Storage, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import ORIGINAL, Storage
 
 Eventually = Callable[[Callable[[], bool], float], None]
 Start = Callable[[], "subprocess.Popen[bytes]"]
@@ -62,7 +63,7 @@ from pathlib import Path
 from flask_detector.worker import rq_worker as worker
 from flask_detector.broker.connection import connect
 from flask_detector.settings import Settings
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 
 def fault(self, id, *, model, min_score):
     {fault}

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.cli.error_group import ExplainedGroup
 
 _COMMANDS = {

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 
 from flask_detector.atomic_files import write_whole
 from flask_detector.cli import detect_run
@@ -20,6 +19,7 @@ from flask_detector.formats import FORMATS, dataset
 from flask_detector.imaging import decode, encode
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.visualization import annotate
 
 _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 
@@ -176,7 +176,8 @@ def _drawn(picture: Found, data: bytes, result: Detections, limits: decode.Limit
     info = decode.check(data, limits)
     output = encode.output_format(info.format)
     suffix = picture.place.suffix if output == info.format else ""
-    drawn = encode.encode(np.asarray(result.draw()), output, icc_profile=info.icc_profile)
+    pixels, _ = decode.decode(data, limits)
+    drawn = encode.encode(annotate.draw(pixels, result), output, icc_profile=info.icc_profile)
     return drawn, suffix or f".{output.lower()}"
 
 

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,7 +18,7 @@ from flask_detector.errors import DetectorError, PictureTooLarge
 from flask_detector.imaging import decode
 from flask_detector.structures.detections import Detections, MaskForm
 
-# From a picture's bytes and its file name to what is found in it, which can draw itself.
+# From a picture's bytes and its file name to what is found in it.
 Detect = Callable[[bytes, str], Detections]
 
 
@@ -28,8 +27,7 @@ def here(detector: Detector, limits: decode.Limits, min_score: float | None) -> 
 
     def detect(data: bytes, filename: str) -> Detections:
         pixels, _ = decode.load(data, limits, enough=detector.enough)
-        found = detector.detect(pixels, min_score=min_score)
-        return replace(found, picture=lambda: decode.decode(data, limits)[0])
+        return detector.detect(pixels, min_score=min_score)
 
     return detect
 
@@ -39,8 +37,7 @@ def on_server(client: Client, limits: decode.Limits, model: str, min_score: floa
 
     def detect(data: bytes, filename: str) -> Detections:
         decode.check(data, limits)  # what is no picture need not travel
-        found = client.detect(data, filename, model=model, min_score=min_score)
-        return replace(found, picture=lambda: decode.decode(data, limits)[0])
+        return client.detect(data, filename, model=model, min_score=min_score)
 
     return detect
 

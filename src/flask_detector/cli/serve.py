@@ -47,7 +47,7 @@ def worker(workers: int, queue: str | None) -> None:
 
     from flask_detector.broker.connection import check, connect
     from flask_detector.process.memory import give_back_large_blocks
-    from flask_detector.storage.local import open_storage
+    from flask_detector.storage import open_storage
     from flask_detector.worker.rq_worker import main as work
 
     give_back_large_blocks()

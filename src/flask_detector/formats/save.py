@@ -1,10 +1,15 @@
 """Detections to a file whose name says what it is to hold."""
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from flask_detector.atomic_files import write_whole
 from flask_detector.formats import FORMATS
+from flask_detector.imaging import encode
 from flask_detector.structures.detections import Detections
 
 _PICTURES = {
@@ -21,8 +26,16 @@ _PICTURES = {
 _EXPORTS = {".json": "json", ".csv": "csv", ".xml": "voc", ".geojson": "geojson"}
 
 
-def save(found: Detections, path: str | PathLike[str], format: str | None = None) -> None:
+def save(
+    found: Detections,
+    path: str | PathLike[str],
+    format: str | None,
+    *,
+    draw: Callable[[], npt.NDArray[np.uint8]],
+) -> None:
     """Write the drawn picture, or the export of that format, or the one that the path's suffix stands for.
+
+    draw: makes the drawn picture, (H, W, 3), RGB, uint8.
 
     Within an export the picture is called as the file, since detections don't know its name.
 
@@ -36,11 +49,7 @@ def save(found: Detections, path: str | PathLike[str], format: str | None = None
             raise ValueError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
         write_whole(path, FORMATS[name].write(found, path.name))
     elif suffix in _PICTURES:
-        import numpy as np
-
-        from flask_detector.imaging import encode
-
-        write_whole(path, encode.encode(np.asarray(found.draw()), _PICTURES[suffix]))
+        write_whole(path, encode.encode(draw(), _PICTURES[suffix]))
     else:
         raise ValueError(
             f"{path.name!r} does not tell what to write: end it in {', '.join([*_PICTURES, *_EXPORTS])}, "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flask_detector.errors import SettingsError, StorageUnavailable
-from flask_detector.storage.local import check_key, is_id
+from flask_detector.storage.base import check_key, is_id
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Store

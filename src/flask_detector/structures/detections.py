@@ -1,10 +1,9 @@
 """What a detector found in one picture."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,6 @@ import numpy.typing as npt
 from flask_detector.structures import boxes as box_geometry
 from flask_detector.structures.masks import MOST_PIXELS, Mask
 from flask_detector.structures.polygons import mask_of, parts_of
-
-if TYPE_CHECKING:
-    import supervision
-    from PIL import Image
 
 JSON_VERSION = 1
 
@@ -46,7 +41,6 @@ class Detections:
     model: the name of the model that found them.
     masks: None for a boxes-only model, else one for each instance, in the same order, within the picture.
     timings: seconds by stage, in the order of the stages; the stages follow one another.
-    picture: reads the pixels of the picture (H, W, 3), RGB, uint8, again where they can be had, for `draw`.
 
     Raises ValueError when an array's shape or values break one of these rules.
     """
@@ -60,7 +54,6 @@ class Detections:
     model: str
     masks: tuple[Mask, ...] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
-    picture: Callable[[], npt.NDArray[np.uint8]] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -153,64 +146,6 @@ class Detections:
             class_ids=self.class_ids[keep],
             masks=None if self.masks is None else tuple(compress(self.masks, keep)),
         )
-
-    def to_coco(self, *, image_id: int = 1) -> list[dict[str, Any]]:
-        """Return COCO's results format, an entry for each instance; docs/formats.md tells of the ids."""
-        from flask_detector.formats import coco
-
-        return coco.results(self, image_id=image_id)
-
-    def to_supervision(self) -> "supervision.Detections":
-        """Return a `supervision.Detections`; needs that package, the extra of the same name.
-
-        Its masks are a byte for each pixel of the picture and instance. Raises ImportError that says what to
-        install.
-        """
-        from flask_detector.formats.supervision import to_supervision
-
-        return to_supervision(self)
-
-    def draw(
-        self,
-        picture: npt.NDArray[np.uint8] | None = None,
-        *,
-        show_boxes: bool = True,
-        show_labels: bool = True,
-        show_masks: bool = True,
-    ) -> "Image.Image":
-        """Return a new picture with the detections drawn over it.
-
-        picture: (H, W, 3), RGB, uint8, upright; None for the one that was detected in, which is read again.
-
-        Raises ValueError where there is no picture, or it is of another size.
-        """
-        from PIL import Image
-
-        from flask_detector.visualization import annotate
-
-        if picture is None:
-            if self.picture is None:
-                raise ValueError("these detections came without their picture: give it")
-            picture = self.picture()
-        shown = {"show_boxes": show_boxes, "show_labels": show_labels, "show_masks": show_masks}
-        return Image.fromarray(annotate.draw(picture, self, **shown))
-
-    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
-        """Write a file: the drawn picture where the path ends in a picture's suffix, else an export.
-
-        format: a name of `flask_detector.formats.FORMATS`; None to tell by the suffix (.json, .csv, .xml,
-        .geojson).
-
-        Raises ValueError where it can't be told what to write, and what `draw` raises.
-        """
-        from flask_detector.formats.save import save
-
-        save(self, path, format)
-
-    def _repr_html_(self) -> str:
-        from flask_detector.visualization.notebook import html_of
-
-        return html_of(self)
 
     def to_json(self, *, masks: MaskForm = "rle") -> dict[str, Any]:
         """Return the detections as plain containers: version 1 of the form in docs/results.md.

@@ -4,18 +4,19 @@ import io
 from base64 import b64encode
 from html import escape
 
-from flask_detector.errors import DetectorError
+from PIL import Image
+
 from flask_detector.structures.detections import Detections, Instance
 
 _LONGEST_SIDE = 960
 _MOST_ROWS = 50
 
 
-def html_of(found: Detections) -> str:
-    """Return HTML without any script; where there is no picture to draw on any more, the table alone."""
+def html_of(found: Detections, drawn: Image.Image | None) -> str:
+    """Return HTML without any script; where the drawn picture is missing, the table alone."""
     number = len(found)
     summary = f"{number} object{'' if number == 1 else 's'}, {found.model}, {found.width}x{found.height}"
-    parts = [f"<figure>{_picture(found)}<figcaption>{escape(summary)}</figcaption></figure>"]
+    parts = [f"<figure>{_picture(drawn)}<figcaption>{escape(summary)}</figcaption></figure>"]
     if number:
         heads = ["label", "score", "x1", "y1", "x2", "y2"] + (["area"] if found.masks is not None else [])
         rows = [_row(one) for one, _ in zip(found, range(_MOST_ROWS), strict=False)]
@@ -33,10 +34,8 @@ def _row(one: Instance) -> str:
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _picture(found: Detections) -> str:
-    try:
-        drawn = found.draw()
-    except (DetectorError, OSError, ValueError):
+def _picture(drawn: Image.Image | None) -> str:
+    if drawn is None:
         return ""
     drawn.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     file = io.BytesIO()

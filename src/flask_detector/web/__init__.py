@@ -7,7 +7,8 @@ from flask import Flask
 
 from flask_detector.broker.connection import connect
 from flask_detector.settings import MEGABYTE, Settings
-from flask_detector.storage.local import Storage, open_storage
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import Storage
 from flask_detector.web import api, compat
 from flask_detector.web.core import errors, sse
 from flask_detector.web.core.service import Service

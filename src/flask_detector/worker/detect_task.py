@@ -16,7 +16,7 @@ from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import Pace
 from flask_detector.process import memory
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, Storage
+from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.worker.report import Journal
 
 # All instances over this score are kept with the result, so that a user can look below the usual threshold

@@ -36,7 +36,7 @@ from flask_detector.jobs.serializer import Serializer
 from flask_detector.process import readiness
 from flask_detector.process.logs import request_id, short
 from flask_detector.settings import Settings
-from flask_detector.storage.local import Storage
+from flask_detector.storage.base import Storage
 from flask_detector.webhooks.sender import Courier
 from flask_detector.worker.detect_task import Decoded, Workplace
 from flask_detector.worker.heartbeat import Heart

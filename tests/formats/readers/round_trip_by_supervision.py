@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import supervision
 
+from flask_detector import Detections
 from flask_detector.formats.supervision import from_supervision
-from flask_detector.structures.detections import Detections
 
 
 def round_trip(form: dict[str, Any]) -> dict[str, Any]:

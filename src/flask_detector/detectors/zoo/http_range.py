@@ -18,7 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.errors import DownloadError
 
 CHUNK = 1 << 18

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import redis
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.zoo.download import DISK_FULL
 from flask_detector.detectors.zoo.registry import Published
@@ -25,7 +25,7 @@ from flask_detector.service.doctor.finding import Finding, Findings, Level, ok
 from flask_detector.service.doctor.redis_checks import redis_findings
 from flask_detector.service.launch import check_port
 from flask_detector.settings import Settings, unknown_variables
-from flask_detector.storage.local import open_storage
+from flask_detector.storage import open_storage
 from flask_detector.visualization.text_labels import WIDER_FONTS
 
 _GIGABYTE = 1_000_000_000

@@ -13,7 +13,8 @@ from typing import Any
 from flask import Flask
 from pydantic import BaseModel, TypeAdapter
 
-from flask_detector import __version__, errors
+from flask_detector import errors
+from flask_detector._version import __version__
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.schema import Error
 from flask_detector.web.api.operations import JSON, OPERATIONS, TAGS, Answer, Operation

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.detectors import AUTO
 from flask_detector.errors import (
     AccessError,

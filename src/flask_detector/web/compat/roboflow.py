@@ -14,7 +14,7 @@ import numpy as np
 from flask import Response, jsonify, make_response, request
 from werkzeug.routing import BaseConverter
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, NoPicture, PictureError
 from flask_detector.imaging import decode

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flask import Response, make_response, request
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.web.core.renditions import File
 from flask_detector.web.core.responses import send
 

@@ -25,7 +25,7 @@ from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import Settings
-from flask_detector.storage.local import ORIGINAL, Storage
+from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.available_models import Offered
 from flask_detector.web.core.render_slots import Places

@@ -5,8 +5,8 @@ Workers tell theirs with their heartbeat, see overview.py.
 
 import json
 import os
+import platform
 import secrets
-import socket
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -45,7 +45,7 @@ class Presence:
 
     def processes(self) -> list[Process]:
         """Return this process, and its supervisor, with the memory that they have now."""
-        host = socket.gethostname()
+        host = platform.node()
         found = [Process("web", host, os.getpid(), self._name, resident_bytes())]
         # The supervisor knows no Redis: it is small because it knows so little.
         if SOCKET_VARIABLE in os.environ and (memory := resident_bytes(os.getppid())):

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.exposition import generate_latest
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.errors import BrokerUnavailable, codes
 from flask_detector.jobs.inspect import Worker
 from flask_detector.process.logs import short

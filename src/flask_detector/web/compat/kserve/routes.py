@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Response, jsonify, make_response, request
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.detectors import AUTO
 from flask_detector.errors import (
     BadParameter,
