@@ -59,11 +59,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable .
+	@echo 'Installing what flask-detector needs into $(VENV): this takes about a minute, once.'
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run pyproject.toml
-	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
+	@echo 'Installing what its tests need: this takes about another minute, once.'
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@
 
 # Other programs, which open our exports in the slow tests: over a gigabyte.

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from flask_detector.cli.models import models
 from flask_detector.detectors.zoo.registry import MAIN_MODEL
 from flask_detector.detectors.zoo.store import ModelStore
+from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE
 
 WEIGHTS = bytes(range(256)) * 4096
 
@@ -242,12 +244,20 @@ def test_pull_for_a_service_tells_log_lines_of_json(run: Any, published: Path) -
     assert lines[-1]["message"] == f"The model {MAIN_MODEL} is installed."
 
 
-def test_a_pull_for_a_service_that_fails_tells_that_in_a_log_line_too(
-    run: Any, store: ModelStore, published: Path
+def test_a_pull_for_a_service_that_fails_is_one_warning_with_the_time_of_the_next_try(
+    run: Any, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (published / "weights.pth").unlink()
+    monkeypatch.setenv(NEXT_TRY_VARIABLE, "600.0")
     result = run("pull", "--log", MAIN_MODEL)
-    assert result.exit_code == 1
-    last = json.loads(result.stderr.splitlines()[-1])
-    assert last["level"] == "error"
-    assert "To bring the file by hand" in last["message"]
+    assert result.exit_code == FAILED_AND_TOLD
+    (line,) = [line for line in map(json.loads, result.stderr.splitlines()) if line["level"] != "info"]
+    assert line["level"] == "warning"
+    assert "answers 404" in line["message"]
+    told = re.search(
+        r"The next try is at (\d\d):(\d\d); DETECTOR_OFFLINE=1 switches this off", line["message"]
+    )
+    assert told is not None
+    now = time.localtime()
+    minutes = int(told[1]) * 60 + int(told[2]) - now.tm_hour * 60 - now.tm_min
+    assert minutes % (24 * 60) in {9, 10}

@@ -3,13 +3,13 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,22 +163,96 @@ def test_a_variable_that_is_no_setting_is_said(run_serve: RunServe, tmp_path: Pa
     assert "DETECTOR_WORKER is no setting and does nothing. Did you mean DETECTOR_WORKERS?" in failed.stderr
 
 
-def test_it_says_where_it_serves(free_port: Callable[[], int], tmp_path: Path) -> None:
+def test_a_data_folder_that_can_not_be_used_is_said(run_serve: RunServe, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    failed = run_serve(tmp_path / "file" / "data")
+    assert failed.returncode == 1
+    assert "can't be used: Not a directory" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one_does(
+    free_port: Callable[[], int], tmp_path: Path, jpeg: bytes, eventually: Eventually
+) -> None:
+    broken = tmp_path / "openvino.py"
+    broken.write_text("raise ImportError('an engine that is not installed right')")
     port = free_port()
+    with running_serve(port, tmp_path, PYTHONPATH=str(tmp_path)) as process:
+        lines = lines_until(process, "NO WORKER COMES UP")
+        assert any("an engine that is not installed right" in line for line in lines)
+        assert not any("serving on" in line for line in lines)
+        lines_until(process, f"serving on http://127.0.0.1:{port}")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            assert "No worker is running" in answer.read().decode()
+        broken.unlink()
+        lines_until(process, "a worker has come up")
+
+
+@pytest.mark.parametrize("offline", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has_stopped(
+    free_port: Callable[[], int], tmp_path: Path, offline: bool
+) -> None:
+    port = free_port()
+    screen, terminal = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "flask_detector", "serve", "--port", str(port)],
-        env={**os.environ, "DETECTOR_DATA_DIR": str(tmp_path), "DETECTOR_OFFLINE": "1"},
+        env={
+            **os.environ,
+            "DETECTOR_DATA_DIR": str(tmp_path),
+            "DETECTOR_OFFLINE": "1" if offline else "",
+            "DETECTOR_MIRROR_URL": "" if offline else "http://127.0.0.1:1",
+        },
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    said = ""
+    last = "Ctrl-C" if offline else "switches this off"
+    with os.fdopen(screen, "rb", buffering=0) as shown, contextlib.suppress(OSError):  # it has ended
+        while True:
+            before, said = said, said + shown.read(1000).decode()
+            if last in said and last not in before:
+                process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", said).splitlines() if line.strip()]
+    about, address, how_to_stop, *trouble, stopping, stopped = lines
+    assert "detects with nanodet-g" in about
+    assert ("mask-rcnn-r50-fpn is fetched" in about) is not offline
+    assert address == f"http://127.0.0.1:{port}"
+    assert how_to_stop == "Ctrl-C stops it."
+    assert ["The next try is at" in line for line in trouble] == ([] if offline else [True])
+    assert "Stopping" in stopping
+    assert stopped == "Stopped."
+
+
+@contextlib.contextmanager
+def running_serve(port: int, data: Path, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask_detector", "serve", "--port", str(port)],
+        env={**os.environ, "DETECTOR_DATA_DIR": str(data), "DETECTOR_OFFLINE": "1", **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+
+
+def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
+    """Return what it says up to the line with these words."""
     assert process.stderr is not None
-    deadline = time.monotonic() + 30
     lines = []
-    while time.monotonic() < deadline:
-        lines.append(process.stderr.readline())
-        if f"http://127.0.0.1:{port}" in lines[-1]:
-            break
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
-    process.stderr.close()
-    assert f"http://127.0.0.1:{port}" in lines[-1], lines
+    for line in process.stderr:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError(f"it ended without {words!r}: {lines}")
+
+
+def test_it_says_where_it_serves(free_port: Callable[[], int], tmp_path: Path) -> None:
+    port = free_port()
+    with running_serve(port, tmp_path) as process:
+        lines_until(process, f"serving on http://127.0.0.1:{port}")

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelSto
 from flask_detector.detectors.zoo.download import in_words
 from flask_detector.errors import DetectorError
 from flask_detector.process import logs
+from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,8 +70,13 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
     except DetectorError as error:
         if not as_log:
             raise
-        log.error("%s", error)
-        raise SystemExit(1) from None
+        log.warning("%s %s", error.message, _next_try())
+        raise SystemExit(FAILED_AND_TOLD) from None
+
+
+def _next_try() -> str:
+    moment = time.localtime(time.time() + float(os.environ.get(NEXT_TRY_VARIABLE, "0")))
+    return f"The next try is at {time.strftime('%H:%M', moment)}; DETECTOR_OFFLINE=1 switches this off."
 
 
 def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[str], None] | None) -> None:

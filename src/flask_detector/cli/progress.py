@@ -12,13 +12,15 @@ from flask_detector.detectors.zoo.download import in_words
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_LOG_LINES = 60.0
 _VERBS = {Stage.DOWNLOADING: "Fetching", Stage.CONVERTING: "Converting"}
 
 
 class ModelProgress:
     """Shows the states of one model on standard error; call it with each.
 
-    say: prints a line where no bar is wanted; None for a bar on a terminal and plain lines elsewhere.
+    say: writes a line of the log, where nobody waits for it: rarely, and not each try of a download; None for
+    a bar on a terminal and plain lines elsewhere.
 
     A context manager: leaving it ends the bar's line.
     """
@@ -26,6 +28,7 @@ class ModelProgress:
     def __init__(self, name: str, *, say: Callable[[str], None] | None = None) -> None:
         self._name = name
         self._say = say or _echo
+        self._is_log = say is not None
         self._last: ModelState | None = None
         self._line_at = 0.0
         self._bar: Any = None
@@ -67,7 +70,11 @@ class ModelProgress:
     def _show_line(self, state: ModelState, *, begins: bool) -> None:
         now = time.monotonic()
         noted = bool(state.note) and (self._last is None or self._last.note != state.note)
-        if begins or noted or now - self._line_at >= _SECONDS_BETWEEN_LINES:
+        if self._is_log:
+            due = not state.note and (begins or now - self._line_at >= _SECONDS_BETWEEN_LOG_LINES)
+        else:
+            due = begins or noted or now - self._line_at >= _SECONDS_BETWEEN_LINES
+        if due:
             self._say(f"{_VERBS[state.stage]} {self._name}: {_amount(state)}")
             self._line_at = now
 

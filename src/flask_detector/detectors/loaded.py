@@ -99,9 +99,11 @@ class DetectorPool:
 
     def _load(self, name: str) -> Detector:
         if self._detector is None or self._detector.name != name:
+            # Which one a process begins with is no news.
+            level = logging.DEBUG if self._detector is None else logging.INFO
             self._detector = None  # frees its memory before the next one needs some
             self._detector = load_detector(name, settings=self._settings)
             give_back_unused()
             give_back_code()
-            log.info("the model %s is loaded", name)
+            log.log(level, "the model %s is loaded", name)
         return self._detector

@@ -54,6 +54,16 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def say(line: str, *, to_people: str) -> None:
+    """Tell whoever started the program what they wait for: plainly on a terminal, else as a log line."""
+    handler = logging.getLogger().handlers[0]
+    if isinstance(handler.formatter, _TextLines) and sys.stderr.isatty():
+        sys.stderr.write(f"{to_people}\n")
+        sys.stderr.flush()
+    else:
+        logging.getLogger(__name__).info("%s", line)
+
+
 def set_up(form: str, part: str, stream: IO[str] | None = None) -> None:
     """Send all log lines of this process to stderr.
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import NoReturn
 
+from flask_detector import __version__
 from flask_detector.broker.connection import check, connect
 from flask_detector.broker.server_program import find_server
 from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
@@ -76,7 +77,19 @@ def plan(settings: Settings) -> Plan:
         redis_folder=None if settings.redis_url else str((settings.data_dir / "redis").absolute()),
         tasks=tasks,
         environment={**os.environ, **_as_variables(settings)},
+        about=_about(settings, wanted),
     )
+
+
+def _about(settings: Settings, wanted: list[str]) -> str:
+    """Return a sentence on what is installed."""
+    store = model_store(settings)
+    used = store.default() if settings.model == AUTO else settings.model
+    text = f"flask-detector {__version__} detects with {used}"
+    missing = [name for name in wanted if name not in store.installed()]
+    if settings.model == AUTO and missing:
+        text += f", until {', '.join(missing)} is fetched"
+    return f"{text}. Pictures are kept for {settings.retention_hours:g} hours in {settings.data_dir}."
 
 
 def _as_variables(settings: Settings) -> dict[str, str]:
@@ -91,8 +104,14 @@ def _as_variables(settings: Settings) -> dict[str, str]:
 
 def _hold_data_folder(settings: Settings) -> int:
     """Hold the data folder until the file that is returned is closed; Redis's files are for one alone."""
-    settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
-    lock = os.open(settings.data_dir / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
+        lock = os.open(settings.data_dir / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {settings.data_dir} can't be used: {error.strerror}.",
+            hint="Let this user own it, or set DETECTOR_DATA_DIR to a folder of its own.",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

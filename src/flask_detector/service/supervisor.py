@@ -4,14 +4,11 @@ It is a process of its own that lives as long as the service does, so it has onl
 standard library. serve.py sets everything up, then becomes this.
 """
 
-import ctypes
 import json
 import logging
-import math
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,26 +18,25 @@ from typing import NoReturn, Self
 
 from flask_detector.broker.local_server import UMASK, LocalRedis
 from flask_detector.errors import BrokerUnavailable
-from flask_detector.process import logs, readiness
+from flask_detector.process import logs
 from flask_detector.process.memory import give_back_code, give_back_unused
+from flask_detector.service.child import Child
 
 log = logging.getLogger(__name__)
 
 # A worker may finish the picture in hand before it is killed.
 GRACE_SECONDS = 25.0
 
-# A process that dies at once again and again is started less and less often, up to this pause.
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_STEADY_SECONDS = 10.0
-
 # In a rolling restart a worker has so long to get ready before the next one is started anew all the same.
 _READY_SECONDS = 120.0
 
-# What needs a network is not tried again at once.
-_ERRAND_PAUSE = 600.0
+_BOLD, _PLAIN = "\033[1m", "\033[0m"
 
-_PR_SET_PDEATHSIG = 1
+# So often in succession a worker ends before it is ready until that is said aloud.
+_TRIES = 2
+
+# That it serves is said when a worker is ready, too, but not later than this.
+_SETTLED_SECONDS = 30.0
 
 # Tells the web process the number of the socket that it is to take connections from.
 SOCKET_VARIABLE = "FLASK_DETECTOR_SOCKET"
@@ -64,6 +60,7 @@ class Plan:
     redis_folder: of the Redis that is to be started first; None where there is one already.
     tasks: in the order in which they start.
     environment: of their processes.
+    about: a sentence on what is installed.
     """
 
     host: str
@@ -71,6 +68,18 @@ class Plan:
     redis_folder: str | None
     tasks: list[Task]
     environment: dict[str, str]
+    about: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the pages."""
+        host = self.reachable_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def reachable_host(self) -> str:
+        """The address to connect to from this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # not bound here
 
     def become(self, *files: int) -> NoReturn:
         """Replace this process by the one that carries the plan out; it keeps these files open."""
@@ -90,97 +99,6 @@ class Plan:
         return cls(**form | {"tasks": [Task(**task) for task in form["tasks"]]})
 
 
-@dataclass
-class Child:
-    """One process to keep running; an errand is only run until it succeeds."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    is_errand: bool = False
-    umask: int = -1
-    socket: "socket.socket | None" = None
-    process: "subprocess.Popen[bytes] | None" = None
-    started_at: float = 0.0
-    start_again_at: float = 0.0
-    pause: float = 0.0
-    _ready_pipe: int | None = None
-    _is_ready: bool = False
-    _is_asked_to_stop: bool = False
-
-    def start(self) -> "subprocess.Popen[bytes]":
-        """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
-        self.started_at = time.monotonic()
-        self._is_asked_to_stop = False
-        if self._ready_pipe is not None:
-            os.close(self._ready_pipe)
-        self._ready_pipe, writing = os.pipe()
-        os.set_blocking(self._ready_pipe, False)
-        self._is_ready = False
-        self.process = subprocess.Popen(
-            self.command,
-            env={**self.environment, readiness.VARIABLE: str(writing)},
-            start_new_session=True,
-            umask=self.umask,
-            pass_fds=[writing, *([] if self.socket is None else [self.socket.fileno()])],
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
-        )
-        os.close(writing)
-        return self.process
-
-    def is_ready(self) -> bool:
-        """Tell whether the process has said that it is ready for work."""
-        if not self._is_ready and self._ready_pipe is not None:
-            self._is_ready = readiness.is_told(self._ready_pipe)
-        return self._is_ready
-
-    def watch(self) -> None:
-        """Start the process again when it has ended, after a pause that grows while it keeps dying."""
-        now = time.monotonic()
-        if self.process is not None and (status := self.process.poll()) is not None:
-            self.process = None
-            if self.is_errand and status == 0:
-                self.start_again_at = math.inf
-                return
-            self.pause = self._next_pause(status, now - self.started_at)
-            self.start_again_at = now + self.pause
-            log.log(
-                logging.INFO if self._is_asked_to_stop or status == 0 else logging.ERROR,
-                "%s ended with status %d and is started again in %.1f s",
-                self.name,
-                status,
-                self.pause,
-            )
-        if self.process is None and now >= self.start_again_at:
-            self.start()
-
-    def _next_pause(self, status: int, lived: float) -> float:
-        if self.is_errand:
-            return _ERRAND_PAUSE
-        if self._is_asked_to_stop or lived > _STEADY_SECONDS:
-            return 0.0
-        if status == 0 and self.is_ready():
-            return _FIRST_PAUSE  # a worker that has grown
-        return min(_LONGEST_PAUSE, 2 * self.pause + _FIRST_PAUSE)
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM; before it has set its handlers, a process ends with -15, which is as good."""
-        if self.process is not None and self.process.poll() is None:
-            self._is_asked_to_stop = True
-            self.process.terminate()
-
-    def wait_or_kill(self, deadline: float) -> None:
-        """Return when the process has ended; kill it when the deadline (monotonic seconds) passes."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.warning("%s does not stop and is killed", self.name)
-            self.process.kill()
-            self.process.wait()
-
-
 class Supervisor:
     """Carries a plan out."""
 
@@ -189,6 +107,7 @@ class Supervisor:
         self._stopping = False
         self._rolling_restart: Iterator[None] = iter(())
         self._children: list[Child] = []
+        self._is_worker_missing = False
         # Who connects while the web process is started anew waits for the new one.
         self._socket = _listening(plan) if plan.port else None
         self._local_redis = LocalRedis(Path(plan.redis_folder)) if plan.redis_folder is not None else None
@@ -204,22 +123,42 @@ class Supervisor:
         children = self._children
         try:
             self._start(children)
-            answers = self._plan.port == 0
+            started_at = time.monotonic()
+            greeted = self._plan.port == 0
             while not self._stopping:
                 for child in children:
                     child.watch()
                 next(self._rolling_restart, None)
-                if not answers and (answers := _answers(self._plan)):
-                    log.info("serving on http://%s:%d", self._plan.host, self._plan.port)
+                settled = self._look_at_workers() or time.monotonic() > started_at + _SETTLED_SECONDS
+                if not greeted and settled and _answers(self._plan):
+                    greeted = True
+                    _greet(self._plan)
                     give_back_unused()
                     give_back_code()
                 time.sleep(0.1)
+            logs.say("stopping", to_people="Stopping; what is in work is finished first.")
         finally:
             if self._socket is not None:
                 self._socket.close()
             _stop_all(children)
             if self._local_redis is not None:
                 self._local_redis.remove_socket_folder()
+        logs.say("stopped", to_people="Stopped.")
+
+    def _look_at_workers(self) -> bool:
+        """Say aloud when no worker comes up, and when one does after all; tell whether either is known."""
+        workers = [child for child in self._children if child.name.startswith("worker")]
+        is_one_ready = any(worker.is_ready() for worker in workers)
+        is_missing = not is_one_ready and all(worker.failures >= _TRIES for worker in workers)
+        if is_missing and not self._is_worker_missing:
+            log.error(
+                "NO WORKER COMES UP: pictures are taken in and wait, and nothing is detected. The lines "
+                "before say why, and 'flask-detector doctor' what to do. It is tried again and again."
+            )
+        if is_one_ready and self._is_worker_missing:
+            log.warning("a worker has come up: pictures are looked at again")
+        self._is_worker_missing = is_missing or (self._is_worker_missing and not is_one_ready)
+        return is_one_ready or is_missing
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
@@ -242,6 +181,13 @@ class Supervisor:
                 child.environment = environment | {SOCKET_VARIABLE: str(self._socket.fileno())}
             children.append(child)
             child.start()
+
+
+def _greet(plan: Plan) -> None:
+    logs.say(
+        f"serving on http://{plan.host}:{plan.port}. {plan.about}",
+        to_people=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nCtrl-C stops it.",
+    )
 
 
 def _start_redis(local_redis: LocalRedis, broker: Child) -> None:
@@ -281,9 +227,8 @@ def _stop_all(children: list[Child]) -> None:
 
 
 def _answers(plan: Plan) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plan.host, plan.host)  # noqa: S104  # not bound here
     try:
-        with socket.create_connection((host, plan.port), timeout=0.5) as connection:
+        with socket.create_connection((plan.reachable_host, plan.port), timeout=0.5) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
             return connection.recv(5) == b"HTTP/"
     except OSError:
@@ -299,12 +244,6 @@ def _listening(plan: Plan) -> socket.socket:
     listener.bind(address)
     listener.listen(_WAITING_CONNECTIONS)
     return listener
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when the supervisor dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main() -> None:
