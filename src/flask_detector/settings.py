@@ -154,6 +154,13 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="A file with the certificate of the authority that the bucket's own comes from."),
     ] = None
+    sync_writes: Annotated[
+        bool,
+        Field(
+            description="Answer an upload only when its picture, and the log of the Redis that is started "
+            "here, are on the disk and not only with the system: for power cuts, see docs/faults.md.",
+        ),
+    ] = False
     models_dir: Annotated[
         Path | None,
         Field(description="The folder for model weights. Unset: `models` in the data folder."),

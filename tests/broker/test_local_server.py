@@ -39,6 +39,15 @@ def test_a_server_of_our_own_answers_and_keeps_its_data(tmp_path: Path) -> None:
         process.wait(10)
 
 
+@pytest.mark.parametrize(("sync", "expected"), [(False, "everysec"), (True, "always")])
+def test_each_change_is_on_the_disk_within_a_second_or_before_its_answer(
+    tmp_path: Path, sync: bool, expected: str
+) -> None:
+    server = local_server.LocalRedis(tmp_path, sync=sync)
+    with running(server), broker.connect(server.url) as connection:
+        assert connection.config_get("appendfsync") == {"appendfsync": expected}
+
+
 def test_what_it_writes_is_its_owner_s_alone_also_what_was_there_before(tmp_path: Path) -> None:
     folder = tmp_path / "redis"
     (folder / "appendonlydir").mkdir(parents=True)

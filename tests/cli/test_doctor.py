@@ -49,6 +49,21 @@ def test_a_sound_installation_has_nothing_in_the_way(sound: Settings) -> None:
     assert "nanodet-g" in found["detection"][0].message
 
 
+def test_a_redis_that_may_lose_its_last_second_is_told_where_nothing_may_be_lost(
+    sound: Settings, connection: redis.Redis
+) -> None:
+    def told(settings: Settings) -> bool:
+        return any("power cut" in finding.message for finding in findings(settings)["redis"])
+
+    strict = sound.model_copy(update={"sync_writes": True})
+    assert [told(sound), told(strict)] == [False, True]
+    connection.config_set("appendfsync", "always")
+    try:
+        assert not told(strict)
+    finally:
+        connection.config_set("appendfsync", "everysec")
+
+
 def test_every_finding_that_is_not_as_it_should_be_says_what_to_do(sound: Settings) -> None:
     changes = {"host": "0.0.0.0", "metrics": "open", "model": "mask-rcnn-r50-fpn", "mirror_url": "http://a/"}
     found = findings(sound.model_copy(update=changes))

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import time
@@ -56,6 +57,41 @@ def test_an_id_that_is_not_one_of_ours_reaches_no_path(storage: FolderStorage, i
 def test_a_name_that_leaves_the_folder_reaches_no_path(storage: FolderStorage) -> None:
     with pytest.raises(FileNotFoundError):
         storage.put(ID, "../original", io.BytesIO(b"pixels"))
+
+
+def test_what_was_put_is_on_the_disk_first_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def fsync_noted(file: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", fsync_noted)
+    FolderStorage(tmp_path / "pictures").put(OTHER, "original", io.BytesIO(b"pixels"))
+    assert synced == []
+    FolderStorage(tmp_path / "pictures", sync=True).put(ID, "original", io.BytesIO(b"pixels"))
+    file, *folders = synced
+    of_id = tmp_path / "pictures" / ID[:2] / ID
+    assert file.parent == of_id
+    assert file.name != "original"  # before it got its name
+    assert folders == [of_id, of_id.parent, tmp_path / "pictures", tmp_path]
+
+
+def test_what_can_not_be_brought_to_the_disk_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(file: int) -> None:
+        if Path(f"/proc/self/fd/{file}").is_dir():
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage = FolderStorage(tmp_path / "pictures", sync=True)
+    with pytest.raises(StorageUnavailable):
+        storage.put(ID, "original", io.BytesIO(b"pixels"))
+    assert not (tmp_path / "pictures" / ID[:2] / ID).exists()
 
 
 def test_a_stream_that_breaks_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:

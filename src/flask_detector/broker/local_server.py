@@ -28,9 +28,13 @@ _TEMPORARY = "flask-detector-"
 
 
 class LocalRedis:
-    """A Redis server of our own: a child process on a private unix socket that writes each change to disk."""
+    """A Redis server of our own: a child process on a private unix socket that writes each change to disk.
 
-    def __init__(self, folder: Path) -> None:
+    sync: whether a change is on the disk before it is answered, and not only within a second.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = False) -> None:
+        self._sync = sync
         self._folder = folder.absolute()
         self._log = self._folder / "redis.log"
         # Says where the socket is, where it can't be in the folder itself.
@@ -54,6 +58,7 @@ class LocalRedis:
             "unixsocketperm": "700",
             "dir": str(self._folder),
             "appendonly": "yes",
+            "appendfsync": "always" if self._sync else "everysec",
             "save": "",
             "logfile": str(self._log),
             "daemonize": "no",

@@ -49,6 +49,7 @@ def work(settings: Settings, count: int) -> NoReturn:
         host=settings.host,
         port=0,
         redis_folder=None,
+        sync_redis=False,
         tasks=_workers(count),
         environment={**os.environ, **_as_variables(settings)},
     ).become()
@@ -74,6 +75,7 @@ def plan(settings: Settings) -> Plan:
     return Plan(
         host=settings.host,
         port=settings.port,
+        sync_redis=settings.sync_writes,
         redis_folder=None if settings.redis_url else str((settings.data_dir / "redis").absolute()),
         tasks=tasks,
         environment={**os.environ, **_as_variables(settings)},

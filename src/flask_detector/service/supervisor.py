@@ -58,6 +58,7 @@ class Plan:
 
     host, port: where the web process will listen; the port is 0 where there is none.
     redis_folder: of the Redis that is to be started first; None where there is one already.
+    sync_redis: whether that one has each change on the disk before it answers.
     tasks: in the order in which they start.
     environment: of their processes.
     about: a sentence on what is installed.
@@ -66,6 +67,7 @@ class Plan:
     host: str
     port: int
     redis_folder: str | None
+    sync_redis: bool
     tasks: list[Task]
     environment: dict[str, str]
     about: str = ""
@@ -110,7 +112,9 @@ class Supervisor:
         self._is_worker_missing = False
         # Who connects while the web process is started anew waits for the new one.
         self._socket = _listening(plan) if plan.port else None
-        self._local_redis = LocalRedis(Path(plan.redis_folder)) if plan.redis_folder is not None else None
+        self._local_redis = None
+        if plan.redis_folder is not None:
+            self._local_redis = LocalRedis(Path(plan.redis_folder), sync=plan.sync_redis)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP starts workers and web anew, one after another.

@@ -15,7 +15,7 @@ def open_storage(settings: Settings) -> Storage:
     Raises SettingsError where DETECTOR_STORAGE_URL can't be used.
     """
     if settings.storage_url is None:
-        return FolderStorage(settings.data_dir / "pictures")
+        return FolderStorage(settings.data_dir / "pictures", sync=settings.sync_writes)
     url = settings.storage_url.get_secret_value()
     parts = urlsplit(url)
     if parts.scheme == "s3":
@@ -24,7 +24,7 @@ def open_storage(settings: Settings) -> Storage:
 
         return BucketStorage(url, settings.storage_ca)
     if parts.scheme == "file" and not parts.netloc and parts.path:
-        return FolderStorage(path_in_url(url[len("file://") :]))
+        return FolderStorage(path_in_url(url[len("file://") :]), sync=settings.sync_writes)
     raise SettingsError(
         "DETECTOR_STORAGE_URL can't be used.",
         hint="Write it as s3://bucket/prefix, or as file:///folder for a folder that all machines mount.",

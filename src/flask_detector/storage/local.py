@@ -14,10 +14,14 @@ from flask_detector.storage.base import ORIGINAL, check_key, is_id
 
 
 class FolderStorage:
-    """Pictures in a local folder: ``<folder>/<first two digits>/<id>/<name>``."""
+    """Pictures in a local folder: ``<folder>/<first two digits>/<id>/<name>``.
 
-    def __init__(self, folder: Path) -> None:
+    sync: whether what was put is on the disk when `put` returns, so that no power cut takes it.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = False) -> None:
         self._folder = folder
+        self._sync = sync
 
     def put(self, id: str, name: str, source: BinaryIO) -> None:
         """Keep all bytes of a stream under an id and a name."""
@@ -25,7 +29,7 @@ class FolderStorage:
         with _reporting("written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write(target, source)
+                _write(target, source, sync=self._sync)
             except BaseException:
                 with suppress(OSError):  # there is more in it
                     target.parent.rmdir()
@@ -68,15 +72,31 @@ class FolderStorage:
         return self._folder / id[:2] / id / name
 
 
-def _write(target: Path, source: BinaryIO) -> None:
+def _write(target: Path, source: BinaryIO, *, sync: bool) -> None:
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        place = Path(file.name)
         try:
             shutil.copyfileobj(source, file, 1 << 20)
             file.flush()
-            os.replace(file.name, target)
+            if sync:
+                os.fsync(file.fileno())
+            os.replace(place, target)
+            place = target
+            if sync:
+                for folder in target.parents[:4]:  # up to the one that holds the folder of all pictures
+                    _sync_folder(folder)
         except BaseException:
-            os.unlink(file.name)
+            place.unlink()
             raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextmanager

@@ -54,6 +54,8 @@ def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
             "Redis does not write each change to disk: what waits is lost when it stops.",
             "Set 'appendonly yes' in its configuration.",
         )
+    elif settings.sync_writes:
+        yield from _syncing_redis(connection)
     yield from _writable_redis(connection)
     policy = str(facts.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
@@ -81,6 +83,20 @@ def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
             Level.WARNING,
             "No worker with a model was heard of in the last ten seconds.",
             "Start one: 'flask-detector serve', or 'flask-detector worker' beside a web process.",
+        )
+
+
+def _syncing_redis(connection: redis.Redis) -> Findings:
+    try:
+        found = cast(dict[str, str], connection.config_get("appendfsync"))
+    except redis.ResponseError:  # many hosts let nobody ask
+        return
+    if found.get("appendfsync", "always") != "always":
+        yield Finding(
+            "redis",
+            Level.WARNING,
+            "Despite DETECTOR_SYNC_WRITES a power cut can take what Redis accepted in the last seconds.",
+            "Set 'appendfsync always' in its configuration.",
         )
 
 
