@@ -1,8 +1,14 @@
 """The application in this process, on a real Redis, and a real worker that runs on demand."""
 
 import io
+import json
+import os
 import re
 import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,3 +91,47 @@ def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[
     yield work_off
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def start_web(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Callable[..., int]]:
+    """A function that starts a web process of so many threads and returns its port.
+
+    times: those of the module that paces connections, in seconds; settings: by their variables.
+    """
+    running = []
+
+    def start(threads: int, settings: dict[str, str] | None = None, **times: float) -> int:
+        port = free_port()
+        environment = {
+            **os.environ,
+            "REDIS_URL": redis_url,
+            "DETECTOR_DATA_DIR": str(tmp_path_factory.mktemp("web")),
+            "PORT": str(port),
+            "DETECTOR_WEB_THREADS": str(threads),
+            **(settings or {}),
+        }
+        program = (
+            "import json, sys; from flask_detector.web import paced_socket; "
+            "vars(paced_socket).update(json.loads(sys.argv[1])); "
+            "from flask_detector.settings import Settings; from flask_detector.web.server.gunicorn_app import run; "
+            "run(Settings.from_environment())"
+        )
+        command = [sys.executable, "-c", program, json.dumps(times)]
+        running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=25).close()
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            else:
+                return port
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(10)

@@ -1,13 +1,10 @@
 """Clients that hold a request back keep nobody else from being answered; bad HTTP is refused."""
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -23,33 +20,9 @@ BEGINNINGS = {
 
 
 @pytest.fixture(scope="module")
-def port(
-    redis_url: str, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[int]:
+def port(start_web: Callable[..., int]) -> int:
     """The port of a web process with few threads and a short patience."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "REDIS_URL": redis_url,
-        "DETECTOR_DATA_DIR": str(tmp_path_factory.mktemp("slow")),
-        "PORT": str(port),
-        "DETECTOR_WEB_THREADS": str(THREADS),
-    }
-    program = (
-        "from flask_detector.web.server import slow_clients; slow_clients._GRACE_SECONDS = 2.0; "
-        "from flask_detector.settings import Settings; "
-        "from flask_detector.web.server.gunicorn_app import run; run(Settings.from_environment())"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while not answers(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
+    return start_web(THREADS, RECEIVE_SECONDS=2.0)
 
 
 def answers(port: int) -> bool:

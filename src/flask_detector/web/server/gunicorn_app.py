@@ -15,6 +15,7 @@ from flask_detector.service.supervisor import SOCKET_VARIABLE
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.observability import request_log
+from flask_detector.web.server import slow_clients
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +28,17 @@ class Server(BaseApplication):
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._watch: request_log.Watch | None = None
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn's options."""
         options: dict[str, Any] = {
-            "bind": [_given_socket() or f"{_bracketed(self._settings.host)}:{self._settings.port}"],
+            "bind": [_given_socket() or f"{_bracketed(self.settings.host)}:{self.settings.port}"],
             "workers": 1,
             "worker_class": "flask_detector.web.server.slow_clients.PatientWorker",
-            "threads": self._settings.web_threads,
+            "threads": slow_clients.threads(self.settings.web_threads),
             "graceful_timeout": 10,
             "loglevel": "warning",
             "logger_class": _Logger,
@@ -51,7 +52,7 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """Return the application."""
-        app = create_app(self._settings)
+        app = create_app(self.settings)
         self._watch = request_log.of(app)
         self._watch.start()
         _warn_of_storage(app)
