@@ -35,6 +35,7 @@
     │   ├── UnknownFormat
     │   ├── TooManyPictures
     │   ├── RequestTooLarge
+    │   ├── UnknownEncoding        a body that is compressed in a way that is not read here
     │   ├── RateLimited
     │   ├── KeyReused              the same idempotency key with another request
     │   ├── AddressRefused         an address that may not be asked
@@ -275,10 +276,17 @@ class TooManyPictures(RequestError):
 
 
 class RequestTooLarge(RequestError):
-    """The request has more bytes than are accepted at once."""
+    """The request has more bytes, or more parts, than are accepted at once."""
 
     code = "request_too_large"
     default_hint = "Send fewer pictures at once, or the bytes of a picture as they are instead of base64."
+
+
+class UnknownEncoding(RequestError):
+    """The request's body is compressed in a way that is not read here."""
+
+    code = "unknown_encoding"
+    default_hint = "Send it as it is, or in gzip or deflate."
 
 
 class RateLimited(RequestError):

@@ -114,10 +114,10 @@ def start_web(
             **(settings or {}),
         }
         program = (
-            "import json, sys; from flask_detector.web import paced_socket; "
+            "import json, sys; from flask_detector.web.server import paced_socket; "
             "vars(paced_socket).update(json.loads(sys.argv[1])); "
-            "from flask_detector.settings import Settings; from flask_detector.web.server.gunicorn_app import run; "
-            "run(Settings.from_environment())"
+            "from flask_detector.settings import Settings; "
+            "from flask_detector.web.server.gunicorn_app import run; run(Settings.from_environment())"
         )
         command = [sys.executable, "-c", program, json.dumps(times)]
         running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))

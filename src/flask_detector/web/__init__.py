@@ -10,7 +10,7 @@ from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import Storage
 from flask_detector.web import api, compat
-from flask_detector.web.core import errors, sse
+from flask_detector.web.core import errors, request_bodies, sse
 from flask_detector.web.core.service import Service
 from flask_detector.web.middleware import assets, rate_limits, security
 from flask_detector.web.observability import health, request_log
@@ -23,6 +23,8 @@ def create_app(
     """Return the application; Redis and storage are the settings' own unless given."""
     connection = connection or connect(settings.required_redis_url)
     app = Flask(__name__, static_url_path=assets.url_path())
+    app.request_class = request_bodies.Request
+    app.url_map.strict_slashes = False  # a redirect would lose the body of what was sent
     key = security.secret_key(settings)
     app.config.update(
         SECRET_KEY=key,
@@ -38,6 +40,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # stages and instances come in their own order
     app.extensions["flask-detector"] = Service(settings, connection, storage or open_storage(settings))
     request_log.install(app, connection)
+    request_bodies.install(app, max_upload_bytes=settings.max_upload_bytes)
     dialects = compat.chosen(settings.clients)
     own = [home.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint, admin.blueprint]
     for blueprint in [*own, *dialects]:

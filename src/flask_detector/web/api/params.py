@@ -9,6 +9,7 @@ from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter
 from flask_detector.jobs.collections import CURSOR
 from flask_detector.structures.detections import MaskForm
+from flask_detector.web.core.request_bodies import checked_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -198,6 +199,7 @@ def checked(kind: type[Model], given: dict[str, Any]) -> Model:
 
 def from_json(kind: type[Model], data: bytes) -> Model:
     """Return the wishes of a JSON object; raises BadParameter, which names the field."""
+    data = checked_json(data)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

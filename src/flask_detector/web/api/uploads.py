@@ -2,15 +2,14 @@
 
 import base64
 import binascii
+import codecs
 import io
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from flask import Response, after_this_request, request
+from flask import request
 
 from flask_detector.errors import (
     BadParameter,
@@ -18,21 +17,17 @@ from flask_detector.errors import (
     PictureTooLarge,
     RequestError,
     RequestTooLarge,
-    StorageUnavailable,
     TooManyPictures,
 )
 from flask_detector.imaging import decode
 from flask_detector.settings import MEGABYTE
 from flask_detector.web.api.params import JsonPicture, Options, UrlOptions, checked, from_fields, from_json
+from flask_detector.web.core import request_bodies
 from flask_detector.web.core.fetch_url import fetch
 from flask_detector.web.core.service import service
 
 FORM = "multipart/form-data"
-_BARE_FORM = "application/x-www-form-urlencoded"
 _FORM_FIELD = re.compile(rb"[\w%.+-]+=")
-
-# A picture's bytes stay in memory up to this many; larger ones go to a temporary file.
-_IN_MEMORY = MEGABYTE
 
 
 @dataclass(frozen=True)
@@ -57,12 +52,32 @@ def read() -> Sent:
         case "multipart/form-data":
             return _of_form()
         case "application/json":
-            return _of_json()
+            _allow(service().settings.max_upload_bytes * 4 // 3 + MEGABYTE)
+            return _bare() if _is_picture() else _of_json()
         case "application/x-www-form-urlencoded":
-            return _of_bare_form()
+            _allow_picture(service().limits.max_bytes)
+            return _bare() if _is_picture() or not _is_form() else _of_bare_form()
         case _:
-            options = from_fields(Options, request.args)
-            return Sent([(_body(), None)], options)
+            _allow_picture(service().limits.max_bytes)
+            return _bare()
+
+
+def _is_picture() -> bool:
+    """Tell whether the body is a picture: clients call it JSON or a form unless told otherwise."""
+    return decode.format_of(request_bodies.received().read(256)) is not None
+
+
+def _is_form() -> bool:
+    head = request_bodies.received().read(256)
+    return not head or _FORM_FIELD.match(head) is not None or _is_object(head)
+
+
+def _is_object(head: bytes) -> bool:
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
+
+
+def _bare() -> Sent:
+    return Sent([(request_bodies.received(), None)], from_fields(Options, request.args))
 
 
 def _of_form() -> Sent:
@@ -84,23 +99,17 @@ def _of_form() -> Sent:
 
 
 def _of_bare_form() -> Sent:
-    """Read a form without files; curl and other clients also call a bare body that unless told otherwise."""
-    _allow_picture(service().limits.max_bytes)
-    data = request.get_data()
-    if data.lstrip()[:1] == b"{":
+    if _is_object(request_bodies.received().read(256)):
         raise RequestError(
             "The body looks like JSON, but its Content-Type does not say so.",
             hint="Send it with Content-Type: application/json; with curl: --json in place of -d.",
         )
-    if decode.format_of(data[:256]) is not None or (data and not _FORM_FIELD.match(data)):
-        return Sent([(io.BytesIO(data), None)], from_fields(Options, request.args))
-    options = from_fields(UrlOptions, request.args, request.form)
+    options = from_fields(UrlOptions, request.args, request_bodies.fields())
     return Sent([_fetched(options.url)], options)
 
 
 def _of_json() -> Sent:
-    _allow(service().settings.max_upload_bytes * 4 // 3 + MEGABYTE)
-    wishes = from_json(JsonPicture, request.get_data(cache=False))
+    wishes = from_json(JsonPicture, request_bodies.whole())
     if request.args:
         asked = from_fields(Options, request.args).model_dump(exclude_unset=True)
         wishes = checked(JsonPicture, {**asked, **wishes.model_dump(exclude_unset=True)})
@@ -128,28 +137,6 @@ def _allow_picture(size: int) -> None:
         raise PictureTooLarge(
             f"The picture has more than {size / MEGABYTE:g} MB, the most that is accepted here."
         )
-
-
-def _body() -> BinaryIO:
-    _allow_picture(service().limits.max_bytes)
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # it outlives this function
-
-    @after_this_request
-    def close(response: Response) -> Response:
-        file.close()
-        return response
-
-    try:
-        shutil.copyfileobj(request.stream, file)
-    except OSError as error:  # of the file; one of the connection is no longer an OSError here
-        raise StorageUnavailable(
-            f"The picture could not be taken in: {error.strerror or 'the disk is full'}.",
-            hint="Check that the folder for temporary files is writable and its disk is not full.",
-        ) from error
-    if file.tell() < (request.content_length or 0):
-        raise RequestError("The request ended before all of the picture had come.", hint="Send it again.")
-    file.seek(0)
-    return cast(BinaryIO, file)
 
 
 def _decoded(text: str) -> bytes:

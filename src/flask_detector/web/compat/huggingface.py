@@ -9,7 +9,7 @@ import io
 from typing import Any
 
 import numpy as np
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from PIL import Image
 
 from flask_detector.detectors import AUTO
@@ -56,13 +56,12 @@ def model(name: str = AUTO) -> Response:
 
 
 def _detected(name: str) -> Detections:
-    request_body.allow_base64()
-    body = request.get_data()
+    body = request_body.body()
     if not body:
         raise NoPicture("The request carries no picture.")
     picture = body
     parameters: object = {}
-    if decode.format_of(body[:256]) is None and body.lstrip()[:1] == b"{":
+    if decode.format_of(body[:256]) is None and request_body.is_object(body):
         asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
             raise NoPicture("The request carries no picture in 'inputs'.")

@@ -2,23 +2,23 @@
 
 import base64
 import binascii
+import codecs
 import io
 import json
 import math
 import re
 import tempfile
-import zlib
 from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
 
 from flask import g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from flask_detector.errors import BadParameter, DetectorError, NotAPicture
+from flask_detector.errors import BadParameter, DetectorError, NotAPicture, TooManyPictures
 from flask_detector.imaging import decode
 from flask_detector.settings import MEGABYTE
-from flask_detector.web.core import fetch_url
+from flask_detector.web.core import fetch_url, request_bodies
 from flask_detector.web.core.service import service
 
 _CHUNK = 64 * 1024
@@ -65,21 +65,20 @@ def _read_form(picture_name: str) -> Form:
     kind = request.mimetype
     if kind == "multipart/form-data":
         _read_parts(sent, picture_name)
-    elif kind == "application/json":
+        return sent
+    head = request_bodies.received().read(256)
+    # Many HTTP clients call a bare body a form, or JSON, unless told otherwise.
+    if decode.format_of(head) is None and kind == "application/json":
         values = json_object()
         fields = {name: str(v) for name, v in values.items() if name != picture_name and v is not None}
         sent.fields |= fields
         sent.picture = _opened(values.get(picture_name))
-    else:
-        body = request.get_data()
-        # Many HTTP clients call a bare body a form unless told otherwise.
-        if kind == "application/x-www-form-urlencoded" and decode.format_of(body[:256]) is None:
-            request.max_form_memory_size = None
-            fields = request.form.to_dict()
-            sent.picture = _opened(fields.pop(picture_name, None))
-            sent.fields |= fields
-        elif body:
-            sent.picture = io.BytesIO(body)
+    elif decode.format_of(head) is None and kind == "application/x-www-form-urlencoded":
+        texts = request_bodies.fields().to_dict()
+        sent.picture = _opened(texts.pop(picture_name, None))
+        sent.fields |= texts
+    elif head:
+        sent.picture = request_bodies.received()
     return sent
 
 
@@ -145,15 +144,26 @@ def json_object() -> dict[str, Any]:
     Raises BadParameter.
     """
     if "sent_json" not in g:
-        allow_base64()
-        g.sent_json = parsed_object(request.get_data())
+        g.sent_json = parsed_object(body())
     return cast(dict[str, Any], g.sent_json)
+
+
+def body() -> bytes:
+    """Return the current request's body, which may be as large as a picture in base64."""
+    allow_base64()
+    return request_bodies.whole()
+
+
+def is_object(body: bytes) -> bool:
+    """Tell whether a body looks like a JSON object."""
+    return body[:256].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
 
 
 def parsed_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body; raises BadParameter."""
+    text = request_bodies.checked_json(body)
     try:
-        value = json.loads(body)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadParameter("The request's body is not JSON.") from error
     if not isinstance(value, dict):
@@ -161,27 +171,15 @@ def parsed_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def inflated(body: bytes, *, window_bits: int) -> bytes:
-    """Return the decompressed bytes of a body (window_bits as zlib has them).
-
-    Raises BadParameter, and RequestEntityTooLarge beyond what a request may hold.
-    """
-    limit = request.max_content_length or 0
-    engine = zlib.decompressobj(window_bits)
-    try:
-        data = engine.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise BadParameter("The body is not compressed as its Content-Encoding says.") from error
-    if len(data) > limit:
-        raise RequestEntityTooLarge
-    if not engine.eof:
-        raise BadParameter("The compressed body is cut short.")
-    return data
-
-
 def allow_base64() -> None:
     """Let the request be as large as the largest accepted picture is in base64, with some room beside it."""
     request.max_content_length = service().settings.max_upload_bytes * 4 // 3 + MEGABYTE
+
+
+def check_number(pictures: int) -> None:
+    """Raise TooManyPictures for more than one request may bring."""
+    if pictures > (most := service().settings.max_batch):
+        raise TooManyPictures(f"These are {pictures} pictures; at most {most} are accepted at once.")
 
 
 def picture_of(value: object) -> bytes:

@@ -124,8 +124,7 @@ def _sent_picture() -> bytes:
         file = request_body.form("file").picture
         picture = b"" if file is None else file.read()
     else:
-        request_body.allow_base64()
-        picture = request.get_data()
+        picture = request_body.body()
     if not picture:
         raise NoPicture("The request carries no picture.")
     is_file = request.mimetype == "multipart/form-data" or decode.format_of(picture[:256]) is not None
@@ -139,7 +138,9 @@ def _infer(*, with_outlines: bool) -> Response:
     asked_for = asked.get("image")
     if asked_for is None or asked_for == []:
         raise NoPicture("The request carries no picture in 'image'.")
-    pictures = [_picture(one) for one in (asked_for if isinstance(asked_for, list) else [asked_for])]
+    wanted = asked_for if isinstance(asked_for, list) else [asked_for]
+    request_body.check_number(len(wanted))
+    pictures = [_picture(one) for one in wanted]
     found = _detected(
         pictures,
         name,
@@ -185,7 +186,7 @@ def _picture(image: object) -> bytes:
 
 
 def _confidence(value: object) -> float:
-    if value in {"best", "default"}:
+    if isinstance(value, str) and value in {"best", "default"}:
         return _DEFAULT_CONFIDENCE
     return request_body.number(value, name="confidence", default=_DEFAULT_CONFIDENCE)
 

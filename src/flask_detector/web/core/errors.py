@@ -37,6 +37,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.UnknownFormat: HTTPStatus.NOT_FOUND,
     e.TooManyPictures: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    e.UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     e.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     e.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.AddressRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -102,6 +103,8 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str |
     response.headers["Cache-Control"] = "no-store"
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    if code == e.UnknownEncoding.code:
+        response.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 12.5.3
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -20,9 +20,9 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from flask_detector.web.honest import AskedBody, check_host, closing
-from flask_detector.web.paced_socket import PacedSocket, Room
+from flask_detector.web.server.asked_body import AskedBody, check_host, closing
 from flask_detector.web.server.bad_requests import Refusal
+from flask_detector.web.server.paced_socket import PacedSocket, Room
 
 # How long the system tries to send what the other side does not take, in milliseconds.
 _SEND_MILLISECONDS = 60_000

@@ -17,6 +17,7 @@ from flask_detector.errors import (
     ModelError,
     RequestError,
 )
+from flask_detector.imaging import decode
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, telling
 from flask_detector.web.compat.detect import Offer, detect, offer, offers
@@ -25,9 +26,6 @@ from flask_detector.web.core.service import service
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _VERSION = "1"
-
-# By Content-Encoding, what zlib needs to know.
-_WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
 
 dialect = Dialect("kserve", __name__, tell=telling("error"), free={"server", "live", "ready"})
@@ -117,7 +115,7 @@ def config(name: str, version: str = _VERSION) -> Response:
 def infer(name: str, version: str = _VERSION) -> Response:
     """Detect in the one picture that the request carries."""
     one = _offer(name, version)
-    asked, binary = _parsed(_body())
+    asked, binary = _parsed(request_body.body())
     picture, min_score = inputs(asked, binary)
     asked_for = wanted(asked, one.info)
     found = detect(picture, model=name, min_score=min_score)
@@ -161,20 +159,11 @@ def _readiness(facts: dict[str, Any]) -> Response:
     return response
 
 
-def _body() -> bytes:
-    request_body.allow_base64()
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    body = request.get_data()
-    if encoding in _WINDOW_BITS:
-        return request_body.inflated(body, window_bits=_WINDOW_BITS[encoding])
-    if encoding != "identity":
-        raise BadParameter(f"Content-Encoding is {encoding[:20]!r}.", hint="It may be gzip or deflate.")
-    return body
-
-
 def _parsed(body: bytes) -> tuple[dict[str, Any], bytes]:
     """Return the request's JSON and the binary data behind it."""
     text = request.headers.get(_HEADER_LENGTH)
+    if text is None and decode.format_of(body[:256]) is not None:
+        text = "0"
     if text is None:
         return request_body.parsed_object(body), b""
     length = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1

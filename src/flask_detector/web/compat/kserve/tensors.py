@@ -24,6 +24,10 @@ INPUT = "image"
 # Inputs of which the request need not have one, or parameters: the lowest score.
 _SCORE_NAMES = ("min_score", "threshold", "confidence")
 
+# Longer shapes and sides are of no picture.
+_MOST_SIDES = 8
+_MOST_ELEMENTS = 1 << 31
+
 _DTYPES = {"FP32": np.float32, "INT64": np.int64}
 
 
@@ -57,8 +61,8 @@ def inputs(asked: dict[str, Any], binary: bytes) -> tuple[bytes, float | None]:
 
 def _picture(tensor: dict[str, Any], data: Any) -> bytes:
     shape, datatype = tensor.get("shape"), tensor.get("datatype")
-    is_shape = isinstance(shape, list) and all(isinstance(n, int) and n >= 0 for n in shape)
-    if not is_shape or not isinstance(shape, list):
+    is_shape = isinstance(shape, list) and all(isinstance(n, int) and 0 <= n < _MOST_ELEMENTS for n in shape)
+    if not is_shape or not isinstance(shape, list) or len(shape) > _MOST_SIDES:
         raise BadParameter("shape is not a list of whole numbers.")
     if datatype == "BYTES":
         if math.prod(shape) != 1:

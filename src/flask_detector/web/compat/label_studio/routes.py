@@ -65,7 +65,7 @@ def versions() -> Response:
 @dialect.post("/webhook")
 def webhook() -> tuple[Response, int]:
     """Take note of an annotation: nothing is learnt from it."""
-    if request_body.json_object().get("action") not in _TRAINING:
+    if str(request_body.json_object().get("action")) not in _TRAINING:
         return jsonify({"status": "Unknown event"}), 200
     return jsonify({"status": "ok", "result": None}), 201
 
@@ -80,6 +80,7 @@ def predict() -> Response:
     tasks = asked.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise BadParameter("tasks is not a list of objects.")
+    request_body.check_number(len(tasks))
     controls = controls_of(asked.get("label_config"))
     if not controls:
         raise BadParameter(
