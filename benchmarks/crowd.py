@@ -21,7 +21,7 @@ from flask_detector.storage import open_storage
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap, Mask
 from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.rq_worker import DetectionWorker, at_work
+from flask_detector.worker.rq_worker import DetectionWorker
 
 NUMBER = 100
 
@@ -87,8 +87,7 @@ def main() -> None:
     connection = connect(settings.required_redis_url)
     loaded.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
     workplace = Workplace(settings, connection, open_storage(settings))
-    with at_work(workplace):
-        DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+    DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
 
 
 if __name__ == "__main__":

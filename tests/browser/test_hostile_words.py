@@ -17,7 +17,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.rq_worker import DetectionWorker, at_work
+from flask_detector.worker.rq_worker import DetectionWorker
 
 SHOUT = "document.documentElement.dataset.hacked=1"
 HOSTILE = [
@@ -51,8 +51,7 @@ def address(
     workplace = Workplace(settings, connection, open_storage(settings))
 
     def work_off() -> None:
-        with at_work(workplace):
-            DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+        DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
 
     server = make_server("127.0.0.1", 0, create_app(settings, connection=connection), threaded=True)
     thread = threading.Thread(target=server.serve_forever)

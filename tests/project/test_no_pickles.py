@@ -18,7 +18,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.rq_worker import DetectionWorker, at_work
+from flask_detector.worker.rq_worker import DetectionWorker
 
 
 def _values(connection: redis.Redis) -> Iterator[tuple[bytes, bytes]]:
@@ -82,8 +82,7 @@ def busy(settings: Settings, connection: redis.Redis, monkeypatch: pytest.Monkey
     send(jpeg[:-40])
     send(jpeg)
     workplace = Workplace(settings, connection, open_storage(settings))
-    with at_work(workplace):
-        DetectionWorker(workplace, connection).work(burst=True, logging_level="CRITICAL")
+    DetectionWorker(workplace, connection).work(burst=True, logging_level="CRITICAL")
     send(jpeg)
     client.get("/metrics")
     yield
@@ -101,7 +100,7 @@ def test_nothing_in_redis_is_a_pickle(busy: None, connection: redis.Redis) -> No
 
 def test_what_the_queue_keeps_of_a_job_is_json(busy: None, connection: redis.Redis) -> None:
     jobs = [key for key in connection.scan_iter(match="rq:job:*") if connection.type(key) == b"hash"]
-    assert len(jobs) == 5  # a delivery of word to the program is one, too
+    assert len(jobs) == 4
     for key in jobs:
         job: Any = connection.hgetall(key)
         json.loads(_plain(job[b"data"]))

@@ -23,7 +23,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.rq_worker import DetectionWorker, at_work
+from flask_detector.worker.rq_worker import DetectionWorker
 
 
 @pytest.fixture
@@ -85,8 +85,7 @@ def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[
     workplace = Workplace(settings, connection, open_storage(settings))
 
     def work_off() -> None:
-        with at_work(workplace):
-            DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+        DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
 
     yield work_off
     for number, handler in handlers.items():

@@ -108,6 +108,19 @@ def test_a_picture_is_detected_with_the_model_named(
     assert [worker.model for worker in jobs.workers()] == ["nanodet-g"]
 
 
+def test_a_picture_that_an_older_version_queued_is_detected(
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_worker: Start,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flask_detector.jobs.queue.TASK", "flask_detector.worker.run_detection")
+    id = submit(small_jpeg())
+    start_worker()
+    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+
+
 def test_instances_below_the_usual_score_are_kept_for_those_who_look(
     jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually, pictures: Path
 ) -> None:

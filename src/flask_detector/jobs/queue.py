@@ -38,7 +38,8 @@ from flask_detector.process.logs import request_id
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections
 
-TASK = "flask_detector.worker.rq_worker.run_detection"
+# What RQ keeps as the function's name. Workers don't import by it, so that code may move while records wait.
+TASK = "detect"
 
 # How long a worker may be silent before it counts as dead, in seconds.
 WORKER_SILENCE = 8

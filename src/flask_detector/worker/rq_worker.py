@@ -10,17 +10,16 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import Any, Never, TypeVar, cast
 
 import redis
 from redis.client import Pipeline
-from rq import Queue, SimpleWorker, get_current_job
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.timeouts import UnixSignalDeathPenalty
@@ -69,22 +68,6 @@ class TimeIsUp(BaseException):
 class _Alarm(UnixSignalDeathPenalty):
     def handle_death_penalty(self, signum: int, frame: object) -> Never:
         raise TimeIsUp
-
-
-_workplace: ContextVar[Workplace] = ContextVar("workplace")
-
-
-def run_detection(**wishes: Any) -> dict[str, Any]:
-    """Do the current job, as `Workplace.run` does: this is the function that the queue names."""
-    job = get_current_job()
-    if job is None:
-        raise RuntimeError("a detection can only run within a worker")
-    form = _workplace.get().run(job.id, **wishes)
-    shown = [one["label"] for one in form["instances"] if one["score"] >= form["shown_score"]]
-    job.meta["counts"] = dict(Counter(shown).most_common())
-    # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
-    job.meta["picture"].update(width=form["width"], height=form["height"])
-    return form
 
 
 class DetectionWorker(SimpleWorker):
@@ -254,12 +237,21 @@ class DetectionWorker(SimpleWorker):
         try:
             seconds = task.job.timeout or self._workplace.settings.job_timeout
             with _Alarm(seconds, TimeIsUp):  # type: ignore[no-untyped-call]
-                return cast(dict[str, Any], task.job.perform())
+                return self._detect(task.job)
         except (Exception, TimeIsUp) as error:
             if isinstance(error, TimeIsUp) and decoded is not None and not decoded.done():
                 log.critical("the decoding of detection %s hangs: this worker ends", short(task.job.id))
                 self._stop_requested = True
             return self._explain(task.job, error)
+
+    def _detect(self, job: Job) -> dict[str, Any]:
+        """Return the result; the queue has one kind of job, so the function's name is not looked up."""
+        form = self._workplace.run(job.id, **job.kwargs)
+        shown = [one["label"] for one in form["instances"] if one["score"] >= form["shown_score"]]
+        job.meta["counts"] = dict(Counter(shown).most_common())
+        # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
+        job.meta["picture"].update(width=form["width"], height=form["height"])
+        return form
 
     def _write(self, task: Task, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
         """Write what became of a detection, in a thread of its own: the next one need not wait for that."""
@@ -317,16 +309,6 @@ def _was_tried(job: Job) -> bool:
     return (job.retries_left or 0) < TRIES - 1
 
 
-@contextmanager
-def at_work(workplace: Workplace) -> Iterator[None]:
-    """Let jobs run within the block in that workplace."""
-    token = _workplace.set(workplace)
-    try:
-        yield
-    finally:
-        _workplace.reset(token)
-
-
 def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     """Load the model, then work until asked to stop (SIGTERM or SIGINT lets the current picture finish)."""
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -337,7 +319,6 @@ def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     workplace.on_delivery = courier.wake
     courier.start()
     try:
-        with at_work(workplace):
-            DetectionWorker(workplace, connection).work(logging_level="WARNING")
+        DetectionWorker(workplace, connection).work(logging_level="WARNING")
     finally:
         courier.stop()
