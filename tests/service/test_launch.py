@@ -79,7 +79,7 @@ def test_results_outlive_a_restart(
 def test_stopping_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path, number: int) -> None:
     with start_stack(tmp_path) as stack:
         family = children(stack)
-        assert len(family) == 3  # Redis, a worker, the web process
+        assert len(family) == 4  # Redis, a worker, the web process, and what makes JSON of others' lines
         stack.process.send_signal(number)
         assert stack.process.wait(30) == 0
         _, alive = psutil.wait_procs(family, timeout=5)

@@ -1,5 +1,10 @@
 import io
-from collections.abc import Callable
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -8,6 +13,7 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.jobs.rq_records import TRIES
+from flask_detector.process import logs
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
@@ -21,6 +27,15 @@ PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
 DESERTED = of_this_process().rpartition(" ")[0] + " 1"
 
 Begin = Callable[..., Task]
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -106,3 +121,41 @@ def test_a_heartbeat_that_comes_late_leaves_nothing_of_what_has_ended(
     handover.keep(going_on.execution)
     assert not connection.exists(ended.execution.key)
     assert connection.ttl(going_on.execution.key) > 0
+
+
+def test_what_upkeep_tells_carries_the_request_and_the_detection(
+    workplace: Workplace, upkeep: Upkeep, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_detector.worker.maintenance._STRANDED_SECONDS", 0.0)
+    stream = io.StringIO()
+    logs.set_up("json", "worker", stream)
+    jobs = workplace.jobs
+    with logs.on_behalf_of("a-request"):
+        left = begin(Handover(jobs.queue, worker="dead", place=DESERTED)).job.id
+        lost = begin(Handover(jobs.queue, worker="dead", place=DESERTED)).job.id
+        expired = begin(Handover(jobs.queue, worker="living", place="here")).job.id
+        stranded = new_id()
+        jobs.enqueue(stranded, filename="a.jpg", picture=PICTURE, model=AUTO, min_score=None)
+    jobs.queue.connection.lrem(jobs.queue.key, 1, stranded)
+    jobs.queue.connection.lpush(jobs.queue.intermediate_queue_key, stranded)
+    jobs.queue.connection.hset(f"rq:job:{lost}", "retries_left", 0)
+    jobs.queue.connection.delete(f"rq:job:{expired}")
+    long_ago = time.time() - 2 * workplace.settings.retention_seconds
+    (folder,) = (workplace.settings.data_dir / "pictures").glob(f"*/{expired}")
+    os.utime(folder, (long_ago, long_ago))
+    for _ in range(2):
+        upkeep.run()
+    told = {form["message"].partition(f"detection {form['detection']}")[2]: form for form in lines(stream)}
+    assert {(of["request"], how) for how, of in told.items()} == {
+        ("a-request", " was left by a worker that died"),
+        ("a-request", " failed: detection_failed"),
+        ("a-request", " was taken and not begun: it waits again"),
+        ("a-request", " is deleted: it has expired"),
+    }
+    assert {of["detection"] for of in told.values()} <= {id[:8] for id in (left, lost, expired, stranded)}
+    assert told[" failed: detection_failed"]["detection"] == lost[:8]
+    assert logs.request_id.get() is None
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]

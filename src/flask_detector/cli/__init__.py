@@ -1,6 +1,7 @@
 """The command ``flask-detector``. Each command is imported when it is used."""
 
 import logging
+import os
 import sys
 from importlib import import_module
 
@@ -8,6 +9,7 @@ import click
 
 from flask_detector._version import __version__
 from flask_detector.cli.error_group import ExplainedGroup
+from flask_detector.process import logs
 
 _COMMANDS = {
     "serve": "flask_detector.cli.serve",
@@ -19,6 +21,9 @@ _COMMANDS = {
     "keys": "flask_detector.cli.keys",
     "doctor": "flask_detector.cli.doctor",
 }
+
+
+_SERVICES = ("serve", "web", "worker")
 
 
 class _Commands(ExplainedGroup):
@@ -38,11 +43,16 @@ class _Commands(ExplainedGroup):
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, message="flask-detector %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Detect objects in pictures: on pages, over HTTP, or right here.
 
     Settings are environment variables; docs/settings.md lists them.
     """
+    if context.invoked_subcommand in _SERVICES:
+        # Before the settings are read: what is wrong with them is a line of the log, too.
+        logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT", ""), context.invoked_subcommand)
+        return
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,

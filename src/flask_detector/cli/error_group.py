@@ -1,10 +1,14 @@
 """How a command tells that it failed: what is the matter, what to do, and exit status 1."""
 
-from typing import IO, Any
+import logging
+from typing import IO, Any, NoReturn
 
 import click
 
 from flask_detector.errors import DetectorError
+from flask_detector.process import logs
+
+log = logging.getLogger(__name__)
 
 
 class ExplainedGroup(click.Group):
@@ -15,7 +19,19 @@ class ExplainedGroup(click.Group):
         try:
             return super().invoke(ctx)
         except DetectorError as error:
+            if logs.is_json():
+                _log(error.message, 1, code=error.code, hint=error.hint)
             raise _Explained(error) from error
+        except click.ClickException as error:
+            if logs.is_json():
+                _log(error.format_message(), error.exit_code)
+            raise
+
+
+def _log(message: str, status: int, **facts: str) -> NoReturn:
+    """Tell what the matter is as a service does, and end."""
+    log.critical("%s", message, extra=logs.facts(**facts))
+    raise SystemExit(status)
 
 
 class _Explained(click.ClickException):

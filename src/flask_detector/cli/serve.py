@@ -2,7 +2,6 @@
 
 import click
 
-from flask_detector.process import logs
 from flask_detector.settings import Settings
 
 
@@ -24,9 +23,7 @@ def web() -> None:
     from flask_detector.web.server.gunicorn_app import run
 
     give_back_large_blocks()
-    settings = Settings.from_environment()
-    logs.set_up(settings.log_format, "web")
-    run(settings)
+    run(Settings.from_environment())
 
 
 @click.command()
@@ -52,7 +49,6 @@ def worker(workers: int, queue: str | None) -> None:
 
     give_back_large_blocks()
     settings = Settings.from_environment(**given)
-    logs.set_up(settings.log_format, "worker")
     connection = connect(settings.required_redis_url)
     check(connection)
     storage = open_storage(settings)

@@ -107,7 +107,7 @@ class Jobs:
             retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             pipeline=pipeline,
         )
-        pipeline.set(_mark_key(id), "", ex=retention * _MARK_OUTLIVES_RECORD)
+        pipeline.set(_mark_key(id), request_id.get() or "", ex=retention * _MARK_OUTLIVES_RECORD)
         self._room.take(share, id, pipeline)
         if url is not None:
             deliveries.expect(url, id, request.owner, retention, pipeline)
@@ -225,6 +225,12 @@ class Jobs:
         leave(job.meta.get("share"), job.id, pipeline)
         deliveries.forget(job.meta.get("receiver"), job.id, pipeline)
         pipeline.publish(channel_of(job.id), ENDED)
+
+    def request_of(self, id: str) -> str | None:
+        """Return the id of the request that brought a detection, also of one that has expired."""
+        with reaching_redis():
+            request = cast(bytes | None, self._connection.get(_mark_key(id)))
+        return request.decode() if request else None
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a record under that id."""

@@ -5,14 +5,24 @@ only the beginning is written, whatever part of the program or of a library writ
 texts that users send are never logged.
 """
 
+import atexit
+import contextlib
 import json
 import logging
 import os
 import re
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import IO
+
+from flask_detector import json_stderr
+from flask_detector.json_stderr import without_secrets
 
 # The id of the request that is being answered, or of the one that asked for the detection in hand.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -22,12 +32,10 @@ _FACTS = "facts"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
-_SECRETS = [
-    (re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b"), r"\1…"),
-    (re.compile(r"(/shared/)[A-Za-z0-9_-]{3,}"), r"\1…"),
-    (re.compile(r"\b(fd_[0-9a-f]{4})[0-9a-f]*_[A-Za-z0-9_-]+"), r"\1…"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1…@"),
-]
+# The process that makes JSON of what goes past the loggers, and the pipe to it: "PID:INODE".
+_FILTER_VARIABLE = "FLASK_DETECTOR_JSON_STDERR"
+_STDERR = 2
+_LAST_WORDS_SECONDS = 2.0
 
 
 def facts(**named: object) -> dict[str, dict[str, object]]:
@@ -42,16 +50,19 @@ def accepted_request_id(sent: str | None) -> str:
     return os.urandom(8).hex()
 
 
+@contextlib.contextmanager
+def on_behalf_of(request: str | None) -> Iterator[None]:
+    """Have the lines that are written within the block carry a request's id."""
+    token = request_id.set(request)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
+
+
 def short(id: str) -> str:
     """Return as much of a detection's id as a log or a page of the operator may show."""
     return id[:8]
-
-
-def without_secrets(text: str) -> str:
-    """Return a text with what opens something cut to its beginning."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def say(line: str, *, to_people: str) -> None:
@@ -65,16 +76,70 @@ def say(line: str, *, to_people: str) -> None:
 
 
 def set_up(form: str, part: str, stream: IO[str] | None = None) -> None:
-    """Send all log lines of this process to stderr.
+    """Send all log lines of this process to stderr; as JSON, so do warnings, and errors that nobody caught.
 
-    form: as the setting says it: "text", "json", or "auto".
+    In JSON, what anything else in it or in its children writes to stderr becomes JSON, too.
+
+    form: as the setting says it: "text", "json", or "auto"; what is no such word counts as the latter.
     part: which part of the program the process is: "serve", "web", "worker" or "fetch".
     """
-    stream = stream or sys.stderr
-    as_json = form == "json" or (form == "auto" and not stream.isatty())
-    handler = logging.StreamHandler(stream)
+    as_json = form == "json" or (form != "text" and not (stream or sys.stderr).isatty())
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonLines(part) if as_json else _TextLines(part))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    if as_json and stream is None:
+        if not _is_filtered():
+            _filter(part)
+        atexit.register(_finish)
+        logging.captureWarnings(capture=True)
+        sys.excepthook = _log_uncaught
+        threading.excepthook = lambda thrown: _log_uncaught(
+            thrown.exc_type, thrown.exc_value, thrown.exc_traceback
+        )
+
+
+def is_json() -> bool:
+    """Tell whether the log lines of this process are JSON."""
+    return any(isinstance(handler.formatter, _JsonLines) for handler in logging.getLogger().handlers)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt) or error is None:
+        return
+    logging.getLogger(__name__).critical("nobody caught this", exc_info=(kind, error, traceback))
+
+
+def _is_filtered() -> bool:
+    """Tell whether this process or the one that started it has a filter for stderr already."""
+    return os.environ.get(_FILTER_VARIABLE, "").partition(":")[2] == str(os.fstat(_STDERR).st_ino)
+
+
+def _filter(part: str) -> None:
+    """Start a process that makes JSON of what is written to stderr from now on, and end no sooner than it."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-I", "-S", json_stderr.__file__, part]
+    process = subprocess.Popen(command, stdin=reading, stdout=subprocess.DEVNULL, start_new_session=True)
+    os.close(reading)
+    sys.stderr.flush()
+    os.dup2(writing, _STDERR)
+    os.close(writing)
+    os.environ[_FILTER_VARIABLE] = f"{process.pid}:{os.fstat(_STDERR).st_ino}"
+    process.returncode = 0  # it is waited for by its number, also by the program that this process becomes
+
+
+def _finish() -> None:
+    """Wait until the filter has written all: with a container's first process all others end at once."""
+    number = int(os.environ.get(_FILTER_VARIABLE, "0").partition(":")[0])
+    with contextlib.suppress(ChildProcessError):  # another process is its parent
+        if number == 0 or os.waitpid(number, os.WNOHANG) != (0, 0):
+            return
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR)
+        deadline = time.monotonic() + _LAST_WORDS_SECONDS
+        while os.waitpid(number, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 class _JsonLines(logging.Formatter):

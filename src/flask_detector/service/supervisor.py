@@ -256,7 +256,10 @@ def main() -> None:
     try:
         Supervisor(Plan.read(int(sys.argv[1]))).run()
     except BrokerUnavailable as error:
-        print(f"Error: {error.message}\n{error.hint}", file=sys.stderr)  # noqa: T201
+        if logs.is_json():
+            log.critical("%s", error.message, extra=logs.facts(code=error.code, hint=error.hint))
+        else:
+            print(f"Error: {error.message}\n{error.hint}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
 
 

@@ -14,7 +14,7 @@ from rq.worker import BaseWorker
 from rq.worker_registration import register
 
 from flask_detector.jobs.queue import WORKER_SILENCE, Jobs
-from flask_detector.process.logs import short
+from flask_detector.process.logs import facts, on_behalf_of, short
 from flask_detector.process.memory import resident_bytes
 from flask_detector.worker.transitions import Handover, Task
 
@@ -125,7 +125,12 @@ class Heart(threading.Thread):
     def _watch(self) -> None:
         if self._task is not None and time.monotonic() > self._deadline:
             id = short(self._task.job.id)
-            log.critical("detection %s hangs and can't be interrupted: this worker ends", id)
+            with on_behalf_of(self._task.job.meta.get("request")):
+                log.critical(
+                    "detection %s hangs and can't be interrupted: this worker ends",
+                    id,
+                    extra=facts(detection=id),
+                )
             os._exit(HUNG_EXIT_STATUS)
         if self._in_hand and self._give_back_at is not None and time.monotonic() > self._give_back_at:
             self._give_all_back()
@@ -133,7 +138,11 @@ class Heart(threading.Thread):
     def _give_all_back(self) -> None:
         try:
             for task in self._in_hand:
-                log.warning("detection %s is given back: this worker has to end", short(task.job.id))
+                id = short(task.job.id)
+                with on_behalf_of(task.job.meta.get("request")):
+                    log.warning(
+                        "detection %s is given back: this worker has to end", id, extra=facts(detection=id)
+                    )
                 self._handover.give_back(task.execution, as_a_try=False)
             self._worker.register_death()
         finally:

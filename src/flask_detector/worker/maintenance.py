@@ -11,7 +11,8 @@ from rq.worker_registration import clean_worker_registry
 from flask_detector.errors import DetectorError
 from flask_detector.jobs.rq_records import WORKERS_DIED
 from flask_detector.jobs.serializer import Serializer
-from flask_detector.process.logs import short
+from flask_detector.process import logs
+from flask_detector.process.logs import facts, short
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.process_id import is_deserted
 from flask_detector.worker.report import Entry
@@ -69,10 +70,15 @@ class Upkeep:
 
     def _give_back(self, execution: Execution, *, as_a_try: bool) -> None:
         became = self._handover.give_back(execution, as_a_try=as_a_try)
-        if became is not None:
-            log.warning("detection %s was left by a worker that died", short(execution.job_id))
-        if became is RqStatus.FAILED:
-            self._journal.failed(Entry(execution.job_id), WORKERS_DIED.code)
+        if became is None:
+            return
+        id = execution.job_id
+        with logs.on_behalf_of(self._jobs.request_of(id)):
+            log.warning(
+                "detection %s was left by a worker that died", short(id), extra=facts(detection=short(id))
+            )
+            if became is RqStatus.FAILED:
+                self._journal.failed(Entry(id), WORKERS_DIED.code)
 
     def _put_back_stranded(self) -> None:
         """Put back what workers took from the queue and did not begin before they died."""
@@ -82,6 +88,12 @@ class Upkeep:
         for id, since in self._stranded_since.items():
             if now - since > _STRANDED_SECONDS:
                 self._handover.put_back(id)
+                with logs.on_behalf_of(self._jobs.request_of(id)):
+                    log.warning(
+                        "detection %s was taken and not begun: it waits again",
+                        short(id),
+                        extra=facts(detection=short(id)),
+                    )
 
     def _tidy(self) -> None:
         """Take out of RQ's lists what has expired."""
@@ -102,5 +114,11 @@ class Upkeep:
             for id in self._storage.older_than(self._settings.retention_seconds):
                 if not self._jobs.exists(id):
                     self._storage.delete(id)
+                    with logs.on_behalf_of(self._jobs.request_of(id)):
+                        log.info(
+                            "the picture of detection %s is deleted: it has expired",
+                            short(id),
+                            extra=facts(detection=short(id)),
+                        )
         except DetectorError as error:
             log.warning("expired pictures could not be deleted: %s", error)

@@ -33,7 +33,7 @@ from flask_detector.jobs.records import Failure
 from flask_detector.jobs.rq_records import TRIES
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.process import readiness
-from flask_detector.process.logs import request_id, short
+from flask_detector.process.logs import facts, request_id, short
 from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
 from flask_detector.webhooks.sender import Courier
@@ -240,7 +240,10 @@ class DetectionWorker(SimpleWorker):
                 return self._detect(task.job)
         except (Exception, TimeIsUp) as error:
             if isinstance(error, TimeIsUp) and decoded is not None and not decoded.done():
-                log.critical("the decoding of detection %s hangs: this worker ends", short(task.job.id))
+                id = short(task.job.id)
+                log.critical(
+                    "the decoding of detection %s hangs: this worker ends", id, extra=facts(detection=id)
+                )
                 self._stop_requested = True
             return self._explain(task.job, error)
 
@@ -285,7 +288,8 @@ class DetectionWorker(SimpleWorker):
                 "The picture needs more memory than the worker may use.",
                 "Send a smaller picture.",
             )
-        log.error("detection %s met an unexpected error", short(job.id), exc_info=error)
+        id = short(job.id)
+        log.error("detection %s met an unexpected error", id, exc_info=error, extra=facts(detection=id))
         if job.retries_left:
             return None
         return Failure(
