@@ -118,7 +118,7 @@ def test_each_variable_sets_its_field(
 
 
 def test_each_setting_is_covered_here() -> None:
-    not_here = {"secret_key", "storage_url", "data_dir", "label_studio_key"}
+    not_here = {"secret_key", "secret_key_fallbacks", "storage_url", "data_dir", "label_studio_key"}
     assert {field for _, _, field, _ in VARIABLES} | not_here == set(Settings.model_fields)
 
 
@@ -166,8 +166,11 @@ def test_an_unknown_override_is_refused() -> None:
 
 def test_the_secret_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "hush-hush")
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", "older-hush-hush, oldest-hush-hush")
 
     settings = Settings.from_environment()
+
+    assert settings.old_secret_keys == ["older-hush-hush", "oldest-hush-hush"]
 
     assert settings.secret_key is not None
     assert settings.secret_key.get_secret_value() == "hush-hush"

@@ -46,6 +46,14 @@ class Settings(BaseSettings):
             "all web processes of one site the same.",
         ),
     ] = None
+    secret_key_fallbacks: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=_conventional("SECRET_KEY_FALLBACKS"),
+            description="What SECRET_KEY was before, with commas between several; what that signed still "
+            "holds.",
+        ),
+    ] = None
     port: Annotated[
         int,
         Field(validation_alias=_conventional("PORT"), ge=1, le=65535, description="The web server's port."),
@@ -274,6 +282,12 @@ class Settings(BaseSettings):
         return tuple(name for name in CLIENTS if "none" not in names and names & {name, "all"})
 
     @property
+    def old_secret_keys(self) -> list[str]:
+        """What SECRET_KEY was before."""
+        text = "" if self.secret_key_fallbacks is None else self.secret_key_fallbacks.get_secret_value()
+        return [key.strip() for key in text.split(",") if key.strip()]
+
+    @property
     def is_local(self) -> bool:
         """Whether only programs on this machine reach the web server."""
         try:
@@ -383,7 +397,7 @@ def _names_in(text: str) -> set[str]:
 def variable_of(field: str) -> str:
     """Return the name of the environment variable of a field."""
     name = field.upper()
-    return name if name in {"SECRET_KEY", "PORT", "REDIS_URL"} else f"DETECTOR_{name}"
+    return name if name in {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "PORT", "REDIS_URL"} else f"DETECTOR_{name}"
 
 
 def unknown_variables() -> list[tuple[str, str]]:

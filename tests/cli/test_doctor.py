@@ -139,7 +139,7 @@ def test_a_bucket_that_can_not_be_reached_is_a_problem(
 
 def test_a_short_secret_key_is_a_warning(sound: Settings) -> None:
     found = findings(sound.model_copy(update={"secret_key": SecretStr("0123456789")}))
-    assert "SECRET_KEY is short" in found["settings"][0].message
+    assert "SECRET_KEY is short, or one of its fallbacks" in found["settings"][0].message
     assert "python3 -c" in found["settings"][0].hint
 
 

@@ -124,7 +124,11 @@ def test_a_heartbeat_that_comes_late_leaves_nothing_of_what_has_ended(
 
 
 def test_what_upkeep_tells_carries_the_request_and_the_detection(
-    workplace: Workplace, upkeep: Upkeep, begin: Begin, monkeypatch: pytest.MonkeyPatch
+    workplace: Workplace,
+    upkeep: Upkeep,
+    begin: Begin,
+    queue_picture: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flask_detector.worker.maintenance._STRANDED_SECONDS", 0.0)
     stream = io.StringIO()
@@ -135,7 +139,7 @@ def test_what_upkeep_tells_carries_the_request_and_the_detection(
         lost = begin(Handover(jobs.queue, worker="dead", place=DESERTED)).job.id
         expired = begin(Handover(jobs.queue, worker="living", place="here")).job.id
         stranded = new_id()
-        jobs.enqueue(stranded, filename="a.jpg", picture=PICTURE, model=AUTO, min_score=None)
+        queue_picture(jobs, stranded, "a.jpg", PICTURE)
     jobs.queue.connection.lrem(jobs.queue.key, 1, stranded)
     jobs.queue.connection.lpush(jobs.queue.intermediate_queue_key, stranded)
     jobs.queue.connection.hset(f"rq:job:{lost}", "retries_left", 0)

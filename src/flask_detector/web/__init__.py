@@ -1,7 +1,5 @@
 """The web application: pages, and the HTTP API."""
 
-from datetime import timedelta
-
 import redis
 from flask import Flask
 
@@ -25,14 +23,11 @@ def create_app(
     app = Flask(__name__, static_url_path=assets.url_path())
     app.request_class = request_bodies.Request
     app.url_map.strict_slashes = False  # a redirect would lose the body of what was sent
-    key = security.secret_key(settings)
     app.config.update(
-        SECRET_KEY=key,
-        SESSION_COOKIE_NAME=security.cookie_name(key),
+        **security.keys(settings),
         # The form's other fields and its boundaries need some room beside the picture.
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
         SEND_FILE_MAX_AGE_DEFAULT=assets.MAX_AGE_SECONDS,
-        PERMANENT_SESSION_LIFETIME=timedelta(days=365),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days

@@ -27,6 +27,7 @@ from flask_detector.jobs.deliveries import PAUSES, SECONDS, Deliveries, Delivery
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import JobStatus, Record
 from flask_detector.jobs.schema import detection_form
+from flask_detector.process.logs import facts, short
 from flask_detector.settings import Settings
 from flask_detector.webhooks import signing
 
@@ -153,7 +154,12 @@ class Courier:
         try:
             answered = self._settle(delivery)
         except (redis.RedisError, BrokerUnavailable) as error:  # its time passes, and it is taken once more
-            log.warning("webhook %s waits: %s", delivery.id, type(error).__name__)
+            log.warning(
+                "webhook %s waits: %s",
+                delivery.id,
+                type(error).__name__,
+                extra=facts(detection=short(delivery.detection)),
+            )
         finally:
             self._receivers.end(delivery.receiver, answered=answered)
             self._senders.discard(threading.current_thread())
@@ -197,7 +203,13 @@ class Courier:
     def _try_later(self, delivery: Delivery, problem: str) -> None:
         tries = delivery.tries + 1
         left = len(self._pauses) + 1 - tries
-        log.warning("webhook %s was not received: %s %d more tries", delivery.id, problem, left)
+        log.warning(
+            "webhook %s was not received: %s %d more tries",
+            delivery.id,
+            problem,
+            left,
+            extra=facts(detection=short(delivery.detection)),
+        )
         if left == 0:
             self._write(lambda: self._deliveries.remove(delivery))
         else:

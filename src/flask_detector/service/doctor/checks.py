@@ -225,8 +225,9 @@ def _settings(settings: Settings) -> Findings:
             "Set DETECTOR_METRICS to admin.",
         ),
         (
-            settings.secret_key is not None and len(settings.secret_key.get_secret_value()) < 16,
-            "SECRET_KEY is short: cookies could be forged.",
+            (settings.secret_key is not None and len(settings.secret_key.get_secret_value()) < 16)
+            or any(len(key) < 16 for key in settings.old_secret_keys),
+            "SECRET_KEY is short, or one of its fallbacks: cookies could be forged.",
             "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
         ),
         (

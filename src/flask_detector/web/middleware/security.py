@@ -4,12 +4,15 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, Response, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, Response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect
+from itsdangerous import BadSignature
 from werkzeug.http import parse_list_header
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -54,10 +57,41 @@ HEADERS = {
 _HSTS = f"max-age={365 * 24 * 3600}"
 
 
+_SESSION_SECONDS = 365 * 24 * 3600
+
 _PORT = re.compile(r":\d*$")
 
 
 class _Sessions(SecureCookieSessionInterface):
+    """Sessions whose cookie is named after the key; what comes by an old key's name moves to the new one."""
+
+    def __init__(self, old_names: Sequence[str]) -> None:
+        self._old_names = old_names
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request."""
+        session = super().open_session(app, request)
+        serializer = self.get_signing_serializer(app)
+        if session or serializer is None:
+            return session
+        for old in filter(None, map(request.cookies.get, self._old_names)):
+            with suppress(BadSignature):
+                session = self.session_class(serializer.loads(old, max_age=_SESSION_SECONDS))
+                session.modified = True
+        return session
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Send the session's cookie where it has changed, and take back the one of an old name."""
+        super().save_session(app, session, response)
+        for name in set(self._old_names) & set(request.cookies):
+            response.delete_cookie(
+                name,
+                path=self.get_cookie_path(app),
+                secure=self.get_cookie_secure(app),
+                httponly=self.get_cookie_httponly(app),
+                samesite=self.get_cookie_samesite(app),
+            )
+
     def get_cookie_secure(self, app: Flask) -> bool:
         """Let the cookie go over TLS alone where the request came by it."""
         return request.is_secure
@@ -67,12 +101,25 @@ class _Sessions(SecureCookieSessionInterface):
         return request.script_root or "/"
 
 
+def keys(settings: Settings) -> dict[str, Any]:
+    """Return what Flask is to be told of SECRET_KEY, of those before it, and of the session's cookie."""
+    key, old = secret_key(settings), settings.old_secret_keys
+    return {
+        "SECRET_KEY": key,
+        "SECRET_KEY_FALLBACKS": old,
+        # Flask-WTF does not look at them: pages that were open before keep their forms.
+        "WTF_CSRF_SECRET_KEY": [*old, key],
+        "SESSION_COOKIE_NAME": cookie_name(key),
+        "PERMANENT_SESSION_LIFETIME": timedelta(seconds=_SESSION_SECONDS),
+    }
+
+
 def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> None:
     """Protect every form of the application, and add the headers to every answer.
 
     exempt: blueprints that use no cookie, so that no other site can act through a visitor's browser.
     """
-    app.session_interface = _Sessions()
+    app.session_interface = _Sessions([cookie_name(key) for key in settings.old_secret_keys])
     _check_hosts(app, settings.allowed_hosts)
     if (number := settings.trusted_proxies) > 0:
         app.wsgi_app = _believing(app.wsgi_app, number)  # type: ignore[assignment,method-assign]  # as Flask's documentation does
