@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO
 
-from flask_detector import json_stderr
-from flask_detector.json_stderr import without_secrets
+from flask_detector.process import json_stderr
+from flask_detector.process.json_stderr import without_secrets
 
 # The id of the request that is being answered, or of the one that asked for the detection in hand.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
