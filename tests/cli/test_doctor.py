@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +161,80 @@ def test_a_port_that_another_program_has_is_a_problem(sound: Settings) -> None:
         other.settimeout(0.1)
         (finding,) = findings(sound)["web"]
     assert finding.level is Level.PROBLEM
+
+
+def test_a_port_whose_program_speaks_something_else_is_a_problem(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # is not asked for this machine's own addresses
+
+    def speak(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+            connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", sound.port)) as listener:
+        thread = threading.Thread(target=speak, args=(listener,))
+        thread.start()
+        (finding,) = findings(sound)["web"]
+        thread.join(10)
+    assert finding.level is Level.PROBLEM
+    assert f"Another program answers on http://127.0.0.1:{sound.port}" in finding.message
+
+
+def test_a_port_that_another_installation_has_is_a_problem(stack: Any, tmp_path: Path) -> None:
+    port = int(stack.url.rpartition(":")[2])
+    (own,) = findings(Settings(data_dir=stack.data_dir, port=port, offline=True))["web"]
+    assert own.level is Level.OK
+    (other,) = findings(Settings(data_dir=tmp_path / "other", port=port, offline=True))["web"]
+    assert other.level is Level.PROBLEM
+    assert "another data folder" in other.message
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_a_warning(
+    sound: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert "temporary files" not in findings(sound)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    (finding,) = findings(sound)["temporary files"]
+    assert finding.level is Level.WARNING
+    assert str(tmp_path / "missing") in finding.message
+
+
+@pytest.mark.parametrize(
+    ("log", "level", "words"),
+    [
+        (b"*1\r\n$4\r\nPING\r\n", None, ""),
+        (b"*1\r\n$4\r\nPING\r\n" + bytes(100), Level.WARNING, "cuts the rest off"),
+        (b"*1\r\n$4\r\nPING\r\n" + bytes(2_000_000), Level.PROBLEM, "check-aof --fix"),
+    ],
+)
+def test_a_broken_log_is_found_before_the_start(
+    tmp_path: Path, free_port: Callable[[], int], log: bytes, level: Level | None, words: str
+) -> None:
+    folder = tmp_path / "redis" / "appendonlydir"
+    folder.mkdir(parents=True)
+    (folder / "appendonly.aof.1.incr.aof").write_bytes(log)
+    (folder / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    found = findings(Settings(data_dir=tmp_path, port=free_port(), offline=True))["redis"]
+    trouble = [finding for finding in found if finding.level is not Level.OK]
+    assert [finding.level for finding in trouble] == ([] if level is None else [level])
+    assert all(words in finding.hint for finding in trouble)
+
+
+def test_data_that_no_server_here_may_read_are_found_before_the_start(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    (folder / "appendonly.aof").write_bytes(b"REDIS0099\xfa\tredis-ver\x0699.1.2\xfa\nredis-bits\xc0@")
+    found = findings(Settings(data_dir=tmp_path, port=free_port(), offline=True))["redis"]
+    assert found[-1].level is Level.PROBLEM
+    assert "written by Redis 99.1" in found[-1].message
 
 
 def test_weights_that_are_not_the_published_ones_are_a_problem(sound: Settings) -> None:

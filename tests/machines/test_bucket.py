@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -205,5 +206,6 @@ def test_the_library_is_loaded_only_for_a_bucket(tmp_path: Path) -> None:
 
 def test_what_the_server_holds_can_be_read_by_nobody_else(storage: Storage, bucket: Any) -> None:
     storage.put(ID, "original", io.BytesIO(b"pixels"))
-    with pytest.raises(OSError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(f"{bucket.endpoint}/pictures", timeout=10)
+    refused.value.close()

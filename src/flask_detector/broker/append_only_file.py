@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from flask_detector.errors import BrokerUnavailable
@@ -32,38 +33,79 @@ def last_words(log_file: Path) -> str:
     return f"Its last words: {warnings[-1].strip()} " if warnings else ""
 
 
+@dataclass(frozen=True)
+class Damage:
+    """What can't be read of a file of a server's log.
+
+    size: of the file, in bytes. good: as many can be read. server: the program that reads it.
+    """
+
+    path: Path
+    size: int
+    good: int
+    server: str
+
+    @property
+    def may_be_cut_off(self) -> bool:
+        """Whether it is but the end, which a power cut spoils."""
+        return self.size - self.good <= _MOST_CUT
+
+    @property
+    def message(self) -> str:
+        """What is the matter."""
+        part = f"of its {self.size} bytes only the first {self.good} can be read"
+        return f"Redis's log {self.path} is broken: {part}."
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.may_be_cut_off:
+            return "'flask-detector serve' cuts the rest off and keeps it in a file beside it."
+        checker = str(self.path.with_name(_checker(self.server)))
+        words = [
+            ["cp", "-p", str(self.path), f"{self.path}.broken"],
+            ["ln", "-sf", self.server, checker],
+            [checker, "--fix", str(self.path)],
+        ]
+        by_hand = " && ".join(map(shlex.join, words))
+        return f"Bring a copy back, or cut it there; what came later is lost: {by_hand}"
+
+
+def find_damage(folder: Path, server: str) -> Damage | None:
+    """Return what is broken in the log of a server that does not run; None where all can be read.
+
+    folder: the server's. server: its program.
+    """
+    files = [*folder.glob("appendonlydir/*.incr.aof"), *folder.glob("appendonly.aof")]
+    return next((damage for file in files if (damage := _damage_of(file, server)) is not None), None)
+
+
 def mend(folder: Path, log_file: Path, server: str) -> bool:
     """Cut the broken end of the append-only file off, and keep it in a file beside.
 
-    folder: the server's. server: its program.
+    log_file: of the messages of the server, which has just ended.
 
     Returns whether something was cut off. Raises BrokerUnavailable where too much of it is broken.
     """
     broken = _BROKEN.findall(_end_of(log_file))
-    found = next((path for path in folder.rglob(broken[-1]) if path.is_file()), None) if broken else None
-    if found is None:
+    path = next((path for path in folder.rglob(broken[-1]) if path.is_file()), None) if broken else None
+    damage = path and _damage_of(path, server)
+    if not damage:
         return False
-    told = _CHECKED.search(_check(server, found))
-    if told is None:
-        return False
-    size, good = int(told[1]), int(told[2])
-    if size - good > _MOST_CUT:
-        raise BrokerUnavailable(
-            f"Redis's log {found} is broken: of its {size} bytes only the first {good} can be read.",
-            hint=f"Bring a copy back, or cut it there; what came later is lost: {_by_hand(server, found)}",
-        )
-    kept = found.with_name(f"{found.name}.cut-off-{time.strftime('%Y%m%d-%H%M%S')}")
+    if not damage.may_be_cut_off:
+        raise BrokerUnavailable(damage.message, hint=damage.hint)
+    kept = damage.path.with_name(f"{damage.path.name}.cut-off-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        _cut_off(found, good, kept)
+        _cut_off(damage.path, damage.good, kept)
     except OSError as error:
         raise BrokerUnavailable(
-            f"The end of Redis's log {found} is broken and could not be cut off: {error.strerror}.",
+            f"The end of Redis's log {damage.path} is broken and could not be cut off: {error.strerror}.",
             hint="Make its disk writable, or free some of it, and start again.",
         ) from error
     log.warning(
         "The last %d bytes of Redis's log could not be read, as after a power cut, and were cut off: what "
         "came in the moment before may be lost. They are kept in %s",
-        size - good,
+        damage.size - damage.good,
         kept,
     )
     return True
@@ -88,23 +130,21 @@ def _end_of(file: Path) -> str:
     return text.rpartition(" is starting oO0Oo")[2]
 
 
-def _check(server: str, file: Path) -> str:
-    command = [_checker(server), str(file)]
+def _damage_of(path: Path, server: str) -> Damage | None:
     done = subprocess.run(
-        command, executable=server, capture_output=True, text=True, errors="replace", check=False
+        [_checker(server), str(path)],
+        executable=server,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
-    return done.stdout
+    told = _CHECKED.search(done.stdout)
+    if told is None or int(told[1]) == int(told[2]):
+        return None
+    return Damage(path, int(told[1]), int(told[2]), server)
 
 
 def _checker(server: str) -> str:
+    """Return the name by which a server is called to look at a log."""
     return Path(server).name.replace("server", "check-aof")
-
-
-def _by_hand(server: str, file: Path) -> str:
-    checker = str(file.with_name(_checker(server)))
-    words = [
-        ["cp", "-p", str(file), f"{file}.broken"],
-        ["ln", "-sf", server, checker],
-        [checker, "--fix", str(file)],
-    ]
-    return " && ".join(map(shlex.join, words))

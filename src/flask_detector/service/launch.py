@@ -18,6 +18,8 @@ from flask_detector.settings import Settings, unknown_variables
 
 log = logging.getLogger(__name__)
 
+_LOCK = "serve.lock"
+
 
 def serve(settings: Settings) -> NoReturn:
     """Check what can be checked before, then serve until SIGTERM or SIGINT.
@@ -108,7 +110,7 @@ def _hold_data_folder(settings: Settings) -> int:
     """Hold the data folder until the file that is returned is closed; Redis's files are for one alone."""
     try:
         settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
-        lock = os.open(settings.data_dir / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o644)
+        lock = os.open(settings.data_dir / _LOCK, os.O_WRONLY | os.O_CREAT, 0o644)
     except OSError as error:
         raise SettingsError(
             f"The data folder {settings.data_dir} can't be used: {error.strerror}.",
@@ -122,6 +124,21 @@ def _hold_data_folder(settings: Settings) -> int:
             hint="Stop it first, or set DETECTOR_DATA_DIR and PORT for a second one.",
         ) from error
     return lock
+
+
+def is_served(settings: Settings) -> bool:
+    """Tell whether `serve` runs with this data folder."""
+    try:
+        lock = os.open(settings.data_dir / _LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def check_port(settings: Settings) -> None:

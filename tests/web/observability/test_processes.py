@@ -62,8 +62,9 @@ def test_a_web_process_without_requests_is_told_of_by_another_one_until_it_ends(
         assert told(client.get("/metrics").text)["web", other.pid] > 20e6
         assert ("web", os.getpid()) in told(client.get("/metrics").text)
         urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).close()
-        with pytest.raises(urllib.request.HTTPError):
+        with pytest.raises(urllib.request.HTTPError) as refused:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=10)
+        refused.value.close()
     finally:
         other.send_signal(signal.SIGTERM)
         other.wait(30)

@@ -2,15 +2,18 @@
 
 import errno
 import hashlib
+import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from importlib import metadata
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from flask_detector.detectors.zoo.registry import Published
 from flask_detector.errors import DetectorError
 from flask_detector.service.doctor.finding import Finding, Findings, Level, ok
 from flask_detector.service.doctor.redis_checks import redis_findings
-from flask_detector.service.launch import check_port
+from flask_detector.service.launch import check_port, is_served
 from flask_detector.settings import Settings, unknown_variables
 from flask_detector.storage import open_storage
 from flask_detector.visualization.text_labels import WIDER_FONTS
@@ -38,6 +41,7 @@ def examine(settings: Settings) -> Findings:
         ("engine", _engine),
         ("fonts", _fonts),
         ("data", _data),
+        ("temporary files", _temporary),
         ("storage", _storage),
         ("models", _models),
         ("detection", _detection),
@@ -137,6 +141,13 @@ def _data(settings: Settings) -> Findings:
         yield ok("data", message)
 
 
+def _temporary(settings: Settings) -> Findings:
+    wanted, used = os.environ.get("TMPDIR"), tempfile.gettempdir()
+    if wanted and not Path(used).samefile(wanted if Path(wanted).exists() else "/"):
+        message = f"TMPDIR is {wanted}, which can't be written to: {used} is used."
+        yield Finding("temporary files", Level.WARNING, message, "Make that folder, or unset TMPDIR.")
+
+
 def _storage(settings: Settings) -> Findings:
     open_storage(settings).check()
     yield ok("storage", "Pictures can be kept.")
@@ -192,19 +203,28 @@ def _detection(settings: Settings) -> Findings:
 def _web(settings: Settings) -> Findings:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # not bound
     address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{address}/healthz", timeout=5) as answer:  # noqa: S310  # our own address
+        with directly.open(f"{address}/healthz", timeout=5) as answer:
             ours = answer.read(16) == b"ok\n"
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        error.close()
+        ours = False
+    except HTTPException:
         ours = False
     except OSError:
         check_port(settings)
         yield ok("web", f"No web server runs on {address}; the port is free.")
         return
-    if ours:
-        yield ok("web", f"The web server answers on {address}.")
-    else:
+    if not ours:
         yield Finding("web", Level.PROBLEM, f"Another program answers on {address}.", "Stop it, or set PORT.")
+    elif settings.redis_url is None and not is_served(settings):
+        message = (
+            f"The flask-detector that answers on {address} has another data folder than {settings.data_dir}."
+        )
+        yield Finding("web", Level.PROBLEM, message, "Stop it, or set PORT for a second one.")
+    else:
+        yield ok("web", f"The web server answers on {address}.")
 
 
 def _settings(settings: Settings) -> Findings:

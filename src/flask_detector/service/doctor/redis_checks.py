@@ -1,13 +1,15 @@
 """Looks Redis over: whether it answers and takes writes, what it does with them, its clock, its workers."""
 
 import time
+from pathlib import Path
 from typing import cast
 
 import redis
 
+from flask_detector.broker.append_only_file import find_damage
 from flask_detector.broker.connection import check, connect
 from flask_detector.broker.local_server import LocalRedis
-from flask_detector.broker.server_program import OLDEST, find_server
+from flask_detector.broker.server_program import OLDEST, find_server, written_by
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.jobs.queue import Jobs
 from flask_detector.service.doctor.finding import Finding, Findings, Level, ok
@@ -20,20 +22,32 @@ def redis_findings(settings: Settings) -> Findings:
     """Yield what is found of Redis and of the workers that it knows; raises DetectorError and RedisError."""
     url = settings.redis_url
     if url is None:
-        server = find_server(settings.data_dir / "redis")
-        local = LocalRedis(settings.data_dir / "redis")
+        folder = settings.data_dir / "redis"
         try:
-            with connect(local.url) as connection:
+            with connect(LocalRedis(folder).url) as connection:
                 check(connection)
                 yield from _running_redis(settings, connection)
         except BrokerUnavailable:
-            yield ok(
-                "redis", f"None runs now; 'flask-detector serve' starts {server.path}, {server.release}."
-            )
+            yield from _redis_to_start(folder)
         return
     with connect(settings.required_redis_url) as connection:
         check(connection)
         yield from _running_redis(settings, connection)
+
+
+def _redis_to_start(folder: Path) -> Findings:
+    server, writer = find_server(folder), written_by(folder)
+    yield ok("redis", f"None runs now; 'flask-detector serve' starts {server.path}, {server.release}.")
+    if not server.release.surely_reads(writer):
+        yield Finding(
+            "redis",
+            Level.PROBLEM,
+            f"The data in {folder} were written by {writer}, which {server.release} may not be able to read.",
+            f"Install {writer} or newer.",
+        )
+    elif (damage := find_damage(folder, server.path)) is not None:
+        level = Level.WARNING if damage.may_be_cut_off else Level.PROBLEM
+        yield Finding("redis", level, damage.message, damage.hint)
 
 
 def _running_redis(settings: Settings, connection: redis.Redis) -> Findings:
