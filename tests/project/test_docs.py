@@ -14,6 +14,10 @@ from flask_detector.settings import Settings, variable_of
 from flask_detector.web.core.errors import status_of_kind
 
 PROJECT = Path(__file__).parents[2]
+ARCHITECTURE = [
+    PROJECT / "docs" / "architecture.md",
+    *sorted((PROJECT / "docs" / "architecture").glob("*.md")),
+]
 
 
 def text_of(name: str) -> str:
@@ -40,6 +44,18 @@ def test_each_setting_is_documented_with_its_default_and_its_own_words(field: st
     default = info.get_default()
     if default is not None and field != "data_dir":
         assert f"| `{str(default).lower() if isinstance(default, bool) else default}` |" in row
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", *(f"docs/{path.relative_to(PROJECT / 'docs')}" for path in ARCHITECTURE)]
+)
+def test_each_module_that_the_architecture_names_is_there(page: str) -> None:
+    package = PROJECT / "src" / "flask_detector"
+    # Pages of a folder may leave its name out.
+    roots = [PROJECT, package, *(path for path in package.rglob("*") if path.is_dir())]
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", text_of(page))
+    assert named != []
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
 
 
 def test_each_error_code_is_documented() -> None:
