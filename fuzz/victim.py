@@ -26,7 +26,7 @@ def read_picture() -> Callable[[bytes], str]:
     import numpy as np
 
     from flask_detector.errors import PictureError
-    from flask_detector.imaging import decode, decode_large, encode, encode_jpeg_strips
+    from flask_detector.imaging import decode, decode_large, encode, encode_jpeg_strips, sniff
     from flask_detector.web.core.renditions import small_copy
 
     limits = decode.Limits(4_000_000, 4_000_000)
@@ -54,7 +54,7 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def drawn(data: bytes) -> tuple[int, int]:
-        output = encode.output_format(decode.format_of(data) or "")
+        output = encode.output_format(sniff.format_of(data) or "")
         file, _ = encode.change(
             data, limits, output, lambda image, top: image.paste((255, 0, 0), (0, 0, 9, 9))
         )

@@ -7,6 +7,7 @@
     │   ├── NoPicture
     │   ├── EmptyPicture
     │   ├── NotAPicture
+    │   ├── UnsupportedPicture     a picture, but of a kind that can't be read here
     │   ├── DamagedPicture
     │   ├── PictureTooLarge        too many bytes
     │   └── TooManyPixels
@@ -98,11 +99,23 @@ class NotAPicture(PictureError):
     default_hint = "Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
 
 
+class UnsupportedPicture(PictureError):
+    """The file is a picture, but of a kind that can't be read here."""
+
+    code = "unsupported_picture"
+    default_hint = (
+        "Open it in a program for pictures, save it as JPEG or as PNG with eight bits, and send that."
+    )
+
+
 class DamagedPicture(PictureError):
     """The file starts as a picture but is cut short or corrupt."""
 
     code = "damaged_picture"
-    default_hint = "The file may not have been copied completely. Send the original again."
+    default_hint = (
+        "The file may not have been copied completely. Send the original again; if it opens in other "
+        "programs, save it there as JPEG or PNG and send that."
+    )
 
 
 class PictureTooLarge(PictureError):

@@ -16,7 +16,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from flask_detector.errors import DamagedPicture
-from flask_detector.imaging import decode, decode_large, encode, libwebp, pixel_file
+from flask_detector.imaging import decode, decode_large, encode, libwebp, pixel_file, sniff
 from flask_detector.imaging.pixel_file import Spool
 from flask_detector.imaging.pixels import Pixels
 
@@ -182,7 +182,7 @@ def test_an_orientation_behind_the_pixels_counts() -> None:
 @pytest.mark.usefixtures("all_are_large")
 def test_what_is_made_of_it_is_what_would_be_made_of_a_small_one(kind: str, output: str | None) -> None:
     data = KINDS[kind]()
-    wanted = output and encode.output_format(decode.format_of(data) or "")
+    wanted = output and encode.output_format(sniff.format_of(data) or "")
     small, expected_type = as_small(lambda: encode.change(data, LIMITS, wanted, over))
 
     changed, media_type = encode.change(data, LIMITS, wanted, over)
@@ -310,7 +310,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from PIL import ImageDraw
-from flask_detector.imaging import encode as encoding, decode as images
+from flask_detector.imaging import encode as encoding, decode as images, sniff
 from flask_detector.process.memory import give_back_large_blocks
 from flask_detector.web.core.renditions import small_copy
 
@@ -326,7 +326,7 @@ def over(image, top):
 
 def use(path):
     data = Path(path).read_bytes()
-    output = encoding.output_format(images.format_of(data))
+    output = encoding.output_format(sniff.format_of(data))
     for wanted, change in ((None, over), (output, over)):
         encoding.change(data, limits, wanted, change)
     small_copy(data, limits)

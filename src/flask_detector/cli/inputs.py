@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from flask_detector.errors import DetectorError
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 
 STDIN = "-"
 
@@ -129,7 +129,7 @@ def _may_be_picture(path: Path) -> bool:
         if path.suffix.lower() in _SUFFIXES:
             return True
         with path.open("rb") as file:
-            return decode.format_of(file.read(256)) is not None
+            return sniff.format_of(file.read(256)) is not None
     except OSError:
         # One with a picture's name that can't be read is told when its turn comes.
         return path.suffix.lower() in _SUFFIXES

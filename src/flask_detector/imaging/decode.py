@@ -15,14 +15,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple, cast
 
 from PIL import Image, ImageFile
 
-from flask_detector.errors import DamagedPicture, EmptyPicture, NotAPicture, PictureTooLarge, TooManyPixels
+from flask_detector.errors import (
+    DamagedPicture,
+    EmptyPicture,
+    PictureTooLarge,
+    TooManyPixels,
+    UnsupportedPicture,
+)
 from flask_detector.imaging import jpeg_scans, png_chunks
+from flask_detector.imaging.by_vips import ByVips
 from flask_detector.imaging.decode_large import is_large, spooled
 from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
+from flask_detector.imaging.sniff import HEAD_BYTES, format_of, names_avif, refusal
+from flask_detector.imaging.tiff_pages import picture_page
 from flask_detector.process.memory import may_lack
 
 
@@ -99,7 +108,7 @@ def _bytes_of(file: BinaryIO) -> bytes:
     return file.getvalue() if isinstance(file, io.BytesIO) else file.read()
 
 
-def _reduce(image: ImageFile.ImageFile, enough: int) -> int:
+def _reduce(image: Image.Image, enough: int) -> int:
     """Have a JPEG decoded at a fraction of its size; return how many times smaller: 1, 2, 4 or 8."""
     wanted = max(1, max(image.size) // enough)
     width = image.width
@@ -120,25 +129,6 @@ def plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
         return orientation_of(image), _rgb_profile(image)
 
 
-def format_of(head: bytes) -> str | None:
-    """Return the format that a file's first bytes tell, or None where it is none of those known here."""
-    for signature, name in _SIGNATURES.items():
-        if head.startswith(signature):
-            return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "BMP"
-    if head[4:8] == b"ftyp":
-        box = head[: int.from_bytes(head[:4], "big")]
-        brands = {box[i : i + 4] for i in (8, *range(16, len(box), 4))}
-        if brands & _AVIF_BRANDS:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIF"
-    return None
-
-
 class _Format(NamedTuple):
     """A format's media type and the class that reads it, imported when the first such file comes."""
 
@@ -156,33 +146,6 @@ _FORMATS: Final = {
     "GIF": _Format("image/gif", "PIL.GifImagePlugin", "GifImageFile"),
     "BMP": _Format("image/bmp", "PIL.BmpImagePlugin", "BmpImageFile"),
     "TIFF": _Format("image/tiff", "PIL.TiffImagePlugin", "TiffImageFile"),
-}
-
-_SIGNATURES: Final = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II\x2a\x00": "TIFF",
-    b"MM\x00\x2a": "TIFF",
-    b"II\x2b\x00": "TIFF",
-    b"MM\x00\x2b": "TIFF",
-}
-# Lengths of the header that follows "BM" and twelve bytes; text may begin with "BM" as well.
-_BMP_HEADERS: Final = {12, 40, 52, 56, 64, 108, 124}
-# ISO/IEC 23008-12 (HEIF) and the AVIF specification: a file lists the brands that it conforms to.
-_AVIF_BRANDS: Final = {b"avif", b"avis"}
-_HEIF_BRANDS: Final = {
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"hevx",
-    b"hevm",
-    b"hevs",
-    b"mif1",
-    b"msf1",
 }
 
 # What the readers raise on damaged data, by experience. Not Exception: a caller's own, such as the timeout of
@@ -207,6 +170,16 @@ _OUT_OF_MEMORY: Final = "out of memory"  # Pillow's and libheif's words in an OS
 # What the costliest reader takes (AVIF: 26 bytes a pixel), with some to spare.
 DECODING_BYTES_PER_PIXEL: Final = 32
 
+# Pillow's and libheif's words for what they know and can't do.
+_RARE: Final = re.compile(
+    r"unknown pixel mode|unknown data organization|cannot handle|unsupported|not supported|been built in"
+    r"|not configured|samples out of range|bad labq",
+    re.IGNORECASE,
+)
+# How a TIFF's pixels may be packed so that Pillow's own library does not unpack them.
+_ONLY_BY_LIBVIPS: Final = {"webp"}
+_CLEAN_APERTURE: Final = b"clap"  # ISO/IEC 14496-12, 12.1.4
+
 _ONE_AT_A_TIME: Final = threading.Lock()
 # A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
 _MOST_HEADER_READS: Final = 4000
@@ -216,7 +189,7 @@ _TIFF_TILE_LENGTH: Final = 323
 
 
 @contextmanager
-def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
+def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """Give the file's picture, not decoded yet, and the file that it is read from.
 
     What is raised within becomes one of our errors.
@@ -224,13 +197,12 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[ImageFil
     file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source
     picture_format = _recognise(file, limits)
     _set_up_pillow(limits)
-    known = _FORMATS[picture_format]
     pixels = limits.max_pixels
     try:
         if picture_format == "PNG":
             file = io.BytesIO(png_chunks.only_needed(_bytes_of(file)))
         header = _Header(file, end_mark=jpeg_scans.END_OF_IMAGE if picture_format == "JPEG" else b"")
-        image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
+        image = _read_header(header, file, picture_format)
         _check_pixels(image, limits)
         pixels = image.width * image.height
         header.is_read = True
@@ -245,9 +217,41 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[ImageFil
         # The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage.
         if is_of_memory or may_lack(DECODING_BYTES_PER_PIXEL * pixels):
             raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
+        if _RARE.search(str(error)):
+            raise UnsupportedPicture(
+                f"The file is a {picture_format} picture of a rare kind, which can't be read here."
+            ) from error
         raise DamagedPicture(
             f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."
         ) from error
+
+
+def _read_header(header: "_Header", file: BinaryIO, picture_format: str) -> Image.Image:
+    """Return the picture, not decoded yet, by Pillow or, where it can't read that kind, by libvips."""
+    known = _FORMATS[picture_format]
+    if picture_format == "AVIF" and _needs_libvips(file):
+        return ByVips("AVIF", _bytes_of(file))
+    page = picture_page(cast(IO[bytes], header)) if picture_format == "TIFF" else 0
+    header.seek(0)
+    try:
+        image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
+        if page != 0:
+            image.seek(page)
+    except SyntaxError:
+        if picture_format != "TIFF":
+            raise
+        return ByVips("TIFF", _bytes_of(file))
+    if image.info.get("compression") in _ONLY_BY_LIBVIPS:
+        return ByVips("TIFF", _bytes_of(file))
+    return image
+
+
+def _needs_libvips(avif: BinaryIO) -> bool:
+    """Tell whether an AVIF lacks the name that its usual reader asks for, or is to be cropped."""
+    avif.seek(0)
+    head = avif.read(HEAD_BYTES)
+    avif.seek(0)
+    return not names_avif(head) or _CLEAN_APERTURE in head
 
 
 class _Header:
@@ -295,9 +299,10 @@ def _recognise(file: BinaryIO, limits: Limits) -> str:
             f"The file has {size / 1e6:.1f} MB; at most {limits.max_bytes / 1e6:g} are accepted here."
         )
     file.seek(0)
-    picture_format = format_of(file.read(256))
+    head = file.read(HEAD_BYTES)
+    picture_format = format_of(head)
     if picture_format is None:
-        raise NotAPicture("The file is not a picture of a known format.")
+        raise refusal(head)
     return picture_format
 
 
@@ -312,7 +317,7 @@ def _set_up_pillow(limits: Limits) -> None:
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
-def _check_pixels(image: ImageFile.ImageFile, limits: Limits) -> None:
+def _check_pixels(image: Image.Image, limits: Limits) -> None:
     pixels = image.width * image.height
     if image.format == "TIFF":
         # A whole tile is held in memory, however little of it the picture covers.
@@ -325,13 +330,13 @@ def _check_pixels(image: ImageFile.ImageFile, limits: Limits) -> None:
         )
 
 
-def _info(image: ImageFile.ImageFile) -> PictureInfo:
+def _info(image: Image.Image) -> PictureInfo:
     width, height = upright_size(image)
     name = str(image.format)
     return PictureInfo(name, media_type(name), width, height, _rgb_profile(image))
 
 
-def _rgb_profile(image: ImageFile.ImageFile) -> bytes | None:
+def _rgb_profile(image: Image.Image) -> bytes | None:
     """Return the image's ICC profile if it is one of RGB numbers (ICC.1:2022, 7.2)."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) > png_chunks.LARGEST_PROFILE or image.mode == "CMYK":

@@ -9,7 +9,7 @@ import io
 from typing import BinaryIO, Final
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
 
 from flask_detector.imaging import libwebp
 from flask_detector.imaging import pixels as in_memory
@@ -45,7 +45,7 @@ def is_large(image: Image.Image) -> bool:
     return image.width * image.height > LARGE_PIXELS
 
 
-def spooled(image: ImageFile.ImageFile, data: bytes) -> Pixels:
+def spooled(image: Image.Image, data: bytes) -> Pixels:
     """Return the pixels of an opened picture, upright and in RGB; `data` is its file.
 
     They come in memory where there is no room for a file. Raises what the picture's reader raises.
@@ -66,7 +66,7 @@ def spooled(image: ImageFile.ImageFile, data: bytes) -> Pixels:
     return spool
 
 
-def _read_in_rows(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+def _read_in_rows(image: Image.Image, data: bytes) -> Spool | None:
     """Return the pixels of a kind of picture that needs no Pillow, else None."""
     if image.format == "WEBP":
         return _from_libwebp(image, data)
@@ -77,7 +77,7 @@ def _read_in_rows(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
     return None
 
 
-def _is_plain(image: ImageFile.ImageFile) -> bool:
+def _is_plain(image: Image.Image) -> bool:
     """Tell whether libvips reads the same out of a picture as Pillow does."""
     if image.format == "JPEG":
         return image.mode in {"L", "RGB", "CMYK"}
@@ -89,11 +89,11 @@ def _is_plain(image: ImageFile.ImageFile) -> bool:
         kind = (image.mode, tags.get(_TIFF_BITS), tags.get(_TIFF_PHOTOMETRIC))
         is_known = kind in _PLAIN_TIFFS or (kind == _JPEG_IN_TIFF and image.info.get("compression") == "jpeg")
         is_usual = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_TIFF_PLANES, 1) == 1
-        return is_known and is_usual and tags.get(_TIFF_ORIENTATION, 1) == 1
+        return is_known and is_usual and tags.get(_TIFF_ORIENTATION, 1) == 1 and image.tell() == 0
     return False
 
 
-def _from_libvips(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+def _from_libvips(image: Image.Image, data: bytes) -> Spool | None:
     from flask_detector.imaging import vips
 
     picture_format = str(image.format)
@@ -117,7 +117,7 @@ def _from_libvips(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
         return None
 
 
-def _from_libwebp(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+def _from_libwebp(image: Image.Image, data: bytes) -> Spool | None:
     if image.mode == "RGB" and in_memory.orientation_of(image) == 1:
         spool = Spool(*image.size)
         return spool if libwebp.decode(data, spool.file, spool.start, *image.size, 3) else None
@@ -127,7 +127,7 @@ def _from_libwebp(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
         return _upright(stored, image.mode, image) if is_decoded else None
 
 
-def _from_libheif(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
+def _from_libheif(image: Image.Image, data: bytes) -> Spool | None:
     from pillow_heif import HeifFile
 
     # As Pillow's plugin opens it, which would make a second copy in memory.
@@ -145,7 +145,7 @@ def _from_libheif(image: ImageFile.ImageFile, data: bytes) -> Spool | None:
     return spool
 
 
-def _upright(stored: BinaryIO, mode: str, image: ImageFile.ImageFile) -> Spool:
+def _upright(stored: BinaryIO, mode: str, image: Image.Image) -> Spool:
     """Return the pixels, which lie in a file as the image of that mode stores them."""
     orientation = in_memory.orientation_of(image)
     to_rgb = _to_rgb(mode, image)
@@ -164,7 +164,7 @@ def _upright(stored: BinaryIO, mode: str, image: ImageFile.ImageFile) -> Spool:
     return spool
 
 
-def _to_rgb(mode: str, image: ImageFile.ImageFile) -> Strip:
+def _to_rgb(mode: str, image: Image.Image) -> Strip:
     """Return what makes RGB of a strip of that mode, as of the image that it is one of."""
     like = Image.new(mode, (1, 1))
     like.info = {"icc_profile": image.info.get("icc_profile")}

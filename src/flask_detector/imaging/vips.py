@@ -21,14 +21,15 @@ Error = pyvips.Error
 Image = pyvips.Image
 
 
-def opened(loader: str, data: bytes, *, fail_on: str = "none", **options: object) -> pyvips.Image:
-    """Return a picture that is decoded as it is read, once, from the top.
+def opened(loader: str, data: bytes, *, fail_on: str = "none", access: str = "sequential") -> pyvips.Image:
+    """Return a picture that is decoded as it is read.
 
-    loader: "jpegload", "pngload" or "tiffload".
+    loader: "jpegload", "pngload", "tiffload" or "heifload".
+    access: "sequential" for one that is read once, from the top; "random" for any other way.
     fail_on: "error" raises Error where something in the file is wrong, "warning" also where it is odd.
     """
     load = getattr(pyvips.Image, f"{loader}_buffer")
-    found: pyvips.Image = load(data, access="sequential", fail_on=fail_on, **options)
+    found: pyvips.Image = load(data, access=access, fail_on=fail_on)
     return found
 
 

@@ -19,7 +19,7 @@ from flask_detector.errors import (
     RequestTooLarge,
     TooManyPictures,
 )
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.settings import MEGABYTE
 from flask_detector.web.api.params import JsonPicture, Options, UrlOptions, checked, from_fields, from_json
 from flask_detector.web.core import request_bodies
@@ -64,7 +64,7 @@ def read() -> Sent:
 
 def _is_picture() -> bool:
     """Tell whether the body is a picture: clients call it JSON or a form unless told otherwise."""
-    return decode.format_of(request_bodies.received().read(256)) is not None
+    return sniff.format_of(request_bodies.received().read(256)) is not None
 
 
 def _is_form() -> bool:

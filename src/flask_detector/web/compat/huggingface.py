@@ -14,7 +14,7 @@ from PIL import Image
 
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, NoPicture
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, telling
@@ -61,7 +61,7 @@ def _detected(name: str) -> Detections:
         raise NoPicture("The request carries no picture.")
     picture = body
     parameters: object = {}
-    if decode.format_of(body[:256]) is None and request_body.is_object(body):
+    if sniff.format_of(body[:256]) is None and request_body.is_object(body):
         asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
             raise NoPicture("The request carries no picture in 'inputs'.")

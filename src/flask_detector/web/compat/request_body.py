@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from flask_detector.errors import BadParameter, DetectorError, NotAPicture, TooManyPictures
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.settings import MEGABYTE
 from flask_detector.web.core import fetch_url, request_bodies
 from flask_detector.web.core.service import service
@@ -68,12 +68,12 @@ def _read_form(picture_name: str) -> Form:
         return sent
     head = request_bodies.received().read(256)
     # Many HTTP clients call a bare body a form, or JSON, unless told otherwise.
-    if decode.format_of(head) is None and kind == "application/json":
+    if sniff.format_of(head) is None and kind == "application/json":
         values = json_object()
         fields = {name: str(v) for name, v in values.items() if name != picture_name and v is not None}
         sent.fields |= fields
         sent.picture = _opened(values.get(picture_name))
-    elif decode.format_of(head) is None and kind == "application/x-www-form-urlencoded":
+    elif sniff.format_of(head) is None and kind == "application/x-www-form-urlencoded":
         texts = request_bodies.fields().to_dict()
         sent.picture = _opened(texts.pop(picture_name, None))
         sent.fields |= texts
@@ -94,7 +94,7 @@ def _read_parts(sent: Form, picture_name: str) -> None:
         return
     head = chosen.content.read(256)
     chosen.content.seek(0)
-    if chosen.is_file or decode.format_of(head) is not None:
+    if chosen.is_file or sniff.format_of(head) is not None:
         sent.picture = cast(BinaryIO, chosen.content)
     else:
         sent.picture = _opened(chosen.content.read().decode(errors="replace"))

@@ -17,7 +17,7 @@ from werkzeug.routing import BaseConverter
 from flask_detector._version import __version__
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, NoPicture, PictureError
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import as_one_ring, parts_of
 from flask_detector.web.compat import request_body
@@ -127,7 +127,7 @@ def _sent_picture() -> bytes:
         picture = request_body.body()
     if not picture:
         raise NoPicture("The request carries no picture.")
-    is_file = request.mimetype == "multipart/form-data" or decode.format_of(picture[:256]) is not None
+    is_file = request.mimetype == "multipart/form-data" or sniff.format_of(picture[:256]) is not None
     return picture if is_file else request_body.picture_of(picture.decode("latin-1"))
 
 

@@ -22,6 +22,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.EmptyPicture: HTTPStatus.BAD_REQUEST,
     e.DamagedPicture: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.NotAPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    e.UnsupportedPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     e.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.TooManyPixels: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -13,7 +13,7 @@ from PIL import Image
 from flask_detector.errors import BadParameter, StorageUnavailable
 from flask_detector.formats import Format
 from flask_detector.formats.file_names import LONGEST_SHOWN, safe_stem
-from flask_detector.imaging import decode, encode
+from flask_detector.imaging import decode, encode, sniff
 from flask_detector.jobs.records import Record
 from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.structures.detections import Detections
@@ -87,7 +87,7 @@ def drawn(
     if for_browser:
         kind = None
     elif output is None:
-        kind = encode.output_format(decode.format_of(original) or "")
+        kind = encode.output_format(sniff.format_of(original) or "")
     else:
         kind = OUTPUTS[output]
     with _turn(service, original):
@@ -158,7 +158,7 @@ def _kept(service: Service, record: Record, name: str, make: Make) -> File:
             data = make(original, service.limits)
         with suppress(StorageUnavailable):  # it can be shown all the same when the disk is full
             service.storage.put(record.id, name, io.BytesIO(data))
-    return File(data, decode.media_type(decode.format_of(data) or "JPEG"), record.filename)
+    return File(data, decode.media_type(sniff.format_of(data) or "JPEG"), record.filename)
 
 
 def stem_of(record: Record) -> str:

@@ -17,7 +17,7 @@ from flask_detector.errors import (
     ModelError,
     RequestError,
 )
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, telling
 from flask_detector.web.compat.detect import Offer, detect, offer, offers
@@ -162,7 +162,7 @@ def _readiness(facts: dict[str, Any]) -> Response:
 def _parsed(body: bytes) -> tuple[dict[str, Any], bytes]:
     """Return the request's JSON and the binary data behind it."""
     text = request.headers.get(_HEADER_LENGTH)
-    if text is None and decode.format_of(body[:256]) is not None:
+    if text is None and sniff.format_of(body[:256]) is not None:
         text = "0"
     if text is None:
         return request_body.parsed_object(body), b""

@@ -14,7 +14,7 @@ import numpy as np
 
 from flask_detector.detectors import ModelInfo
 from flask_detector.errors import BadParameter, NoPicture
-from flask_detector.imaging import decode, encode
+from flask_detector.imaging import encode, sniff
 from flask_detector.structures.detections import Detections
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import unsupported
@@ -90,7 +90,7 @@ def _element(data: Any) -> Any:
 def _file(element: Any) -> bytes:
     """Return a picture's file, which text-only clients send in base64."""
     if isinstance(element, bytes):
-        if decode.format_of(element[:256]) is not None:
+        if sniff.format_of(element[:256]) is not None:
             return element
         try:
             return base64.b64decode(element, validate=True) if element else element

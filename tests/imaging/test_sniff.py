@@ -1,0 +1,187 @@
+"""Files that can't be read are called what they are, with what to do."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flask_detector.errors import NotAPicture, PictureError, UnsupportedPicture
+from flask_detector.imaging.decode import Limits, check, decode
+
+LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
+
+PICTURES = {
+    "Canon": b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom",
+    "raw file of a Canon camera": b"II\x1a\x00\x00\x00HEAPCCDR",
+    "Fujifilm": b"FUJIFILMCCD-RAW 0201FF389501X-T3",
+    "Olympus": b"IIRO\x08\x00\x00\x00",
+    "Panasonic": b"IIU\x00\x18\x00\x00\x00",
+    "Sigma": b"FOVb\x03\x00\x02\x00",
+    "JPEG XL": b"\xff\x0a\xfa\x1f",
+    "JPEG XL picture": b"\x00\x00\x00\x0cJXL \r\n\x87\n",
+    "JPEG 2000": b"\x00\x00\x00\x0cjP  \r\n\x87\n",
+    "Photoshop": b"8BPS\x00\x01",
+    "SVG": b"<?xml version='1.0'?>\n<!-- made by hand -->\n<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "icon": b"\x00\x00\x01\x00\x01\x00" + bytes(16),
+    "OpenEXR": b"v/1\x01\x02\x00",
+    "PGM": b"P5\n640 480\n255\n",
+    "DICOM": bytes(128) + b"DICM",
+}
+OTHERS = {
+    "PDF": b"%PDF-1.7\n",
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    "video": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom",
+    "a video": b"\x1aE\xdf\xa3\x01\x00",
+    "AVI, a video": b"RIFF\x24\x00\x00\x00AVI LIST",
+    "sound": b"RIFF\x24\x00\x00\x00WAVEfmt ",
+    "ZIP": b"PK\x03\x04\x14\x00",
+    "compressed": b"\x1f\x8b\x08\x00",
+    "macOS": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "web page": b"\n<!DOCTYPE html><html><head>",
+    "as text": b"data:image/png;base64,iVBORw0KGgo=",
+}
+UNKNOWN = [b"hello", b"BMX drivers", b"P3 is a gene", b"Get free pictures", b"<xml/>", bytes(300), b"ID"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_of_another_format_is_named_with_a_way_to_convert_it(name: str) -> None:
+    with pytest.raises(UnsupportedPicture) as refused:
+        check(PICTURES[name] + bytes(300), LIMITS)
+    assert name.split(",", maxsplit=1)[0] in refused.value.message
+    assert "JPEG" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_that_is_no_picture_is_named_with_what_to_do(name: str) -> None:
+    with pytest.raises(NotAPicture) as refused:
+        check(OTHERS[name] + bytes(300), LIMITS)
+    assert name.rsplit(", ", maxsplit=1)[-1] in refused.value.message
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("data", UNKNOWN)
+def test_nothing_is_said_of_what_nobody_knows(data: bytes) -> None:
+    with pytest.raises(NotAPicture, match="not a picture of a known format"):
+        check(data, LIMITS)
+
+
+def tiff(pages: list[dict[int, object]]) -> bytes:
+    """Return a TIFF of small grey pages, each of another size, whose directories have these tags more."""
+    images = [Image.new("L", (20 + number, 10), 9 + number) for number in range(len(pages))]
+    written: list[bytes] = []
+    for image, tags in zip(images, pages, strict=True):
+        one = io.BytesIO()
+        image.save(one, "TIFF", tiffinfo=tags)
+        written.append(one.getvalue())
+    return joined(written)
+
+
+def joined(files: list[bytes]) -> bytes:
+    """Return the pages of several little-endian TIFF files of one directory each as one file."""
+    whole = b"II*\0"
+    base = 4
+    links: list[int] = []
+    body = bytearray(b"\0\0\0\0")
+    for data in files:
+        start = base + len(body)
+        start += start % 2
+        body += bytes(start - base - len(body))
+        moved, first = shifted(data, start - 8)
+        links.append(first)
+        body += moved[8:]
+    out = bytearray(whole + body)
+    out[4:8] = struct.pack("<I", links[0])
+    for link, following in zip(links, [*links[1:], 0], strict=True):
+        (count,) = struct.unpack_from("<H", out, link)
+        struct.pack_into("<I", out, link + 2 + 12 * count, following)
+    return bytes(out)
+
+
+def shifted(data: bytes, by: int) -> tuple[bytes, int]:
+    """Return a file whose offsets all are larger by so much, and where its directory is then."""
+    out = bytearray(data)
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind, number, value = struct.unpack_from("<HHII", data, entry)
+        size = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}[kind] * number
+        if size > 4 or tag == 273:
+            struct.pack_into("<I", out, entry + 8, value + by)
+    return bytes(out), at + by
+
+
+def test_a_reduced_page_is_passed_over_for_the_picture() -> None:
+    data = tiff([{254: 1}, {254: 4}, {254: 0}, {}])
+
+    picture, info = decode(data, LIMITS)
+
+    assert (info.width, picture[0, 0, 0]) == (22, 11)
+    assert check(data, LIMITS) == info
+
+
+@pytest.mark.parametrize("tags", [{}, {254: 0}, {254: 2}])
+def test_the_first_full_page_of_several_stays_the_picture(tags: dict[int, object]) -> None:
+    assert decode(tiff([tags, {254: 1}, {}]), LIMITS)[1].width == 20
+
+
+def test_a_page_that_calls_itself_reduced_is_the_picture_where_it_is_alone() -> None:
+    assert decode(tiff([{254: 1}]), LIMITS)[1].width == 20
+
+
+@pytest.mark.parametrize(
+    ("case", "data"),
+    [
+        ("Nikon", lambda: tiff([{254: 1, 271: "NIKON CORPORATION", 50706: b"\1\4\0\0"}])),
+        ("a camera", lambda: with_tag(tiff([{}]), 262, 32803)),
+        ("a camera", lambda: with_tag(tiff([{}]), 262, 34892)),
+        ("a camera", lambda: with_tag(tiff([{}]), 259, 34713)),
+        ("a camera", lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + b"\0\0" + bytes(4)),
+    ],
+)
+def test_a_raw_file_that_is_built_as_a_tiff_is_refused_as_one(case: str, data: object) -> None:
+    assert callable(data)
+    for read in (check, decode):
+        with pytest.raises(UnsupportedPicture, match="raw file") as refused:
+            read(data(), LIMITS)
+        assert case.lower() in refused.value.message.lower()
+        assert "darktable" in refused.value.hint
+
+
+def with_tag(data: bytes, tag: int, value: int) -> bytes:
+    """Return a little-endian TIFF with another value of a tag in its first directory."""
+    out = bytearray(data)
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, entry)[0] == tag:
+            struct.pack_into("<H", out, entry + 8, value)
+    return bytes(out)
+
+
+def test_the_raw_file_from_outside_is_refused_as_one(shared: Path) -> None:
+    with pytest.raises(UnsupportedPicture, match="raw file of a Nikon camera"):
+        check((shared / "cases" / "mini.dng").read_bytes(), LIMITS)
+
+
+def bmp(masks: tuple[int, int, int]) -> bytes:
+    pixels = np.arange(12, dtype="<u4").tobytes()
+    header = struct.pack("<IiiHHIIiiII", 40, 4, 3, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    header += struct.pack("<3I", *masks)
+    start = 14 + len(header)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
+
+
+def test_a_rare_kind_of_a_known_format_is_refused_as_one() -> None:
+    for data in (bmp((0x3FF00000, 0xFFC00, 0x3FF)), bmp((0xF00, 0xF0, 0xF))):
+        with pytest.raises(UnsupportedPicture, match="BMP picture of a rare kind") as refused:
+            check(data, LIMITS)
+        assert "save it as JPEG" in refused.value.hint
+
+
+def test_unsupported_is_a_picture_s_error() -> None:
+    assert issubclass(UnsupportedPicture, PictureError)
+    assert UnsupportedPicture.code == "unsupported_picture"
