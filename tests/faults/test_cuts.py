@@ -1,13 +1,20 @@
 """The way to Redis is cut after each command in turn: a repetition finds nothing or the whole."""
 
 import contextlib
+import http.client
 import io
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from rq.job import Job
@@ -20,12 +27,14 @@ from flask_detector.errors import BrokerUnavailable, UnknownKey
 from flask_detector.jobs.admission import share_of
 from flask_detector.jobs.collections import Shelf
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.records import Failure, JobStatus
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
+from flask_detector.webhooks.sender import Courier
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.maintenance import Upkeep
+from flask_detector.worker.transitions import Handover
 
 from .cutting_proxy import CuttingProxy
 from .installation import picture
@@ -137,8 +146,9 @@ class Way:
 
 
 # Where everything is cut once Redis has done the command, nobody can know what became of it.
+ANSWER_LOST = {"loses_answer": True, "lasts": True}
 WAYS = [
-    pytest.param(Way(loses_answer=True, lasts=True), id="for a while, with the answer"),
+    pytest.param(Way(**ANSWER_LOST), id="for a while, with the answer"),
     pytest.param(Way(loses_answer=False, lasts=True), id="for a while", marks=pytest.mark.slow),
     pytest.param(Way(loses_answer=True, lasts=False), id="once, with the answer", marks=pytest.mark.slow),
     pytest.param(Way(loses_answer=False, lasts=False), id="once", marks=pytest.mark.slow),
@@ -270,3 +280,133 @@ def test_a_repeated_revocation_has_revoked(site: Site, way: Way) -> None:
         with contextlib.suppress(UnknownKey):
             revoke(id)
         assert Keys(site.redis).list() == []
+
+
+def post(site: Site, address: str) -> int:
+    return site.client.post(address).status_code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_repeated_upload_of_a_browser_is_there_as_a_whole_and_in_its_history(site: Site, way: Way) -> None:
+    def send(_: None) -> int:
+        data = {"picture": [(io.BytesIO(picture(name)), f"{name}.jpg") for name in "ab"]}
+        return site.client.post("/detections", data=data).status_code
+
+    for _ in at_each_command(site, way, lambda: None, send):
+        assert send(None) == 303
+        (history,) = site.redis.scan_iter("flask-detector:history:*")
+        jobs = sorted(id.decode() for id in site.redis.zrange(history, 0, -1))
+        assert jobs == site.jobs()
+        assert len(jobs) in {2, 4}
+        assert set(jobs) <= set(site.pictures())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("action", ["share", "withdraw", "again", "delete"])
+def test_a_repeated_action_of_a_page_has_done_it(site: Site, way: Way, action: str) -> None:
+    def prepare() -> str:
+        sent = site.client.post("/detections", data={"picture": (io.BytesIO(picture()), "a.jpg")})
+        if action == "withdraw":
+            post(site, f"{sent.headers['Location']}/share")
+        return str(sent.headers["Location"])
+
+    for address in at_each_command(site, way, prepare, lambda address: post(site, f"{address}/{action}")):
+        assert post(site, f"{address}/{action}") in ({303, 410} if action == "delete" else {303})
+        shared = {key.decode().rpartition(":")[2] for key in site.redis.scan_iter("flask-detector:shared:*")}
+        tokens = {site.redis.get(key).decode() for key in site.redis.scan_iter("flask-detector:token:*")}
+        assert shared == tokens
+        assert len(shared) == (action == "share")
+        assert site.jobs() == [] if action == "delete" else set(site.jobs()) <= set(site.pictures())
+        assert action != "delete" or site.pictures() == []
+
+
+def test_a_real_server_takes_a_repetition_for_the_first_request_after_an_outage(
+    tmp_path: Path,
+    redis_url: str,
+    connection: redis.Redis,
+    free_port: Callable[[], int],
+    environment_for: Callable[[Settings], dict[str, str]],
+    start_worker: Callable[[], "subprocess.Popen[bytes]"],
+    settings: Settings,
+    eventually: Callable[[Callable[[], bool], float], None],
+) -> None:
+    proxy = CuttingProxy(redis_url.removeprefix("unix://"))
+    through = settings.model_copy(update={"redis_url": proxy.url, "port": free_port()})
+    command = [sys.executable, "-m", "flask_detector", "web"]
+    web = subprocess.Popen(command, env=environment_for(through))
+
+    def send() -> tuple[int, str]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", through.port, timeout=60)) as way:
+            headers = {"Content-Type": "image/jpeg", "Idempotency-Key": "a"}
+            way.request("POST", f"{API}/detections", picture(), headers)
+            answer = way.getresponse()
+            answer.read()
+            return answer.status, answer.headers.get("Location", "")
+
+    def is_up() -> bool:
+        assert web.poll() is None
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", through.port)).close()
+            return True
+        return False
+
+    try:
+        eventually(is_up, 60)
+        proxy.cut(lambda _, command: b":decided:" in command and b"EVALSHA" in command, **ANSWER_LOST)
+        assert send()[0] == 503
+        assert proxy.has_cut
+        proxy.repair()
+        status, address = send()
+        assert status == 202
+        assert send() == (202, address)
+        start_worker()
+        jobs = Jobs(connection, settings)
+        eventually(lambda: jobs.find(address.rpartition("/")[2]).status is JobStatus.DONE, 60)
+        assert jobs.count() == 0
+    finally:
+        web.terminate()
+        web.wait(30)
+        proxy.close()
+
+
+def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
+    site: Site,
+    jpeg: bytes,
+    serve_http: Callable[[HTTPServer], str],
+    eventually: Callable[[Callable[[], bool], float], None],
+) -> None:
+    received: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.headers["Webhook-Id"])
+            site.proxy.cut(lambda *_: True, loses_answer=False, lasts=True)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *_: object) -> None:
+            pass
+
+    url = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), Receiver))
+    site.begin()
+    id = site.service.accept(io.BytesIO(jpeg), filename="a.jpg", callback_url=f"{url}/hook")
+    queue = Jobs(site.redis, site.settings).queue
+    site.redis.lmove(queue.key, queue.intermediate_queue_key)
+    transitions = Handover(queue, worker="one", place="here")
+    task = transitions.begin(id)
+    assert task is not None
+    transitions.fail(task, Failure("damaged_picture", "", ""))
+    settings = site.settings.model_copy(update={"allow_private_addresses": True})
+    courier = Courier(settings, site.service.connection)
+    courier.start()
+    try:
+        eventually(lambda: site.proxy.has_cut, 30)
+        assert site.redis.exists(f"flask-detector:delivery:{id}")
+        site.proxy.repair()
+        eventually(lambda: not site.redis.exists(f"flask-detector:delivery:{id}"), 30)
+    finally:
+        site.proxy.repair()
+        courier.stop()
+    assert len(received) == 1

@@ -1,21 +1,29 @@
 """Webhooks: a real receiver, a real courier."""
 
+import contextlib
 import io
 import json
+import select
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from urllib.parse import urlencode
 
 import pytest
 import redis
 from flask import Flask
+from flask.testing import FlaskClient
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from flask_detector.api_keys import Keys
+from flask_detector.jobs import deliveries
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
 from flask_detector.webhooks import signing
-from flask_detector.webhooks.sender import Courier
+from flask_detector.webhooks.sender import Courier, Receivers
 
 Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -27,6 +35,8 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses: list[int] = []
+        self.seconds = 0.0
+        self.holds_body: threading.Event | None = None
         self.received: list[tuple[dict[str, str], bytes]] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
 
@@ -37,9 +47,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        time.sleep(self.server.seconds)
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 204)
         self.send_header("Location", self.server.url)
         self.end_headers()
+        if self.server.holds_body is not None:
+            self.wfile.flush()
+            self.server.holds_body.wait(30)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -183,6 +197,133 @@ def test_nothing_is_told_of_a_detection_that_was_cancelled(
     assert owed(connection) == []
     work_off()
     assert receiver.received == []
+
+
+def test_a_receiver_need_not_end_its_answer_in_time(
+    accept: Callable[..., str],
+    receiver: Receiver,
+    courier: Courier,
+    connection: redis.Redis,
+    work_off: Callable[[], None],
+    eventually: Eventually,
+) -> None:
+    receiver.holds_body = threading.Event()
+    accept(receiver.url)
+    work_off()
+    eventually(lambda: owed(connection) == [], 8)
+    receiver.holds_body.set()
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.slow
+def test_a_receiver_that_takes_its_time_is_told_once(
+    accept: Callable[..., str],
+    receiver: Receiver,
+    courier: Courier,
+    connection: redis.Redis,
+    work_off: Callable[[], None],
+    eventually: Eventually,
+) -> None:
+    receiver.seconds = 7.0
+    accept(receiver.url)
+    work_off()
+    eventually(lambda: owed(connection) == [], 30)
+    assert len(receiver.received) == 1
+
+
+def test_dead_receivers_keep_nobody_else_waiting(
+    accept: Callable[..., str],
+    receiver: Receiver,
+    courier: Courier,
+    connection: redis.Redis,
+    work_off: Callable[[], None],
+    eventually: Eventually,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        dead = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(20)]
+        for one in dead * 2:
+            accept(f"http://127.0.0.1:{one.getsockname()[1]}/hook")
+        work_off()
+        eventually(lambda: all(map(has_a_connection, dead)), 8)
+        accept(receiver.url)
+        work_off()
+        courier.wake()
+        eventually(lambda: len(receiver.received) == 1, 8)
+        tries = [connection.hget(key, "tries") for key in owed(connection)]
+        assert tries.count(b"0") >= 40, "no dead one was given up yet"
+
+
+def has_a_connection(listener: socket.socket) -> bool:
+    return bool(select.select([listener], [], [], 0)[0])
+
+
+def test_a_receiver_that_answers_is_sent_several_at_once_and_one_that_does_not_nothing_for_a_while() -> None:
+    receivers = Receivers()
+    receivers.begin("new")
+    assert receivers.closed() == ["new"]
+    receivers.end("new", answered=True)
+    for _ in range(2):
+        receivers.begin("new")
+    assert receivers.closed() == ["new"]
+    receivers.end("new", answered=None)
+    assert receivers.closed() == []
+    receivers.end("new", answered=False)
+    assert receivers.closed() == ["new"]
+
+
+def test_what_a_dying_courier_had_is_sent_by_another_one_under_the_same_id(
+    accept: Callable[..., str],
+    connection: redis.Redis,
+    work_off: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Eventually,
+) -> None:
+    monkeypatch.setattr(deliveries, "_TAKEN_SECONDS", 0.5)
+    accept("http://192.0.2.1/hook")
+    due = deliveries.Deliveries(connection)
+    assert due.take(9) == []  # it has not ended
+    work_off()
+    taken = due.take(9)
+    assert len(taken) == 1
+    assert due.take(9) == []
+    eventually(lambda: due.take(9) == taken, 8)
+
+
+def test_a_closed_receiver_is_passed_over(
+    accept: Callable[..., str], connection: redis.Redis, work_off: Callable[[], None]
+) -> None:
+    for url in ("http://192.0.2.1/hook", "http://192.0.2.2/hook", "http://192.0.2.1/other"):
+        accept(url)
+    work_off()
+    due = deliveries.Deliveries(connection)
+    closed = deliveries.receiver_of("http://192.0.2.1/hook")
+    assert [one.url for one in due.take(9, closed=[closed])] == ["http://192.0.2.2/hook"]
+    assert len(due.take(9)) == 1  # one of each receiver at most
+    assert len(due.take(9)) == 1
+    assert due.take(9) == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[fe80::1]",
+        "2130706433",
+        "0x7f.1",
+        "\uff1127.1",
+    ],
+)
+def test_a_private_address_in_numbers_is_refused_at_once(
+    client: FlaskClient, connection: redis.Redis, jpeg: bytes, host: str
+) -> None:
+    query = urlencode({"callback_url": f"http://{host}/hook"})
+    answer = client.post(f"/api/v1/detections?{query}", data=jpeg, content_type="image/jpeg")
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["error"]["code"]) == (422, "address_refused")
+    assert list(connection.scan_iter("rq:job:*")) == []
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:

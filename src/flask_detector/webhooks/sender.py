@@ -160,6 +160,9 @@ class Courier:
                 type(error).__name__,
                 extra=facts(detection=short(delivery.detection)),
             )
+        except Exception:
+            told = facts(detection=short(delivery.detection))
+            log.exception("webhook %s met an unexpected error", delivery.id, extra=told)
         finally:
             self._receivers.end(delivery.receiver, answered=answered)
             self._senders.discard(threading.current_thread())
