@@ -75,12 +75,15 @@ def test_whoever_stops_waits_for_nothing_and_nothing_new_is_begun() -> None:
             assert hold.wait(30)
         return n
 
+    others = set(threading.enumerate())
     pairs = in_order(work, range(50), at_once=2)
     _, outcome = next(pairs)
     assert outcome() == 0
     pairs.close()
-    before = [thread for thread in threading.enumerate() if "go_on" in thread.name]
+    at_work = set(threading.enumerate()) - others
+    assert at_work  # held, and so waited for by nobody
     hold.set()
-    for thread in before:
+    for thread in at_work:
         thread.join(30)
+        assert not thread.is_alive()
     assert len(begun) <= 3

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -47,9 +48,11 @@ def enqueued(jobs: Jobs, client: str | None = None) -> str:
 
 
 def test_ids_are_128_random_bits() -> None:
-    ids = {new_id() for _ in range(1000)}
-    assert len(ids) == 1000
-    assert all(len(id) == 32 and int(id, 16) >= 0 for id in ids)
+    ids = [new_id() for _ in range(1000)]
+    assert all(re.fullmatch("[0-9a-f]{32}", id) for id in ids)
+    for bit in range(128):
+        ones = sum(int(id, 16) >> bit & 1 for id in ids)
+        assert 350 < ones < 650, bit  # by chance less than once in 10^20
 
 
 def test_a_queued_detection_tells_all_that_it_was_given(jobs: Jobs, settings: Settings) -> None:

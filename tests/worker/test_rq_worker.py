@@ -1,18 +1,19 @@
 """The worker, as real processes on a real Redis."""
 
 import io
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import redis
 from PIL import Image
 
-from flask_detector.errors import DetectionExpired
+from flask_detector.errors import DetectionExpired, DetectionNotFinished
 from flask_detector.imaging import decode
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
@@ -58,14 +59,27 @@ def start_faulty_worker(
     """A function that starts a real worker whose detection is replaced by a line of Python."""
     running: list[subprocess.Popen[bytes]] = []
     program = """
-import os, sys, time
+import os, time
 from pathlib import Path
 from flask_detector.worker import rq_worker as worker
 from flask_detector.broker.connection import connect
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 
-def fault(self, id, *, model, min_score):
+run = worker.Workplace.run
+told = Path({data_dir!r}, "told")
+told.mkdir(parents=True, exist_ok=True)
+
+def detect_when_told(*given, **wishes):
+    # Between two files: one that says that it has begun, and one that the test makes to let it go on.
+    (told / "begun").touch()
+    while not (told / "go on").exists():
+        time.sleep(0.01)
+    found = run(*given, **wishes)
+    (told / "detected").touch()
+    return found
+
+def fault(self, id, **wishes):
     {fault}
 
 worker.Workplace.run = fault
@@ -85,12 +99,40 @@ worker.main(settings, connect({redis_url!r}), open_storage(settings))
         process.wait(10)
 
 
-def large_jpeg() -> bytes:
-    """A picture that takes a worker a good while."""
-    noise = np.random.default_rng(1).integers(0, 255, (500, 800, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).resize((8000, 5000)).save(file, "JPEG", quality=60)
-    return file.getvalue()
+WHEN_TOLD = "return detect_when_told(self, id, **wishes)"
+
+
+@dataclass(frozen=True)
+class HeldWorker:
+    """A real worker that holds its first picture until the test lets it go on."""
+
+    process: "subprocess.Popen[bytes]"
+    _told: Path
+    _eventually: Eventually
+
+    def let_go_on(self) -> None:
+        (self._told / "go on").touch()
+
+    def wait_until_detected(self) -> None:
+        """Return when the detector has come to its end with that picture."""
+        self._eventually((self._told / "detected").exists, 20)
+
+
+@pytest.fixture
+def start_held_worker(
+    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    settings: Settings,
+    eventually: Eventually,
+) -> Callable[[], HeldWorker]:
+    """A function that starts a worker, and returns when it has its first picture in hand."""
+
+    def start() -> HeldWorker:
+        told = settings.data_dir / "told"
+        worker = HeldWorker(start_faulty_worker(WHEN_TOLD), told, eventually)
+        eventually((told / "begun").exists, 30)
+        return worker
+
+    return start
 
 
 def test_a_picture_is_detected_with_the_model_named(
@@ -132,11 +174,14 @@ def test_instances_below_the_usual_score_are_kept_for_those_who_look(
 
 
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
-    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually
+    jobs: Jobs,
+    submit: Callable[[bytes], str],
+    start_held_worker: Callable[[], HeldWorker],
+    start_worker: Start,
+    eventually: Eventually,
 ) -> None:
-    ids = [submit(large_jpeg()), *(submit(small_jpeg()) for _ in range(5))]
-    first = start_worker()
-    eventually(lambda: jobs.find(ids[0]).status is JobStatus.RUNNING, 20)
+    ids = [submit(small_jpeg()) for _ in range(6)]
+    first = start_held_worker().process
     first.kill()
     first.wait(10)
     assert jobs.find(ids[0]).status is JobStatus.RUNNING  # nobody has noticed yet
@@ -227,14 +272,15 @@ def test_a_detection_that_is_deleted_while_it_runs_does_not_come_back(
     jobs: Jobs,
     connection: redis.Redis,
     submit: Callable[[bytes], str],
-    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    start_held_worker: Callable[[], HeldWorker],
     eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
-    start_faulty_worker("time.sleep(1); return {}")
-    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
+    worker = start_held_worker()
     jobs.delete(id)
-    eventually(lambda: not [w for w in jobs.workers() if w.busy], 20)
+    worker.let_go_on()
+    worker.wait_until_detected()
+    wait_until_written(jobs, submit, eventually)
     with pytest.raises(DetectionExpired):
         jobs.find(id)
     assert list(connection.scan_iter(f"rq:*{id}*")) == []
@@ -243,28 +289,38 @@ def test_a_detection_that_is_deleted_while_it_runs_does_not_come_back(
 def test_a_cancelled_detection_stays_cancelled_though_its_worker_finishes(
     jobs: Jobs,
     submit: Callable[[bytes], str],
-    start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
+    start_held_worker: Callable[[], HeldWorker],
     eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
-    start_faulty_worker("time.sleep(1); return {}")
-    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
+    worker = start_held_worker()
     jobs.cancel(id)
-    eventually(lambda: bool(jobs.workers()) and not any(w.busy for w in jobs.workers()), 20)
+    worker.let_go_on()
+    worker.wait_until_detected()
+    wait_until_written(jobs, submit, eventually)
     assert jobs.find(id).status is JobStatus.CANCELLED
+    with pytest.raises(DetectionNotFinished):
+        jobs.result(id)
+
+
+def wait_until_written(jobs: Jobs, submit: Callable[[bytes], str], eventually: Eventually) -> None:
+    """Return when the only worker has written what became of its pictures: the next one ends after that."""
+    following = submit(small_jpeg())
+    eventually(lambda: jobs.find(following).status is JobStatus.DONE, 20)
 
 
 def test_sigterm_lets_the_picture_in_hand_finish(
     jobs: Jobs,
     submit: Callable[[bytes], str],
-    start_worker: Start,
-    eventually: Eventually,
+    start_held_worker: Callable[[], HeldWorker],
 ) -> None:
-    id = submit(large_jpeg())
-    worker = start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.RUNNING, 20)
-    worker.terminate()
-    assert worker.wait(20) == 0
+    id = submit(small_jpeg())
+    worker = start_held_worker()
+    worker.process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.process.wait(0.5)  # it is told and goes on
+    worker.let_go_on()
+    assert worker.process.wait(20) == 0
     assert jobs.find(id).status is JobStatus.DONE
 
 
@@ -294,7 +350,8 @@ def test_pictures_whose_records_expired_are_swept_away(
 ) -> None:
     id = new_id()
     storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
-    time.sleep(1.1)
+    (folder,) = (settings.data_dir / "pictures").glob(f"*/{id}")
+    os.utime(folder, (time.time() - 60, time.time() - 60))
     monkeypatch.setenv("DETECTOR_RETENTION_HOURS", str(1 / 3600))
     start_worker()
 
