@@ -39,7 +39,8 @@ RULES: dict[str, tuple[str, str]] = {
         "_version broker detectors errors jobs process settings storage visualization",
         "PIL numpy redis net",
     ),
-    "service.supervisor": ("broker errors process", "net"),
+    "service.supervisor": ("broker errors process service.child", "net"),
+    "service.child": ("process", "net"),
     # Who asks for it
     "web": (
         "_version api_keys broker detectors.zoo detectors errors formats guarded_http imaging jobs process "

@@ -131,6 +131,21 @@ def test_data_of_a_server_that_is_too_new_are_told_with_their_writer(tmp_path: P
     assert "Install Redis 99.1 or newer" in raised.value.hint
 
 
+def test_what_redis_6_2_wrote_into_its_single_file_is_kept(tmp_path: Path) -> None:
+    """As the server did that came with the package before: rewritten once, and gone on after it."""
+    (tmp_path / "appendonly.aof").write_bytes(
+        b"REDIS0009\xfa\tredis-ver\x066.2.14\xfa\nredis-bits\xc0@\xfa\x05ctime\xc2PL\x0bk\xfa\x08used-mem\xc2`P"
+        b"\x0e\x00\xfa\x0caof-preamble\xc0\x01\xfe\x00\xfb\x01\x00\x00\x08finished\x12before the rewrite\xff"
+        b"\xe2\x18\x03\xec=\x1c3\xe9*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$5\r\nRPUSH\r\n$7\r\nwaiting\r\n$8\r\n"
+        b"after it\r\n"
+    )
+    server = local_server.LocalRedis(tmp_path)
+    for _ in range(2):
+        with running(server), broker.connect(server.url) as connection:
+            assert connection.get("finished") == b"before the rewrite"
+            assert connection.lrange("waiting", 0, -1) == [b"after it"]
+
+
 def test_a_server_s_last_words_are_told(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("in the way")
     server = local_server.LocalRedis(tmp_path)

@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from flask_detector import __version__
+from flask_detector._version import __version__
 from flask_detector.broker.connection import check, connect
 from flask_detector.broker.server_program import find_server
 from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
