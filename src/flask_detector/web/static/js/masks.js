@@ -1,34 +1,92 @@
-/** From COCO's compressed run lengths to the outline that is drawn. */
+/** The pixels of a mask: decoded from COCO's compressed run lengths, drawn as outlines, pointed at. */
 
-const SAMPLES = 384; // across the longer side of a box: Mask R-CNN knows 28
+import { outlines, simplify } from "./outlines.js";
 
-/** Right, down, left, up: the inside lies to the right of the way. */
-const STEPS = [
-  [1, 0],
-  [0, 1],
-  [-1, 0],
-  [0, -1],
-];
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Part of the picture, in its pixels */
+
+const MOST_ROWS = 2 ** 26; // more than a picture can have
 
 /**
- * Return the outlines of a mask as an SVG path in pixels of the picture; holes need the fill rule "evenodd".
+ * How finely masks are outlined.
  *
- * @param {import("./result.js").Rle} rle
- * @param {[number, number, number, number]} box xyxy that the mask lies in
+ * @typedef {object} Detail
+ * @property {number} level the same for sizes of pixels that are outlined alike
+ * @property {number} cell the side of the squares whose edges are followed, in pixels of the picture
+ * @property {number} tolerance in cells
+ * @property {number} mostCorners up to which an outline is exact
  */
-export function maskPath(rle, box) {
-  const left = Math.floor(box[0]);
-  const top = Math.floor(box[1]);
-  const longer = Math.max(box[2] - left, box[3] - top);
-  const step = Math.max(1, Math.ceil(longer / SAMPLES));
-  const width = Math.ceil((Math.ceil(box[2]) - left) / step);
-  const height = Math.ceil((Math.ceil(box[3]) - top) / step);
-  const bitmap = sample(rle, { left, top, step, width, height });
-  return outlines(bitmap, width, height)
-    .map((ring) => simplify(ring, 0.6))
-    .map((ring) => ring.map(([x, y]) => `${round(left + x * step)} ${round(top + y * step)}`))
-    .map((points) => `M${points.join("L")}Z`)
-    .join("");
+
+/** @type {Detail} */
+const EXACT = { level: 0, cell: 1, tolerance: 0, mostCorners: Infinity };
+
+export class Mask {
+  /** @type {number | undefined} of all outlines, exact ones */
+  #corners;
+
+  /** @param {import("./result.js").Rle} rle */
+  constructor(rle) {
+    this.columns = columnsOf(rle);
+    const { left, starts, tops, bottoms } = this.columns;
+    /** @type {Part} what it covers; of no size where it is empty */
+    this.extent = {
+      left,
+      top: tops.length ? tops.reduce((a, b) => Math.min(a, b)) : 0,
+      right: left + starts.length - 1,
+      bottom: bottoms.reduce((a, b) => Math.max(a, b), 0),
+    };
+  }
+
+  /**
+   * Return the outlines as an SVG path in pixels of the picture; holes need the fill rule "evenodd".
+   *
+   * They run exactly along the edges of pixels where these can be seen or there is not much to draw. Else they are
+   * nearer than a CSS pixel, and no part is lost, however thin.
+   *
+   * @param {Detail} detail
+   * @param {Part} window what of the mask is wanted; its border is outlined too
+   */
+  path({ cell, tolerance, mostCorners }, window = this.extent) {
+    this.#corners ??= cornersOf(outlines(this.columns));
+    const isSimple = this.#corners <= mostCorners;
+    const rings = outlines(cells(this.columns, isSimple ? 1 : cell, window));
+    if (isSimple || (cell === 1 && cornersOf(rings) <= mostCorners)) {
+      return rings.map(stairs).join("");
+    }
+    return rings.map((ring) => line(simplify(ring, tolerance), cell)).join("");
+  }
+
+  /**
+   * Tell whether a pixel of the mask lies in a square around a point.
+   *
+   * @param {{x: number, y: number}} point in pixels of the picture
+   * @param {number} distance from the square's middle to its sides
+   */
+  isNear({ x, y }, distance) {
+    const { left, starts, tops, bottoms } = this.columns;
+    const first = Math.max(Math.floor(x - distance) - left, 0);
+    const last = Math.min(Math.ceil(x + distance) - left, starts.length - 1);
+    for (let run = starts[first]; first < last && run < starts[last]; run++) {
+      if (tops[run] < y + distance && bottoms[run] > y - distance) {
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+/**
+ * Return how finely masks are outlined where a pixel of the picture is of that size: exactly where it is a CSS pixel or
+ * more, else so that what is left out can hardly be seen. A cell of several pixels is half a CSS pixel at most.
+ *
+ * @param {number} pixelSize in CSS pixels
+ * @returns {Detail}
+ */
+export function detailAt(pixelSize) {
+  const level = Math.min(Math.floor(Math.log2(pixelSize)), EXACT.level);
+  if (level === EXACT.level) {
+    return EXACT;
+  }
+  return { level, cell: 2 ** Math.max(-2 - level, 0), tolerance: 0.75, mostCorners: level === -1 ? 4096 : 256 };
 }
 
 /**
@@ -62,136 +120,119 @@ export function runLengths(text) {
 }
 
 /**
- * Return a bitmap (rows of bytes, 0 or 1) of each `step`-th pixel of a part of the mask.
+ * Return what is inside a mask, column by column.
  *
  * @param {import("./result.js").Rle} rle
- * @param {{left: number, top: number, step: number, width: number, height: number}} part
+ * @returns {import("./outlines.js").Columns}
  */
-function sample({ size: [rows], counts }, { left, top, step, width, height }) {
-  const bitmap = new Uint8Array(width * height);
-  const first = step >> 1;
+function columnsOf({ size: [rows], counts }) {
+  const columns = new Builder();
   let at = 0;
   runLengths(counts).forEach((length, i) => {
     const end = at + length;
-    if (i % 2 === 1) {
-      for (let column = Math.floor(at / rows); column * rows < end; column++) {
-        const x = column - left - first;
-        if (x < 0 || x % step || x / step >= width) {
-          continue;
-        }
-        const from = Math.max(at - column * rows, 0) - top - first;
-        const to = Math.min(end - column * rows, rows) - top - first;
-        const last = Math.min(Math.ceil(to / step), height);
-        for (let y = Math.max(Math.ceil(from / step), 0); y < last; y++) {
-          bitmap[y * width + x / step] = 1;
-        }
-      }
+    while (i % 2 === 1 && at < end) {
+      const column = Math.floor(at / rows);
+      const next = Math.min(end, (column + 1) * rows);
+      columns.add(column, at - column * rows, next - column * rows);
+      at = next;
     }
     at = end;
   });
-  return bitmap;
+  return columns.built();
 }
 
 /**
- * Return the closed outlines of a bitmap, through the middles of the edges between inside and outside.
+ * Return a part of what is inside as columns of cells of `step` by `step` pixels. A cell is inside where any pixel of
+ * it is, so that nothing thin is lost.
  *
- * @param {Uint8Array} bitmap
- * @param {number} width
- * @param {number} height
- * @returns {[number, number][][]}
+ * @param {import("./outlines.js").Columns} columns
+ * @param {number} step
+ * @param {Part} window
+ * @returns {import("./outlines.js").Columns}
  */
-export function outlines(bitmap, width, height) {
-  const corners = width + 1;
-  const ways = new Uint8Array(corners * (height + 1)); // by corner: which steps along an edge begin there
-  const inside = (/** @type {number} */ x, /** @type {number} */ y) =>
-    x >= 0 && y >= 0 && x < width && y < height && bitmap[y * width + x] === 1;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (bitmap[y * width + x]) {
-        const corner = y * corners + x;
-        if (!inside(x, y - 1)) ways[corner] |= 1;
-        if (!inside(x + 1, y)) ways[corner + 1] |= 2;
-        if (!inside(x, y + 1)) ways[corner + corners + 1] |= 4;
-        if (!inside(x - 1, y)) ways[corner + corners] |= 8;
+export function cells({ left, starts, tops, bottoms }, step, window) {
+  const built = new Builder();
+  const from = Math.max(left, window.left);
+  const to = Math.min(left + starts.length - 1, window.right);
+  for (let cell = Math.floor(from / step); cell * step < to; cell++) {
+    const first = starts[Math.max(cell * step, from) - left];
+    const last = starts[Math.min((cell + 1) * step, to) - left];
+    /** @type {number[]} both ends of each run as one number, by which they are put in order */
+    const runs = [];
+    for (let run = first; run < last; run++) {
+      const top = Math.floor(Math.max(tops[run], window.top) / step);
+      const bottom = Math.ceil(Math.min(bottoms[run], window.bottom) / step);
+      if (top < bottom) {
+        runs.push(top * MOST_ROWS + bottom);
       }
     }
-  }
-  /** @type {[number, number][][]} */
-  const rings = [];
-  for (let start = 0; start < ways.length; start++) {
-    // Every outline goes right somewhere: over its topmost pixel, or under a hole.
-    while (ways[start] & 1) {
-      rings.push(follow(ways, start, corners));
+    if (step > 1) {
+      runs.sort((a, b) => a - b);
+    }
+    for (const run of runs) {
+      built.add(cell, Math.floor(run / MOST_ROWS), run % MOST_ROWS);
     }
   }
-  return rings;
+  return built.built();
 }
 
-/**
- * Follow one outline until it closes, and take its ways away.
- *
- * @param {Uint8Array} ways
- * @param {number} start
- * @param {number} corners in a row
- */
-function follow(ways, start, corners) {
-  /** @type {[number, number][]} */
-  const ring = [];
-  let corner = start;
-  /** @type {number | undefined} */
-  let way = 0;
-  while (way !== undefined) {
-    ways[corner] &= ~(1 << way);
-    const [dx, dy] = STEPS[way];
-    ring.push([(corner % corners) + dx / 2, Math.floor(corner / corners) + dy / 2]);
-    corner += dy * corners + dx;
-    // Where two outlines touch at a corner, turning right keeps to the same pixels.
-    way = [way + 1, way, way + 3].map((w) => w % 4).find((w) => ways[corner] & (1 << w));
-  }
-  return ring;
-}
+/** Gathers runs, which must come column by column and in each from the top down, and joins those that meet. */
+class Builder {
+  #left = 0;
+  /** @type {number[]} */
+  #starts = [];
+  /** @type {number[]} */
+  #tops = [];
+  /** @type {number[]} */
+  #bottoms = [];
 
-/**
- * Leave points out of a closed ring that lie within a distance of the line without them (Douglas and Peucker, 1973).
- *
- * @param {[number, number][]} ring
- * @param {number} tolerance
- */
-export function simplify(ring, tolerance) {
-  const keep = new Uint8Array(ring.length + 1);
-  const at = (/** @type {number} */ i) => ring[i % ring.length];
-  const half = ring.length >> 1;
-  keep[0] = keep[half] = keep[ring.length] = 1;
-  const open = [
-    [0, half],
-    [half, ring.length],
-  ];
-  for (let part = open.pop(); part; part = open.pop()) {
-    const [from, to] = part;
-    const [x1, y1] = at(from);
-    const [x2, y2] = at(to);
-    const length = Math.hypot(x2 - x1, y2 - y1);
-    let farthest = 0;
-    let distance = tolerance;
-    for (let i = from + 1; i < to; i++) {
-      const [x, y] = at(i);
-      const d = length
-        ? Math.abs((x2 - x1) * (y1 - y) - (x1 - x) * (y2 - y1)) / length
-        : Math.hypot(x - x1, y - y1);
-      if (d > distance) {
-        distance = d;
-        farthest = i;
-      }
+  /** @param {number} column @param {number} top @param {number} bottom the row after the last */
+  add(column, top, bottom) {
+    const count = this.#tops.length;
+    if (count === 0) {
+      this.#left = column;
     }
-    if (farthest) {
-      keep[farthest] = 1;
-      open.push([from, farthest], [farthest, to]);
+    const isNew = this.#left + this.#starts.length <= column;
+    while (this.#left + this.#starts.length <= column) {
+      this.#starts.push(count);
+    }
+    if (!isNew && top <= this.#bottoms[count - 1]) {
+      this.#bottoms[count - 1] = Math.max(this.#bottoms[count - 1], bottom);
+    } else {
+      this.#tops.push(top);
+      this.#bottoms.push(bottom);
     }
   }
-  return ring.filter((_, i) => keep[i]);
+
+  built() {
+    return {
+      left: this.#left,
+      starts: new Int32Array(this.#starts.concat(this.#tops.length)),
+      tops: new Int32Array(this.#tops),
+      bottoms: new Int32Array(this.#bottoms),
+    };
+  }
 }
 
-/** @param {number} value */
-function round(value) {
-  return Math.round(value * 10) / 10;
+/** @param {import("./outlines.js").Ring[]} rings */
+function cornersOf(rings) {
+  return rings.reduce((sum, ring) => sum + ring.length / 2, 0);
+}
+
+/** Return an exact outline, which goes up or down first, as an SVG path. @param {import("./outlines.js").Ring} ring */
+function stairs(ring) {
+  let path = `M${ring[0]} ${ring[1]}`;
+  for (let i = 2; i < ring.length; i += 2) {
+    path += i % 4 ? `V${ring[i + 1]}` : `H${ring[i]}`;
+  }
+  return `${path}Z`;
+}
+
+/** Return any outline as an SVG path. @param {import("./outlines.js").Ring} ring @param {number} cell */
+function line(ring, cell) {
+  let path = "";
+  for (let i = 0; i < ring.length; i += 2) {
+    path += `${path ? "L" : "M"}${ring[i] * cell} ${ring[i + 1] * cell}`;
+  }
+  return `${path}Z`;
 }

@@ -55,12 +55,9 @@ const view = new View(result);
 const overlay = document.createElement("div");
 overlay.className = "overlay";
 image.after(overlay);
-const shapes = new Shapes(overlay, result, view);
+new Shapes(overlay, result, view, camera);
 const labels = new Labels(overlay, result, view);
-camera.addEventListener("change", () => {
-  shapes.look(camera);
-  labels.look(camera);
-});
+camera.addEventListener("change", () => labels.look(camera));
 new ResizeObserver(() => camera.resize(frame.clientWidth, frame.clientHeight)).observe(frame);
 
 moveByHand(frame, camera);
