@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from flask_detector.detections import Detections
-from flask_detector.detectors.coco import COCO_LABELS
-from flask_detector.masks import Bitmap, Mask
+from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Bitmap, Mask
 
 OpenPage = Callable[..., Page]
 # Where a mask lies, and its bitmap.
@@ -134,7 +134,9 @@ def _compare(page: Page, drawn: Bitmap) -> tuple[int, int]:
     assert box is not None
     assert view is not None
     left, top, width, height = map(float, view.split())
-    frame.evaluate("frame => Object.assign(frame.style, { background: 'black', borderRadius: 0, outline: 'none' })")
+    frame.evaluate(
+        "frame => Object.assign(frame.style, { background: 'black', borderRadius: 0, outline: 'none' })"
+    )
     picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
     x, y = math.ceil(box["x"]), math.ceil(box["y"])  # the frame begins within a pixel of the screen
     overlay = picture[y : y + math.floor(box["height"]), x : x + math.floor(box["width"])].max(axis=2) > SEEN
@@ -142,11 +144,18 @@ def _compare(page: Page, drawn: Bitmap) -> tuple[int, int]:
     columns = left + (np.arange(overlay.shape[1]) + x + 0.5 - box["x"]) * width / box["width"]
     is_row, is_column = (rows >= 0) & (rows < drawn.shape[0]), (columns >= 0) & (columns < drawn.shape[1])
     expected = np.zeros_like(overlay)
-    expected[np.ix_(is_row, is_column)] = drawn[np.ix_(rows[is_row].astype(int), columns[is_column].astype(int))]
+    expected[np.ix_(is_row, is_column)] = drawn[
+        np.ix_(rows[is_row].astype(int), columns[is_column].astype(int))
+    ]
     import os
+
     if os.environ.get("DBG"):
         print(box, overlay.shape, view, page.evaluate("document.querySelector('.picture').style.transform"))
-        Image.fromarray(np.stack([overlay*255,expected*255,(overlay & ~_grown(expected))*255],-1).astype(np.uint8)).save("/tmp/masks/cmp.png")
+        Image.fromarray(
+            np.stack([overlay * 255, expected * 255, (overlay & ~_grown(expected)) * 255], -1).astype(
+                np.uint8
+            )
+        ).save("/tmp/masks/cmp.png")
     # What is beside the last pixels can't be seen.
     apart = (overlay & ~_grown(expected))[1:-1, 1:-1], (expected & ~_grown(overlay))[1:-1, 1:-1]
     return int(apart[0].sum()), int(apart[1].sum())
@@ -166,11 +175,11 @@ def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], n
     size, placed = CASES[name]
     page = shown(_found(size, placed))
     drawn = _drawn(page)
-    assert all(path for path in page.locator(".mask").evaluate_all("all => all.map(one => one.getAttribute('d'))"))
+    assert all(
+        path for path in page.locator(".mask").evaluate_all("all => all.map(one => one.getAttribute('d'))")
+    )
     for pixel_size in (1, 3):
         for x, y, bitmap in placed[:: max(1, len(placed) // 6)]:
             page.get_by_role("button", name="Whole picture").click()
             _zoom_to(page, x, y + bitmap.shape[0] / 2, pixel_size)
             assert _compare(page, drawn) == (0, 0), (x, y, pixel_size)
-
-
