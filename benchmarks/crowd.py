@@ -1,8 +1,8 @@
 """A worker whose model finds a hundred outlined objects in every picture, whatever it shows.
 
 The pages are measured and tested with it: no real picture is as hard to show. With the settings of an
-installation in the environment, `python benchmarks/crowd.py [SECONDS [RESULT]]` works its queue off and ends; so
-many seconds each picture takes. RESULT is a file with a result in our JSON, which is found instead of the crowd.
+installation in the environment, `python benchmarks/crowd.py [SECONDS [RESULT]]` works its queue off and ends;
+so many seconds each picture takes. RESULT is a file with a result in our JSON, found in place of the crowd.
 """
 
 import json

@@ -158,7 +158,7 @@ class Parts:
         self.running.pop(name).wait(10)
 
     def work_off(self, *, seconds: float = 0, result: Path | None = None) -> None:
-        """Empty the queue with the worker that finds a hundred outlined objects in every picture, or the result's."""
+        """Empty the queue with the worker that finds a hundred outlined objects in each, or this result."""
         command = [sys.executable, str(PROJECT / "benchmarks" / "crowd.py"), str(seconds)]
         command += [str(result)] if result else []
         subprocess.run(command, env=self.environment, check=True, timeout=60)

@@ -5,6 +5,7 @@ import json
 import math
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ SMALL = [
 ]
 
 CASES: dict[str, tuple[tuple[int, int], list[Placed]]] = {
-    "poles of all alignments in a large picture": (LARGE, POLES),
-    "small and thin ones": ((1000, 1000), SMALL),
-    "small and thin ones in a large picture": (LARGE, [*SMALL, (3999, 2999, _solid(1, 1))]),
+    "small and thin ones": (LARGE, [*SMALL, *POLES, (3999, 2999, _solid(1, 1))]),
     "a large ragged one": (LARGE, [(333, 222, _ragged(3201, 2505))]),
     "a picture one pixel wide": ((1, 1000), [(0, 10, _solid(1, 5)), (0, 700, _solid(1, 300))]),
     "a picture one pixel high": ((1000, 1), [(10, 0, _solid(5, 1)), (700, 0, _solid(300, 1))]),
@@ -107,7 +106,8 @@ def shown(idle_parts: Any, open_page: OpenPage, tmp_path: Path) -> Callable[...,
 def _drawn(page: Page) -> Bitmap:
     """Return which pixels of the drawn picture are not the picture's."""
     with urllib.request.urlopen(page.url.replace("?", "/download?format=png&"), timeout=30) as answer:
-        return np.asarray(Image.open(answer).convert("RGB")).max(axis=2) > 0
+        seen: Bitmap = np.asarray(Image.open(answer).convert("RGB")).max(axis=2) > 0
+    return seen
 
 
 def _zoom_to(page: Page, x: float, y: float, pixel_size: float) -> None:
@@ -147,15 +147,6 @@ def _compare(page: Page, drawn: Bitmap) -> tuple[int, int]:
     expected[np.ix_(is_row, is_column)] = drawn[
         np.ix_(rows[is_row].astype(int), columns[is_column].astype(int))
     ]
-    import os
-
-    if os.environ.get("DBG"):
-        print(box, overlay.shape, view, page.evaluate("document.querySelector('.picture').style.transform"))
-        Image.fromarray(
-            np.stack([overlay * 255, expected * 255, (overlay & ~_grown(expected)) * 255], -1).astype(
-                np.uint8
-            )
-        ).save("/tmp/masks/cmp.png")
     # What is beside the last pixels can't be seen.
     apart = (overlay & ~_grown(expected))[1:-1, 1:-1], (expected & ~_grown(overlay))[1:-1, 1:-1]
     return int(apart[0].sum()), int(apart[1].sum())
@@ -178,8 +169,42 @@ def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], n
     assert all(
         path for path in page.locator(".mask").evaluate_all("all => all.map(one => one.getAttribute('d'))")
     )
+    assert _compare(page, drawn)[1] == 0, "from afar something is lost"
     for pixel_size in (1, 3):
-        for x, y, bitmap in placed[:: max(1, len(placed) // 6)]:
+        for x, y, bitmap in placed[:: max(1, len(placed) // 4)]:
             page.get_by_role("button", name="Whole picture").click()
             _zoom_to(page, x, y + bitmap.shape[0] / 2, pixel_size)
             assert _compare(page, drawn) == (0, 0), (x, y, pixel_size)
+
+
+def _click(page: Page, x: float, y: float) -> None:
+    """Click at a point of the picture."""
+    image = page.locator(".frame .picture").bounding_box()
+    assert image is not None
+    size = image["width"] / LARGE[0]
+    page.mouse.click(image["x"] + x * size, image["y"] + y * size)
+
+
+def test_a_thin_object_can_be_chosen_whatever_lies_around_it(shown: Callable[..., Page]) -> None:
+    diagonal, pole = np.eye(2000, dtype=bool), _solid(2, 2800)
+    around = [(50, 50, _solid(3900, 2900)), (500, 500, diagonal), (1300, 1300, _solid(400, 400))]
+    page = shown(_found(LARGE, [*around, (3000, 90, pole)]), "")
+    for x, y, index in ((3003, 700, "3"), (1500, 1501, "1"), (1650, 1350, "2"), (200, 2000, "0")):
+        _click(page, x, y)
+        expect(page.locator(".shape.lit")).to_have_attribute("data-index", index)
+
+
+def test_a_box_too_small_to_see_is_drawn_and_can_be_chosen(shown: Callable[..., Page]) -> None:
+    corners = np.array([[1000, 1000], [2000, 1000], [4000, 1500]], np.float32)
+    boxes = np.hstack([corners, corners])
+    boxes[0, 2:] += 1  # the others are points
+    found = replace(_found(LARGE, [(0, 0, _solid(1, 1))] * 3), boxes=boxes, masks=None)
+    page = shown(found, "hide=labels")
+    page.evaluate("document.querySelector('.frame').style.background = 'black'")
+    frame = Image.open(io.BytesIO(page.locator(".frame").screenshot())).convert("RGB")
+    rows, columns = np.nonzero(np.asarray(frame).max(axis=2) > SEEN)
+    for x, y in corners * frame.width / LARGE[0]:
+        assert ((np.abs(columns - x) < 4) & (np.abs(rows - y) < 4)).sum() >= 2
+    for index, (x, y) in enumerate(corners.tolist()):
+        _click(page, min(x + 10, 3995), y + 10)
+        expect(page.locator(".shape.lit")).to_have_attribute("data-index", str(index))

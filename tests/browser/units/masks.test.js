@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { cellAt, cells, Mask, runLengths } from "../../../src/flask_detector/web/static/js/masks.js";
+import { cells, detailAt, Mask, runLengths } from "../../../src/flask_detector/web/static/js/masks.js";
 import { outlines, simplify } from "../../../src/flask_detector/web/static/js/outlines.js";
+
+const EXACT = detailAt(1);
+
+/** How outlines are that are followed in cells of that size, be they simple or not. */
+function coarse(cell, mostCorners = 0) {
+  return { level: -9, cell, tolerance: 0.75, mostCorners };
+}
 
 /** A number generator with a fixed beginning, so that a failure can be repeated (Park and Miller, 1988). */
 function numbers(seed) {
@@ -115,13 +122,13 @@ test("run lengths are those that pycocotools wrote", () => {
 test("a mask is outlined at its place in the picture", () => {
   const mask = new Mask({ size: [6, 5], counts: "733053" });
   assert.deepEqual(mask.extent, { left: 1, top: 0, right: 5, bottom: 6 });
-  assert.equal(mask.path(1, { left: 0, top: 0, right: 4, bottom: 6 }), "M3 1V4H1V1Z");
+  assert.equal(mask.path(EXACT, { left: 0, top: 0, right: 4, bottom: 6 }), "M3 1V4H1V1Z");
 });
 
 test("in cells of one pixel the outline filled again is the mask, whatever its shape", () => {
   for (const bitmap of [...CASES, ...randomBitmaps(300, 14)]) {
     const [height, width] = [bitmap.length, bitmap[0].length];
-    assert.deepEqual(filled(ringsOf(new Mask(rleOf(bitmap)).path(1)), width, height), bitmap);
+    assert.deepEqual(filled(ringsOf(new Mask(rleOf(bitmap)).path(EXACT)), width, height), bitmap);
   }
 });
 
@@ -129,7 +136,7 @@ test("a part of a mask is that part of it", () => {
   const window = { left: 3, top: 2, right: 9, bottom: 7 };
   for (const bitmap of randomBitmaps(100, 14)) {
     const expected = bitmap.map((row, y) => row.map((on, x) => (x >= 3 && x < 9 && y >= 2 && y < 7 ? on : 0)));
-    const path = new Mask(rleOf(bitmap)).path(1, window);
+    const path = new Mask(rleOf(bitmap)).path(EXACT, window);
     assert.deepEqual(filled(ringsOf(path), bitmap[0].length, bitmap.length), expected);
   }
 });
@@ -138,13 +145,14 @@ test("a coarse cell is inside where any pixel of it is", () => {
   for (const bitmap of [...CASES, ...randomBitmaps(100, 30)]) {
     const [height, width] = [bitmap.length, bitmap[0].length];
     for (const cell of [2, 4]) {
-      const coarse = outlines(cells(columnsOf(bitmap), cell, { left: 0, top: 0, right: width, bottom: height }));
+      const rings = outlines(cells(columnsOf(bitmap), cell, { left: 0, top: 0, right: width, bottom: height }));
+      const pairs = rings.map((ring) => ring.filter((_, i) => i % 2 === 0).map((x, i) => [x, ring[2 * i + 1]]));
       const expected = Array.from({ length: Math.ceil(height / cell) }, (_, y) =>
         Array.from({ length: Math.ceil(width / cell) }, (_, x) =>
           Number(bitmap.slice(y * cell, (y + 1) * cell).some((row) => row.slice(x * cell, (x + 1) * cell).includes(1))),
         ),
       );
-      assert.deepEqual(filled(coarse, Math.ceil(width / cell), Math.ceil(height / cell)), expected);
+      assert.deepEqual(filled(pairs, Math.ceil(width / cell), Math.ceil(height / cell)), expected);
     }
   }
 });
@@ -155,45 +163,49 @@ test("a line of one pixel that is too winding to be drawn exactly keeps its leng
   const bitmap = Array.from({ length: 60 }, () => new Uint8Array(size));
   rows.forEach((row, x) => (bitmap[row][x] = 1));
   const mask = new Mask(rleOf(bitmap));
-  for (const cell of [1, 2, 8, 32]) {
-    const rings = ringsOf(mask.path(cell));
+  for (const cell of [2, 8, 32]) {
+    const rings = ringsOf(mask.path(coarse(cell)));
     assert.ok(rings.every((ring) => ring.length >= 3));
     const points = rings.flat();
     assert.ok(Math.min(...points.map(([x]) => x)) <= cell);
     assert.ok(Math.max(...points.map(([x]) => x)) >= size - cell);
   }
-  assert.ok(mask.path(8).length < mask.path(1).length / 2, "it is not simplified");
+  assert.ok(mask.path(coarse(8)).length < mask.path(EXACT).length / 2, "it is not simplified");
 });
 
 test("what has few corners is drawn exactly in cells of any size", () => {
   const bitmap = Array.from({ length: 2800 }, () => [0, 1, 1, 1, 1, 1, 1]);
-  assert.equal(new Mask(rleOf(bitmap)).path(8), "M7 0V2800H1V0Z");
-  assert.equal(new Mask(rleOf([Array(800).fill(1)])).path(8), "M800 0V1H0V0Z");
+  assert.equal(new Mask(rleOf(bitmap)).path(detailAt(0.05)), "M7 0V2800H1V0Z");
+  assert.equal(new Mask(rleOf([Array(800).fill(1)])).path(detailAt(0.05)), "M800 0V1H0V0Z");
 });
 
 test("only an empty mask has no outline", () => {
-  assert.equal(new Mask({ size: [3, 3], counts: "9" }).path(1), "");
+  assert.equal(new Mask({ size: [3, 3], counts: "9" }).path(EXACT), "");
   for (const bitmap of CASES) {
     for (const cell of [1, 2, 64]) {
-      assert.notEqual(new Mask(rleOf(bitmap)).path(cell), "");
+      assert.notEqual(new Mask(rleOf(bitmap)).path(coarse(cell)), "");
     }
   }
 });
 
-test("cells are too small to be seen", () => {
-  for (const pixelSize of [0.01, 0.1, 0.3, 0.5, 0.9, 1, 3, 16]) {
-    const cell = cellAt(pixelSize);
+test("cells of several pixels are half a CSS pixel at most, and outlines are exact from 100% on", () => {
+  for (const pixelSize of [0.01, 0.1, 0.25, 0.3, 0.5, 0.9]) {
+    const { cell } = detailAt(pixelSize);
     assert.ok(cell === 1 || cell * pixelSize <= 0.5);
+  }
+  for (const pixelSize of [1, 1.5, 3, 16]) {
+    assert.equal(detailAt(pixelSize), EXACT);
   }
 });
 
 test("a slope of stairs becomes one line, and what is one cell wide doesn't fall flat", () => {
   const slope = Array.from({ length: 40 }, (_, y) => Array.from({ length: 40 }, (_, x) => Number(x <= y)));
   const [ring] = outlines(columnsOf(slope));
-  assert.ok(ring.length > 80);
-  assert.ok(simplify(ring).length < 12);
+  assert.ok(ring.length > 160);
+  assert.ok(simplify(ring, 0.75).length < 24);
   for (const bitmap of [[[1]], [[1, 1, 1]], [[1], [1], [1]]]) {
-    const thin = simplify(outlines(columnsOf(bitmap))[0]);
+    const flat = simplify(outlines(columnsOf(bitmap))[0], 0.75);
+    const thin = flat.filter((_, i) => i % 2 === 0).map((x, i) => [x, flat[2 * i + 1]]);
     const area = thin.reduce(([sum, [x1, y1]], [x2, y2]) => [sum + x1 * y2 - x2 * y1, [x2, y2]], [0, thin.at(-1)]);
     assert.ok(Math.abs(area[0]) / 2 >= 0.5);
   }

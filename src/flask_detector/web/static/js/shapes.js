@@ -17,6 +17,7 @@ export class Shapes {
   /** @type {Map<number, Outlined>} by the number of the instance */
   #outlined = new Map();
   #waiting = false;
+  #moved = false;
 
   /** @param {HTMLElement} overlay @param {Result} result @param {View} view @param {Camera} camera */
   constructor(overlay, result, view, camera) {
@@ -52,19 +53,21 @@ export class Shapes {
     const look = () => {
       const { x, y, width, height } = camera.visible;
       this.svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
+      this.#moved = true;
       this.#outline(AT_ONCE);
+      this.#goOn();
     };
     look();
-    this.#outline(Infinity);
     show();
+    this.#outline(Infinity);
     view.addEventListener("change", show);
     view.addEventListener("light", light);
     camera.addEventListener("change", look);
   }
 
   /**
-   * Outline the masks of what is in sight as finely as it is looked at. What takes longer goes on in the next frames;
-   * meanwhile the outlines of before are seen.
+   * Outline the masks of what is in sight as finely as it is looked at. What takes longer goes on in the next frames,
+   * and finer outlines than there are wait until the picture rests.
    *
    * @param {number} milliseconds that it may take
    */
@@ -86,7 +89,7 @@ export class Shapes {
       }
       const outlined = this.#outlined.get(i) ?? new Outlined(new Mask(mask), g);
       this.#outlined.set(i, outlined);
-      outlined.draw(seen, detail, detailFromAfar);
+      outlined.draw(seen, detail, detailFromAfar, this.#moved);
       if (performance.now() > end) {
         this.#goOn();
         return;
@@ -99,7 +102,12 @@ export class Shapes {
       this.#waiting = true;
       requestAnimationFrame(() => {
         this.#waiting = false;
-        this.#outline(AT_ONCE);
+        if (this.#moved) {
+          this.#moved = false;
+          this.#goOn();
+        } else {
+          this.#outline(AT_ONCE);
+        }
       });
     }
   }
@@ -143,15 +151,16 @@ class Outlined {
    * @param {Part} seen
    * @param {Detail} detail
    * @param {Detail} detailFromAfar what will do when the whole picture is seen
+   * @param {boolean} isMoving whether an outline will do that is as fine as it was before
    */
-  draw(seen, detail, detailFromAfar) {
+  draw(seen, detail, detailFromAfar, isMoving) {
     const { extent } = this.mask;
     const needed = common(extent, seen);
     if (needed.left >= needed.right || needed.top >= needed.bottom) {
       if (Number.isNaN(this.#level)) {
         this.#trace(extent, detailFromAfar);
       }
-    } else if (detail.level !== this.#level || !holds(this.#window, needed)) {
+    } else if ((detail.level !== this.#level && !isMoving) || !holds(this.#window, needed)) {
       // Half as much again on every side, so that the next moves find it there.
       const width = (seen.right - seen.left) / 2;
       const height = (seen.bottom - seen.top) / 2;
