@@ -231,6 +231,51 @@ SCALED_OBJECT = {
 }
 
 
+SCRAPE_CONFIG = {
+    "type": "object",
+    "properties": {
+        "apiVersion": {"const": "monitoring.coreos.com/v1alpha1"},
+        "kind": {"const": "ScrapeConfig"},
+        "metadata": {"type": "object", "required": ["name", "namespace"]},
+        "spec": {
+            "type": "object",
+            "properties": {
+                "jobName": TEXT,
+                "staticConfigs": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"targets": {"type": "array", "items": TEXT, "minItems": 1}},
+                        "required": ["targets"],
+                        "additionalProperties": False,
+                    },
+                },
+                "metricsPath": {"type": "string", "pattern": "^/"},
+                "scheme": {"enum": ["HTTP", "HTTPS"]},
+                "authorization": {
+                    "type": "object",
+                    "properties": {
+                        "type": TEXT,
+                        "credentials": {
+                            "type": "object",
+                            "properties": {"name": TEXT, "key": TEXT},
+                            "required": ["name", "key"],
+                            "additionalProperties": False,
+                        },
+                    },
+                    "required": ["credentials"],
+                    "additionalProperties": False,
+                },
+            },
+            "required": ["staticConfigs", "authorization"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "additionalProperties": False,
+}
+
+
 def manifests() -> dict[tuple[str, str], Any]:
     (form,) = documents(KUBERNETES / "kustomization.yaml")
     found = [one for name in form["resources"] for one in documents(KUBERNETES / name)]
@@ -244,6 +289,24 @@ def test_kubernetes_understands_the_manifests(version: str) -> None:
             jsonschema.validate(form, SCALED_OBJECT)
         else:
             kubernetes_validate.validate(form, version, strict=True)
+
+
+def test_prometheus_asks_the_service_that_there_is_with_the_key_that_the_page_makes() -> None:
+    (form,) = documents(KUBERNETES / "prometheus.yaml")
+    jsonschema.validate(form, SCRAPE_CONFIG)
+    ((target,),) = [one["targets"] for one in form["spec"]["staticConfigs"]]
+    service, namespace, _ = target.split(".")
+    found = manifests()
+    assert namespace == form["metadata"]["namespace"] == found["Namespace", namespace]["metadata"]["name"]
+    assert int(target.partition(":")[2]) in [
+        one["port"] for one in found["Service", service]["spec"]["ports"]
+    ]
+    page = (PROJECT / "docs" / "deploy" / "kubernetes.md").read_text()
+    key = form["spec"]["authorization"]["credentials"]
+    assert f"create secret generic {key['name']} --from-file={key['key']}=" in page
+    assert f'["{target}"]' in page
+    alarms = (PROJECT / "docs" / "operations.md").read_text()
+    assert f'up{{job="{form["spec"]["jobName"]}"}}' in alarms
 
 
 def test_the_manifests_fit_together() -> None:
