@@ -184,9 +184,9 @@ def test_graphs_are_made_once(store: ModelStore, converter: Any, tmp_path: Path)
 
 
 def test_two_who_need_graphs_at_once_make_them_once(store: ModelStore, converter: Any) -> None:
-    converter.before = lambda: time.sleep(0.3)
-    store.pull("big")
     told: list[list[ModelState]] = [[], []]
+    converter.before = lambda: wait_until(lambda: all(told))  # the other one has begun to wait
+    store.pull("big")
     threads = [
         threading.Thread(target=store.ready, args=("big",), kwargs={"on_progress": t.append}) for t in told
     ]

@@ -68,7 +68,9 @@ def test_pydoods(stack: Any, picture: str, expected: list[dict[str, Any]]) -> No
 
 
 def test_tritonclient(stack: Any, picture: str, expected: list[dict[str, Any]]) -> None:
-    for found in output_of(sys.executable, "tritonclient", stack.url, picture):
+    answers = output_of(sys.executable, "tritonclient", stack.url, picture)
+    assert answers
+    for found in answers:
         for (label, score, x1, _, _, y2), other in zip(found, expected, strict=True):
             assert (label, round(x1), round(y2)) == (other["label"], other["x_min"], other["y_max"])
             assert score == pytest.approx(other["confidence"], abs=1e-5)
@@ -76,7 +78,9 @@ def test_tritonclient(stack: Any, picture: str, expected: list[dict[str, Any]]) 
 
 def test_huggingface_hub(stack: Any, picture: str, expected: list[dict[str, Any]]) -> None:
     wanted = [one for one in expected if one["confidence"] >= 0.5]
-    for found in output_of(sys.executable, "huggingface_hub", stack.url, picture):
+    answers = output_of(sys.executable, "huggingface_hub", stack.url, picture)
+    assert answers
+    for found in answers:
         for one, other in zip(found, wanted, strict=True):
             assert (one["label"], one["score"]) == (other["label"], other["confidence"])
             assert one["box"] == {
