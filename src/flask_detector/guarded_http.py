@@ -89,7 +89,7 @@ def send(
             answer = _send_once(method, address, rules, own, body, deadline)
         except TimeoutError as error:
             raise AddressUnreachable(
-                f"The address did not answer in full within {rules.seconds:g} seconds."
+                f"The address did not answer in full within {rules.seconds:.3g} seconds."
             ) from error
         target = answer.headers.get("location")
         if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:

@@ -91,7 +91,7 @@ def pieces(
 
     others: files (path, bytes) that come last; they are asked for when all items have been taken.
     """
-    outlet = _Outlet()
+    outlet = Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         for _ in _filled(archive, dataset, items, others):
             if data := outlet.taken():
@@ -146,23 +146,25 @@ def _entry(path: str, compression: int) -> zipfile.ZipInfo:
     return entry
 
 
-class _Outlet:
+class Outlet:
     """The end of a file that can't be sought in; what was written is taken away from it."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
 
     def write(self, data: bytes) -> int:
+        """Take bytes."""
         self._written.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
-        pass  # all is taken in the end
+        """Do nothing: all is taken in the end."""
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
 
     def taken(self) -> bytes:
+        """Return what was written since this was asked for last."""
         data = b"".join(self._written)
         self._written.clear()
         return data

@@ -8,7 +8,7 @@ from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import Storage
 from flask_detector.web import api, compat
-from flask_detector.web.core import errors, request_bodies, sse
+from flask_detector.web.core import errors, request_bodies
 from flask_detector.web.core.service import Service
 from flask_detector.web.middleware import assets, rate_limits, security
 from flask_detector.web.observability import health, request_log
@@ -43,7 +43,6 @@ def create_app(
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     assets.install(app)
-    sse.install(app, web_threads=settings.web_threads)
     errors.install(app)
     security.install(app, settings, exempt=[api.blueprint, *dialects])
     rate_limits.install(app, settings, connection, limited=[api.blueprint, *dialects])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, TooManyRequests
 
 from flask_detector.errors import (
     BadParameter,
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 Tell = Callable[[DetectorError, HTTPStatus], Response]
 
 _RETRY_AFTER_SECONDS = "5"
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Dialect(Blueprint):
@@ -108,6 +110,24 @@ def telling(name: str) -> Tell:
         return response
 
     return tell
+
+
+def refuse_other_methods() -> None:
+    """Raise MethodNotAllowed where another function than the one that answers has the request's address.
+
+    For those that take what is left of a client's addresses.
+    """
+    addresses = current_app.url_map.bind("localhost")
+    allowed = []
+    for method in METHODS:
+        try:
+            rule, _ = addresses.match(request.path, method, return_rule=True)
+        except HTTPException:
+            continue
+        if rule.endpoint != request.endpoint:
+            allowed.append(method)
+    if allowed:
+        raise MethodNotAllowed(allowed)
 
 
 def unsupported(what: str) -> BadParameter:

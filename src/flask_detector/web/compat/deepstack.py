@@ -29,7 +29,7 @@ from flask_detector.errors import (
 )
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect
+from flask_detector.web.compat.blueprint import METHODS, Dialect, refuse_other_methods
 from flask_detector.web.compat.detect import detect, offers
 
 _DEFAULT_CONFIDENCE = 0.40
@@ -106,9 +106,10 @@ def update() -> Response:
     return _answer({**body, "current": _version(), "latest": _version(), "version": _version(), "code": 200})
 
 
-@dialect.route("/v1/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+@dialect.route("/v1/<path:rest>", methods=METHODS)
 def elsewhere(rest: str) -> Response:
     """Tell that faces, scenes and the rest are not done here, as a DeepStack tells that runs without them."""
+    refuse_other_methods()
     part = rest.removeprefix("vision/").split("/")[0]
     if part in {"face", "scene", "enhance"}:
         return _tell(RequestError(f"{part.capitalize()} endpoints not activated"), HTTPStatus.FORBIDDEN)

@@ -1,14 +1,12 @@
 """Several files in one ZIP: all that a detection can be taken away as, or a batch of them.
 
-What is drawn goes into a temporary file, since the pictures of a batch may be larger than the memory; a data
-set is made while it is sent.
+The pictures of a batch may be larger than the memory, and than any temporary file should be: their ZIP is
+made while it is sent.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from tempfile import TemporaryFile
-from typing import BinaryIO, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from flask import Response
@@ -16,6 +14,7 @@ from flask import Response
 from flask_detector.errors import DetectionError, PictureError
 from flask_detector.formats import FORMATS, dataset
 from flask_detector.formats.dataset import Item
+from flask_detector.formats.dataset_zip import Outlet
 from flask_detector.formats.file_names import safe_stem
 from flask_detector.jobs.collections import Batch
 from flask_detector.jobs.records import JobStatus, Record
@@ -38,16 +37,18 @@ LEFT_OUT = "left_out.txt"
 Entries = Iterable[tuple[str, bytes]]
 
 
-def of_detection(service: Service, record: Record, view: View) -> BinaryIO:
+def of_detection(service: Service, record: Record, view: View) -> bytes:
     """Return a ZIP of the drawn picture, the picture, and what is shown of the result in each format."""
     with service.places.one():
-        return _zip(_files_of(service, record, view))
+        return b"".join(_zip(_files_of(service, record, view)))
 
 
-def of_batch(service: Service, selected: "Selected") -> BinaryIO:
-    """Return a ZIP of a batch's detections that are done, a folder for each."""
-    with service.places.one():
-        return _zip(_folders_of(service, selected))
+def of_batch(service: Service, selected: "Selected", name: str) -> Response:
+    """Send a batch's detections that are done as a ZIP of that name, a folder for each.
+
+    It is made while it is sent, one picture at a time; raises what `data_set` raises.
+    """
+    return send_pieces(_zip(_folders_of(service, selected)), name, service.places.one())
 
 
 def data_set(
@@ -125,18 +126,14 @@ def _why_not(record: Record) -> str:
     return "Cancelled." if record.status is JobStatus.CANCELLED else "Not detected yet."
 
 
-def _zip(entries: Entries) -> BinaryIO:
-    file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115  # whoever sends it closes it
-    try:
-        with ZipFile(file, "w") as archive:
-            for name, data in entries:
-                is_picture = PurePath(name).suffix in _PICTURES
-                archive.writestr(name, data, ZIP_STORED if is_picture else ZIP_DEFLATED)
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file
+def _zip(entries: Entries) -> Iterator[bytes]:
+    outlet = Outlet()
+    with ZipFile(outlet, "w") as archive:
+        for name, data in entries:
+            is_picture = PurePath(name).suffix in _PICTURES
+            archive.writestr(name, data, ZIP_STORED if is_picture else ZIP_DEFLATED)
+            yield outlet.taken()
+    yield outlet.taken()
 
 
 # They are compressed already.

@@ -1,19 +1,33 @@
 """Pictures that a request names by their address, which the settings must allow."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 
+from flask import request
+
 from flask_detector import guarded_http
-from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge
+from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge, ServiceError
 from flask_detector.web.core.service import service
 
-_SECONDS = 20
+# For one picture, whatever it takes to get it. Those of one request have the time of a detection together.
+_SECONDS = 20.0
+_RETRY_SECONDS = 5
+
+# In a request's WSGI environment: until when it may fetch pictures.
+_UNTIL = "flask_detector.fetch_until"
+
+# When the picture that is being fetched has to be there.
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _REDIRECTS = 3
 
 
 def fetch(address: str) -> guarded_http.Answer:
     """Return the answer that holds the picture at an address.
 
-    Raises AddressRefused, AddressUnreachable and PictureTooLarge.
+    Raises AddressRefused, AddressUnreachable, PictureTooLarge, and what `fetching` raises.
     """
     settings = service().settings
     if not settings.pictures_by_url:
@@ -21,10 +35,36 @@ def fetch(address: str) -> guarded_http.Answer:
             "Pictures are not fetched from addresses here.",
             hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
         )
-    rules = guarded_http.Rules(
-        settings.allow_private_addresses, _SECONDS, settings.max_upload_bytes, _REDIRECTS
-    )
-    return checked(guarded_http.send("GET", address, rules))
+    with fetching() as seconds_left:
+        rules = guarded_http.Rules(
+            settings.allow_private_addresses, seconds_left(), settings.max_upload_bytes, _REDIRECTS
+        )
+        return checked(guarded_http.send("GET", address, rules))
+
+
+@contextmanager
+def fetching() -> Iterator[Callable[[], float]]:
+    """Have a place for fetching a picture within the block; yields what tells the seconds left for it.
+
+    Within another such block it is the same picture. Raises ServiceError where no place is free, and
+    AddressUnreachable where the request's other pictures have taken all of its time.
+    """
+    if (outer := _deadline.get()) is not None:
+        yield lambda: outer - time.monotonic()
+        return
+    give_back = service().fetches.take()
+    if give_back is None:
+        raise ServiceError("Too many pictures are being fetched.", retry_after=_RETRY_SECONDS)
+    now, limit = time.monotonic(), service().settings.compat_timeout
+    until = min(now + _SECONDS, request.environ.setdefault(_UNTIL, now + max(limit, _SECONDS)))
+    token = _deadline.set(until)
+    try:
+        if until <= now:
+            raise AddressUnreachable(f"The request's pictures took longer than {limit:g} seconds to fetch.")
+        yield lambda: until - time.monotonic()
+    finally:
+        _deadline.reset(token)
+        give_back()
 
 
 def checked(answer: guarded_http.Answer) -> guarded_http.Answer:

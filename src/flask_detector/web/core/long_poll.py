@@ -4,12 +4,10 @@ import re
 import time
 from collections.abc import Sequence
 
-from flask import Response, current_app, request
+from flask import Response, request
 
-from flask_detector.errors import ServiceError
 from flask_detector.jobs.records import Record
 from flask_detector.web.core.service import service
-from flask_detector.web.core.sse import Seats
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
@@ -27,15 +25,13 @@ def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
     busy. Of several, those that were deleted meanwhile are left out; a single one raises as
     `Service.wait_for` does.
     """
-    seats: Seats = current_app.extensions["flask-detector-seats"]
-    try:
-        seats.take()
-    except ServiceError:
+    leave = service().seats.take()
+    if leave is None:
         return _all(ids, 0)
     try:
         return _all(ids, seconds)
     finally:
-        seats.leave()
+        leave()
 
 
 def _all(ids: Sequence[str], seconds: float) -> list[Record]:

@@ -4,12 +4,12 @@ Each one keeps a thread of the web process busy. Were there no limit, a few doze
 would keep all of them, and nobody could send a picture or even learn that the process lives.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from flask_detector.errors import ServiceError
+from flask_detector.web.core.shares import Shares
 
 # A page of many small pictures asks for all of them at once: they are made faster than this.
 _PATIENCE_SECONDS = 0.5
@@ -24,7 +24,7 @@ class Places:
     """The places of one web process."""
 
     def __init__(self, number: int) -> None:
-        self._free = threading.BoundedSemaphore(number)
+        self._shares = Shares(number)
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -35,11 +35,12 @@ class Places:
         if _has_one.get():
             yield
             return
-        if not self._free.acquire(timeout=_PATIENCE_SECONDS):
+        give_back = self._shares.take(patience=_PATIENCE_SECONDS)
+        if give_back is None:
             raise ServiceError("Too many pictures are being drawn.", retry_after=_RETRY_SECONDS)
         token = _has_one.set(True)
         try:
             yield
         finally:
             _has_one.reset(token)
-            self._free.release()
+            give_back()

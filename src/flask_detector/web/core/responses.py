@@ -4,10 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import BinaryIO
+from itertools import chain
 from urllib.parse import quote
 
-from flask import Response, jsonify, make_response, redirect, send_file, stream_with_context
+from flask import Response, jsonify, make_response, redirect, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.formats.file_names import shown_name
@@ -55,18 +55,20 @@ def _plain(name: str) -> str:
     return f"{stem.strip(' _') or 'picture'}{dot}{rest}"
 
 
-def send_archive(file: BinaryIO, name: str) -> Response:
-    """Send a ZIP file to keep, piece by piece; it is closed at the end."""
-    response = to_keep(send_file(file, "application/zip"), name)
+def send_archive(data: bytes, name: str) -> Response:
+    """Send a ZIP file to keep."""
+    response = to_keep(Response(data, mimetype="application/zip"), name)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManager[None]) -> Response:
     """Send a ZIP file to keep that is made while it is sent, in a place that is held until then."""
-    held = ExitStack()
-    held.enter_context(place)  # refused now, or not at all
-    response = Response(stream_with_context(pieces), mimetype="application/zip")
+    with ExitStack() as here:
+        here.enter_context(place)  # refused now, or not at all
+        first = next(pieces, b"")
+        held = here.pop_all()
+    response = Response(stream_with_context(chain([first], pieces)), mimetype="application/zip")
     response.call_on_close(held.close)
     response.headers["Cache-Control"] = "no-store"
     return to_keep(response, name)

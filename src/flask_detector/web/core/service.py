@@ -29,6 +29,7 @@ from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.available_models import Offered
 from flask_detector.web.core.render_slots import Places
+from flask_detector.web.core.shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,9 @@ class Service:
         self.offered = Offered(self.models, self.jobs, settings)
         self.limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
         self.places = Places(max(1, settings.web_threads // 4))
+        # Who waits for news, or for what another server sends, keeps a thread busy.
+        self.seats = Shares(max(1, settings.web_threads // 2))
+        self.fetches = Shares(max(1, settings.web_threads // 8))
 
     def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
         """Return all models that are known here, each with how far it is on its way to being used."""

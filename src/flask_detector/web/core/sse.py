@@ -1,11 +1,10 @@
 """Live news of a detection, as server-sent events (WHATWG HTML, 9.2)."""
 
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Flask, Response, current_app, g, jsonify, stream_with_context
+from flask import Response, g, jsonify, stream_with_context
 
 from flask_detector.errors import DetectionError, DetectorError, ServiceError
 from flask_detector.jobs.records import Record
@@ -23,27 +22,6 @@ _RECONNECT_MILLISECONDS = 1000
 _GONE = {"status": "gone", "position": None, "stage": None, "step": None, "final": True, "working": True}
 
 
-class Seats:
-    """How many may listen at once: each one keeps a thread of the web process busy."""
-
-    def __init__(self, number: int) -> None:
-        self._free = threading.BoundedSemaphore(number)
-
-    def take(self) -> None:
-        """Take a seat, or raise ServiceError; a page asks for the state now and then instead."""
-        if not self._free.acquire(blocking=False):
-            raise ServiceError("Too many pages are listening.")
-
-    def leave(self) -> None:
-        """Give the seat back."""
-        self._free.release()
-
-
-def install(app: Flask, *, web_threads: int) -> None:
-    """Let half of the threads listen."""
-    app.extensions["flask-detector-seats"] = Seats(web_threads // 2)
-
-
 @blueprint.get("/events")
 def events() -> Response:
     """Send the detection's state now and whenever it changes, until it has ended."""
@@ -52,10 +30,11 @@ def events() -> Response:
 
 def listen(record: Record) -> Response:
     """Send a detection's state now and whenever it changes, until it has ended; raises ServiceError."""
-    seats: Seats = current_app.extensions["flask-detector-seats"]
-    seats.take()
+    leave = service().seats.take()
+    if leave is None:  # a page asks for the state now and then instead
+        raise ServiceError("Too many pages are listening.")
     response = Response(stream_with_context(_stream(record.id)), mimetype="text/event-stream")
-    response.call_on_close(seats.leave)
+    response.call_on_close(leave)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return response

@@ -13,18 +13,19 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL
-from flask_detector.errors import UnknownDetection
+from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.collections import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.web.core import archives
-from flask_detector.web.core.responses import go_to, send_archive, unkept
+from flask_detector.web.core.responses import go_to, unkept
 from flask_detector.web.core.service import Wishes, service
 from flask_detector.web.core.view import score
 from flask_detector.web.pages.visitor import may_see, visitor
 
 blueprint = Blueprint("pages", __name__)
 
+_MOST_TOGETHER = 250  # pictures on one batch's page, and in its files
 _PAGE = 48  # detections on one page of the history
 
 
@@ -39,6 +40,7 @@ def home() -> Response:
         default_model=service().default_model(),
         main_model=MAIN_MODEL,
         pace=service().pace.by_model(),
+        most_together=_MOST_TOGETHER,
     )
     return unkept(page)
 
@@ -50,6 +52,8 @@ def create() -> AnyResponse:
     Of several pictures the good ones are accepted, and the batch says why the others were not.
     """
     files = [file for file in request.files.getlist("picture") if file.filename]
+    if len(files) > _MOST_TOGETHER:
+        raise TooManyPictures(f"These are {len(files)} pictures; at most {_MOST_TOGETHER} go on one page.")
     pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
     wishes: Wishes = {
         "model": request.form.get("model", AUTO),
@@ -67,8 +71,15 @@ def create() -> AnyResponse:
 @blueprint.post("/batches")
 def create_batch() -> AnyResponse:
     """Put detections of this visitor, the form's `detection` fields, on one page."""
-    records = [service().jobs.find(id) for id in request.form.getlist("detection")]
-    if not records or not all(may_see(record) for record in records):
+    ids = list(dict.fromkeys(request.form.getlist("detection")))
+    if len(ids) > _MOST_TOGETHER:
+        raise BadParameter(
+            f"These are {len(ids)} pictures; at most {_MOST_TOGETHER} go on one page.",
+            hint="Put them on several pages.",
+            field="detection",
+        )
+    records = service().jobs.find_all(ids)
+    if not records or len(records) < len(ids) or not all(may_see(record) for record in records):
         raise UnknownDetection("There is no such detection.")
     id = service().group(records, owner=visitor())
     return go_to(url_for("pages.batch", id=id), id=id)
@@ -92,7 +103,7 @@ def batch(id: str) -> Response:
 def batch_archive(id: str) -> Response:
     """Send what was found in the pictures that were sent together, as far as they are done."""
     selected = archives.Selected(*_batch(id))
-    return send_archive(archives.of_batch(service(), selected), f"{len(selected)}_detections.zip")
+    return archives.of_batch(service(), selected, f"{len(selected)}_detections.zip")
 
 
 @blueprint.get("/batches/<id>/datasets/<name>.zip")

@@ -19,7 +19,7 @@ from flask_detector.errors import (
 )
 from flask_detector.imaging import sniff
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.blueprint import METHODS, Dialect, refuse_other_methods, telling
 from flask_detector.web.compat.detect import Offer, detect, offer, offers
 from flask_detector.web.compat.kserve.tensors import INPUT, inputs, outputs_of, tensor, wanted
 from flask_detector.web.core.service import service
@@ -140,9 +140,10 @@ def infer(name: str, version: str = _VERSION) -> Response:
     return response
 
 
-@dialect.route("/v2/<path:rest>", methods=["GET", "POST"])
+@dialect.route("/v2/<path:rest>", methods=METHODS)
 def elsewhere(rest: str) -> Response:
     """Tell that loading, shared memory, statistics and the like are not there."""
+    refuse_other_methods()
     return telling("error")(RequestError(f"/v2/{rest[:80]} is not supported."), HTTPStatus.NOT_FOUND)
 
 

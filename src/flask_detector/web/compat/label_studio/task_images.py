@@ -15,7 +15,6 @@ from flask_detector.web.compat import request_body
 from flask_detector.web.core import fetch_url
 from flask_detector.web.core.service import service
 
-_SECONDS = 20
 _REDIRECTS = range(300, 400)
 _STORAGES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 
@@ -53,16 +52,17 @@ def _address(value: str, base: str, task_id: object) -> str | None:
 
 def _fetched(address: str, base: str) -> bytes:
     """Return what our Label Studio has; the storage to which it may redirect must not see the token."""
-    settings = service().settings
-    rules = guarded_http.Rules(True, _SECONDS, settings.max_upload_bytes)
-    answer = guarded_http.send("GET", address, rules, headers=_authorization(base))
-    target = answer.headers.get("location")
-    if answer.status in _REDIRECTS and target is not None:
-        return request_body.picture_at(urljoin(address, target))
+    with fetch_url.fetching() as seconds_left:
+        headers = _authorization(base, seconds_left())
+        rules = guarded_http.Rules(True, seconds_left(), service().settings.max_upload_bytes)
+        answer = guarded_http.send("GET", address, rules, headers=headers)
+        target = answer.headers.get("location")
+        if answer.status in _REDIRECTS and target is not None:
+            return request_body.picture_at(urljoin(address, target))
     return fetch_url.checked(answer).body
 
 
-def _authorization(base: str) -> dict[str, str]:
+def _authorization(base: str, seconds: float) -> dict[str, str]:
     """Return the header for the settings' token; a personal one is first exchanged for a short-lived one."""
     key = service().settings.label_studio_key
     if key is None:
@@ -73,7 +73,7 @@ def _authorization(base: str) -> dict[str, str]:
     answer = guarded_http.send(
         "POST",
         f"{base}/api/token/refresh/",
-        guarded_http.Rules(True, _SECONDS, 100_000),
+        guarded_http.Rules(True, seconds, 100_000),
         headers={"Content-Type": "application/json"},
         body=json.dumps({"refresh": token}).encode(),
     )

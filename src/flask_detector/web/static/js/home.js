@@ -64,6 +64,11 @@ function tell(error, name) {
 /** @param {File[]} files */
 async function show(files) {
   forget();
+  const most = Number(form.dataset.mostTogether);
+  if (files.length > most) {
+    tell({ message: `These are ${files.length} pictures; at most ${most} go on one page.`, hint: "Send the others afterwards." });
+    files = files.slice(0, most);
+  }
   await chosen.show(files, (file, error) => {
     tell(error, files.length > 1 ? file.name : undefined);
     settle();
