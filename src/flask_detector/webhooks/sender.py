@@ -43,6 +43,9 @@ _LONGEST_REST = 60.0
 
 _KNOWN_RECEIVERS = 1000
 
+# Where a detection is tried again that had ended, its delivery is looked at this often.
+_UNFINISHED_SECONDS = 60.0
+
 _LOOK_SECONDS = 2
 _RESTART_SECONDS = 2.0
 
@@ -174,7 +177,7 @@ class Courier:
             record = self._jobs.find(delivery.detection)
             secret = self._keys.webhook_secret(key_id_of(delivery.owner))
             if not record.status.is_final:  # an operator has it tried again, and its end lets this go
-                self._put_back(delivery, self._settings.retention_seconds, tries=delivery.tries)
+                self._put_back(delivery, _UNFINISHED_SECONDS, tries=delivery.tries)
                 return None
             body = self._body(record)
         except (DetectionError, UnknownKey):  # deleted, or its key revoked: nobody is to be told any more

@@ -14,7 +14,7 @@ from redis.client import Pipeline
 from flask_detector.api_keys import Keys, key_id_of
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
-from flask_detector.errors import DetectionExpired, DetectorError, KeyReused, NoPicture
+from flask_detector.errors import BrokerUnavailable, DetectionExpired, DetectorError, KeyReused, NoPicture
 from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
 from flask_detector.jobs.acceptance import Acceptance, Claim
@@ -137,6 +137,8 @@ class Service:
             for source, filename in pictures:
                 try:
                     kept.append(self._keep(source, filename, request, more=len(kept)))
+                except BrokerUnavailable:  # no picture's fault: all of the request may be repeated
+                    raise
                 except DetectorError as error:
                     problems.append(error)
                     refused.append(Refused(shown_name(filename), Failure.of(error)))
