@@ -23,6 +23,7 @@ NO_BUCKET = {
 }
 
 
+@pytest.mark.slow
 def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(
     settings: Settings, environment_for: Callable[[Settings], dict[str, str]]
 ) -> None:

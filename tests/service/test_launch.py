@@ -65,25 +65,21 @@ def test_a_killed_worker_is_replaced_and_no_picture_is_lost(
         eventually(lambda: all(look(stack, id)["status"] == "done" for id in ids), 40)
 
 
-def test_results_outlive_a_restart(
-    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_stopping_leaves_no_process_behind_and_results_outlive_a_restart(
+    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually, number: int
 ) -> None:
     with start_stack(tmp_path) as stack:
         id = send(stack, jpeg)["id"]
         eventually(lambda: look(stack, id)["status"] == "done", 20)
-    with start_stack(tmp_path) as stack:
-        assert look(stack, id)["status"] == "done"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path, number: int) -> None:
-    with start_stack(tmp_path) as stack:
         family = children(stack)
-        assert len(family) == 4  # Redis, a worker, the web process, and what makes JSON of others' lines
+        assert len(family) == 4  # Redis, a worker, the web process, and what makes JSON of their stderr
         stack.process.send_signal(number)
         assert stack.process.wait(30) == 0
         _, alive = psutil.wait_procs(family, timeout=5)
         assert alive == []
+    with start_stack(tmp_path) as stack:
+        assert look(stack, id)["status"] == "done"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
@@ -250,9 +246,3 @@ def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
         if words in line:
             return lines
     raise AssertionError(f"it ended without {words!r}: {lines}")
-
-
-def test_it_says_where_it_serves(free_port: Callable[[], int], tmp_path: Path) -> None:
-    port = free_port()
-    with running_serve(port, tmp_path) as process:
-        lines_until(process, f"serving on http://127.0.0.1:{port}")

@@ -203,6 +203,7 @@ def test_the_weights_stay_the_float16_numbers_that_they_were(package: SmallPacka
     np.testing.assert_array_equal(stored["head_2"].transpose(2, 3, 1, 0), package.weights["head_2"])
 
 
+@pytest.mark.slow
 def test_the_same_package_gives_the_same_bytes(package: SmallPackage, tmp_path: Path) -> None:
     package.write(tmp_path)
 

@@ -75,7 +75,9 @@ def test_the_weights_are_bit_for_bit_those_of_the_package() -> None:
     assert digest.hexdigest() == "65abd4799d73535cc7435cec834a9e21ec57e9b31046c280d5ba5eea990985aa"
 
 
-@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BFLOAT16])
+@pytest.mark.parametrize(
+    "precision", [Precision.FLOAT32, pytest.param(Precision.BFLOAT16, marks=pytest.mark.slow)]
+)
 def test_the_average_precision_on_coco_is_at_least_28_percent(precision: Precision, shared: Path) -> None:
     if precision is Precision.BFLOAT16 and not cpu_has_bfloat16():
         pytest.skip("this processor has no bfloat16")
