@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -133,6 +134,15 @@ class Settings(BaseSettings):
             "X-Forwarded headers are believed, see docs/deploy/nginx.md.",
         ),
     ] = 0
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(?i:(\*|null|https?://[^/,?#\s@*]+)/?\s*(,\s*|$))*$",
+            description="Sites whose pages' scripts may use the API and what DETECTOR_COMPAT answers, as "
+            "`https://app.example,http://localhost:8080`; `*` for any. Pages of this installation, which "
+            "know a visitor by a cookie, are never among it.",
+        ),
+    ] = None
     metrics: Annotated[
         Literal["auto", "open", "admin"],
         Field(
@@ -253,6 +263,14 @@ class Settings(BaseSettings):
             "docs/clients.md."
         ),
     ] = "all"
+    compat_models: Annotated[
+        str,
+        Field(
+            pattern=r"^([\w.*?-]+=[\w.-]+\s*(,\s*|$))*$",
+            description="Models by the names that such clients ask for, as `ipcam-*=auto,my-dogs=nanodet-g`; "
+            "the first that fits counts, and `*` stands for any letters.",
+        ),
+    ] = "ipcam-*=auto"
     compat_timeout: Annotated[
         float, Field(gt=0, le=3600, description="Seconds that such a client waits for its detection at most.")
     ] = 60
@@ -307,6 +325,17 @@ class Settings(BaseSettings):
         if not self.is_local:
             return None
         return ["localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host]
+
+    @property
+    def allowed_origins(self) -> set[str]:
+        """The origins whose scripts may use the API, in lower case; `*` among them for any."""
+        names = (self.cors_origins or "").split(",")
+        return {name.strip().rstrip("/").lower() for name in names if name.strip()}
+
+    def model_for(self, name: str) -> str:
+        """Return the model that another program means by a name; the name itself unless the settings say."""
+        pairs = [pair.strip().partition("=") for pair in self.compat_models.split(",") if pair.strip()]
+        return next((model for known, _, model in pairs if fnmatchcase(name, known)), name)
 
     @property
     def max_upload_bytes(self) -> int:

@@ -10,7 +10,7 @@ from flask_detector.storage.base import Storage
 from flask_detector.web import api, compat
 from flask_detector.web.core import errors, request_bodies
 from flask_detector.web.core.service import Service
-from flask_detector.web.middleware import assets, rate_limits, security
+from flask_detector.web.middleware import assets, cross_origin, rate_limits, security
 from flask_detector.web.observability import health, request_log
 from flask_detector.web.pages import actions, admin, detection, home
 
@@ -44,6 +44,8 @@ def create_app(
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
     assets.install(app)
     errors.install(app)
-    security.install(app, settings, exempt=[api.blueprint, *dialects])
-    rate_limits.install(app, settings, connection, limited=[api.blueprint, *dialects])
+    for_programs = [api.blueprint, *dialects]
+    security.install(app, settings, exempt=for_programs)
+    cross_origin.install(app, settings, names={blueprint.name for blueprint in for_programs})
+    rate_limits.install(app, settings, connection, limited=for_programs)
     return app

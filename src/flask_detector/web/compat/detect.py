@@ -56,6 +56,7 @@ def detect_each(
     deadline = time.monotonic() + service().settings.compat_timeout
     key = known_key()
     client = None if key is None else key.owner
+    model = service().settings.model_for(model)
     lowest = None if min_score is None else min(max(min_score, 0.0), 1.0)
     queued: list[str] = []
     outcomes: list[str | PictureError] = []
@@ -119,8 +120,12 @@ def offers() -> list[Offer]:
 
 
 def offer(name: str) -> Offer:
-    """Return an installed model, or the default one for AUTO; raises UnknownModel or ModelNotInstalled."""
+    """Return an installed model by its name, the settings' other names for it, or AUTO for the default one.
+
+    Raises UnknownModel or ModelNotInstalled.
+    """
     models = service().models
+    name = service().settings.model_for(name)
     name = service().default_model() if name == AUTO else name
     models.path(name)
     return Offer(models.info(name), models.labels(name))

@@ -106,8 +106,6 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str |
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if code == e.UnknownEncoding.code:
         response.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 12.5.3
-    if status is HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

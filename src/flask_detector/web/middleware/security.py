@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Request, Response, request
@@ -133,6 +134,8 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
             response.headers.setdefault(name, value)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
+        if response.status_code == HTTPStatus.UNAUTHORIZED:  # RFC 9110, 15.5.2
+            response.headers.setdefault("WWW-Authenticate", "Bearer")
         return response
 
 
