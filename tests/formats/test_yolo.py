@@ -27,7 +27,8 @@ def lines_of(text: str, *, classes: int) -> list[tuple[int, list[float]]]:
 def read(data: bytes) -> tuple[dict[str, list[tuple[int, list[float]]]], dict[int, str]]:
     archive = zipfile.ZipFile(io.BytesIO(data))
     config = yaml.safe_load(archive.read("data.yaml"))
-    assert (config["path"], config["train"], config["val"]) == (".", "images", "images")
+    assert (config["train"], config["val"]) == ("images", "images")
+    assert "path" not in config  # Ultralytics would take a relative one from where it runs
     names: dict[int, str] = config["names"]
     assert list(names) == list(range(len(names)))
     labels = {

@@ -64,9 +64,12 @@ class YoloDataset:
         return [(f"labels/{stem_of(name)}.txt", "".join(lines).encode())]
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
-        """Return the names of the classes; one folder stands for training and validation alike."""
+        """Return the names of the classes; one folder stands for training and validation alike.
+
+        Without a ``path`` Ultralytics looks beside this file; a relative one counts from where it runs.
+        """
         names = [f"  {i}: {_quoted(label)}\n" for i, label in enumerate(self._categories.labels)]
-        text = "".join(["path: .\ntrain: images\nval: images\nnames:", "\n" if names else " {}\n", *names])
+        text = "".join(["train: images\nval: images\nnames:", "\n" if names else " {}\n", *names])
         return [("data.yaml", [text.encode()])]
 
 

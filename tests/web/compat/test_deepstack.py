@@ -4,10 +4,15 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import redis
+
+from flask_detector.settings import Settings
+from flask_detector.web import create_app
 
 Call = Callable[..., Any]
 
@@ -164,21 +169,48 @@ def test_a_form_of_very_many_parts_is_refused(call: Call) -> None:
 def test_models_are_listed_and_asked_for_by_name(call: Call, street: bytes) -> None:
     listed = call("POST", "/v1/vision/custom/list").json
     assert listed["success"] is True
-    assert listed["models"] == ["nanodet-g"]
+    ours = ["ipcam-general", "ipcam-combined", "ipcam-animal", "ipcam-dark"]
+    assert listed["models"] == ["nanodet-g", *ours]
     body, headers = form(file(street))
     for name in ("nanodet-g", "general", "nanodet-g/"):
         found = call("POST", f"/v1/vision/custom/{name}", body, **headers).json
         assert (found["success"], found["command"]) == (True, "custom")
-    answer = call("POST", "/v1/vision/custom/ipcam-combined", body, **headers)
+    answer = call("POST", "/v1/vision/custom/no-such-model", body, **headers)
     assert (answer.status, answer.json["success"]) == (404, False)
 
 
+def test_the_models_that_come_with_codeproject_ai_are_the_default_one(call: Call, street: bytes) -> None:
+    body, headers = form(file(street))
+    usual = call("POST", DETECTION, body, **headers).json["predictions"]
+    for name in ("ipcam-general", "ipcam-combined", "ipcam-animal", "ipcam-dark", "ipcam-of-next-year"):
+        answer = call("POST", f"/v1/vision/custom/{name}", body, **headers)
+        assert (answer.status, answer.json["predictions"]) == (200, usual)
+
+
+def test_the_settings_say_which_model_a_name_stands_for(
+    settings: Settings, connection: redis.Redis, jpeg: bytes
+) -> None:
+    names = "license-plate=nanodet-g, ipcam-*=no-such-model"
+    update = {"compat_models": names, "compat_timeout": 0.05}
+    client = create_app(settings.model_copy(update=update), connection=connection).test_client()
+    listed = client.post("/v1/vision/custom/list").json
+    assert listed is not None
+    assert "license-plate" in listed["models"]
+    taken = client.post("/v1/vision/custom/license-plate", data=jpeg)
+    assert taken.status_code == 500  # it is taken, and nobody works
+    refused = client.post("/v1/vision/custom/ipcam-dark", data=jpeg)
+    assert refused.status_code == 404
+    assert "no-such-model" in refused.text
+
+
 def test_blue_iris_and_the_dashboard_learn_that_the_server_is_there(call: Call) -> None:
-    for path in ("ping", "version"):
-        answer = call("GET", f"/v1/status/{path}")
-        assert (answer.status, answer.json["success"]) == (200, True)
-    answer = call("GET", "/v1/status/updateavailable").json
-    assert (answer["success"], answer["updateAvailable"]) == (True, False)
+    for method, start in product(("GET", "POST"), ("/v1/status", "/v1/server/status")):
+        for path in ("ping", "ping/", "version"):
+            answer = call(method, f"{start}/{path}")
+            assert (answer.status, answer.json["success"], answer.json["code"]) == (200, True, 200)
+            assert answer.json["hostname"]
+        answer = call(method, f"{start}/updateavailable").json
+        assert (answer["success"], answer["updateAvailable"]) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,22 @@ def test_keys_are_asked_for_where_the_settings_say_so(
     for wrong in (None, "secret", f"{key[:-1]}{'A' if key[-1] != 'A' else 'B'}"):
         answer = speaker.ask(app.test_client(), jpeg, key=wrong)
         assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert speaker.error_of(answer)
     assert speaker.ask(app.test_client(), jpeg, key=key).status_code in {500, 504}  # it is let in, and waits
+
+
+def test_whoever_is_told_to_bring_a_key_is_told_how(settings: Settings, connection: redis.Redis) -> None:
+    app = create_app(settings.model_copy(update={"require_keys": True}), connection=connection)
+    closed = set()
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<[^>]+>", "x", rule.rule)
+        for method in (rule.methods or set()) - {"OPTIONS"}:
+            answer = app.test_client().open(path, method=method)
+            assert (answer.status_code == 401) == ("WWW-Authenticate" in answer.headers), (method, path)
+            if answer.status_code == 401:
+                closed.add(rule.endpoint.partition(".")[0])
+    assert {"api", *CLIENTS} <= closed
 
 
 def test_the_headers_of_the_api_open_too(speaker: Any, settings: Settings, connection: redis.Redis) -> None:

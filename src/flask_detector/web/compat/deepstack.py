@@ -4,12 +4,14 @@ Sources: johnolafenwa/DeepStack, server/server.go and middlewares.go; codeprojec
 ProxyController.cs, ServerStatusController.cs and the object detection modules.
 """
 
+import platform
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Response, jsonify
 
@@ -31,11 +33,15 @@ from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import METHODS, Dialect, refuse_other_methods
 from flask_detector.web.compat.detect import detect, offers
+from flask_detector.web.core.service import service
 
 _DEFAULT_CONFIDENCE = 0.40
 
-# CodeProject.AI's name for its model of no particular purpose.
+# CodeProject.AI's name for its model of no particular purpose, and for those that come with it.
 _GENERAL = "general"
+_CUSTOM = ("ipcam-general", "ipcam-combined", "ipcam-animal", "ipcam-dark", "license-plate")
+
+_View = TypeVar("_View", bound=Callable[..., Any])
 
 
 def _tell(error: DetectorError, status: HTTPStatus) -> Response:
@@ -68,7 +74,7 @@ dialect = Dialect(
     __name__,
     tell=_tell,
     sent_key=lambda: request_body.form("image").fields.get("api_key"),
-    free={"ping", "update"},
+    free={"ping", "version", "update"},
 )
 
 
@@ -89,17 +95,32 @@ def custom(name: str = _GENERAL) -> Response:
 def models() -> Response:
     """List the models that can be asked for by name."""
     names = [offer.info.name for offer in offers()]
+    names += [name for name in _CUSTOM if service().settings.model_for(name) != name]
     return _answer({"success": True, "models": names, "duration": 0, "command": "list-custom", "code": 200})
 
 
-@dialect.get("/v1/status/ping", strict_slashes=False)
-@dialect.get("/v1/status/version", endpoint="version", strict_slashes=False)
+def _status(path: str, endpoint: str) -> Callable[[_View], _View]:
+    """Make a function answer at DeepStack's address and at CodeProject.AI's, however it is asked."""
+
+    def add(view: _View) -> _View:
+        for start in ("/v1/status", "/v1/server/status"):
+            dialect.add_url_rule(
+                f"{start}/{path}", endpoint, view, methods=["GET", "POST"], strict_slashes=False
+            )
+        return view
+
+    return add
+
+
+@_status("ping", "ping")
+@_status("version", "version")
 def ping() -> Response:
     """Tell that the server is there."""
-    return _answer({"success": True, "message": __version__, "version": _version(), "code": 200})
+    facts = {"message": __version__, "version": _version(), "hostname": platform.node()}
+    return _answer({"success": True, **facts, "code": 200})
 
 
-@dialect.get("/v1/status/updateavailable", strict_slashes=False)
+@_status("updateavailable", "update")
 def update() -> Response:
     """Tell Blue Iris, which asks whether there is a newer version, that it need not offer one."""
     body = {"success": True, "message": "", "updateAvailable": False}

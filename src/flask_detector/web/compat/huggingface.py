@@ -68,7 +68,9 @@ def _detected(name: str) -> Detections:
         picture, parameters = _inputs(asked["inputs"]), asked.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadParameter("parameters is not an object.")
-    threshold = request_body.number(parameters.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
+    # The JavaScript client sends no parameters beside a file.
+    asked_for = parameters.get("threshold", request.args.get("threshold"))
+    threshold = request_body.number(asked_for, name="threshold", default=_DEFAULT_THRESHOLD)
     return detect(picture, model=name, min_score=threshold)
 
 

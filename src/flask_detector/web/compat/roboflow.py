@@ -5,9 +5,9 @@ and inference_sdk/http.
 """
 
 import base64
-import time
 import uuid
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,10 @@ def _sent_key() -> str | None:
     return key if isinstance(key, str) else None
 
 
-dialect = Dialect("roboflow", __name__, tell=telling("message"), sent_key=_sent_key, free={"info"})
+# The client lists and clears models without its key.
+_FREE = {"info", "registry", "remove", "clear"}
+
+dialect = Dialect("roboflow", __name__, tell=telling("message"), sent_key=_sent_key, free=_FREE)
 
 
 class _Project(BaseConverter):
@@ -89,6 +92,14 @@ def segment_instances() -> Response:
     return _infer(with_outlines=True)
 
 
+@dialect.post("/<project:workspace>/workflows/<path:rest>")
+@dialect.post("/infer/workflows/<path:rest>")
+@dialect.route("/workflows/<path:rest>", methods=["GET", "POST"])
+def workflows(rest: str, workspace: str = "") -> Response:
+    """Tell that workflows are not run here."""
+    return telling("message")(unsupported("A workflow"), HTTPStatus.NOT_IMPLEMENTED)
+
+
 @dialect.post("/infer/<task>")
 def other_task(task: str) -> Response:
     """Refuse what is not detected here."""
@@ -109,7 +120,7 @@ def legacy(project: str, version: str) -> Response:
         response.mimetype = "image/jpeg"
         return response
     as_rle = options.get("response_mask_format") == "rle"
-    answer = _answer(found, with_outlines=has_masks, as_rle=as_rle, started=time.perf_counter())
+    answer = _answer(found, with_outlines=has_masks, as_rle=as_rle)
     if options.get("format") == "image_and_json":
         answer["visualization"] = base64.b64encode(drawn(picture, found)).decode()
     return jsonify(answer)
@@ -132,7 +143,6 @@ def _sent_picture() -> bytes:
 
 
 def _infer(*, with_outlines: bool) -> Response:
-    started = time.perf_counter()
     asked = request_body.json_object()
     name = _own_name(str(asked.get("model_id") or AUTO))
     asked_for = asked.get("image")
@@ -149,7 +159,7 @@ def _infer(*, with_outlines: bool) -> Response:
         asked.get("max_detections"),
     )
     as_rle = asked.get("response_mask_format") == "rle"
-    answers = [_answer(each, with_outlines=with_outlines, as_rle=as_rle, started=started) for each in found]
+    answers = [_answer(each, with_outlines=with_outlines, as_rle=as_rle) for each in found]
     if asked.get("visualize_predictions") is True:
         for answer, picture, each in zip(answers, pictures, found, strict=True):
             answer["visualization"] = base64.b64encode(drawn(picture, each)).decode()
@@ -217,13 +227,13 @@ def _ids(found: Detections, labels: Iterable[object]) -> list[int]:
     return [number for number, label in enumerate(found.labels) if label in wanted]
 
 
-def _answer(found: Detections, *, with_outlines: bool, as_rle: bool, started: float) -> dict[str, Any]:
+def _answer(found: Detections, *, with_outlines: bool, as_rle: bool) -> dict[str, Any]:
     predictions = [
         _prediction(one) | (_outline(one, found, as_rle=as_rle) if with_outlines else {}) for one in found
     ]
     return {
         "inference_id": str(uuid.uuid4()),
-        "time": round(time.perf_counter() - started, 6),
+        "time": round(sum(found.timings.values()), 6),
         "image": {"width": found.width, "height": found.height},
         "predictions": predictions,
     }

@@ -55,6 +55,40 @@ def test_a_project_is_set_up(call: Call) -> None:
     assert call("POST", "/setup", {**body, "schema": "<View>"}).status == 400
 
 
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        (CONFIG.replace("Car", "Zebu").replace("person, rider", "farmer"), "none of the project's labels"),
+        (CONFIG.replace("RectangleLabels", "BrushLabels"), "no masks, which brushes need"),
+        ('<View><Text name="t" value="$t"/><Choices name="c" toName="t"/></View>', "nothing to put objects"),
+    ],
+)
+def test_a_project_that_the_model_can_do_nothing_for_is_told_why(
+    call: Call, schema: str, reason: str
+) -> None:
+    answer = call("POST", "/setup", {"project": "7.1", "schema": schema})
+    assert answer.status == 400
+    assert reason in answer.json["error"]
+
+
+def test_a_project_without_a_configuration_yet_is_set_up(call: Call) -> None:
+    assert call("POST", "/setup", {"project": "7.1", "schema": "<View></View>"}).status == 200
+
+
+def test_a_project_of_brushes_is_set_up_where_the_model_has_masks(app: Flask, masked: str) -> None:
+    answer = app.test_client().post("/setup", json={"schema": config("BrushLabels")})
+    assert answer.json == {"model_version": masked}
+
+
+def test_a_project_is_told_of_the_installed_model_that_could_serve_it(
+    settings: Settings, connection: redis.Redis, masked: str
+) -> None:
+    app = create_app(settings.model_copy(update={"model": "nanodet-g"}), connection=connection)
+    answer = app.test_client().post("/setup", json={"schema": config("BrushLabels")})
+    assert answer.status_code == 400
+    assert f"DETECTOR_MODEL={masked}" in answer.text
+
+
 def test_webhooks_are_taken_note_of(call: Call) -> None:
     body = {"action": "ANNOTATION_CREATED", "project": {"id": 1, "label_config": CONFIG}}
     assert call("POST", "/webhook", body).status == 201
@@ -225,7 +259,7 @@ class LabelStudio(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def label_studio(small: bytes, serve_http: Callable[[HTTPServer], str]) -> str:
-    """The address of a stand-in for Label Studio's server, which can't be installed here."""
+    """The address of a stand-in for Label Studio's server, as small as it can be."""
     LabelStudio.picture, LabelStudio.seen = small, []
     return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), LabelStudio))
 
@@ -251,6 +285,25 @@ def test_pictures_are_fetched_from_the_label_studio_of_the_settings(
     assert answer.status_code == 200
     expected = path if path.startswith("/data/local") else "/data/upload/1/x.jpg"
     assert LabelStudio.seen == [(expected, header)]
+
+
+@pytest.mark.parametrize("base", ["/ls", "/ls/", "/data", "/upload"])
+def test_a_label_studio_under_a_path_is_asked_for_no_doubled_one(
+    settings: Settings,
+    connection: redis.Redis,
+    label_studio: str,
+    while_working: While,
+    base: str,
+) -> None:
+    update = {"label_studio_url": f"{label_studio}{base}", "label_studio_key": SecretStr("legacy")}
+    app = create_app(settings.model_copy(update=update), connection=connection)
+    base = base.rstrip("/")
+    names = [f"{base}/data/upload/1/x.jpg", "upload/1/x.jpg", f"{label_studio}{base}/data/upload/1/x.jpg"]
+    tasks = [{"id": number, "data": {"image": name}} for number, name in enumerate(names)]
+    body = {"tasks": tasks, "label_config": config("RectangleLabels")}
+    answer = while_working(partial(app.test_client().post, "/predict", json=body))
+    assert answer.status_code == 200
+    assert LabelStudio.seen == [(f"{base}/data/upload/1/x.jpg", "Token legacy")] * 3
 
 
 @pytest.mark.parametrize("path", ["/data/upload/1/x.jpg", "s3://bucket/x.jpg"])

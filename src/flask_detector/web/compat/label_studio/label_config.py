@@ -45,15 +45,23 @@ class Control:
 
 def controls_of(text: object) -> list[Control]:
     """Return the tags of a configuration that regions can be put into; raises BadParameter."""
+    return list(_controls(_parsed(text)))
+
+
+def has_controls(text: object) -> bool:
+    """Tell whether a configuration asks for anything yet, be it for pictures or not; raises BadParameter."""
+    return any(tag.get("toName") for tag in _parsed(text).iter())
+
+
+def _parsed(text: object) -> ElementTree.Element:
     if not isinstance(text, str) or not text.strip():
         raise BadParameter("The labelling configuration is missing.")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can grow without end
         raise BadParameter("The labelling configuration has a document type.")
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314  # without a document type there are no entities
+        return ElementTree.fromstring(text)  # noqa: S314  # without a document type there are no entities
     except ElementTree.ParseError as error:
         raise BadParameter("The labelling configuration is not XML.") from error
-    return list(_controls(root))
 
 
 def _controls(root: ElementTree.Element) -> Iterator[Control]:

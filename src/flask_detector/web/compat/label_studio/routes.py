@@ -14,9 +14,9 @@ from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, telling
-from flask_detector.web.compat.detect import detect_each
+from flask_detector.web.compat.detect import Offer, detect_each, offers
 from flask_detector.web.compat.label_studio.brush_rle import packed
-from flask_detector.web.compat.label_studio.label_config import Control, controls_of
+from flask_detector.web.compat.label_studio.label_config import Control, controls_of, has_controls
 from flask_detector.web.compat.label_studio.task_images import picture_of_task
 from flask_detector.web.core.service import service
 
@@ -49,10 +49,10 @@ def health() -> Response:
 
 @dialect.post("/setup")
 def setup() -> Response:
-    """Tell which model a project will have; refuse a configuration that can't be read."""
+    """Tell which model a project will have; refuse a configuration for which it could do nothing."""
     asked = request_body.json_object()
-    if asked.get("schema"):
-        controls_of(asked["schema"])
+    if asked.get("schema") and has_controls(asked["schema"]):
+        _check_served(_controls_of(asked["schema"]))
     return jsonify({"model_version": service().default_model()})
 
 
@@ -81,12 +81,7 @@ def predict() -> Response:
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise BadParameter("tasks is not a list of objects.")
     request_body.check_number(len(tasks))
-    controls = controls_of(asked.get("label_config"))
-    if not controls:
-        raise BadParameter(
-            "The project has nothing to put objects into.",
-            hint="Its configuration needs RectangleLabels, PolygonLabels or BrushLabels for an Image.",
-        )
+    controls = _controls_of(asked.get("label_config"))
     pictures = [_picture(task, controls) for task in tasks]
     usable = [picture for picture in pictures if isinstance(picture, bytes)]
     scores = [one.min_score for one in controls]
@@ -96,6 +91,40 @@ def predict() -> Response:
     if len(outcomes) == 1 and isinstance(outcomes[0], TaskError):
         raise outcomes[0]
     return jsonify({"results": [_prediction(outcome, controls) for outcome in outcomes]})
+
+
+def _controls_of(text: object) -> list[Control]:
+    """Return the tags of a project that objects can be put into; raises BadParameter where there are none."""
+    controls = controls_of(text)
+    if not controls:
+        raise BadParameter(
+            "The project has nothing to put objects into.",
+            hint="Its configuration needs RectangleLabels, PolygonLabels or BrushLabels for an Image.",
+        )
+    return controls
+
+
+def _check_served(controls: list[Control]) -> None:
+    """Raise BadParameter where the model that is used finds nothing that the project could show."""
+    used, *others = offers()
+    if _serves(used, controls):
+        return
+    fitting = [one.info.name for one in others if _serves(one, controls)]
+    wanted = ", ".join(sorted({label for one in controls for label in one.labels.values()}))[:200]
+    if not any(used_label.lower() in one.labels for one in controls for used_label in used.labels):
+        reason = f"The model {used.info.name} knows none of the project's labels ({wanted})."
+    else:
+        reason = f"The model {used.info.name} has no masks, which brushes need."
+    hint = "Name one of its classes by 'predicted_values', or have a model with masks for brushes."
+    if fitting:
+        hint = f"DETECTOR_MODEL={fitting[0]} chooses one that does."
+    raise BadParameter(reason, hint=hint)
+
+
+def _serves(one: Offer, controls: list[Control]) -> bool:
+    shapes = {"brush", "polygon", "rectangle"} if one.info.has_masks else {"polygon", "rectangle"}
+    names = {label.lower() for label in one.labels}
+    return any(control.shape in shapes and names & control.labels.keys() for control in controls)
 
 
 def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | TaskError:

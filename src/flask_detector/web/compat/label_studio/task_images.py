@@ -40,7 +40,8 @@ def _address(value: str, base: str, task_id: object) -> str | None:
         uri = base64.urlsafe_b64encode(value.encode()).decode()
         path = f"/tasks/{quote(str(task_id), safe='')}/presign/?fileuri={uri}"
     else:
-        path = "/" + value.lstrip("/")
+        start = urlsplit(base).path  # that of a Label Studio under a path stands before its own addresses
+        path = "/" + (value.removeprefix(start) if value.startswith(f"{start}/") else value).lstrip("/")
         path = f"/data{path}" if path.startswith("/upload/") else path
     if not base:
         raise BadParameter(
