@@ -244,6 +244,7 @@ class Reply:
     """What came back over a connection."""
 
     status: int
+    reason: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -263,7 +264,7 @@ def call(stack: Any) -> Callable[..., Reply]:
         with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
             connection.request(method, path, data, headers)
             answer = connection.getresponse()
-            return Reply(answer.status, dict(answer.getheaders()), answer.read())
+            return Reply(answer.status, answer.reason, dict(answer.getheaders()), answer.read())
 
     return call
 

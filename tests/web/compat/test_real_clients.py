@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,11 +19,16 @@ Call = Callable[..., Any]
 While = Callable[[Callable[[], TestResponse]], TestResponse]
 
 SCRIPTS = Path(__file__).parent / "scripts"
+PROJECT = Path(__file__).parents[3]
 
 
 def output_of(python: Path | str, script: str, *arguments: str) -> Any:
     """Return the JSON that a client's script prints."""
-    command = [str(python), str(SCRIPTS / f"with_{script}.py"), *arguments]
+    return printed([str(python), str(SCRIPTS / f"with_{script}.py"), *arguments])
+
+
+def printed(command: list[str]) -> Any:
+    """Return the JSON that a command prints."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -42,7 +48,7 @@ def expected(call: Call, street: bytes) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("script", "times"), [("deepstack_python", 3), ("codeproject_ai_api", 2), ("aiohttp", 4)]
+    ("script", "times"), [("deepstack_python", 3), ("codeproject_ai_api", 3), ("aiohttp", 4)]
 )
 def test_small_clients_of_deepstack(
     stack: Any, picture: str, expected: list[dict[str, Any]], script: str, times: int
@@ -86,6 +92,18 @@ def test_huggingface_hub(stack: Any, picture: str, expected: list[dict[str, Any]
             assert one["box"] == {
                 side.replace("_", ""): other[side] for side in ("x_min", "y_min", "x_max", "y_max")
             }
+
+
+def test_huggingface_inference_of_javascript(
+    stack: Any, picture: str, expected: list[dict[str, Any]]
+) -> None:
+    node = shutil.which("node")
+    if node is None or not (PROJECT / "node_modules" / "@huggingface" / "inference").exists():
+        pytest.skip("node or @huggingface/inference is not installed: npm install")
+    wanted = [one["label"] for one in expected if one["confidence"] >= 0.5]
+    script = SCRIPTS / "with_huggingface_inference.mjs"
+    for found in printed([node, str(script), stack.url, picture]):
+        assert [one["label"] for one in found] == wanted
 
 
 @pytest.mark.slow

@@ -69,6 +69,16 @@ def test_a_project_that_the_model_can_do_nothing_for_is_told_why(
     answer = call("POST", "/setup", {"project": "7.1", "schema": schema})
     assert answer.status == 400
     assert reason in answer.json["error"]
+    assert reason in answer.reason  # the one that Label Studio shows
+
+
+def test_the_status_line_stays_one_line_of_ascii(call: Call) -> None:
+    schema = CONFIG.replace("Car", "猫&#10;Set-Cookie: a=b").replace("person, rider", "é")
+    answer = call("POST", "/setup", {"project": "7.1", "schema": schema})
+    assert answer.status == 400
+    assert answer.reason.isascii()
+    assert "Set-Cookie" not in answer.headers
+    assert "猫" in answer.json["error"]
 
 
 def test_a_project_without_a_configuration_yet_is_set_up(call: Call) -> None:

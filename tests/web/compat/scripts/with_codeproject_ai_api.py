@@ -10,6 +10,6 @@ from codeprojectai.core import CodeProjectAIObject
 address, picture = urlsplit(sys.argv[1]), Path(sys.argv[2]).read_bytes()
 found = [
     CodeProjectAIObject(address.hostname, address.port, min_confidence=0.4, **more).detect(picture)
-    for more in ({}, {"custom_model": "nanodet-g"})
+    for more in ({}, {"custom_model": "nanodet-g"}, {"custom_model": "ipcam-general"})
 ]
 print(json.dumps(found))  # noqa: T201

@@ -8,6 +8,7 @@ from inference_sdk.http.errors import HTTPCallErrorError
 
 client = InferenceHTTPClient(sys.argv[1], api_key="made up")
 assert client.get_server_info().name == "flask-detector"
+assert client.list_loaded_models().models
 picture, found = sys.argv[2], []
 for name in ("nanodet-g", "nanodet-g/1", "coco/3", "yolov8n-640"):
     found.append(client.infer(picture, model_id=name)["predictions"])

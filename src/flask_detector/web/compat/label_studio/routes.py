@@ -5,11 +5,12 @@ label_studio/ml/api_connector.py; the codec of brushes: thi.ng/umbrella, package
 """
 
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, jsonify, request
 
-from flask_detector.errors import AddressUnreachable, BadParameter, NoPicture, PictureError
+from flask_detector.errors import AddressUnreachable, BadParameter, DetectorError, NoPicture, PictureError
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
 from flask_detector.web.compat import request_body
@@ -27,7 +28,17 @@ def _sent_key() -> str | None:
     return sent_by.password if sent_by is not None and sent_by.type == "basic" else None
 
 
-dialect = Dialect("label-studio", __name__, tell=telling("error"), sent_key=_sent_key, free={"health"})
+def _tell(error: DetectorError, status: HTTPStatus) -> Response:
+    """Tell of an error in the status line, too: nothing else of an answer is shown in Label Studio."""
+    response = telling("error")(error, status)
+    words = "".join(c if c.isprintable() else " " for c in str(error)).encode("ascii", "replace").decode()
+    response.status = f"{response.status_code} {words[:_LONGEST_REASON]}"
+    return response
+
+
+_LONGEST_REASON = 400
+
+dialect = Dialect("label-studio", __name__, tell=_tell, sent_key=_sent_key, free={"health"})
 
 # What is a single task's trouble, not the whole request's.
 TaskError = PictureError | AddressUnreachable
@@ -113,9 +124,10 @@ def _check_served(controls: list[Control]) -> None:
     wanted = ", ".join(sorted({label for one in controls for label in one.labels.values()}))[:200]
     if not any(used_label.lower() in one.labels for one in controls for used_label in used.labels):
         reason = f"The model {used.info.name} knows none of the project's labels ({wanted})."
+        hint = "Say by 'predicted_values' which of its classes they are."
     else:
         reason = f"The model {used.info.name} has no masks, which brushes need."
-    hint = "Name one of its classes by 'predicted_values', or have a model with masks for brushes."
+        hint = "Install one that has, or use RectangleLabels."
     if fitting:
         hint = f"DETECTOR_MODEL={fitting[0]} chooses one that does."
     raise BadParameter(reason, hint=hint)
