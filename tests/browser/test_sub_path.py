@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -228,9 +229,14 @@ def test_events_come_one_by_one(site: str, pictures: Path) -> None:
     assert states[-1]["status"] == "done"
 
 
-def test_the_largest_picture_is_taken(site: str, jpeg: bytes) -> None:
+def test_the_largest_picture_is_taken_and_a_larger_one_refused_in_our_words(site: str, jpeg: bytes) -> None:
     largest = jpeg + bytes(25_000_000 - len(jpeg))
     assert detect(site, largest)["status"] == "done"
+    with closing(HTTPConnection(urlsplit(site).netloc, timeout=60)) as host:
+        host.request("POST", f"{PREFIX}/api/v1/detections", largest + b"0")
+        answer = host.getresponse()
+        assert answer.status == 413
+        assert json.load(answer)["error"]["code"] == "picture_too_large"
 
 
 def test_the_command_line_and_other_programs_work_with_the_path(site: str, pictures: Path) -> None:

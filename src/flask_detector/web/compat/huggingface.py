@@ -9,7 +9,7 @@ import io
 from typing import Any
 
 import numpy as np
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from PIL import Image
 
 from flask_detector.detectors import AUTO
