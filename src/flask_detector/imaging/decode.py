@@ -23,16 +23,21 @@ from flask_detector.errors import (
     DamagedPicture,
     EmptyPicture,
     PictureTooLarge,
+    ServiceError,
     TooManyPixels,
     UnsupportedPicture,
 )
 from flask_detector.imaging import jpeg_scans, png_chunks
 from flask_detector.imaging.by_vips import ByVips
-from flask_detector.imaging.decode_large import is_large, spooled
+from flask_detector.imaging.decode_large import decoding_bytes, is_large, spooled
 from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
 from flask_detector.imaging.sniff import HEAD_BYTES, format_of, names_avif, refusal
 from flask_detector.imaging.tiff_pages import picture_page
+from flask_detector.process import room
 from flask_detector.process.memory import may_lack
+
+_PATIENCE_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,11 @@ def decode(source: bytes | BinaryIO, limits: Limits) -> tuple[Picture, PictureIn
 
 
 def load(
-    source: bytes | BinaryIO, limits: Limits, *, enough: int | None = None
+    source: bytes | BinaryIO,
+    limits: Limits,
+    *,
+    enough: int | None = None,
+    patience: float = _PATIENCE_SECONDS,
 ) -> tuple[Pixels, PictureInfo]:
     """Return the pixels of a file's first picture, and what the file holds.
 
@@ -89,10 +98,12 @@ def load(
 
     enough: how many pixels along the long side are all that is wanted. A JPEG may then come at a half, a
         quarter or an eighth of its size, which takes a fraction of the time and of the memory.
+    patience: how many seconds to wait where memory has room for one such picture at a time.
 
-    Raises what `check` raises; DamagedPicture also where pixels are missing.
+    Raises what `check` raises; DamagedPicture also where pixels are missing, TooManyPixels where memory has
+    no room for them, ServiceError where it has none as long as another picture is decoded.
     """
-    with _opened(source, limits) as (image, file):
+    with _opened(source, limits) as (image, file), _room(decoding_bytes(image), patience):
         info, data = _info(image), _bytes_of(file)
         if image.format == "JPEG":
             jpeg_scans.check_whole(data)
@@ -101,6 +112,22 @@ def load(
             image.load()
             return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
         return spooled(image, data) if is_large(image) else Pixels(image), info
+
+
+@contextmanager
+def _room(size: int, patience: float) -> Iterator[None]:
+    try:
+        with room.taken(size, patience=patience):
+            yield
+    except room.NoRoom as error:
+        raise TooManyPixels(
+            f"Decoding it takes about {size / 1e6:.0f} MB of memory; {error.left / 1e6:.0f} are left here.",
+            hint="Send it as a JPEG, which takes less, or make it smaller.",
+        ) from error
+    except room.NoRoomNow as error:
+        raise ServiceError(
+            "There is memory for one picture as large as this at a time.", retry_after=_RETRY_SECONDS
+        ) from error
 
 
 def _bytes_of(file: BinaryIO) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from flask_detector.imaging import libwebp
 from flask_detector.imaging import pixels as in_memory
+from flask_detector.imaging.by_vips import ByVips
 from flask_detector.imaging.pixel_file import Spool, read_all, scratch
 from flask_detector.imaging.pixels import Pixels, Strip
 
@@ -20,6 +21,19 @@ from flask_detector.imaging.pixels import Pixels, Strip
 LARGE_PIXELS = 4_000_000
 
 _LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload"}
+
+# How many bytes a pixel takes while it is decoded, as measured for 24 and 48 megapixels, and a little more.
+_BYTES_TO_DECODE: Final = {
+    "AVIF": 10,
+    "HEIF": 6,
+    "JPEG": 4,
+    "PNG": 9,
+    "WEBP": 5,
+    "GIF": 2,
+    "BMP": 4,
+    "TIFF": 9,
+}
+_BYTES_BY_VIPS: Final = 16
 
 # That a JPEG is whole is known when it comes here.
 _FAIL_ON: Final = {"JPEG": "none", "PNG": "error", "TIFF": "error"}
@@ -43,6 +57,14 @@ _PNG_MODES: Final = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 def is_large(image: Image.Image) -> bool:
     """Tell whether a picture is one for a file."""
     return image.width * image.height > LARGE_PIXELS
+
+
+def decoding_bytes(image: Image.Image) -> int:
+    """Return about how much memory it takes to decode a picture, beside what even a small one takes."""
+    if not is_large(image) or (_is_plain(image) and "progressive" not in image.info):
+        return 0
+    by_vips = isinstance(image, ByVips)
+    return image.width * image.height * (_BYTES_BY_VIPS if by_vips else _BYTES_TO_DECODE[str(image.format)])
 
 
 def spooled(image: Image.Image, data: bytes) -> Pixels:

@@ -14,7 +14,7 @@ from flask_detector.imaging import decode
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import Pace
-from flask_detector.process import memory
+from flask_detector.process import memory, room
 from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.worker.report import Journal
@@ -93,7 +93,7 @@ class Workplace:
         data = self._picture(id)
         start = time.perf_counter()
         limits = decode.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
-        pixels, _ = decode.load(data, limits, enough=enough)
+        pixels, _ = decode.load(data, limits, enough=enough, patience=self.settings.job_timeout / 2)
         return Decoded(pixels, enough, time.perf_counter() - start)
 
     def _decoded(self, id: str, enough: int | None) -> Decoded:
@@ -130,7 +130,10 @@ class Workplace:
     def limit_memory(self) -> None:
         """Let a picture take what the largest accepted one may, beyond what the loaded model takes.
 
-        More is an error of that picture's detection instead of a machine without memory.
+        But no more than the container has left: what goes beyond is an error of that picture's detection
+        instead of the end of a process, or of a machine without memory.
         """
-        room = decode.DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
-        memory.limit(self.settings.worker_memory_bytes or memory.taken() + room)
+        most = decode.DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
+        if (left := room.left()) is not None:
+            most = min(most, left)
+        memory.limit(self.settings.worker_memory_bytes or memory.taken() + most)

@@ -90,7 +90,7 @@ def drawn(
         kind = encode.output_format(sniff.format_of(original) or "")
     else:
         kind = OUTPUTS[output]
-    with _turn(service, original):
+    with turn(service, original):
         data, media_type = encode.change(original, service.limits, kind, drawing.over)
         give_back_code()
     return File(data, media_type, _named(record, f".{suffix_of(media_type)}", before="detected_"))
@@ -112,7 +112,7 @@ def cutout(service: Service, record: Record, number: int) -> File | None:
     if number >= len(found):
         return None
     original = service.original(record.id)
-    with _turn(service, original):
+    with turn(service, original):
         pixels, _ = decode.load(original, service.limits)
         data = encode.cut_out(pixels, *_part_of(found, number))
     label = safe_stem(found.labels[int(found.class_ids[number])].replace(" ", "_"))
@@ -137,7 +137,7 @@ def _part_of(found: Detections, number: int) -> tuple[tuple[int, int, int, int],
 
 
 @contextmanager
-def _turn(service: Service, original: bytes) -> Iterator[None]:
+def turn(service: Service, original: bytes) -> Iterator[None]:
     """Wait until there is room for the picture; raises as `Places.one` and `images.check` do."""
     with service.places.one(), _FEW_AT_A_TIME:
         info = decode.check(original, service.limits)
@@ -154,7 +154,7 @@ def _kept(service: Service, record: Record, name: str, make: Make) -> File:
         data = service.storage.get(record.id, name)
     except FileNotFoundError:
         original = service.original(record.id)
-        with _turn(service, original):
+        with turn(service, original):
             data = make(original, service.limits)
         with suppress(StorageUnavailable):  # it can be shown all the same when the disk is full
             service.storage.put(record.id, name, io.BytesIO(data))
