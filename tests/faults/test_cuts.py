@@ -225,7 +225,9 @@ def test_a_repeated_batch_with_a_key_is_there_once(site: Site, way: Way) -> None
         first, again = answers[-1], site.send(2, headers={"Idempotency-Key": "a"})
         assert again.status_code == 202
         assert first.status_code == 503 or id_of(first) == id_of(again)
-        assert sorted(Shelf(site.redis, 1).batch(id_of(again)).detections) == site.jobs()
+        batch = Shelf(site.redis, 1).batch(id_of(again))
+        assert sorted(batch.detections) == site.jobs()
+        assert batch.refused == ()
         site.check(unused=2 * (first.status_code == 503))
         site.sweep()
 
@@ -284,6 +286,35 @@ def test_a_repeated_revocation_has_revoked(site: Site, way: Way) -> None:
 
 def post(site: Site, address: str) -> int:
     return site.client.post(address).status_code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_what_an_operator_has_tried_again_waits_once_or_has_failed_still(site: Site, way: Way) -> None:
+    def prepare() -> str:
+        id = id_of(site.send())
+        queue = Jobs(site.redis, site.settings).queue
+        site.redis.lmove(queue.key, queue.intermediate_queue_key)
+        handover = Handover(queue, worker="one", place="here")
+        task = handover.begin(id)
+        assert task is not None
+        assert handover.fail(task, Failure("detection_failed", "", ""))
+        return id
+
+    def try_again(_: str) -> int:
+        try:
+            site.service.overview.retry_failed()
+        except BrokerUnavailable:
+            return 503
+        return 200
+
+    for id in at_each_command(site, way, prepare, try_again):
+        waiting = site.redis.lrange("rq:queue:detections", 0, -1)
+        failed = site.redis.zrange("rq:failed:detections", 0, -1)
+        assert len(waiting) + len(failed) == 1
+        try_again(id)
+        assert site.redis.lrange("rq:queue:detections", 0, -1) == [id.encode()]
+        assert Jobs(site.redis, site.settings).find(id).failure is None
 
 
 @pytest.mark.slow
