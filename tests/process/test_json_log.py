@@ -97,6 +97,13 @@ def test_a_port_that_is_in_use_is_one_line(tmp_path: Path, taken_port: str) -> N
     assert taken_port in line["message"]
 
 
+def test_an_installation_that_lacks_a_package_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pydantic_settings.py").write_text("raise ImportError('it is gone')")
+    status, (line,) = ended([*PROGRAM, "serve"], environment(tmp_path / "data", PYTHONPATH=str(tmp_path)))
+    assert status == 1
+    assert "it is gone" in line["traceback"]
+
+
 @pytest.mark.slow
 def test_a_folder_that_can_not_be_made_is_one_line_with_its_traceback_or_hint(tmp_path: Path) -> None:
     (tmp_path / "file").touch()

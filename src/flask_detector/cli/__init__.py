@@ -38,6 +38,14 @@ class _Commands(ExplainedGroup):
         command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Set a service's log up before anything of it is imported: what is wrong there is a line, too."""
+        if args[0] in _SERVICES:
+            logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT", ""), args[0])
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -49,13 +57,10 @@ def main(context: click.Context) -> None:
 
     Settings are environment variables; docs/settings.md lists them.
     """
-    if context.invoked_subcommand in _SERVICES:
-        # Before the settings are read: what is wrong with them is a line of the log, too.
-        logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT", ""), context.invoked_subcommand)
-        return
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    if context.invoked_subcommand not in _SERVICES:
+        logging.basicConfig(
+            stream=sys.stderr,
+            level=logging.INFO,
+            format="%(asctime)s %(levelname)s %(message)s",
+            datefmt="%H:%M:%S",
+        )

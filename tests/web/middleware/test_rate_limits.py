@@ -45,6 +45,15 @@ def test_a_key_has_a_limit_of_its_own(client: FlaskClient, app: Flask) -> None:
     assert [asked(client, text).status_code for _ in range(6)] == [200] * 5 + [429]
 
 
+def test_each_address_and_each_key_has_its_own_allowance(client: FlaskClient, app: Flask) -> None:
+    keys = [app.extensions["flask-detector"].keys.create(name)[1] for name in "ab"]
+    for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
+        asks = [client.get("/api/v1/models", environ_base={"REMOTE_ADDR": address}) for _ in range(4)]
+        assert [answer.status_code for answer in asks] == [200, 200, 200, 429], address
+    for key in keys:
+        assert [asked(client, key).status_code for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_one_who_guesses_keys_is_counted_by_the_address(client: FlaskClient) -> None:
     assert [asked(client, f"guess {n}").status_code for n in range(4)] == [401, 401, 401, 429]
 
