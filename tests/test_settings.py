@@ -26,6 +26,7 @@ VARIABLES = [
     ("DETECTOR_THREADS", "3", "threads", 3),
     ("DETECTOR_PRECISION", "float32", "precision", "float32"),
     ("DETECTOR_OFFLINE", "1", "offline", True),
+    ("DETECTOR_SYNC_WRITES", "1", "sync_writes", True),
     ("DETECTOR_OFFLINE", "no", "offline", False),
     ("DETECTOR_MIRROR_URL", "https://mirror.example/weights", "mirror_url", "https://mirror.example/weights"),
     ("DETECTOR_WORKERS", "4", "workers", 4),

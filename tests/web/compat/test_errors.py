@@ -227,9 +227,13 @@ def test_what_is_switched_off_is_not_there(speaker: Any, settings: Settings, con
 
 
 def remains(connection: redis.Redis, settings: Settings) -> list[str]:
-    """Return what is left of detections: keys of theirs, their places in lists, and pictures."""
+    """Return what is left of detections: keys of theirs, their places in lists, and pictures.
+
+    That one was accepted is remembered for ten minutes, by an id alone: a command may come late.
+    """
     keys = [key.decode() for key in connection.scan_iter()]
     theirs = [key for key in keys if re.search("[0-9a-f]{32}", key) and not key.startswith("rq:worker:")]
+    theirs = [key for key in theirs if not (":decided:" in key and 0 < connection.ttl(key) <= 600)]
     lists = [f"rq:{kind}:detections" for kind in ("queue", "wip", "finished", "failed", "canceled")]
     pictures = [str(path) for path in settings.data_dir.glob("pictures/**/*") if path.is_file()]
     return theirs + [name for name in lists if name in keys] + pictures
