@@ -31,6 +31,7 @@
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter           names the field
     │   │   └── UnknownLabel
+    │   ├── BrokenForm             cut short, or without its boundary
     │   ├── BadFormToken
     │   ├── ForeignHost
     │   ├── UnknownFormat
@@ -259,6 +260,13 @@ class BadParameter(RequestError):
     def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.field = field
+
+
+class BrokenForm(RequestError):
+    """The form with the picture is cut short, or is no form."""
+
+    code = "broken_form"
+    default_hint = "Send it again; your HTTP client makes the form and its Content-Type best by itself."
 
 
 class BadFormToken(RequestError):

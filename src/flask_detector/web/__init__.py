@@ -8,7 +8,7 @@ from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import Storage
 from flask_detector.web import api, compat
-from flask_detector.web.core import errors, request_bodies
+from flask_detector.web.core import errors, multipart, request_bodies
 from flask_detector.web.core.service import Service
 from flask_detector.web.middleware import assets, cross_origin, rate_limits, security
 from flask_detector.web.observability import health, request_log
@@ -21,7 +21,7 @@ def create_app(
     """Return the application; Redis and storage are the settings' own unless given."""
     connection = connection or connect(settings.required_redis_url)
     app = Flask(__name__, static_url_path=assets.url_path())
-    app.request_class = request_bodies.Request
+    app.request_class = multipart.Request
     app.url_map.strict_slashes = False  # a redirect would lose the body of what was sent
     app.config.update(
         **security.keys(settings),

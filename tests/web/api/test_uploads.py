@@ -153,7 +153,7 @@ def test_any_content_type_will_do_for_a_picture_and_none_for_something_else(
 def test_a_form_without_a_boundary_is_refused(client: FlaskClient, code_of: Code, jpeg: bytes) -> None:
     assert code_of(client.post(DETECTIONS, data=jpeg, content_type="multipart/form-data")) == (
         400,
-        "bad_request",
+        "broken_form",
     )
 
 

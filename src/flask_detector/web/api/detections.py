@@ -56,8 +56,8 @@ _APPLIED = {"Preference-Applied": "The time that was waited at most, where Prefe
         },
         errors=(
             e.PictureError, e.NoPicture, e.EmptyPicture, e.NotAPicture, e.DamagedPicture, e.PictureTooLarge,
-            e.TooManyPixels, e.TooManyPictures, e.RequestTooLarge, e.RequestError, e.BadParameter,
-            e.UnknownModel, e.ModelNotInstalled, e.UnknownLabel, e.KeyReused,
+            e.TooManyPixels, e.TooManyPictures, e.RequestTooLarge, e.RequestError, e.BrokenForm,
+            e.BadParameter, e.UnknownModel, e.ModelNotInstalled, e.UnknownLabel, e.KeyReused,
             e.AddressRefused, e.AddressUnreachable, e.QueueFull, e.StorageUnavailable, e.DetectionFailed,
             e.DetectionExpired,
         ),

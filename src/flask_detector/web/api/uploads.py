@@ -81,10 +81,6 @@ def _bare() -> Sent:
 
 
 def _of_form() -> Sent:
-    if not request.mimetype_params.get("boundary"):
-        raise RequestError(
-            "The form's boundary is missing.", hint="Let your HTTP client set the Content-Type itself."
-        )
     settings = service().settings
     _allow(settings.max_batch_bytes + MEGABYTE)
     files = [file for group in request.files.listvalues() for file in group]

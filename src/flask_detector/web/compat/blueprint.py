@@ -16,7 +16,6 @@ from flask_detector.errors import (
     RequestError,
     ServiceError,
 )
-from flask_detector.web.compat import request_body
 from flask_detector.web.core.auth import key_of_request, look_for_key
 from flask_detector.web.core.errors import status_of
 from flask_detector.web.core.service import service
@@ -55,7 +54,6 @@ class Dialect(Blueprint):
         self.url_value_preprocessor(lambda endpoint, values: self._look_for_key())
         self.before_request(self._admit)
         self.after_request(_unkept)
-        self.teardown_request(lambda _: request_body.close_all())
         self.register_error_handler(DetectorError, self._answer)
         # The application has handlers of its own for some statuses, which come before a general one here.
         for kind in (RequestEntityTooLarge, TooManyRequests, HTTPException):

@@ -7,13 +7,11 @@ import io
 import json
 import math
 import re
-import tempfile
 from dataclasses import dataclass, field
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from flask import g, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from flask_detector.errors import BadParameter, DetectorError, NotAPicture, TooManyPictures
 from flask_detector.imaging import sniff
@@ -21,8 +19,6 @@ from flask_detector.settings import MEGABYTE
 from flask_detector.web.core import fetch_url, request_bodies
 from flask_detector.web.core.service import service
 
-_CHUNK = 64 * 1024
-_IN_MEMORY = 500_000
 _MOST_PARTS = 100
 _LONGEST_TEXT = 4096
 _DATA_URI = re.compile(r"data:[^,;]*(?:;[^,;]*)*,", re.ASCII)
@@ -34,13 +30,6 @@ class Form:
 
     fields: dict[str, str] = field(default_factory=dict)
     picture: BinaryIO | None = None
-
-
-@dataclass
-class _Part:
-    name: str
-    is_file: bool
-    content: IO[bytes]
 
 
 def form(picture_name: str) -> Form:
@@ -83,59 +72,15 @@ def _read_form(picture_name: str) -> Form:
 
 
 def _read_parts(sent: Form, picture_name: str) -> None:
-    parts = _parts()
-    for part in parts:
-        if not part.is_file and part.name != picture_name:
-            sent.fields[part.name] = part.content.read(_LONGEST_TEXT).decode(errors="replace")
-    chosen = next((part for part in parts if part.name == picture_name), None)
-    if chosen is None:
-        chosen = next((part for part in parts if part.is_file), None)
-    if chosen is None:
-        return
-    head = chosen.content.read(256)
-    chosen.content.seek(0)
-    if chosen.is_file or sniff.format_of(head) is not None:
-        sent.picture = cast(BinaryIO, chosen.content)
-    else:
-        sent.picture = _opened(chosen.content.read().decode(errors="replace"))
-
-
-def _parts() -> list[_Part]:
-    """Return the parts of a multipart body as bytes, also of those that do not say that they are files."""
-    boundary = request.mimetype_params.get("boundary", "")
-    if not boundary:
-        raise BadParameter("The form has no boundary.", hint="Let the HTTP library make the Content-Type.")
-    decoder = MultipartDecoder(boundary.encode(), max_parts=_MOST_PARTS)
-    parts: list[_Part] = []
-    try:
-        while True:
-            event = decoder.next_event()
-            if isinstance(event, NeedData):
-                decoder.receive_data(request.stream.read(_CHUNK) or None)
-            elif isinstance(event, Field | File):
-                parts.append(_Part(event.name, isinstance(event, File), _temporary()))
-            elif isinstance(event, Data):
-                parts[-1].content.write(event.data)
-            elif isinstance(event, Epilogue):
-                break
-    except ValueError as error:
-        raise BadParameter("The form is cut short or malformed.") from error
-    for part in parts:
-        part.content.seek(0)
-    return parts
-
-
-def _temporary() -> IO[bytes]:
-    """Return a file that is closed, and gone, when the request has been answered."""
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # `close_all` does
-    g.setdefault("sent_files", []).append(file)
-    return cast(IO[bytes], file)
-
-
-def close_all() -> None:
-    """Close the files of the current request."""
-    for file in g.get("sent_files", []):
-        file.close()
+    request.max_form_parts = _MOST_PARTS
+    request.max_form_memory_size = None  # base64 is a text
+    texts = request.form.to_dict()
+    as_text = texts.pop(picture_name, None)
+    sent.fields |= {name: text[:_LONGEST_TEXT] for name, text in texts.items()}
+    file = request.files.get(picture_name)
+    if file is None and as_text is None:
+        file = next(iter(request.files.values()), None)
+    sent.picture = _opened(as_text) if file is None else cast(BinaryIO, file.stream)
 
 
 def json_object() -> dict[str, Any]:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import IO, Any, BinaryIO, cast
 from urllib.parse import parse_qsl
 
-import flask
 from flask import Flask, current_app, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -174,12 +173,6 @@ class BoundedParser(FormDataParser):
                 raise RequestEntityTooLarge
             stream = io.BytesIO(checked_fields(data))
         return super().parse(stream, mimetype, content_length, options)
-
-
-class Request(flask.Request):
-    """A request whose forms are read by the parser above."""
-
-    form_data_parser_class = BoundedParser
 
 
 def _received() -> IO[bytes]:

@@ -51,7 +51,7 @@ def create() -> AnyResponse:
 
     Of several pictures the good ones are accepted, and the batch says why the others were not.
     """
-    files = [file for file in request.files.getlist("picture") if file.filename]
+    files = request.files.getlist("picture")
     if len(files) > _MOST_TOGETHER:
         raise TooManyPictures(f"These are {len(files)} pictures; at most {_MOST_TOGETHER} go on one page.")
     pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
