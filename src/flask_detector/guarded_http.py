@@ -11,6 +11,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import string
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -94,7 +95,8 @@ def send(
         target = answer.headers.get("location")
         if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:
             return answer
-        url = urljoin(url, target)
+        # Its letters are bytes here, which browsers escape as they are.
+        url = urljoin(url, quote(target.encode("latin-1"), safe=string.punctuation))
     raise AddressUnreachable(f"The address redirects more than {rules.max_redirects} times.")
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flask_detector.formats import FORMATS, dataset
 from flask_detector.formats.file_names import UniqueNames, safe_name
@@ -42,6 +43,42 @@ def test_pictures_go_along_where_the_format_expects_them(name: str, with_masks: 
     assert [path for path in archive.namelist() if path.endswith((".jpg", ".png"))] == (
         [f"{WITH_PICTURES[name]}a.jpg", f"{WITH_PICTURES[name]}b.png"] if name in WITH_PICTURES else []
     )
+
+
+@pytest.mark.parametrize(
+    ("filename", "format", "named"),
+    [
+        ("a", "JPEG", "a.jpg"),
+        ("a", "PNG", "a.png"),
+        ("a.JPG", "JPEG", "a.JPG"),
+        ("a.jpeg", "JPEG", "a.jpeg"),
+        ("a.jfif", "JPEG", "a.jpg"),
+        ("a.png", "JPEG", "a.jpg"),
+        ("a.jpg", "WEBP", "a.webp"),
+        ("a.tiff", "TIFF", "a.tiff"),
+        ("a", "TIFF", "a.tif"),
+        ("holiday.v2", "PNG", "holiday.v2.png"),
+        ("写真", "GIF", "写真.gif"),
+        (".jpg", "JPEG", "jpg.jpg"),
+        ("...", "BMP", "picture.bmp"),
+        ("CON", "AVIF", "_CON.avif"),
+        ("x" * 300, "JPEG", "x" * 236 + ".jpg"),
+    ],
+)
+@pytest.mark.parametrize("is_open_file", [False, True])
+def test_a_picture_has_the_suffix_of_its_content(
+    filename: str, format: str, named: str, is_open_file: bool, with_masks: Detections
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, format)
+    data = file.getvalue()
+    picture = io.BytesIO(data) if is_open_file else data
+    archive = zipfile.ZipFile(io.BytesIO(dataset.write("voc", [(filename, with_masks, picture)])))
+    assert archive.read(f"JPEGImages/{named}") == data
+    stem = named.rpartition(".")[0]
+    annotation = ElementTree.fromstring(archive.read(f"Annotations/{stem}.xml"))
+    assert annotation.findtext("filename") == named
+    assert archive.read("ImageSets/Main/default.txt").decode() == f"{stem}\n"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -11,13 +11,14 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO, Protocol
 
-from flask_detector.formats.file_names import UniqueNames
+from flask_detector.formats.file_names import UniqueNames, safe_name, with_suffix_of
 from flask_detector.structures.detections import Detections
 
 # A picture's file name, what was found in it, and the file's bytes where the pictures go along.
 Item = tuple[str, Detections, bytes | BinaryIO | None]
 
 _IN_MEMORY = 4_000_000
+_HEAD = 256  # bytes, which tell what a picture is
 
 
 class Dataset(Protocol):
@@ -108,9 +109,12 @@ def _filled(
     """Write all files, with a pause after each picture and each piece of what is about all of them."""
     names = UniqueNames()
     for filename, found, picture in items:
-        name = names.take(filename)
-        if picture is not None and dataset.pictures is not None:
-            _store(archive, f"{dataset.pictures}{name}", picture)
+        if picture is None or dataset.pictures is None:
+            name = names.take(filename)
+        else:
+            head = picture[:_HEAD] if isinstance(picture, bytes) else picture.read(_HEAD)
+            name = names.take(with_suffix_of(safe_name(filename), head))
+            _store(archive, f"{dataset.pictures}{name}", head, picture)
         for path, data in dataset.add(found, name):
             archive.writestr(_entry(path, zipfile.ZIP_DEFLATED), data)
         yield
@@ -128,13 +132,14 @@ def stem_of(name: str) -> str:
     return name.rpartition(".")[0] or name
 
 
-def _store(archive: zipfile.ZipFile, path: str, picture: bytes | BinaryIO) -> None:
-    """Write a picture as it is: it is compressed already."""
+def _store(archive: zipfile.ZipFile, path: str, head: bytes, picture: bytes | BinaryIO) -> None:
+    """Write a picture as it is, which is compressed already; of an open file the head has been read."""
     entry = _entry(path, zipfile.ZIP_STORED)
     if isinstance(picture, bytes):
         archive.writestr(entry, picture)
         return
     with archive.open(entry, "w", force_zip64=True) as file:
+        file.write(head)
         shutil.copyfileobj(picture, file, 1 << 18)
 
 

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from flask_detector.imaging import decode
+
 _NAMELESS = "picture"
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\ud800-\udfff]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
@@ -18,6 +20,19 @@ LONGEST_SHOWN = 255
 _LONGEST_SAFE = 240
 # What joins the letters of some scripts and the parts of an emoji, though it can't be seen itself.
 _JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
+
+# What the names of pictures end in, by format; the first is what all tools know.
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+}
+_OTHER_SUFFIXES = {".jfif", ".jpe", ".dib", ".hif"}  # of the same formats, but few tools know them
 
 
 def shown_name(path: str | None) -> str:
@@ -47,6 +62,21 @@ def safe_name(filename: str) -> str:
 def safe_stem(filename: str) -> str:
     """Return the safe name without its suffix."""
     return PurePosixPath(safe_name(filename)).stem.rstrip(" .")
+
+
+def with_suffix_of(filename: str, head: bytes) -> str:
+    """Return the file name with a suffix that the picture's content has, told by its first bytes.
+
+    The tools for data sets go by suffixes: they pass over a picture that has none. What stands behind the
+    last dot and is no suffix of pictures belongs to the name.
+    """
+    suffixes = _SUFFIXES.get(decode.format_of(head) or "")
+    stem, dot, ending = filename.rpartition(".")
+    suffix = f".{ending.lower()}" if dot else ""
+    if suffixes is None or suffix in suffixes:
+        return filename
+    is_picture = suffix in _OTHER_SUFFIXES or any(suffix in others for others in _SUFFIXES.values())
+    return f"{stem if is_picture else filename}{suffixes[0]}"
 
 
 class UniqueNames:

@@ -164,7 +164,7 @@ def test_a_form_that_is_cut_short_is_refused(client: FlaskClient, code_of: Code,
     body = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a.jpg"\r\n\r\n' + jpeg[:300]
     sent = client.post(DETECTIONS, data=body, content_type="multipart/form-data; boundary=b")
     assert sent.status_code == 400
-    assert code_of(sent)[1] in {"no_picture", "bad_request"}
+    assert code_of(sent)[1] == "broken_form"
 
 
 def test_two_hundred_files_are_too_many(
@@ -228,6 +228,19 @@ def test_the_other_methods_are_answered(client: FlaskClient, method: str) -> Non
     assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
+def as_bytes(text: str, encoding: str = "utf-8") -> str:
+    """Return what becomes these bytes in a header."""
+    return text.encode(encoding).decode("latin-1")
+
+
+DISPOSITIONS = {
+    "/get?id=1": "inline; filename=\"x.jpg\"; filename*=UTF-8''%E5%86%99%E7%9C%9F.jpg",
+    "/get?id=2": as_bytes('attachment; filename="фото.jpg"'),
+    "/get?id=3": as_bytes('attachment; filename="写真.jpg"', "shift-jis"),
+    "/get?id=4": 'attachment; filename="../../a.jpg"',
+}
+
+
 class _Pictures(BaseHTTPRequestHandler):
     picture = b""
 
@@ -235,8 +248,13 @@ class _Pictures(BaseHTTPRequestHandler):
         if self.path == "/old":
             self.send_response(302)
             self.send_header("Location", "/new/cat.jpg")
+        elif self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", as_bytes("/写真.jpg"))
         else:
             self.send_response(404 if self.path == "/missing" else 200)
+        if self.path in DISPOSITIONS:
+            self.send_header("Content-Disposition", DISPOSITIONS[self.path])
         self.end_headers()
         self.wfile.write(self.picture)
 
@@ -261,6 +279,31 @@ def test_a_picture_is_fetched_from_its_address_where_that_is_allowed(
         assert (sent.status_code, sent.json and sent.json["filename"]) == (202, "cat.jpg")
     missing = client.post(DETECTIONS, json={"url": f"{picture_url}/missing"})
     assert code_of(missing) == (422, "address_unreachable")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/%E5%86%99%E7%9C%9F.jpg", "写真.jpg"),
+        ("/写真.jpg", "写真.jpg"),
+        ("/caf%E9.jpg", "café.jpg"),
+        ("/folder/", "folder"),
+        ("/a%2F..%2Fb.jpg", "b.jpg"),
+        ("/", "picture"),
+        ("/elsewhere", "写真.jpg"),
+        ("/get?id=1", "写真.jpg"),
+        ("/get?id=2", "фото.jpg"),
+        ("/get?id=3", "写真.jpg"),
+        ("/get?id=4", "a.jpg"),
+    ],
+)
+def test_a_fetched_picture_is_called_as_its_server_or_its_address_says(
+    settings: Settings, connection: redis.Redis, picture_url: str, path: str, name: str
+) -> None:
+    allowed = {"pictures_by_url": True, "allow_private_addresses": True}
+    client = create_app(settings.model_copy(update=allowed), connection=connection).test_client()
+    sent = client.post(DETECTIONS, json={"url": picture_url + path})
+    assert (sent.status_code, sent.json and sent.json["filename"]) == (202, name)
 
 
 def test_a_picture_is_not_fetched_from_this_machine_unless_that_is_allowed_too(

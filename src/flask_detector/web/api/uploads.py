@@ -7,7 +7,6 @@ import io
 import re
 from dataclasses import dataclass
 from typing import BinaryIO, cast
-from urllib.parse import unquote, urlsplit
 
 from flask import request
 
@@ -23,7 +22,7 @@ from flask_detector.imaging import sniff
 from flask_detector.settings import MEGABYTE
 from flask_detector.web.api.params import JsonPicture, Options, UrlOptions, checked, from_fields, from_json
 from flask_detector.web.core import request_bodies
-from flask_detector.web.core.fetch_url import fetch
+from flask_detector.web.core.fetch_url import fetch, name_of
 from flask_detector.web.core.service import service
 
 FORM = "multipart/form-data"
@@ -153,4 +152,4 @@ def _fetched(url: str | None) -> tuple[BinaryIO, str | None]:
     if url is None:
         raise NoPicture("No picture was sent.")
     answer = fetch(url)
-    return io.BytesIO(answer.body), unquote(urlsplit(answer.url).path)
+    return io.BytesIO(answer.body), name_of(answer)

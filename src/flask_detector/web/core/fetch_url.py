@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from werkzeug.http import parse_options_header
 
 from flask import request
 
 from flask_detector import guarded_http
 from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge, ServiceError
 from flask_detector.web.core.service import service
+from flask_detector.web.core.text_encoding import decoded
 
 # For one picture, whatever it takes to get it. Those of one request have the time of a detection together.
 _SECONDS = 20.0
@@ -75,3 +79,10 @@ def checked(answer: guarded_http.Answer) -> guarded_http.Answer:
     if answer.status != HTTPStatus.OK:
         raise AddressUnreachable(f"The address answered {answer.status} instead of a picture.")
     return answer
+
+
+def name_of(answer: guarded_http.Answer) -> str:
+    """Return what a fetched picture is called: by its server (Content-Disposition), else by its address."""
+    disposition = decoded(answer.headers.get("content-disposition", "").encode("latin-1", "replace"))
+    told = parse_options_header(disposition)[1].get("filename")
+    return told or decoded(unquote_to_bytes(urlsplit(answer.url).path))

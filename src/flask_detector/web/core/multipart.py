@@ -61,14 +61,17 @@ class FormParser(BoundedParser):
             for part, content in _parts(stream, boundary, self.max_form_parts, opened):
                 size = content.seek(0, 2)
                 content.seek(0)
-                if _is_file(part, content):
-                    file = FileStorage(content, _file_name(part), part.name, headers=part.headers)
-                    if file.filename or size:  # what a browser sends where none was chosen has neither
-                        files.append((part.name or "", file))
-                    continue
-                if room is not None and (room := room - size) < 0:
-                    raise RequestEntityTooLarge
-                texts.append((part.name or "", decoded(content.read())))
+                name = _file_name(part)
+                if not _is_file(part, content):
+                    if room is not None and (room := room - size) < 0:
+                        raise RequestEntityTooLarge
+                    texts.append((part.name or "", decoded(content.read())))
+                    content.close()
+                elif name or size:
+                    file = FileStorage(content, name, part.name, headers=part.headers)
+                    files.append((part.name or "", file))
+                else:  # what a browser sends where no file was chosen
+                    content.close()
             opened.pop_all()  # the request closes its files
         return self.cls(texts), self.cls(files)
 
