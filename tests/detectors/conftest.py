@@ -1,6 +1,7 @@
 """A web server with faults, and a store of small models that it publishes."""
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -139,11 +140,15 @@ class Faults:
 
 @dataclass
 class StandInConverter:
-    """Makes one small file of a checkpoint; counts its calls. Refuses files that begin with `bad`."""
+    """Makes one small file of a checkpoint; counts its calls. Refuses files that begin with `bad`.
+
+    labels: the classes of the checkpoint; none are told of COCO's.
+    """
 
     version: int = 1
     calls: list[str | None] = field(default_factory=list)
     before: Callable[[], None] = lambda: None
+    labels: tuple[str, ...] = ()
 
     def __call__(self) -> Converter:
         return Converter(self.version, self._convert)
@@ -160,6 +165,8 @@ class StandInConverter:
         if checkpoint.read_bytes().startswith(b"bad"):
             raise CheckpointError(f"{checkpoint.name} is no checkpoint.")
         (folder / "half").rename(folder / "graph")
+        if self.labels:
+            (folder / "manifest.json").write_text(json.dumps({"labels": self.labels}))
         on_progress(1.0)
 
 

@@ -106,10 +106,9 @@ def detect(
         raise click.UsageError("--format needs --out as well: a folder, or NAME.zip for one data set.")
     settings = Settings.from_environment()
     limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
-    wanted = [name for name in (part.strip() for part in labels.split(",")) if name]
     if server is None:
         detector = load_detector(model, settings=settings)
-        detect_run.check_labels(wanted, detector.labels)
+        detect_run.known_labels(labels, detector.labels)
         model = detector.name
         detect_one = detect_run.here(detector, limits, min_score)
         at_once = 1  # the detector uses all processors for one picture
@@ -118,7 +117,7 @@ def detect(
     run = detect_run.Run(
         detect_one,
         max_bytes=limits.max_bytes,
-        labels=wanted,
+        labels=labels,
         as_json=as_json,
         masks=masks,
         at_once=at_once,
@@ -136,7 +135,12 @@ def detect(
         elif into_zip:
             _into_dataset(run, found, out, str(kind))
         else:
-            options = {"model": model, "server": server, "min_score": min_score, "labels": sorted(wanted)}
+            options = {
+                "model": model,
+                "server": server,
+                "min_score": min_score,
+                "labels": sorted(filter(None, map(str.strip, labels.split(",")))),
+            }
             folder = OutputFolder(
                 out, kind=kind or DRAWN, suffix=FORMATS[kind].suffix if kind else None, options=options
             )

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from typing import Any
@@ -17,6 +17,7 @@ from flask_detector.detectors.base import Detector
 from flask_detector.errors import DetectorError, PictureTooLarge
 from flask_detector.imaging import decode
 from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.structures.labels import asked_labels
 
 # From a picture's bytes and its file name to what is found in it.
 Detect = Callable[[bytes, str], Detections]
@@ -42,13 +43,15 @@ def on_server(client: Client, limits: decode.Limits, model: str, min_score: floa
     return detect
 
 
-def check_labels(wanted: Collection[str], labels: Sequence[str]) -> None:
-    """Raise UsageError where the model knows no class of one of these names."""
+def known_labels(text: str, labels: Sequence[str]) -> list[str]:
+    """Return the classes that a text names; raises UsageError where the model knows no class of a name."""
+    wanted = asked_labels([text], labels)
     for name in wanted:
         if name not in labels:
             near = get_close_matches(name, labels, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(labels)}."
             raise click.BadParameter(f"The model knows no class '{name}'.{hint}", param_hint="--labels")
+    return wanted
 
 
 class Run:
@@ -56,7 +59,7 @@ class Run:
 
     detect: detects in one of them.
     max_bytes: of a file; from a larger one no more is read than shows that it is too large.
-    labels: the classes to keep; none for all.
+    labels: the classes to keep, with commas between them; none for all.
     as_json, masks: how results are told on standard output.
     at_once: in how many pictures `detect` may be asked to detect at the same time.
     """
@@ -66,7 +69,7 @@ class Run:
         detect: Detect,
         *,
         max_bytes: int,
-        labels: Collection[str],
+        labels: str,
         as_json: bool,
         masks: MaskForm,
         at_once: int = 1,
@@ -95,9 +98,8 @@ class Run:
                 except DetectorError as error:
                     self.fail(str(picture), error)
                 else:
-                    if self._labels:
-                        check_labels(self._labels, found.labels)
-                        found = found.only(self._labels)
+                    if wanted := known_labels(self._labels, found.labels):
+                        found = found.only(wanted)
                     yield picture, data, found
                     self.done += 1
                 self._progress.step()

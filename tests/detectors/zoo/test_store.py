@@ -515,3 +515,39 @@ def test_labels_are_told_without_loading_the_model(store: ModelStore) -> None:
     assert store.labels("big") == ("cup", "saucer")
     with pytest.raises(UnknownModel):
         store.labels("no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("x" * 101, "has 101 characters"),
+        ("two\nlines", "has an end of a line"),
+        ("a\tb", "has an end of a line"),
+        ("a\u2028b", "has an end of a line"),
+        ("a\x00b", "has an end of a line"),
+    ],
+)
+def test_a_model_with_a_class_whose_name_is_no_name_is_not_added(
+    store: ModelStore, converter: Any, tmp_path: Path, label: str, problem: str
+) -> None:
+    converter.labels = ("cup", label)
+    brought = tmp_path / "own.pth"
+    brought.write_bytes(b"weights")
+    with pytest.raises(CheckpointError, match=f"The name of class 2 {problem}"):
+        store.add("mine", brought)
+    assert "mine" not in store.installed()
+    converter.labels = ("cup", 'naïve, "quoted" <b> 😀 قطة 猫', "x" * 100)
+    store.add("mine", brought)
+    assert store.labels("mine") == converter.labels
+
+
+def test_one_that_was_added_before_keeps_its_names(store: ModelStore, converter: Any, tmp_path: Path) -> None:
+    """Also when its graphs are made anew."""
+    brought = tmp_path / "own.pth"
+    brought.write_bytes(b"weights")
+    store.add("mine", brought)
+    converter.labels, converter.version = ("", "two\nlines"), 2
+    store.ready("mine")
+    assert store.labels("mine") == ("", "two\nlines")

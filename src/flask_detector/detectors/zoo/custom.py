@@ -2,16 +2,20 @@
 
 import json
 import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from flask_detector.detectors.zoo.install_state import write_json
 from flask_detector.detectors.zoo.registry import Added, ModelInfo
-from flask_detector.errors import BadParameter
+from flask_detector.errors import BadParameter, CheckpointError
 
 FILE_NAME = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"auto"}
+_LONGEST_LABEL = 100
+_NOT_OF_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_name(name: str) -> None:
@@ -20,6 +24,24 @@ def check_name(name: str) -> None:
         raise BadParameter(
             f"A model can't be called '{name}'.",
             hint="Use up to 64 letters, digits, '-', '_' and '.', a letter or digit first; 'auto' is taken.",
+        )
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise CheckpointError unless each class has a name that can be shown, asked for and written."""
+    for number, label in enumerate(labels, 1):
+        if not label.strip():
+            problem = "is empty"
+        elif len(label) > _LONGEST_LABEL:
+            problem = f"has {len(label)} characters"
+        elif any(unicodedata.category(c) in _NOT_OF_A_LINE for c in label):
+            problem = "has an end of a line in it, or another character that can't be seen"
+        else:
+            continue
+        raise CheckpointError(
+            f"The name of class {number} {problem}.",
+            hint=f"Names are of one line and at most {_LONGEST_LABEL} characters; change it in the file's "
+            "'classes' (in 'dataset_meta', 'meta' or beside them) and add it again.",
         )
 
 

@@ -115,12 +115,9 @@ class ModelStore:
 
         COCO's, unless the converted weights name others; of what is not converted yet nothing else is known.
         """
-        if not isinstance(self.info(name).source, Embedded):
-            from flask_detector.detectors.mask_rcnn import labels_of
-
-            with suppress(FileNotFoundError):
-                return labels_of(self._of(name).graphs(self._converter().version))
-        return COCO_LABELS
+        if isinstance(self.info(name).source, Embedded):
+            return COCO_LABELS
+        return _labels_in(self._of(name).graphs(self._converter().version))
 
     def path(self, name: str) -> Path:
         """Return the weights file of a model; raises ModelNotInstalled if it isn't there."""
@@ -207,7 +204,9 @@ class ModelStore:
             if listed is not None and isinstance(listed.source, Published):
                 _check_published(name, listed.source, source)
             info = listed or custom.own_model(name, source, variant)
-            folder.put_graphs(_convert(converter, copy, draft, info, tell), converter.version)
+            made = _convert(converter, copy, draft, info, tell)
+            custom.check_labels(_labels_in(made))
+            folder.put_graphs(made, converter.version)
             sync(copy)
             copy.replace(self._weights(info))
             if listed is None:
@@ -281,6 +280,14 @@ def _convert(converter: Converter, checkpoint: Path, draft: Path, info: ModelInf
         on_progress=lambda share: tell(ModelState(Stage.CONVERTING, round(share * 100), 100)),
     )
     return folder
+
+
+def _labels_in(graphs: Path) -> tuple[str, ...]:
+    from flask_detector.detectors.mask_rcnn import labels_of
+
+    with suppress(FileNotFoundError):
+        return labels_of(graphs)
+    return COCO_LABELS
 
 
 def _check_published(name: str, published: Published, brought: Added) -> None:

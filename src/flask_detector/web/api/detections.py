@@ -9,7 +9,7 @@ from flask_detector import guarded_http
 from flask_detector.detectors import AUTO
 from flask_detector.jobs.records import Record
 from flask_detector.web.api import idempotency, uploads
-from flask_detector.web.api.files import check_labels
+from flask_detector.web.api.files import known_labels
 from flask_detector.web.api.operations import JSON, Answer, Operation, delete, get, post
 from flask_detector.web.api.params import (
     JsonPicture,
@@ -89,7 +89,7 @@ def _made(brought: uploads.Sent) -> str:
         guarded_http.check(options.callback_url, allow_private=service().settings.allow_private_addresses)
     if options.classes is not None:
         name = service().default_model() if options.model == AUTO else options.model
-        check_labels(options.classes, list(service().models.labels(name)))
+        options.classes = known_labels(options.classes, service().models.labels(name))
     claim, made = idempotency.look_up(brought)
     if made is not None:
         return made

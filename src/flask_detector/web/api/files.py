@@ -1,5 +1,7 @@
 """The files of a detection: its picture, the drawn one, and the exports."""
 
+from collections.abc import Sequence
+
 from flask import Response, request
 
 from flask_detector.errors import (
@@ -13,6 +15,7 @@ from flask_detector.errors import (
 )
 from flask_detector.formats import FORMATS, Format
 from flask_detector.jobs.records import Record
+from flask_detector.structures.labels import asked_labels
 from flask_detector.web.api.operations import Answer, Operation, get
 from flask_detector.web.api.params import DrawnQuery, ExportQuery, FileHeaders, from_fields
 from flask_detector.web.core import renditions
@@ -112,11 +115,13 @@ def _view(record: Record, wishes: ExportQuery, hide: frozenset[str] = frozenset(
     labels = service().jobs.result_form(record.id)["labels"]
     if wishes.classes is None:
         return View(wishes.min_score, frozenset(), hide)
-    check_labels(wishes.classes, labels)
-    return View(wishes.min_score, frozenset(labels).difference(wishes.classes), hide)
+    off = frozenset(labels).difference(known_labels(wishes.classes, labels))
+    return View(wishes.min_score, off, hide)
 
 
-def check_labels(classes: list[str], labels: list[str]) -> None:
-    """Raise UnknownLabel for one that a model does not know."""
-    if unknown := [label for label in classes if label not in labels]:
+def known_labels(texts: list[str], labels: Sequence[str]) -> list[str]:
+    """Return the labels that are asked for; raises UnknownLabel for one that a model does not know."""
+    asked = asked_labels(texts, labels)
+    if unknown := [label for label in asked if label not in labels]:
         raise UnknownLabel(f"The model knows no '{unknown[0][:50]}'.", field="classes")
+    return asked

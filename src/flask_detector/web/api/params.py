@@ -25,9 +25,14 @@ def _split(value: Any) -> Any:
     return value
 
 
-Words = Annotated[
-    list[Annotated[str, Field(pattern=r"^[^,]*[^, ][^,]*$", max_length=200)]],
-    BeforeValidator(_split),
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+_LABELS = "The labels that alone are kept, with commas between them or each on its own"
+Labels = Annotated[
+    list[Annotated[str, Field(pattern="[^, ]", max_length=10_000)]],
+    BeforeValidator(_listed),
     Field(min_length=1, max_length=_LONGEST_LIST),
 ]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -51,8 +56,8 @@ class Options(Strict):
         Score | None, Field(description="The lowest score to keep; the model's own unless given.")
     ] = None
     classes: Annotated[
-        Words | None,
-        Field(description="The labels that alone are kept, with commas between them; all unless given."),
+        Labels | None,
+        Field(description=f"{_LABELS}; all unless given."),
     ] = None
     masks: Annotated[
         MaskForm, Field(description="How masks are sent: COCO's run lengths, polygons, or not at all.")
@@ -147,7 +152,8 @@ class ExportQuery(Strict):
         None
     )
     classes: Annotated[
-        Words | None, Field(description="The labels that alone are kept, with commas between them.")
+        Labels | None,
+        Field(description=f"{_LABELS}."),
     ] = None
 
 

@@ -18,6 +18,7 @@ from flask_detector.formats.dataset_zip import Outlet
 from flask_detector.formats.file_names import safe_stem
 from flask_detector.jobs.collections import Batch
 from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.structures.labels import asked_labels
 from flask_detector.web.core import renditions
 from flask_detector.web.core.responses import send_pieces
 from flask_detector.web.core.service import Service
@@ -74,9 +75,10 @@ def data_set(
         for record in selected:
             with selected.unless_gone(record):
                 found, shown_score = service.jobs.result(record.id)
-                off = frozenset(() if classes is None else found.labels).difference(classes or ())
+                shown = found.labels if classes is None else asked_labels(classes, found.labels)
+                view = View(min_score, frozenset(found.labels).difference(shown))
                 picture = service.original(record.id)
-                yield record.filename, View(min_score, off).of_result(found, shown_score), picture
+                yield record.filename, view.of_result(found, shown_score), picture
 
     pieces = dataset.stream(format, items(), selected.told())
     return send_pieces(pieces, f"{len(selected)}_{format}.zip", service.places.one())
