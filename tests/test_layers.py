@@ -17,7 +17,7 @@ RULES: dict[str, tuple[str, str]] = {
     # The picture's way
     "imaging": ("errors process structures", "PIL numpy pillow_heif pyvips simplejpeg"),
     "structures": ("", "numpy"),
-    "visualization": ("structures", "PIL numpy"),
+    "visualization": ("structures", "PIL anyascii numpy"),
     "formats": ("atomic_files detectors.coco_labels imaging structures", "numpy supervision"),
     "detectors": ("errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),

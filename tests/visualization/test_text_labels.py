@@ -1,5 +1,6 @@
 import itertools
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_tags_never_cover_each_other_nor_leave_the_picture(seed: int) -> None:
 
 
 def test_a_tag_fits_its_letters() -> None:
-    tag = tag_of("potted plant 87%", fallback="", style=STYLE)
+    tag = tag_of("potted plant", "87%", style=STYLE)
 
     assert tag.shape.size == tag.text.size
     left, top, right, bottom = tag.text.getbbox() or (0, 0, 0, 0)
@@ -85,11 +86,11 @@ def test_a_tag_fits_its_letters() -> None:
 
 
 def test_tags_of_all_texts_are_equally_high() -> None:
-    assert len({tag_of(text, fallback="", style=STYLE).size[1] for text in ("ace 1%", "bag", "a", "_")}) == 1
+    assert len({tag_of(text, "", style=STYLE).size[1] for text in ("ace", "bag", "a", "_", "猫")}) == 1
 
 
 def test_a_tag_has_round_corners() -> None:
-    shape = np.asarray(tag_of("dog", fallback="", style=STYLE).shape)
+    shape = np.asarray(tag_of("dog", "", style=STYLE).shape)
 
     assert shape[0, 0] < 128
     assert shape[len(shape) // 2, 0] == 255
@@ -101,17 +102,56 @@ def test_letters_grow_with_the_picture() -> None:
     assert TagStyle.for_side(6000).font_size == 94
 
 
-def test_letters_that_no_font_has_are_written_without_accents_or_replaced(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(text_labels, "WIDER_FONTS", ("no-such-font.ttf",))
+@pytest.fixture
+def no_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine without fonts, as a container is."""
+    monkeypatch.setattr(text_labels, "WIDER_FONTS", ())
+    tag_of.cache_clear()
+    yield
     tag_of.cache_clear()
 
-    def letters(text: str) -> bytes:
-        return tag_of(text, fallback="#7 87%", style=STYLE).text.tobytes()
 
-    try:
-        assert letters("crème brûlée 87%") == letters("creme brulee 87%")
-        assert letters("猫 87%") == letters("#7 87%")
-    finally:
-        tag_of.cache_clear()
+def letters(label: str) -> bytes:
+    return tag_of(label, "87%", style=STYLE).text.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("crème brûlée", "creme brulee"),
+        ("猫", "Mao"),
+        ("猫 and ねこ", "Mao and neko"),
+        ("кошка", "koshka"),
+        ("قطة", "qth"),
+        ("😀", ":grinning:"),
+        ("\U0001fae8", ":shaking_face:"),
+        ("e\u0301te\u0301", "ete"),
+        ("नमस्ते", "nmste"),
+        ("❤\ufe0f", ":heart:"),
+        ("\ue123", "U+E123"),
+        ("two\nlines", "two lines"),
+        ("x" * 60, "x" * 40 + "..."),
+    ],
+)
+@pytest.mark.usefixtures("no_fonts")
+def test_letters_that_no_font_has_are_written_in_english(label: str, written: str) -> None:
+    assert letters(label) == letters(written)
+
+
+def test_a_font_of_the_machine_that_has_the_letters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    if text_labels._font("DejaVuSans.ttf", STYLE.font_size) is None:
+        pytest.skip("this machine has no DejaVu Sans")
+    assert letters("кошка") != letters("koshka")
+    if text_labels._font("NotoSansCJK-Regular.ttc", STYLE.font_size) is None:
+        assert letters("кошка 猫") != letters("koshka Mao")  # each letter as well as can be
+
+
+@pytest.mark.usefixtures("no_fonts")
+def test_no_two_classes_in_other_scripts_look_alike() -> None:
+    labels = ["猫", "犬", "鳥", "кот", "собака", "قطة", "كلب", "😀", "🐶", "고양이", "แมว"]
+    assert len({letters(label) for label in labels}) == len(labels)
+
+
+def test_a_name_is_never_drawn_as_boxes() -> None:
+    """The picture of what a font lacks, which all of its missing letters have in common."""
+    assert letters("\ue123") != letters("\ue124")

@@ -137,10 +137,7 @@ def _placed_tags(
     """Return the tags for which there is room, each with its place and colour."""
     width, height = detections.width, detections.height
     style = TagStyle.for_side(_reference_side(width, height))
-    tags = [
-        tag_of(f"{one.label} {one.score:.0%}", fallback=f"#{one.class_id} {one.score:.0%}", style=style)
-        for one in best_first
-    ]
+    tags = [tag_of(one.label, f"{one.score:.0%}", style=style) for one in best_first]
     places = place(tags, [_pixels_of(one) for one in best_first], width=width, height=height)
     return [
         (tag, at, colour_of(one.class_id))

@@ -4,14 +4,16 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import Final
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from anyascii import anyascii
+from PIL import Image, ImageDraw, ImageFont, features
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont
 Box = tuple[int, int, int, int]
 Point = tuple[int, int]
 
@@ -19,13 +21,30 @@ Point = tuple[int, int]
 WIDER_FONTS: Final = (
     "NotoSans-Regular.ttf",
     "DejaVuSans.ttf",
-    "NotoSansCJK-Regular.ttc",
     "Arial Unicode.ttf",
     "arial.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-microhei.ttc",
+    "PingFang.ttc",
+    "msyh.ttc",
     "msgothic.ttc",
+    "malgun.ttf",
+    "NotoSansArabic-Regular.ttf",
+    "NotoSansHebrew-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+    "NotoEmoji-Regular.ttf",
+    "Symbola.ttf",
+    "seguisym.ttf",
+    "unifont.otf",
 )
 # A private code point that no font has a picture of.
 _UNASSIGNED: Final = "\U0010fffd"
+# Letters of scripts that are written from right to left, which are joined and turned round by this library.
+_FROM_THE_RIGHT: Final = {"R", "AL"}
+_CAN_JOIN: Final = features.check_feature("raqm")
+_LONGEST: Final = 40
 _SMOOTHING: Final = 4
 _MOST_INNER_PLACES: Final = 400
 
@@ -60,16 +79,24 @@ class Tag:
 
 
 @lru_cache(maxsize=512)
-def tag_of(text: str, *, fallback: str, style: TagStyle) -> Tag:
-    """Return the tag for a text; for `fallback` where no font of this machine can write the text."""
-    text, font = _writable(text, fallback, style.font_size)
-    left, _, right, _ = font.getbbox(text)
+def tag_of(label: str, score: str, *, style: TagStyle) -> Tag:
+    """Return the tag for a label, on one line and not too long, and its score.
+
+    Letters that no font of this machine has are written as they are in English: "neko" for the Japanese cat,
+    ":cat:" for its picture.
+    """
+    line = " ".join(unicodedata.normalize("NFC", label).split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    runs = _runs(f"{line} {score}".strip(), style.font_size)
     # The height of high and low letters, not of this text's: tags side by side are equally high.
-    _, top, _, bottom = font.getbbox("bg")
-    width = round(right - left) + 2 * style.padding_x
+    _, top, _, bottom = _builtin_font(style.font_size).getbbox("bg", anchor="ls")
+    width = round(sum(font.getlength(run) for run, font in runs)) + 2 * style.padding_x
     height = round(bottom - top) + 2 * style.padding_y
     letters = Image.new("L", (width, height))
-    ImageDraw.Draw(letters).text((style.padding_x - left, style.padding_y - top), text, 255, font)
+    pen, x = ImageDraw.Draw(letters), float(style.padding_x)
+    for run, font in runs:
+        pen.text((x, style.padding_y - top), run, 255, font, anchor="ls")
+        x += font.getlength(run)
     return Tag(_rounded(width, height, style.radius), letters)
 
 
@@ -122,36 +149,53 @@ def _candidates(size: Point, box: Box) -> Iterator[Point]:
     yield from islice(inner, _MOST_INNER_PLACES)
 
 
-def _writable(text: str, fallback: str, size: int) -> tuple[str, Font]:
-    """Return the text, or the nearest to it that can be written, and the font that has its letters."""
-    without_accents = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    builtin = _builtin_font(size)
-    if _has_letters(builtin, text):
-        return text, builtin
-    for name in WIDER_FONTS:
-        font = _font(name, size)
-        if font is not None and _has_letters(font, text):
-            return text, font
-    return (without_accents if _has_letters(builtin, without_accents) else fallback), builtin
+def _runs(text: str, size: int) -> list[tuple[str, Font]]:
+    """Return the pieces of a text, each with a font that has its letters: one, if one has them all."""
+    fonts = [_builtin_font(size), *filter(None, (_font(name, size) for name in WIDER_FONTS))]
+    for font in fonts:
+        if all(_has(font, letter) for letter in text):
+            return [(text, font)]
+    pieces: list[tuple[str, Font]] = []
+    for letter in text:
+        writes = next((font for font in fonts if _has(font, letter)), None)
+        pieces.append((_in_english(letter), fonts[0]) if writes is None else (letter, writes))
+    runs = groupby(pieces, key=itemgetter(1))
+    return [("".join(letters for letters, _ in run), font) for font, run in runs]
+
+
+def _in_english(letter: str) -> str:
+    """Return how a letter is written in English; its number where nobody knows that."""
+    unseen = unicodedata.category(letter) in {"Cc", "Cf", "Mn", "Me"}
+    return anyascii(letter) or ("" if unseen else f"U+{ord(letter):04X}")
 
 
 @lru_cache(maxsize=32)
 def _builtin_font(size: int) -> Font:
-    return ImageFont.load_default(size)
+    return cast(Font, ImageFont.load_default(size))
 
 
-@lru_cache(maxsize=64)
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont | None:
+@lru_cache(maxsize=256)
+def _font(name: str, size: int) -> Font | None:
     try:
         return ImageFont.truetype(name, size)
     except (ImportError, OSError):
         return None
 
 
-def _has_letters(font: Font, text: str) -> bool:
-    """Tell whether a font has a picture of each letter, not the box that stands for a missing one."""
-    missing = bytes(font.getmask(_UNASSIGNED))
-    return all(c.isspace() or bytes(font.getmask(c)) != missing for c in set(text))
+@lru_cache(maxsize=4096)
+def _has(font: Font, letter: str) -> bool:
+    """Tell whether a font has a picture of a letter, not the box that stands for a missing one."""
+    if letter.isspace():
+        return True
+    if not _CAN_JOIN and unicodedata.bidirectional(letter) in _FROM_THE_RIGHT:
+        return False
+    alone = _unjoined(font)  # joined, a mark would come with a circle to stand on
+    return bytes(alone.getmask(letter)) != bytes(alone.getmask(_UNASSIGNED))
+
+
+@lru_cache(maxsize=256)
+def _unjoined(font: Font) -> Font:
+    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=512)
