@@ -43,6 +43,7 @@ _WORDS = {
     "bsd license": "BSD-3-Clause",
     "bsd-3-clause": "BSD-3-Clause",
     "isc license": "ISC",
+    "isc license (iscl)": "ISC",
     "mit": "MIT",
     "mit license": "MIT",
     "mozilla public license 2.0": "MPL-2.0",

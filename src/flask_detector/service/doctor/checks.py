@@ -91,7 +91,7 @@ def _fonts(settings: Settings) -> Findings:
 
     if features.check("freetype2"):
         wider = [name for name in WIDER_FONTS if _is_there(name)]
-        beyond = f"; other scripts with {wider[0]}" if wider else "; other scripts lose their accents"
+        beyond = f", other letters with {', '.join(wider)}" if wider else ", other letters as in English"
         yield ok("fonts", f"Labels are drawn with the font that comes with Pillow{beyond}.")
     else:
         yield Finding(
