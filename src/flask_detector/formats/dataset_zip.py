@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO, Protocol
 
 from flask_detector.formats.file_names import UniqueNames, safe_name, with_suffix_of
+from flask_detector.imaging.sniff import HEAD_BYTES
 from flask_detector.structures.detections import Detections
 
 # A picture's file name, what was found in it, and the file's bytes where the pictures go along.
 Item = tuple[str, Detections, bytes | BinaryIO | None]
 
 _IN_MEMORY = 4_000_000
-_HEAD = 256  # bytes, which tell what a picture is
 
 
 class Dataset(Protocol):
@@ -112,7 +112,7 @@ def _filled(
         if picture is None or dataset.pictures is None:
             name = names.take(filename)
         else:
-            head = picture[:_HEAD] if isinstance(picture, bytes) else picture.read(_HEAD)
+            head = picture[:HEAD_BYTES] if isinstance(picture, bytes) else picture.read(HEAD_BYTES)
             name = names.take(with_suffix_of(safe_name(filename), head))
             _store(archive, f"{dataset.pictures}{name}", head, picture)
         for path, data in dataset.add(found, name):

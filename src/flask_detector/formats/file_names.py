@@ -9,7 +9,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 
 _NAMELESS = "picture"
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\ud800-\udfff]')
@@ -70,7 +70,7 @@ def with_suffix_of(filename: str, head: bytes) -> str:
     The tools for data sets go by suffixes: they pass over a picture that has none. What stands behind the
     last dot and is no suffix of pictures belongs to the name.
     """
-    suffixes = _SUFFIXES.get(decode.format_of(head) or "")
+    suffixes = _SUFFIXES.get(sniff.format_of(head) or "")
     stem, dot, ending = filename.rpartition(".")
     suffix = f".{ending.lower()}" if dot else ""
     if suffixes is None or suffix in suffixes:

@@ -18,7 +18,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Event, Field, File, MultipartDecoder, NeedData, State
 
 from flask_detector.errors import BrokenForm
-from flask_detector.imaging import decode
+from flask_detector.imaging import sniff
 from flask_detector.web.core.request_bodies import BoundedParser
 from flask_detector.web.core.text_encoding import decoded
 
@@ -139,9 +139,9 @@ def _is_file(part: Field | File, content: IO[bytes]) -> bool:
     kind = part.headers.get("Content-Type", "")
     if isinstance(part, File) or kind.startswith(("image/", "application/octet-stream")):
         return True
-    head = content.read(256)
+    head = content.read(sniff.HEAD_BYTES)
     content.seek(0)
-    return decode.format_of(head) is not None
+    return sniff.format_of(head) is not None
 
 
 def _file_name(part: Field | File) -> str:
