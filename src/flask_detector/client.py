@@ -6,6 +6,7 @@ certificates, and the calls are two.
 
 import http.client
 import json
+import re
 import secrets
 import ssl
 import time
@@ -197,7 +198,7 @@ def _is_final(error: Exception) -> bool:
 def _form(picture: bytes, filename: str) -> tuple[str, bytes]:
     """Return the media type and the body of a form with the picture (RFC 7578)."""
     boundary = secrets.token_hex(16)
-    name = "".join(c if c.isprintable() else "_" for c in filename.encode("utf-8", "replace").decode())
+    name = re.sub(r"[\0-\x1f\x7f]", "_", filename.encode("utf-8", "replace").decode())
     name = name.replace("\\", "%5C").replace('"', "%22")
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="picture"; filename="{name}"\r\n'

@@ -16,8 +16,8 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u2028\u2029\ud800-\udfff
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 # 255 are the limit of most file systems: of some in bytes, of others in characters.
 LONGEST_SHOWN = 255
-# Here a number and another suffix must find room.
-_LONGEST_SAFE = 240
+# Beside it a number or a long ending such as ".label-studio.json" must find room.
+_LONGEST_STEM = 236
 # What joins the letters of some scripts and the parts of an emoji, though it can't be seen itself.
 _JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
 
@@ -53,9 +53,8 @@ def safe_name(filename: str) -> str:
     last = re.split(r"[/\\]", filename)[-1]
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", last)).strip(" .")
     path = PurePosixPath(name or _NAMELESS)
-    suffix = path.suffix[:20]
-    room = _LONGEST_SAFE - len(suffix.encode())
-    name = path.stem.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
+    stem = path.stem.encode()[:_LONGEST_STEM].decode(errors="ignore").rstrip(" .")
+    name = stem + path.suffix.encode()[:19].decode(errors="ignore")
     return f"_{name}" if _RESERVED.fullmatch(name) else name
 
 
