@@ -7,9 +7,8 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from werkzeug.http import parse_options_header
-
 from flask import request
+from werkzeug.http import parse_options_header
 
 from flask_detector import guarded_http
 from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge, ServiceError
