@@ -240,7 +240,8 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             description="Megabytes (10^6 bytes) of writable memory that one worker may have; a picture that "
-            "needs more fails. 0: what its model takes and the largest accepted picture may.",
+            "needs more fails. 0: what its model takes and the largest accepted picture may, as far as the "
+            "container has it.",
         ),
     ] = 0
     worker_recycle_mb: Annotated[
