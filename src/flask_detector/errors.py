@@ -49,7 +49,8 @@
     └── SettingsError              the installation is set up wrongly
 
 An error carries a ``code`` (closed list: one per class), a ``message`` that says what is the matter and a
-``hint`` that says what to do. Both are written for users. Which HTTP status a code becomes is known to
+``hint`` that says what to do. Both are written for users, and so is the first line of each class's docstring:
+the API's description and docs/api.md say it of the code. Which HTTP status a code becomes is known to
 ``web/errors.py`` alone.
 """
 
@@ -57,7 +58,10 @@ from typing import ClassVar
 
 
 class DetectorError(Exception):
-    """Base of all errors that are meant for a user."""
+    """Something went wrong here that has no code of its own; the log says what.
+
+    The base of all errors that are meant for a user.
+    """
 
     code: ClassVar[str] = "internal_error"
     default_hint: ClassVar[str] = ""
