@@ -18,7 +18,7 @@ RULES: dict[str, tuple[str, str]] = {
     "imaging": ("errors process structures", "PIL numpy pillow_heif pyvips simplejpeg"),
     "structures": ("", "numpy"),
     "visualization": ("structures", "PIL anyascii numpy"),
-    "formats": ("atomic_files detectors.coco_labels imaging structures", "numpy supervision"),
+    "formats": ("atomic_files detectors.coco_labels imaging structures", "PIL numpy supervision"),
     "detectors": ("errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),
     "detectors.zoo": ("_version detectors errors process settings", "net"),

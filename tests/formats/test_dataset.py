@@ -23,6 +23,7 @@ WITH_PICTURES = {
     "yolo-seg": "images/",
     "voc": "JPEGImages/",
     "labelme": "",
+    "labelme-polygons": "",
     "cvat": "images/",
     "label-studio": "images/",
 }

@@ -3,18 +3,22 @@
 import io
 import json
 import zipfile
+from base64 import b64decode
 from collections.abc import Callable
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from flask_detector.formats import FORMATS, dataset
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap
 
+Whole = Callable[[Detections], list[Bitmap]]
 
-def test_labelme_has_a_polygon_for_each_part_and_a_rectangle_without_any(with_masks: Detections) -> None:
+
+def test_labelme_has_a_mask_for_each_object_also_an_empty_one(with_masks: Detections, whole: Whole) -> None:
     form = json.loads(FORMATS["labelme"].write(with_masks, "my flat.jpg"))
     assert (form["imagePath"], form["imageData"], form["imageWidth"], form["imageHeight"]) == (
         "my flat.jpg",
@@ -23,14 +27,31 @@ def test_labelme_has_a_polygon_for_each_part_and_a_rectangle_without_any(with_ma
         48,
     )
     shapes = [(shape["label"], shape["shape_type"], shape["group_id"]) for shape in form["shapes"]]
+    assert shapes == [(label, "mask", None) for label in ("chair", "person", "toothbrush", "car")]
+    for shape, expected in zip(form["shapes"], whole(with_masks), strict=True):
+        (left, top), (right, bottom) = shape["points"]
+        bitmap = np.zeros((48, 64), bool)
+        bitmap[top : bottom + 1, left : right + 1] = Image.open(io.BytesIO(b64decode(shape["mask"])))
+        np.testing.assert_array_equal(bitmap, expected)
+    assert form["shapes"][-1]["points"] == [[30, 30], [32, 31]]
+
+
+def test_labelme_has_polygons_for_other_programs_and_none_for_an_empty_mask(with_masks: Detections) -> None:
+    form = json.loads(FORMATS["labelme-polygons"].write(with_masks, "my flat.jpg"))
+    shapes = [(shape["label"], shape["shape_type"], shape["group_id"]) for shape in form["shapes"]]
     assert shapes == [
         ("chair", "polygon", 0),
         ("chair", "polygon", 0),
         *[("person", "polygon", 1)] * 4,
         ("toothbrush", "polygon", None),
-        ("car", "rectangle", None),
     ]
-    assert form["shapes"][-2]["points"] == [[60, 45], [64, 45], [64, 48], [60, 48]]
+    assert form["shapes"][-1]["points"] == [[60, 45], [64, 45], [64, 48], [60, 48]]
+
+
+@pytest.mark.parametrize("name", ["labelme", "labelme-polygons"])
+def test_labelme_has_rectangles_of_what_a_model_for_boxes_found(boxes_only: Detections, name: str) -> None:
+    form = json.loads(FORMATS[name].write(boxes_only, "a.jpg"))
+    assert [shape["shape_type"] for shape in form["shapes"]] == ["rectangle"] * 4
     assert form["shapes"][-1]["points"] == [[30.0, 30.0], [33.0, 32.0]]
 
 

@@ -67,12 +67,16 @@ def test_a_polygon_filled_again_is_the_mask_with_its_holes_and_parts(
         np.testing.assert_array_equal(filled(corners, 48, 64), expected)
 
 
-def test_without_a_mask_the_polygon_is_the_box(boxes_only: Detections, with_masks: Detections) -> None:
-    for found in (boxes_only, with_masks):
-        labels, _ = read(FORMATS["yolo-seg"].write(found, "a.jpg"))
-        shares = labels["a.txt"][3][1]
-        expected = [30 / 64, 30 / 48, 33 / 64, 30 / 48, 33 / 64, 32 / 48, 30 / 64, 32 / 48]
-        assert shares == pytest.approx(expected, abs=1e-6)
+def test_without_a_mask_the_polygon_is_the_box(boxes_only: Detections) -> None:
+    labels, _ = read(FORMATS["yolo-seg"].write(boxes_only, "a.jpg"))
+    shares = labels["a.txt"][3][1]
+    expected = [30 / 64, 30 / 48, 33 / 64, 30 / 48, 33 / 64, 32 / 48, 30 / 64, 32 / 48]
+    assert shares == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_empty_mask_has_no_polygon_and_its_box_is_none(with_masks: Detections) -> None:
+    labels, _ = read(FORMATS["yolo-seg"].write(with_masks, "a.jpg"))
+    assert [number for number, _ in labels["a.txt"]] == [56, 0, 79]
 
 
 @pytest.mark.parametrize("name", ["yolo", "yolo-seg"])

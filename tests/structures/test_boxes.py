@@ -145,3 +145,19 @@ def test_nms_per_class_agrees_with_a_plain_loop_over_the_classes(iou_threshold: 
     kept.sort(key=lambda i: (-scores[i], class_ids[i], i))
 
     assert boxes.nms_per_class(found, scores, class_ids, iou_threshold, most).tolist() == kept[:most]
+
+
+@pytest.mark.parametrize(
+    ("box", "pixels"),
+    [
+        ((1.25, 2.5, 8.0, 7.0), (1, 2, 8, 7)),
+        ((3, 4, 4, 5), (3, 4, 4, 5)),
+        ((3, 4, 3, 4), (3, 4, 4, 5)),
+        ((63.9, 10.2, 64, 10.4), (63, 10, 64, 11)),
+        ((64, 48, 64, 48), (63, 47, 64, 48)),
+    ],
+)
+def test_a_box_touches_one_pixel_at_least_and_none_outside_the_picture(
+    box: tuple[float, float, float, float], pixels: tuple[int, int, int, int]
+) -> None:
+    assert boxes.pixels_of(box, width=64, height=48) == pixels

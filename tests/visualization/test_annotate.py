@@ -157,6 +157,14 @@ def test_extreme_pictures_can_be_drawn_on(size: tuple[int, int]) -> None:
     assert changed(draw(picture_of(*size), detections)).all()
 
 
+@pytest.mark.parametrize("box", [(300, 200, 300, 200), (0, 0, 0, 0), (299.5, 199.5, 300, 200)])
+def test_a_box_without_area_is_drawn_around_the_pixel_that_it_touches(
+    box: tuple[float, float, float, float],
+) -> None:
+    drawn = draw(picture_of(), found(box), show_labels=False)
+    assert changed(drawn)[min(int(box[1]), 199), min(int(box[0]), 299)]
+
+
 @pytest.mark.parametrize("box", [(0, 0, 300, 200), (300, 200, 300, 200), (0, 0, 0, 0), (299.5, 0, 300, 0.5)])
 def test_boxes_at_the_edges_and_without_area_can_be_drawn(box: tuple[float, float, float, float]) -> None:
     assert changed(draw(picture_of(), found(box))).any()

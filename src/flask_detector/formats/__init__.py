@@ -73,6 +73,13 @@ FORMATS: dict[str, Format] = {
     ),
     "voc": Format("Pascal VOC", ".xml", "application/xml", pascal_voc.write, pascal_voc.VocDataset),
     "labelme": Format("LabelMe", ".json", "application/json", labelme.write, labelme.dataset),
+    "labelme-polygons": Format(
+        "LabelMe, polygons",
+        ".json",
+        "application/json",
+        labelme.write_polygons,
+        labelme.polygon_dataset,
+    ),
     "cvat": Format("CVAT for images", ".cvat.xml", "application/xml", cvat.write, cvat.CvatDataset),
     "label-studio": Format(
         "Label Studio",

@@ -6,8 +6,10 @@ Boxes are x, y, width, height in pixels. Categories have COCO's own ids, 1 to 90
 80 classes, else 1 to N. A picture whose file is named by a number, as COCO's are, has that number as its id.
 
 Polygons run along the edges of pixels, one for each part of a mask, with cuts of no width to its holes:
-filled by pycocotools they give the mask back without a pixel's difference. An instance without a mask has an
-empty segmentation in a data set and none in results; a box is not passed off as an outline.
+filled by pycocotools they give the mask back without a pixel's difference. An instance whose mask is empty
+is left out of these, since pycocotools can't measure masks where one has no polygon; as run lengths, it is
+outside all over. An instance without a mask, as a model for boxes finds it, has an empty segmentation in a
+data set and none in results; a box is not passed off as an outline.
 """
 
 import json
@@ -102,6 +104,8 @@ class CocoDataset:
         self._images.write(self._comma + _json(_image(id, name, found)))
         self._comma = ",\n"
         for one in found:
+            if self._masks == "polygons" and one.mask is not None and one.mask.area == 0:
+                continue
             self._annotations.write(
                 (",\n" if self._count else "") + _json(self._annotation(found, one, image_id=id))
             )
@@ -129,7 +133,7 @@ class CocoDataset:
         self._count += 1
         bbox = _xywh(one)
         segmentation: Any = []
-        if one.mask is not None and one.mask.area:
+        if one.mask is not None:
             segmentation = _polygons(one.mask) if self._masks == "polygons" else _plain_rle(one.mask, found)
         return {
             "id": self._count,

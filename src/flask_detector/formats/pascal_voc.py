@@ -8,12 +8,12 @@ addition of ours, which readers pass over.
 """
 
 from collections.abc import Iterable
-from math import ceil, floor
 from xml.etree.ElementTree import Element
 
 from flask_detector.formats.categories import Categories
 from flask_detector.formats.dataset_zip import PerPicture, stem_of
 from flask_detector.formats.xml_writer import child, serialised
+from flask_detector.structures.boxes import pixels_of
 from flask_detector.structures.detections import Detections
 
 
@@ -31,9 +31,7 @@ def write(found: Detections, filename: str) -> bytes:
         entry = child(root, "object")
         child(entry, "name", one.label)
         child(entry, "pose", "Unspecified")
-        x1, y1, x2, y2 = one.box
-        left, top = min(floor(x1), found.width - 1), min(floor(y1), found.height - 1)
-        right, bottom = max(ceil(x2), left + 1), max(ceil(y2), top + 1)
+        left, top, right, bottom = pixels_of(one.box, width=found.width, height=found.height)
         touches_edge = left == 0 or top == 0 or right == found.width or bottom == found.height
         child(entry, "truncated", int(touches_edge))
         child(entry, "difficult", 0)

@@ -7,8 +7,8 @@ Detection has the box, "class x-centre y-centre width height"; segmentation has 
 y2 …". Classes are numbered from 0 in the order of ``data.yaml``. Scores have no place in these files.
 
 An object is one polygon here: its parts and holes are joined by bridges and cuts of no width, as Ultralytics'
-own converter does it. An instance without a mask is written as the polygon of its box, since a file must not
-mix boxes and polygons.
+own converter does it. What a model for boxes found is the polygon of its box, since a file must not mix boxes
+and polygons. An instance whose mask is empty is left out.
 """
 
 import json
@@ -48,7 +48,7 @@ class YoloDataset:
 
     pictures: str | None = "images/"
 
-    def __init__(self, shape: Callable[[Instance], list[float]]) -> None:
+    def __init__(self, shape: Callable[[Instance], list[float] | None]) -> None:
         self._shape = shape
         self._categories = Categories()
 
@@ -58,7 +58,10 @@ class YoloDataset:
         sides = (found.width, found.height)
         lines = []
         for one in found:
-            shares = [value / sides[i % 2] for i, value in enumerate(self._shape(one))]
+            shape = self._shape(one)
+            if shape is None:
+                continue
+            shares = [value / sides[i % 2] for i, value in enumerate(shape)]
             numbers = " ".join(f"{min(max(share, 0.0), 1.0):.6f}" for share in shares)
             lines.append(f"{self._categories.number(one.label)} {numbers}\n")
         return [(f"labels/{stem_of(name)}.txt", "".join(lines).encode())]
@@ -78,13 +81,12 @@ def _box(one: Instance) -> list[float]:
     return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
 
 
-def _polygon(one: Instance) -> list[float]:
-    ring = as_one_ring(parts_of(one.mask)) if one.mask is not None else None
-    if ring is None or len(ring) == 0:
+def _polygon(one: Instance) -> list[float] | None:
+    if one.mask is None:
         x1, y1, x2, y2 = one.box
         return [x1, y1, x2, y1, x2, y2, x1, y2]
-    points: list[float] = ring.astype(float).ravel().tolist()
-    return points
+    points: list[float] = as_one_ring(parts_of(one.mask)).astype(float).ravel().tolist()
+    return points or None
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,8 @@ A box covers x1 <= x < x2 and y1 <= y < y2 of the continuous plane whose unit sq
 its area is (x2 - x1) * (y2 - y1), without any "+ 1".
 """
 
+from math import ceil, floor
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,18 @@ def clip(boxes: Floats, *, width: float, height: float) -> Floats:
     limit = np.array([width, height, width, height], np.float32)
     clipped: Floats = np.clip(boxes, np.float32(0), limit)
     return clipped
+
+
+def pixels_of(
+    box: tuple[float, float, float, float], *, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Return the pixels that a box in a picture of that size touches: left, top, and the first beyond them.
+
+    It is always one at least, also of a box without area and of one at the picture's border.
+    """
+    x1, y1, x2, y2 = box
+    left, top = min(floor(x1), width - 1), min(floor(y1), height - 1)
+    return left, top, max(ceil(x2), left + 1), max(ceil(y2), top + 1)
 
 
 def iou(a: Floats, b: Floats) -> Floats:

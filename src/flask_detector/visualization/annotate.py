@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from flask_detector.structures import boxes
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.masks import Bitmap
 from flask_detector.visualization.colors import Colour, colour_of, text_colour_on
@@ -60,8 +61,9 @@ class Drawing:
     ) -> None:
         self._best_first = list(detections)
         self._show_boxes, self._show_masks = show_boxes, show_masks
+        self._corners = [_corners_of(one, detections) for one in self._best_first]
         self._line = _line_width(detections.width, detections.height)
-        self._tags = _placed_tags(self._best_first, detections) if show_labels else []
+        self._tags = _placed_tags(self._best_first, self._corners, detections) if show_labels else []
 
     def over(self, strip: Image.Image, top: int = 0) -> None:
         """Draw on an RGB image of the picture's rows from `top` on."""
@@ -70,8 +72,8 @@ class Drawing:
                 _draw_mask(strip, top, instance, self._line)
         if self._show_boxes:
             pen = ImageDraw.Draw(strip, "RGBA")
-            for instance in reversed(self._best_first):
-                _draw_box(pen, top, instance, self._line)
+            for instance, corners in zip(reversed(self._best_first), reversed(self._corners), strict=True):
+                _draw_box(pen, top, instance, corners, self._line)
         for tag, (x, y), colour in self._tags:
             _draw_tag(strip, tag, (x, y - top), colour)
 
@@ -116,29 +118,31 @@ def _contour(inside: Bitmap, thickness: int) -> Bitmap:
     return inside & ~stays
 
 
-def _draw_box(pen: ImageDraw.ImageDraw, top: int, instance: Instance, line: int) -> None:
-    x1, y1, x2, y2 = _pixels_of(instance)
+def _draw_box(
+    pen: ImageDraw.ImageDraw, top: int, instance: Instance, corners: tuple[int, int, int, int], line: int
+) -> None:
+    x1, y1, x2, y2 = corners
     y1, y2 = y1 - top, y2 - top
     halo = max(1, line // 2)
     pen.rectangle((x1 - halo, y1 - halo, x2 + halo, y2 + halo), outline=_HALO, width=line + 2 * halo)
     pen.rectangle((x1, y1, x2, y2), outline=colour_of(instance.class_id), width=line)
 
 
-def _pixels_of(instance: Instance) -> tuple[int, int, int, int]:
+def _corners_of(instance: Instance, detections: Detections) -> tuple[int, int, int, int]:
     """Return the first and the last column and row that a box touches, as x1, y1, x2, y2."""
-    x1, y1, x2, y2 = instance.box
-    left, top = int(x1), int(y1)
-    return left, top, max(left, int(np.ceil(x2)) - 1), max(top, int(np.ceil(y2)) - 1)
+    size = {"width": detections.width, "height": detections.height}
+    left, top, right, bottom = boxes.pixels_of(instance.box, **size)
+    return left, top, right - 1, bottom - 1
 
 
 def _placed_tags(
-    best_first: Sequence[Instance], detections: Detections
+    best_first: Sequence[Instance], corners: list[tuple[int, int, int, int]], detections: Detections
 ) -> list[tuple[Tag, tuple[int, int], Colour]]:
     """Return the tags for which there is room, each with its place and colour."""
     width, height = detections.width, detections.height
     style = TagStyle.for_side(_reference_side(width, height))
     tags = [tag_of(one.label, f"{one.score:.0%}", style=style) for one in best_first]
-    places = place(tags, [_pixels_of(one) for one in best_first], width=width, height=height)
+    places = place(tags, corners, width=width, height=height)
     return [
         (tag, at, colour_of(one.class_id))
         for one, tag, at in zip(best_first, tags, places, strict=True)

@@ -172,12 +172,14 @@ class StandIn:
     def detect(
         self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
-        """Find them in any picture of at least 40 by 30 pixels."""
+        """Find them in any picture of at least 40 by 30 pixels; in a wider one the cat's mask is empty."""
         dog = np.ones((10, 10), np.bool_)
         dog[4:6, 4:6] = False
         cat = np.ones((5, 9), np.bool_)
         cat[:, 4] = False
         pixels = Pixels.of(image)
+        if pixels.width > 40:
+            cat[:] = False
         found = Detections(
             width=pixels.width,
             height=pixels.height,
@@ -208,6 +210,14 @@ def small() -> bytes:
     """A grey picture of 40 by 30 pixels."""
     file = io.BytesIO()
     Image.new("RGB", (40, 30), (90, 90, 90)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def wider() -> bytes:
+    """A grey picture of 50 by 30 pixels, in which a StandIn's cat has an empty mask."""
+    file = io.BytesIO()
+    Image.new("RGB", (50, 30), (90, 90, 90)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -254,7 +254,10 @@ def _prediction(instance: Instance) -> dict[str, Any]:
 
 
 def _outline(instance: Instance, found: Detections, *, as_rle: bool) -> dict[str, Any]:
-    """Return a mask as run lengths, or as one polygon with cuts of no width to its parts and holes."""
+    """Return a mask as run lengths, or as one polygon with cuts of no width to its parts and holes.
+
+    An empty mask's polygon has no points.
+    """
     x1, y1, x2, y2 = instance.box
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
     if instance.mask is not None:
@@ -262,6 +265,6 @@ def _outline(instance: Instance, found: Detections, *, as_rle: bool) -> dict[str
             rle = instance.mask.to_rle(width=found.width, height=found.height)
             return {"rle": rle, "mask_format": "rle"}
         ring = as_one_ring(parts_of(instance.mask)).tolist()
-        corners = [(float(x), float(y)) for x, y in ring] or corners
+        corners = [(float(x), float(y)) for x, y in ring]
     points = [{"x": round(x, 3), "y": round(y, 3)} for x, y in corners]
     return {"points": points, "mask_format": "polygon"}

@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import numpy as np
 from PIL import Image
 
 from flask_detector.errors import BadParameter, StorageUnavailable
@@ -16,6 +15,7 @@ from flask_detector.formats.file_names import LONGEST_SHOWN, safe_stem
 from flask_detector.imaging import decode, encode, sniff
 from flask_detector.jobs.records import Record
 from flask_detector.process.memory import give_back_code, give_back_unused
+from flask_detector.structures import boxes
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap
 from flask_detector.visualization import annotate
@@ -106,7 +106,8 @@ def export(service: Service, record: Record, view: View, export_format: Format) 
 def cutout(service: Service, record: Record, number: int) -> File | None:
     """Return one instance as a PNG of its box, transparent outside its mask; None if there is no such one.
 
-    number: its place among all that was found, best score first, from 0. Without masks the whole box is kept.
+    number: its place among all that was found, best score first, from 0. Without a mask, or where that is
+    empty, the whole box is kept.
     """
     found, _ = service.jobs.result(record.id)
     if number >= len(found):
@@ -126,14 +127,11 @@ def suffix_of(media_type: str) -> str:
 
 def _part_of(found: Detections, number: int) -> tuple[tuple[int, int, int, int], Bitmap | None]:
     """Return left, top, right and bottom of an instance, and which pixels (H, W) of that are its own."""
-    if found.masks is None:
-        x1, y1, x2, y2 = (int(side) for side in found.boxes[number])
-        x2, y2 = max(x1 + 1, min(x2 + 1, found.width)), max(y1 + 1, min(y2 + 1, found.height))
-        return (x1, y1, x2, y2), None
-    mask = found.masks[number]
-    inside = np.zeros((max(mask.height, 1), max(mask.width, 1)), bool)
-    inside[: mask.height, : mask.width] = mask.bitmap()
-    return (mask.x, mask.y, mask.x + inside.shape[1], mask.y + inside.shape[0]), inside
+    mask = None if found.masks is None else found.masks[number]
+    if mask is None or mask.area == 0:
+        x1, y1, x2, y2 = found.boxes[number].tolist()
+        return boxes.pixels_of((x1, y1, x2, y2), width=found.width, height=found.height), None
+    return (mask.x, mask.y, mask.x + mask.width, mask.y + mask.height), mask.bitmap()
 
 
 @contextmanager

@@ -167,15 +167,20 @@ def _prediction(outcome: Detections | TaskError, controls: list[Control]) -> dic
 
 
 def _control_for(instance: Instance, controls: list[Control]) -> Control | None:
-    """Return the first tag that has the object's label and can show it; boxes rather go into rectangles."""
+    """Return the first tag that has the object's label and can show it.
+
+    Boxes rather go into rectangles, and those whose masks are empty into nothing else.
+    """
     label = instance.label.lower()
     fitting = [
         one
         for one in controls
         if label in one.labels and (one.min_score is None or instance.score >= one.min_score)
     ]
-    has_mask = instance.mask is not None and instance.mask.area > 0
-    order = ["brush", "polygon", "rectangle"] if has_mask else ["rectangle", "polygon"]
+    if instance.mask is None:
+        order = ["rectangle", "polygon"]
+    else:
+        order = ["brush", "polygon", "rectangle"] if instance.mask.area else ["rectangle"]
     return next((one for shape in order for one in fitting if one.shape == shape), None)
 
 
@@ -211,7 +216,7 @@ def _shapes(instance: Instance, shape: str, found: Detections) -> list[dict[str,
         width, height = _percent(x2, found.width) - x, _percent(y2, found.height) - y
         return [{"x": x, "y": y, "width": round(width, 6), "height": round(height, 6), "rotation": 0}]
     rings: list[list[list[float]]] = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]]
-    if instance.mask is not None and instance.mask.area > 0:
+    if instance.mask is not None:
         rings = [without_holes(part).tolist() for part in parts_of(instance.mask)]
     return [
         {
