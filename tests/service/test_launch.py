@@ -16,6 +16,9 @@ from typing import Any, Protocol
 import psutil
 import pytest
 
+from flask_detector.service import launch
+from flask_detector.settings import Settings
+
 
 class Stack(Protocol):
     url: str
@@ -46,6 +49,12 @@ def children(stack: Stack) -> list[psutil.Process]:
 def worker_of(stack: Stack) -> psutil.Process:
     (worker,) = [child for child in children(stack) if child.cmdline()[-1:] == ["worker"]]
     return worker
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_redis_that_is_started_syncs_where_pictures_are_synced(tmp_path: Path, sync: bool) -> None:
+    settings = Settings(data_dir=tmp_path, offline=True, sync_writes=sync)
+    assert launch.plan(settings).sync_redis is sync
 
 
 def test_a_picture_is_detected_over_http(stack: Stack, jpeg: bytes, eventually: Eventually) -> None:
