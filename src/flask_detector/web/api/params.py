@@ -15,6 +15,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _LONGEST_LIST = 100
 
+# Of a JSON body, also of what stands within its texts: an error is made for each key that is not known.
+_MOST_KEYS = 5000
+_MOST_VALUES = 10_000
+
 
 def _split(value: Any) -> Any:
     """Return a list of what stands between commas, of one text or of several."""
@@ -205,7 +209,7 @@ def checked(kind: type[Model], given: dict[str, Any]) -> Model:
 
 def from_json(kind: type[Model], data: bytes) -> Model:
     """Return the wishes of a JSON object; raises BadParameter, which names the field."""
-    data = checked_json(data)
+    data = checked_json(data, most_keys=_MOST_KEYS, most_values=_MOST_VALUES)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

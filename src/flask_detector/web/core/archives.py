@@ -38,16 +38,15 @@ LEFT_OUT = "left_out.txt"
 Entries = Iterable[tuple[str, bytes]]
 
 
-def of_detection(service: Service, record: Record, view: View) -> bytes:
-    """Return a ZIP of the drawn picture, the picture, and what is shown of the result in each format."""
-    with service.places.one():
-        return b"".join(_zip(_files_of(service, record, view)))
+def of_detection(service: Service, record: Record, view: View, name: str) -> Response:
+    """Send a ZIP of the drawn picture, the picture, and what is shown of the result in each format."""
+    return send_pieces(_zip(_files_of(service, record, view)), name, service.places.one())
 
 
 def of_batch(service: Service, selected: "Selected", name: str) -> Response:
     """Send a batch's detections that are done as a ZIP of that name, a folder for each.
 
-    It is made while it is sent, one picture at a time; raises what `data_set` raises.
+    Raises what `data_set` raises.
     """
     return send_pieces(_zip(_folders_of(service, selected)), name, service.places.one())
 

@@ -128,16 +128,16 @@ def whole() -> bytes:
     return body.read()
 
 
-def checked_json(body: bytes) -> bytes:
+def checked_json(body: bytes, *, most_keys: int = MOST_KEYS, most_values: int = MOST_VALUES) -> bytes:
     """Return a body that is to be JSON without a mark before it; raises BadParameter, ServiceError.
 
     What is within texts is counted, too: base64 has none of these characters.
     """
     keys = body.count(b":") + body.count(b"{")
     values = body.count(b",") + body.count(b"[")
-    if keys > MOST_KEYS or values > MOST_VALUES:
+    if keys > most_keys or values > most_values:
         raise BadParameter(
-            f"The JSON has more than {MOST_KEYS:,} keys or {MOST_VALUES:,} values, the most that are read.",
+            f"The JSON has more than {most_keys:,} keys or {most_values:,} values, the most that are read.",
             hint="Send a picture as its file, in base64.",
         )
     _take(_VALUE_BYTES * (keys + values))

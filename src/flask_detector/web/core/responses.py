@@ -55,13 +55,6 @@ def _plain(name: str) -> str:
     return f"{stem.strip(' _') or 'picture'}{dot}{rest}"
 
 
-def send_archive(data: bytes, name: str) -> Response:
-    """Send a ZIP file to keep."""
-    response = to_keep(Response(data, mimetype="application/zip"), name)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
 def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManager[None]) -> Response:
     """Send a ZIP file to keep that is made while it is sent, in a place that is held until then."""
     with ExitStack() as here:

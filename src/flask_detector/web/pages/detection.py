@@ -16,7 +16,7 @@ from flask_detector.web.core import archives, renditions
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.errors import status_of_code
 from flask_detector.web.core.progress_steps import step_of, steps
-from flask_detector.web.core.responses import PRIVATE_HOUR, send, send_archive, unkept
+from flask_detector.web.core.responses import PRIVATE_HOUR, send, unkept
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
 from flask_detector.web.pages.visitor import may_see
@@ -138,8 +138,8 @@ def export(name: str) -> Response:
 @blueprint.get("/everything.zip")
 def everything() -> Response:
     """Send the drawn picture, the picture and the data in each format, in one file."""
-    file = archives.of_detection(service(), g.record, View.of(request.args))
-    return send_archive(file, f"detected_{renditions.stem_of(g.record)}.zip")
+    name = f"detected_{renditions.stem_of(g.record)}.zip"
+    return archives.of_detection(service(), g.record, View.of(request.args), name)
 
 
 @blueprint.get("/instances/<int:number>.png")

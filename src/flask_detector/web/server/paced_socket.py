@@ -27,6 +27,9 @@ BYTES_A_SECOND = 4096
 # An answer is waited for so long before what is left of it goes to a file.
 _PATIENCE_SECONDS = 0.25
 
+# Pictures and Redis's log may lie on the same disk: this part of it is left to them.
+_FREE_PART = 0.1
+
 _PIECE = 1 << 18
 _LONGEST_HEAD = 1 << 16
 
@@ -247,11 +250,15 @@ class PacedSocket(socket.socket):
         try:
             if self._rest is None:
                 self._rest = _temporary_file()
+            if _part_free(self._rest) < _FREE_PART:
+                raise OSError(errno.ENOSPC, "the rest of the disk is for pictures")
             place = self._written
             while place < self._written + len(view):
                 place += os.pwrite(self._rest, view[place - self._written :], place)
-        except OSError:  # the disk is full
+        except OSError:
             self._room.give_back(self.client, len(view))
+            if not self._written:
+                self._forget_rest()
             return False
         self._written += len(view)
         return True
@@ -286,6 +293,11 @@ def _temporary_file() -> int:
     descriptor, path = tempfile.mkstemp(prefix="flask-detector-answer-")
     os.unlink(path)
     return descriptor
+
+
+def _part_free(file: int) -> float:
+    disk = os.fstatvfs(file)
+    return disk.f_bavail / max(disk.f_blocks, 1)
 
 
 def _in_flight(connection: socket.socket) -> int:

@@ -17,6 +17,9 @@ _SHAPES = {
     "rectangle": ("RectangleLabels", "Rectangle"),
 }
 
+# Some thousand labels; each tag becomes an object.
+_LONGEST = 1_000_000
+
 
 @dataclass(frozen=True)
 class Control:
@@ -56,6 +59,8 @@ def has_controls(text: object) -> bool:
 def _parsed(text: object) -> ElementTree.Element:
     if not isinstance(text, str) or not text.strip():
         raise BadParameter("The labelling configuration is missing.")
+    if len(text) > _LONGEST:
+        raise BadParameter(f"The labelling configuration has more than {_LONGEST:,} characters.")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can grow without end
         raise BadParameter("The labelling configuration has a document type.")
     try:
