@@ -133,7 +133,7 @@ class PatientWorker(ThreadWorker):
             return
         conn.sock.setblocking(False)
         keeps = not fs.cancelled() and fs.exception() is None and bool(fs.result())
-        self._send_rest(conn, keeps)
+        self._guarded(partial(self._send_rest, keeps=keeps), conn)
 
     def _leave(self, client: str) -> None:
         """Let the client's next request have the thread."""
@@ -206,11 +206,19 @@ class PatientWorker(ThreadWorker):
 
     def _watch(self, conn: Any, event: int, then: Callable[[Any], None], watched: _Watched) -> None:
         self._watched[conn] = watched
-        self.poller.register(conn.sock, event, lambda _: then(conn))
+        self.poller.register(conn.sock, event, lambda _: self._guarded(then, conn))
+
+    def _guarded(self, step: Callable[[Any], None], conn: Any) -> None:
+        """Do what is next for a connection; one's trouble is not to end the loop, which is everybody's."""
+        try:
+            step(conn)
+        except Exception:
+            self.log.exception("a connection is let go")
+            self._drop(conn)
 
     def _unwatch(self, conn: Any) -> None:
         if self._watched.pop(conn, None) is not None:
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(KeyError, ValueError):
                 self.poller.unregister(conn.sock)
 
     def _drop(self, conn: Any, *, is_too_slow: bool = False) -> None:
