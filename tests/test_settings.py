@@ -238,3 +238,12 @@ def test_an_unknown_kind_of_client_is_refused(
     monkeypatch.setenv("DETECTOR_COMPAT", "deepstack,frigate")
     with pytest.raises(SettingsError, match=r"DETECTOR_COMPAT: .*no frigate; there are deepstack, doods"):
         Settings.from_environment()
+
+
+def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DETECTOR_DATA_DIR", "~/pictures of mine")
+    monkeypatch.setenv("DETECTOR_MODELS_DIR", "~")
+    settings = Settings.from_environment()
+    assert settings.data_dir == tmp_path / "pictures of mine"
+    assert settings.models_dir == tmp_path

@@ -292,6 +292,12 @@ class Settings(BaseSettings):
         SecretStr | None, Field(description="The access token that Label Studio asks for.")
     ] = None
 
+    @field_validator("data_dir", "models_dir", "redis_ca", "storage_ca")
+    @classmethod
+    def _find_home(cls, path: Path | None) -> Path | None:
+        """Write the home folder for ``~``, which shells do and files of variables don't."""
+        return path and path.expanduser()
+
     @field_validator("compat")
     @classmethod
     def _know_all_clients(cls, text: str) -> str:
