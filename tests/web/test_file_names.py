@@ -170,3 +170,37 @@ def test_pictures_sent_together_are_in_zips_under_their_names(
         assert all(len(part.encode()) <= 255 for part in said)
         for name in ("写真", "фото", "👩‍🚀🐈", "naïve “q”", "she said _no_; 100%", "x" * 236):
             assert any(name in part for part in said)
+
+
+HOSTILE = [
+    ("GET", "/%D1%84?q=%D1%84", {}),
+    ("GET", "/history?label=%D1%84&page=%D1%84", {"Cookie": "session=ф"}),
+    ("GET", "/api/v1/models", {"Host": "ф", "X-Forwarded-Host": "ф", "X-Forwarded-Prefix": "/ф"}),
+    (
+        "GET",
+        "/api/v1/models",
+        {"X-Request-ID": "ф", "Origin": "http://ф", "Accept": "ф", "If-None-Match": "ф"},
+    ),
+    ("PUT", "/api/v1/models", {"Authorization": "Bearer ф"}),
+    ("POST", "/api/v1/detections", {"Prefer": "wait=ф", "Idempotency-Key": "ф", "Content-Type": "ф/ф"}),
+    ("POST", "/v1/vision/custom/%D1%84/", {"Content-Encoding": "ф"}),
+    ("GET", "/api/v1/detections/%D1%84/exports/%D1%84?classes=%D1%84", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), HOSTILE)
+def test_nothing_of_a_request_comes_back_in_a_header_that_is_not_ascii(
+    visitor: Visitor, method: str, path: str, headers: dict[str, str]
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", visitor.port, timeout=60)
+    connection.putrequest(method, path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value.encode())
+    connection.putheader("Connection", "close")
+    connection.endheaders()
+    assert connection.sock is not None
+    answer = b"".join(iter(lambda: connection.sock.recv(65536), b""))
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer.partition(b"\r\n\r\n")[0].isascii()
+    assert b" 500 " not in answer.partition(b"\r\n")[0]
