@@ -208,3 +208,18 @@ def test_a_box_too_small_to_see_is_drawn_and_can_be_chosen(shown: Callable[..., 
     for index, (x, y) in enumerate(corners.tolist()):
         _click(page, min(x + 10, 3995), y + 10)
         expect(page.locator(".shape.lit")).to_have_attribute("data-index", str(index))
+
+
+def test_an_object_whose_mask_is_empty_has_a_box_on_the_page_and_is_cut_out_by_it(
+    shown: Callable[..., Page],
+) -> None:
+    boxes = np.array([[10.5, 20.5, 14, 30], [640, 480, 640, 480]], np.float32)
+    empty = Mask.from_bitmap(np.zeros((0, 0), bool))
+    found = replace(_found((640, 480), [(0, 0, _solid(1, 1))] * 2), boxes=boxes, masks=(empty, empty))
+    page = shown(found, "")
+    expect(page.locator(".shape:not([hidden]) .outline")).to_have_count(2)
+    expect(page.locator(".mask[d]:not([d=''])")).to_have_count(0)
+    for number, size in enumerate([(4, 10), (1, 1)]):
+        address = page.url.partition("?")[0] + f"/instances/{number}.png"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert Image.open(answer).size == size
