@@ -29,7 +29,7 @@ RULES: dict[str, tuple[str, str]] = {
         "broker detectors errors imaging jobs process service.metrics settings storage webhooks",
         "redis rq",
     ),
-    "webhooks": ("api_keys broker errors guarded_http jobs settings", "redis rq"),
+    "webhooks": ("api_keys broker errors guarded_http jobs process settings", "redis"),
     "webhooks.signing": ("", ""),
     # What they stand on
     "broker": ("errors url_paths", "redis"),
