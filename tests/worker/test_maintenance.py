@@ -109,6 +109,37 @@ def test_a_picture_whose_outcome_was_being_written_loses_no_try_though_its_worke
     assert tries_left(workplace, in_hand) == TRIES - 1
 
 
+def test_a_worker_elsewhere_that_was_not_heard_of_for_a_moment_keeps_its_picture(
+    workplace: Workplace, upkeep: Upkeep, begin: Begin
+) -> None:
+    worker = Handover(workplace.jobs.queue, worker="silent", place="elsewhere")
+    task = begin(worker)
+    for _ in range(3):  # as after each of three outages of Redis
+        workplace.jobs.queue.connection.delete(task.execution.key)
+        upkeep.run()
+        worker.keep(task.execution)
+        upkeep.run()
+    assert workplace.jobs.find(task.job.id).status is JobStatus.RUNNING
+    assert worker.finish(task, {})
+
+
+def test_of_old_pictures_only_those_without_a_record_are_swept_away(
+    workplace: Workplace, upkeep: Upkeep, begin: Begin
+) -> None:
+    living = Handover(workplace.jobs.queue, worker="living", place=of_this_process())
+    with_record, without, young = begin(living).job.id, new_id(), new_id()
+    for id in (without, young):
+        workplace.storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
+    long_ago = time.time() - 2 * workplace.settings.retention_seconds
+    for id in (with_record, without):
+        (folder,) = (workplace.settings.data_dir / "pictures").glob(f"*/{id}")
+        os.utime(folder, (long_ago, long_ago))
+    upkeep.run()
+    assert workplace.storage.get(with_record, ORIGINAL) == workplace.storage.get(young, ORIGINAL) == b"pixels"
+    with pytest.raises(FileNotFoundError):
+        workplace.storage.get(without, ORIGINAL)
+
+
 def test_a_heartbeat_that_comes_late_leaves_nothing_of_what_has_ended(
     workplace: Workplace, begin: Begin
 ) -> None:
