@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 
+import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
@@ -41,6 +42,18 @@ def test_a_change_is_told_when_it_happens(
     app.extensions["flask-detector"].jobs.cancel(id)
     told = b"".join(stream).decode()
     assert states(told)[-1]["status"] == "cancelled"
+
+
+def test_a_state_is_told_once_and_what_has_not_changed_keeps_the_line_alive(
+    upload: Upload, client: FlaskClient, app: Flask, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_detector.web.core.sse._LOOK_AGAIN_SECONDS", 0.05)
+    address = upload(jpeg).headers["Location"]
+    stream = iter(client.get(f"{address}/events", buffered=False).iter_encoded())
+    names = [next(stream).decode().splitlines()[0] for _ in range(4)]
+    assert names[1:] == ["event: state", "event: still", "event: still"]
+    app.extensions["flask-detector"].jobs.cancel(address.rpartition("/")[2])
+    assert b"".join(stream).decode().count("event: state") == 1
 
 
 def test_a_detection_that_is_deleted_meanwhile_ends_the_stream(
