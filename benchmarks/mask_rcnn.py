@@ -48,7 +48,8 @@ def main() -> None:
 
 def contest(options: argparse.Namespace, folder: Path) -> None:
     """Let the contestants take turns and print what they needed."""
-    from flask_detector.detectors.mask_rcnn import Variant, convert
+    from flask_detector.detectors.convert import convert
+    from flask_detector.detectors.mask_rcnn.variants import Variant
     from flask_detector.detectors.openvino_runtime import cpu_has_bfloat16
 
     checkpoint = folder / "weights.safetensors"

@@ -83,8 +83,8 @@ def read_picture() -> Callable[[bytes], str]:
 
 def read_weights() -> Callable[[bytes], str]:
     """Return what a checkpoint goes through until the first array is folded."""
-    from flask_detector.detectors.mask_rcnn.checkpoint.identify import recognise
-    from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+    from flask_detector.detectors.checkpoint.read import read_checkpoint
+    from flask_detector.detectors.mask_rcnn.identify import recognise
     from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
     path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.pth"

@@ -105,6 +105,12 @@ def write_weights(shared: Path) -> Callable[[str, Path], None]:
     return write
 
 
+@pytest.fixture(scope="session")
+def write_safetensors() -> Callable[[Path, dict[str, "np.ndarray[Any, Any]"]], None]:
+    """A function that writes arrays of float32 and int64 as a safetensors file."""
+    return _write
+
+
 def _synthetic(reference: Path, name: str) -> dict[str, "np.ndarray[Any, Any]"]:
     path = reference / "mmdet" / "synthetic_checkpoint.py"
     specification = importlib.util.spec_from_file_location("synthetic_checkpoint", path)

@@ -10,7 +10,7 @@ import pytest
 
 from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.download import Patience
-from flask_detector.detectors.zoo.registry import MAIN_MODEL, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import MAIN_MODEL, Architecture, Embedded, ModelInfo, Published
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import CheckpointError
 
@@ -53,11 +53,12 @@ def server_url(published: Path, serve_http: Callable[[HTTPServer], str]) -> str:
 
 def _convert(
     checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-) -> None:
+) -> Architecture:
     if checkpoint.read_bytes().startswith(b"bad"):
         raise CheckpointError("The file is no checkpoint.")
     on_progress(0.5)
     (folder / "graph").write_text(str(variant))
+    return "mask-rcnn"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.download import Patience
-from flask_detector.detectors.zoo.registry import Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import Architecture, Embedded, ModelInfo, Published
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import BadParameter, CheckpointError
 
@@ -155,7 +155,7 @@ class StandInConverter:
 
     def _convert(
         self, checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> None:
+    ) -> Architecture:
         self.calls.append(variant)
         if variant == "unheard-of":
             raise BadParameter("There is no variant 'unheard-of'.")
@@ -168,6 +168,7 @@ class StandInConverter:
         if self.labels:
             (folder / "manifest.json").write_text(json.dumps({"labels": self.labels}))
         on_progress(1.0)
+        return "mask-rcnn"
 
 
 @pytest.fixture(autouse=True)

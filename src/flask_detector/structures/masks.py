@@ -92,7 +92,7 @@ class Mask:
             raise ValueError("sizes and run lengths must not be negative, nor longer than 32 bits")
         if int(runs.sum()) != width * height or width * height > MOST_PIXELS:
             raise ValueError("run lengths must add up to the size, which must fit into 32 bits")
-        return cls(0, 0, width, height, runs.astype(np.uint32))._cropped()
+        return cls(0, 0, width, height, runs.astype(np.uint32)).cropped()
 
     def counts_by_row(self) -> Counts:
         """Return the run lengths over the bitmap row by row, as CVAT has them."""
@@ -112,7 +112,7 @@ class Mask:
         starts, ends = edges[0:-1:2], edges[1::2]
         return starts[ends > starts], ends[ends > starts]
 
-    def _cropped(self) -> "Mask":
+    def cropped(self) -> "Mask":
         """Return the same mask with the smallest bitmap that holds what is inside."""
         starts, ends = _cut_at_columns(*self._inside_runs(), self.height)
         if len(starts) == 0:

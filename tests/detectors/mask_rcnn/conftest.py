@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.detectors.mask_rcnn import Variant, convert
+from flask_detector.detectors.convert import convert
+from flask_detector.detectors.mask_rcnn.variants import Variant
 
 # Where a variant's parameters are listed.
 PARAMETERS = {

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn import Variant
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.preprocess import prepare
-from flask_detector.detectors.mask_rcnn.variants import TRAITS
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
 from flask_detector.detectors.openvino_runtime import Precision, cpu_has_bfloat16
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging import decode

@@ -15,9 +15,9 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn import Variant, model
+from flask_detector.detectors.mask_rcnn import model
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
-from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.detectors.mask_rcnn.variants import Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.imaging import decode
 from flask_detector.structures.boxes import iou

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flask_detector.detectors.mask_rcnn import Variant
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.preprocess import prepare
 from flask_detector.detectors.mask_rcnn.roi_pooler import Pooler
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.imaging import decode
 

@@ -45,6 +45,7 @@ def convert(checkpoint, folder, **options):
     if dies:
         os.kill(os.getpid(), signal.SIGKILL)
     (folder / "half").rename(folder / "graph")
+    return "mask-rcnn"
 
 store = ModelStore(Path(folder), models={"big": row}, converter=lambda: Converter(1, convert))
 store.install("big", on_progress=lambda state: print(state.stage, state.done, flush=True))

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_detector.detectors.mask_rcnn import GRAPH_VERSION
+from flask_detector.detectors.weights_file import GRAPH_VERSION
 from flask_detector.formats import FORMATS
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.settings import Settings

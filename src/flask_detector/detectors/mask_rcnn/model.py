@@ -1,6 +1,5 @@
 """Mask R-CNN as a detector: the way of a picture through its stages."""
 
-import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.base import OnStage, StageClock
+from flask_detector.detectors.base import OnStage, StageClock, usable_cores
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.postprocess import select
 from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
 from flask_detector.detectors.mask_rcnn.proposals import propose
 from flask_detector.detectors.mask_rcnn.runner import Network
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin
-from flask_detector.detectors.mask_rcnn.weights_file import Converted
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import BadParameter
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
@@ -41,13 +40,13 @@ class MaskRCNN:
     def __init__(
         self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
     ) -> None:
-        converted = Converted.open(folder)
+        converted = WeightsFile.open(folder)
         self.name = name
         self.labels = converted.labels
         self.precision = precision.resolved()
-        self._traits = TRAITS[converted.variant]
+        self._traits = TRAITS[Variant(converted.variant)]
         self._classes = np.array(converted.classes, np.int64)
-        self._network = Network(converted, threads=threads or _cores(), precision=self.precision)
+        self._network = Network(converted, threads=threads or usable_cores(), precision=self.precision)
         self._one_at_a_time = threading.Lock()
 
     def detect(
@@ -103,11 +102,6 @@ class MaskRCNN:
             model=self.name,
         )
         return replace(detections, timings=clock.timings)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_picture(boxes: Floats, prepared: Prepared, origin: Origin) -> Floats:

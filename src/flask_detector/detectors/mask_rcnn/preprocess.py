@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn.variants import Origin, Traits
+from flask_detector.detectors.resize_opencv import opencv_rows, row_blocks
 from flask_detector.imaging.pixels import Picture, Pixels
 
 Floats = npt.NDArray[np.float32]
@@ -15,12 +16,6 @@ Floats = npt.NDArray[np.float32]
 SHORT_SIDE = 800
 LONG_SIDE = 1333
 MULTIPLE = 32
-
-# So many rows of the result are made at a time: enough to be fast, few enough to need little memory.
-_ROWS_AT_ONCE = 64
-
-# OpenCV's weights are integers in this unit.
-_ONE = 2048
 
 
 @dataclass(frozen=True)
@@ -59,18 +54,6 @@ def resized_size(height: int, width: int, origin: Origin) -> tuple[int, int]:
     return max(int(height * scale + half), 1), max(int(width * scale + half), 1)
 
 
-def resize_opencv(image: Picture, height: int, width: int) -> Picture:
-    """Return a picture (H, W, 3), uint8, in another size, bit for bit as OpenCV's bilinear resize makes it.
-
-    Source: OpenCV 4, resize.cpp, INTER_LINEAR for 8 bits: weights are integers in 1/2048, across first, then
-    down, with intermediate shifts by 4, 16 and 2 bits.
-    """
-    resized = np.empty((height, width, 3), np.uint8)
-    for start, rows in _opencv_rows(Pixels.of(image), height, width):
-        resized[start : start + len(rows)] = rows
-    return resized
-
-
 def padded(side: int) -> int:
     """Return a side grown to a multiple of 32, as the network needs it."""
     return -(-side // MULTIPLE) * MULTIPLE
@@ -80,48 +63,9 @@ def _resize_opencv(
     image: Pixels, height: int, width: int, traits: Traits
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
-    for start, rows in _opencv_rows(image, height, width):
+    for start, rows in opencv_rows(image, height, width):
         values = rows[..., ::-1] if traits.bgr else rows
         yield start, (values - mean) / std
-
-
-def _opencv_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, Picture]]:
-    columns = _fixed_point(width, image.columns)
-    # Across, a pixel outside the picture is not mixed with the edge; down, the edge row is taken twice.
-    columns.weights[:, columns.beyond] = [[_ONE], [0]]
-    lines = _fixed_point(height, image.rows)
-    for block, rows, above, below in _row_blocks(*lines.places):
-        source = image[rows]
-        across = np.zeros((len(rows), width, 3), np.int32)
-        for place, weight in zip(columns.places, columns.weights, strict=True):
-            across += source[:, place] * weight[:, None]
-        across >>= 4
-        total = np.zeros((len(above), *across.shape[1:]), np.int32)
-        for place, weight in zip((above, below), lines.weights[:, block], strict=True):
-            total += across[place] * weight[:, None, None] >> 16
-        yield block.start, ((total + 2) >> 2).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class _FixedPoint:
-    """For each new pixel along an axis the two old ones that it lies between, and their weights in 1/2048.
-
-    places, weights: (2, new). beyond: (new,) whether it lies outside the centres of the old ones.
-    """
-
-    places: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.int32]
-    beyond: npt.NDArray[np.bool_]
-
-
-def _fixed_point(new: int, old: int) -> _FixedPoint:
-    centres = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
-    lower = np.floor(centres)
-    share = centres - lower
-    shares = np.stack([np.float32(1) - share, share]) * np.float32(_ONE)
-    first = lower.astype(np.int64)
-    places = np.clip(np.stack([first, first + 1]), 0, old - 1)
-    return _FixedPoint(places, np.rint(shares).astype(np.int32), (first < 0) | (first >= old - 1))
 
 
 def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
@@ -140,7 +84,7 @@ def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Ite
         floats /= std
         return floats
 
-    for block, rows, above, below in _row_blocks(upper, lower):
+    for block, rows, above, below in row_blocks(upper, lower):
         source = image[rows]
         resampled = _between(normalised(source[:, left]), normalised(source[:, right]), across[:, None])
         yield block.start, _between(resampled[above], resampled[below], down[block, None, None])
@@ -164,14 +108,3 @@ def _torch_taps(new: int, old: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     place = np.maximum(scale * (np.arange(new) + 0.5) - 0.5, 0).astype(np.float32)
     first = np.minimum(place.astype(np.int64), old - 1)
     return first, np.minimum(first + 1, old - 1), place - first.astype(np.float32)
-
-
-def _row_blocks(
-    upper: npt.NDArray[np.int64], lower: npt.NDArray[np.int64]
-) -> Iterator[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield blocks of rows: the block, which rows of the picture it needs, and each row's two in these."""
-    for start in range(0, len(upper), _ROWS_AT_ONCE):
-        block = slice(start, start + _ROWS_AT_ONCE)
-        rows, places = np.unique(np.concatenate([upper[block], lower[block]]), return_inverse=True)
-        count = len(upper[block])
-        yield block, rows, places[:count], places[count:]

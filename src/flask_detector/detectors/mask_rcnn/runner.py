@@ -10,9 +10,9 @@ from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, MASK_
 from flask_detector.detectors.mask_rcnn.preprocess import LONG_SIDE, SHORT_SIDE, padded
 from flask_detector.detectors.mask_rcnn.roi_pooler import Pooler
 from flask_detector.detectors.mask_rcnn.row_buffer import Table
-from flask_detector.detectors.mask_rcnn.variants import TRAITS
-from flask_detector.detectors.mask_rcnn.weights_file import Converted
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
 from flask_detector.detectors.openvino_runtime import Array, Graph, Precision, Session
+from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.process.memory import give_back_code, give_back_large_blocks, give_back_unused
 
 Floats = npt.NDArray[np.float32]
@@ -34,10 +34,10 @@ _MOST_ROWS = sum((padded(SHORT_SIDE) // stride) * (padded(LONG_SIDE) // stride) 
 class Network:
     """Runs the parts. The maps of the picture that `features` saw last are kept for the heads."""
 
-    def __init__(self, converted: Converted, *, threads: int, precision: Precision) -> None:
+    def __init__(self, converted: WeightsFile, *, threads: int, precision: Precision) -> None:
         give_back_large_blocks()
         self._converted = converted
-        self._traits = TRAITS[converted.variant]
+        self._traits = TRAITS[Variant(converted.variant)]
         self._threads, self._precision = threads, precision
         weights = converted.weights
         self._box_head = self._session(build_graph.box_head(weights, block=_BOX_BLOCK))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from flask_detector.detectors.zoo.registry import Architecture
 from flask_detector.errors import BadParameter
 
 
@@ -13,8 +14,10 @@ class Convert(Protocol):
 
     def __call__(
         self, checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> None:
-        """Fill the existing, empty folder; call on_progress with numbers in 0..1.
+    ) -> Architecture:
+        """Fill the existing, empty folder, and return for which detector.
+
+        on_progress: called with numbers in 0..1.
 
         Raises CheckpointError, and BadParameter for a variant that there isn't.
         """
@@ -28,16 +31,18 @@ class Converter:
     convert: Convert
 
 
-def mask_rcnn_converter() -> Converter:
+def checkpoint_converter() -> Converter:
     """Return the converter of every model that is not embedded."""
-    from flask_detector.detectors.mask_rcnn import GRAPH_VERSION, Variant, convert
+    from flask_detector.detectors.convert import convert
+    from flask_detector.detectors.mask_rcnn.variants import Variant
+    from flask_detector.detectors.weights_file import GRAPH_VERSION
 
     def convert_variant(
         checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> None:
+    ) -> Architecture:
         if variant is not None and variant not in set(Variant):
             raise BadParameter(f"There is no variant '{variant}'.", hint=f"There are {', '.join(Variant)}.")
-        convert(
+        return convert(
             checkpoint,
             folder,
             variant=None if variant is None else Variant(variant),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flask_detector.detectors.zoo.install_state import write_json
-from flask_detector.detectors.zoo.registry import Added, ModelInfo
+from flask_detector.detectors.zoo.registry import Added, Architecture, ModelInfo
 from flask_detector.errors import BadParameter, CheckpointError
 
 FILE_NAME = "model.json"
@@ -45,13 +45,15 @@ def check_labels(labels: Sequence[str]) -> None:
         )
 
 
-def own_model(name: str, source: Added, variant: str | None) -> ModelInfo:
-    """Return the description of a user's own model."""
+def own_model(
+    name: str, source: Added, variant: str | None, architecture: Architecture = "mask-rcnn"
+) -> ModelInfo:
+    """Return the description of a user's own model; the architecture is known once it is converted."""
     return ModelInfo(
         name=name,
         title=name,
         what=f"Added from {source.original_name}.",
-        architecture="mask-rcnn",
+        architecture=architecture,
         variant=variant,
         licence="not stated",
         has_masks=True,
@@ -61,7 +63,8 @@ def own_model(name: str, source: Added, variant: str | None) -> ModelInfo:
 
 def record(folder: Path, info: ModelInfo) -> None:
     """Make an own model known: write its description into its folder."""
-    write_json(folder / FILE_NAME, {"variant": info.variant, "source": asdict(info.source)})
+    form = {"architecture": info.architecture, "variant": info.variant, "source": asdict(info.source)}
+    write_json(folder / FILE_NAME, form)
 
 
 def is_one(folder: Path) -> bool:
@@ -76,7 +79,9 @@ def read_all(folder: Path) -> dict[str, ModelInfo]:
         name = file.parent.name
         try:
             form = json.loads(file.read_text(encoding="utf-8"))
-            found[name] = own_model(name, Added(**form["source"]), form["variant"])
+            found[name] = own_model(
+                name, Added(**form["source"]), form["variant"], form.get("architecture", "mask-rcnn")
+            )
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

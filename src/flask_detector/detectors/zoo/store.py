@@ -3,16 +3,17 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.zoo import custom
-from flask_detector.detectors.zoo.conversion import Converter, mask_rcnn_converter
+from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
 from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of, sync
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
-from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import MODELS, Added, Architecture, Embedded, ModelInfo, Published
 from flask_detector.errors import BadParameter, CheckpointError, ModelError, ModelNotInstalled, UnknownModel
 
 _SUFFIXES = {".pth", ".pt", ".safetensors"}
@@ -36,7 +37,7 @@ class ModelStore:
         folder: Path,
         *,
         models: Mapping[str, ModelInfo] = MODELS,
-        converter: Callable[[], Converter] = mask_rcnn_converter,
+        converter: Callable[[], Converter] = checkpoint_converter,
         patience: Patience | None = None,
     ) -> None:
         self._folder = folder
@@ -141,7 +142,8 @@ class ModelStore:
         if not graphs.is_dir():
             with folder.work(on_progress) as tell, folder.draft() as draft:
                 if not graphs.is_dir():
-                    folder.put_graphs(_convert(converter, checkpoint, draft, info, tell), converter.version)
+                    graphs_made, _ = _convert(converter, checkpoint, draft, info, tell)
+                    folder.put_graphs(graphs_made, converter.version)
         return graphs
 
     def pull(self, name: str, *, mirror_url: str | None = None, on_progress: OnState | None = None) -> Path:
@@ -204,13 +206,13 @@ class ModelStore:
             if listed is not None and isinstance(listed.source, Published):
                 _check_published(name, listed.source, source)
             info = listed or custom.own_model(name, source, variant)
-            made = _convert(converter, copy, draft, info, tell)
-            custom.check_labels(_labels_in(made))
-            folder.put_graphs(made, converter.version)
+            graphs, architecture = _convert(converter, copy, draft, info, tell)
+            custom.check_labels(_labels_in(graphs))
+            folder.put_graphs(graphs, converter.version)
             sync(copy)
             copy.replace(self._weights(info))
             if listed is None:
-                custom.record(folder.path, info)
+                custom.record(folder.path, replace(info, architecture=architecture))
             sync(folder.path)
 
     def remove(self, name: str) -> None:
@@ -268,22 +270,24 @@ class ModelStore:
         )
 
 
-def _convert(converter: Converter, checkpoint: Path, draft: Path, info: ModelInfo, tell: OnState) -> Path:
-    """Return the folder of the graphs, made within `draft`."""
+def _convert(
+    converter: Converter, checkpoint: Path, draft: Path, info: ModelInfo, tell: OnState
+) -> tuple[Path, Architecture]:
+    """Return the folder of the graphs, made within `draft`, and which detector they are for."""
     folder = draft / "graphs"
     folder.mkdir()
     tell(ModelState(Stage.CONVERTING, 0, 100))
-    converter.convert(
+    architecture = converter.convert(
         checkpoint,
         folder,
         variant=info.variant,
         on_progress=lambda share: tell(ModelState(Stage.CONVERTING, round(share * 100), 100)),
     )
-    return folder
+    return folder, architecture
 
 
 def _labels_in(graphs: Path) -> tuple[str, ...]:
-    from flask_detector.detectors.mask_rcnn import labels_of
+    from flask_detector.detectors.weights_file import labels_of
 
     with suppress(FileNotFoundError):
         return labels_of(graphs)

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from flask_detector.detectors.mask_rcnn.checkpoint.tensors import (
+from flask_detector.detectors.checkpoint.tensors import (
     Bytes,
     Storage,
     Tensor,

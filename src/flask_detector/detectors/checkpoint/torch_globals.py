@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask_detector.detectors.mask_rcnn.checkpoint import safe_pickle
-from flask_detector.detectors.mask_rcnn.checkpoint.safe_pickle import Inert
-from flask_detector.detectors.mask_rcnn.checkpoint.tensors import Storage, Tensor
+from flask_detector.detectors.checkpoint import safe_pickle
+from flask_detector.detectors.checkpoint.safe_pickle import Inert
+from flask_detector.detectors.checkpoint.tensors import Storage, Tensor
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
 _ELEMENT_OF_STORAGE = {

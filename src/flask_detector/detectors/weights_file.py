@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.mask_rcnn.checkpoint.identify import Recognised, recognise
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
-from flask_detector.detectors.mask_rcnn.fold_batchnorm import fold
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
 from flask_detector.errors import CheckpointError
 
 Floats = npt.NDArray[np.float32]
@@ -37,32 +33,12 @@ _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.bin"
 
 
-def convert(
-    checkpoint: Path,
-    folder: Path,
-    *,
-    variant: Variant | None = None,
-    on_progress: Callable[[float], None] | None = None,
-) -> None:
-    """Make the folder of converted weights out of a checkpoint (.pth or .safetensors).
+def architecture_in(folder: Path) -> str:
+    """Return which detector the converted weights in a folder are for.
 
-    The folder appears whole or not at all; one that is there already is replaced.
-
-    variant: needed only where the checkpoint does not tell, see `recognise`.
-    on_progress: called with the part that is done, ending with 1.0.
-
-    Raises UnsafeCheckpoint, ForeignCheckpoint or another CheckpointError, with the checkpoint's name, and
-    OSError where the folder can't be written.
+    Raises CheckpointError where the folder holds something else.
     """
-    report = on_progress or (lambda _: None)
-    found = read_checkpoint(checkpoint)
-    try:
-        recognised = recognise(found, variant)
-        with _whole_or_not_at_all(folder) as unfinished:
-            _write(recognised, unfinished, report)
-    except CheckpointError as error:
-        raise type(error)(f"{checkpoint.name}: {error.message}", hint=error.hint) from error
-    report(1.0)
+    return WeightsFile.open(folder).architecture
 
 
 def labels_of(folder: Path) -> tuple[str, ...]:
@@ -74,15 +50,18 @@ def labels_of(folder: Path) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Converted:
+class WeightsFile:
     """Converted weights, mapped into memory.
 
+    architecture: which detector they are for.
+    variant: which of its relatives they are of.
     weights: by our names of the layers with ".weight" and ".bias"; read-only.
     labels: the names of the classes by class id.
     classes: for each class of the network (without the background), its class id.
     """
 
-    variant: Variant
+    architecture: str
+    variant: str
     labels: tuple[str, ...]
     classes: tuple[int, ...]
     weights: Mapping[str, Floats]
@@ -90,7 +69,7 @@ class Converted:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Return what `convert` wrote. Raises CheckpointError where the folder holds something else."""
+        """Return what `write_weights` wrote. Raises CheckpointError where the folder holds something else."""
         try:
             manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
             if manifest["graph_version"] != GRAPH_VERSION:
@@ -104,8 +83,15 @@ class Converted:
                 ).reshape(entry["shape"])
                 for name, entry in manifest["arrays"].items()
             }
-            variant = Variant(manifest["variant"])
-            return cls(variant, tuple(manifest["labels"]), tuple(manifest["classes"]), weights, mapping)
+            architecture = manifest.get("architecture", "mask-rcnn")  # in the first ones it was the only one
+            return cls(
+                architecture,
+                manifest["variant"],
+                tuple(manifest["labels"]),
+                tuple(manifest["classes"]),
+                weights,
+                mapping,
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"The converted weights in {folder} can't be read.",
@@ -136,46 +122,36 @@ class Converted:
             self._mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def _write(recognised: Recognised, folder: Path, report: Callable[[float], None]) -> None:
-    epsilon = TRAITS[recognised.variant].norm_epsilon
-    arrays: dict[str, dict[str, Any]] = {}
-    with (folder / _WEIGHTS).open("wb") as file:
+def write_weights(
+    folder: Path, arrays: Iterable[tuple[str, Floats]], *, architecture: str, facts: Mapping[str, Any]
+) -> None:
+    """Make the folder; it appears whole or not at all, and one that is there already is replaced.
 
-        def append(name: str, array: Floats) -> None:
-            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-            arrays[name] = {"offset": file.tell(), "shape": list(array.shape)}
-            file.write(array.data)
+    arrays: by our names of the layers with ".weight" and ".bias".
+    facts: the variant, labels and classes, see `WeightsFile`.
 
-        pending: dict[str, tuple[Floats, Floats]] = {}
-        for number, layer in enumerate(recognised.layers):
-            weight, bias = fold(layer, recognised.tensors, epsilon=epsilon)
-            if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-                raise CheckpointError(f"The layer '{layer.source}' has values that are no finite numbers.")
-            name = layer.name
-            if name == "rpn.logits":
-                pending[name] = weight, bias
-                continue
-            if name == "rpn.deltas":
-                # The two read the same input: one convolution gives both.
-                name = "rpn.answers"
-                weight = np.concatenate([pending["rpn.logits"][0], weight])
-                bias = np.concatenate([pending["rpn.logits"][1], bias])
-            append(f"{name}.weight", weight)
-            append(f"{name}.bias", bias)
-            report((number + 1) / (len(recognised.layers) + 1))
-        file.flush()
-        os.fsync(file.fileno())
-    manifest = {
-        "graph_version": GRAPH_VERSION,
-        "variant": str(recognised.variant),
-        "labels": list(recognised.labels),
-        "classes": list(recognised.classes),
-        "arrays": arrays,
-    }
-    with (folder / _MANIFEST).open("w", encoding="utf-8") as text:
-        json.dump(manifest, text)
-        text.flush()
-        os.fsync(text.fileno())
+    Raises OSError where the folder can't be written.
+    """
+    with _whole_or_not_at_all(folder) as unfinished:
+        places: dict[str, dict[str, Any]] = {}
+        with (unfinished / _WEIGHTS).open("wb") as file:
+            for name, array in arrays:
+                file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+                places[name] = {"offset": file.tell(), "shape": list(array.shape)}
+                file.write(np.ascontiguousarray(array).data)
+            file.flush()
+            os.fsync(file.fileno())
+        manifest = {"graph_version": GRAPH_VERSION, "architecture": architecture, **facts, "arrays": places}
+        with (unfinished / _MANIFEST).open("w", encoding="utf-8") as text:
+            json.dump(manifest, text)
+            text.flush()
+            os.fsync(text.fileno())
+
+
+def check_finite(layer: str, *arrays: Floats) -> None:
+    """Raise CheckpointError where a layer's arrays have values that are no finite numbers."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise CheckpointError(f"The layer '{layer}' has values that are no finite numbers.")
 
 
 @contextmanager

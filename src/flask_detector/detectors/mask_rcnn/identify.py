@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_detector.detectors.checkpoint.contents import check_shapes, listed, own_labels, without_prefixes
+from flask_detector.detectors.checkpoint.read import Checkpoint
+from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn.checkpoint.read import Checkpoint
-from flask_detector.detectors.mask_rcnn.checkpoint.tensors import Tensor
 from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, Shape, layers
 from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.errors import ForeignCheckpoint
@@ -15,8 +16,6 @@ from flask_detector.errors import ForeignCheckpoint
 # COCO's category numbers run to 90; these ten were never used. torchvision's models have an output for each.
 _UNUSED_COCO_NUMBERS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _COCO_NUMBERS = 90
-
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,10 @@ _OLD_NAMES = (
 _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bias)$")
 
 
-# Put before every name by training on several devices, by Lightning and by torch.compile.
-_PREFIXES = ("module.", "model.", "_orig_mod.")
-
-
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # MMDetection 2 saves averaged weights, and beside them others: "ema_backbone_conv1_weight" and so on.
-    copies = {f"ema_{name.replace('.', '_')}" for name in tensors}
-    names = [name for name in tensors if name not in copies]
-    prefix = ""
-    while more := [one for one in _PREFIXES if all(name.startswith(prefix + one) for name in names)]:
-        prefix += more[0]
-    renamed = {_today(name.removeprefix(prefix)): tensors[name] for name in names}
-    if len(renamed) < len(names):
+    plain = without_prefixes(tensors)
+    renamed = {_today(name): tensor for name, tensor in plain.items()}
+    if len(renamed) < len(plain):
         raise ForeignCheckpoint("The checkpoint has a tensor under its name of today and under an older one.")
     return renamed
 
@@ -98,7 +88,7 @@ def _layout(tensors: Mapping[str, Tensor]) -> Layout:
     best = max(Layout, key=fitting)
     if fitting(best) < len(tensors) / 2:
         raise ForeignCheckpoint(
-            f"The checkpoint is of another network. Its tensors begin with {_listed(list(tensors))}."
+            f"The checkpoint is of another network. Its tensors begin with {listed(list(tensors))}."
         )
     return best
 
@@ -116,27 +106,7 @@ def _check(tensors: Mapping[str, Tensor], expected: Sequence[Layer], layout: Lay
     for layer in expected:
         shapes |= layer.tensors()
     counters = {f"{layer.norm}.num_batches_tracked" for layer in expected if layer.norm is not None}
-    lacking = [name for name in shapes if name not in tensors]
-    surplus = [name for name in tensors if name not in shapes and name not in counters]
-    wrong = [
-        f"{name} {tensors[name].shape} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
-    problems = [
-        f"{what} {_listed(names)}"
-        for what, names in (("it lacks", lacking), ("it has besides", surplus), ("wrong shapes:", wrong))
-        if names
-    ]
-    if problems:
-        raise ForeignCheckpoint(
-            f"The checkpoint does not fit Mask R-CNN R-50 FPN ({layout}): {'; '.join(problems)}."
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+    check_shapes(tensors, shapes, counters, network=f"Mask R-CNN R-50 FPN ({layout})")
 
 
 def _variant(checkpoint: Checkpoint, layout: Layout, stated: Variant | None) -> Variant:
@@ -167,7 +137,7 @@ def _config(meta: Mapping[str, Any]) -> str:
 
 def _labels(meta: Mapping[str, Any], classes: int, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ...]]:
     same = tuple(range(classes))
-    own = _own_labels(meta)
+    own = own_labels(meta)
     if len(own) == classes:
         return own, same
     if layout is not Layout.MMDET and classes == _COCO_NUMBERS:
@@ -178,17 +148,3 @@ def _labels(meta: Mapping[str, Any], classes: int, layout: Layout) -> tuple[tupl
     if classes == len(COCO_LABELS):
         return COCO_LABELS, same
     return tuple(f"class {i}" for i in range(1, classes + 1)), same
-
-
-def _own_labels(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names in the file: MMDetection 2 has them in "CLASSES", 3 in "dataset_meta"."""
-    dataset = meta.get("dataset_meta")
-    sources = [meta, dataset] if isinstance(dataset, dict) else [meta]
-    for source in sources:
-        for key in ("CLASSES", "classes"):
-            names = source.get(key)
-            if isinstance(names, str):  # of a single class
-                names = (names,)
-            if isinstance(names, tuple | list) and names and all(isinstance(name, str) for name in names):
-                return tuple(names)
-    return ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
 Write = Callable[[bytes, dict[str, int]], bytes]
@@ -192,7 +192,7 @@ NAMES = [
     "collections namedtuple",
     "collections OrderedDict.fromkeys",
     "functools partial",
-    "flask_detector.detectors.mask_rcnn.checkpoint.read read_checkpoint",
+    "flask_detector.detectors.checkpoint.read read_checkpoint",
 ]
 
 
@@ -254,7 +254,7 @@ def megabytes(folder: Path) -> int:
     script = """
 import sys
 from pathlib import Path
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.errors import CheckpointError
 
 def peak():

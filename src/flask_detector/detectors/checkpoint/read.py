@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from flask_detector.detectors.mask_rcnn.checkpoint import safe_pickle
-from flask_detector.detectors.mask_rcnn.checkpoint.safetensors import read_safetensors
-from flask_detector.detectors.mask_rcnn.checkpoint.tensors import Bytes, Tensor
-from flask_detector.detectors.mask_rcnn.checkpoint.torch_globals import BUILDERS, Storages
+from flask_detector.detectors.checkpoint import safe_pickle
+from flask_detector.detectors.checkpoint.safetensors import read_safetensors
+from flask_detector.detectors.checkpoint.tensors import Bytes, Tensor
+from flask_detector.detectors.checkpoint.torch_globals import BUILDERS, Storages
 from flask_detector.errors import CheckpointError
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.detectors.mask_rcnn.preprocess import resize_opencv, resized_size
+from flask_detector.detectors.mask_rcnn.preprocess import resized_size
 from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.detectors.resize_opencv import resize_opencv
 from flask_detector.imaging import decode
 
 LIMITS = decode.Limits(10**8, 10**8)

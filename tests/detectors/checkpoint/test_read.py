@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
 WAS_HERE = Path("/tmp/flask_detector_was_here")
@@ -169,7 +169,7 @@ def test_an_archive_that_would_fill_the_memory_costs_none(tmp_path: Path) -> Non
 import resource
 from pathlib import Path
 from typing import Any
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.errors import CheckpointError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
@@ -186,7 +186,7 @@ def test_reading_does_not_import_torch(checkpoints: Path) -> None:
 import sys
 from pathlib import Path
 from typing import Any
-from flask_detector.detectors.mask_rcnn.checkpoint.read import read_checkpoint
+from flask_detector.detectors.checkpoint.read import read_checkpoint
 read_checkpoint(Path({str(checkpoints / "mmdet_zip.pth")!r}))
 print("torch" in sys.modules, "pickle" in sys.modules)
 """

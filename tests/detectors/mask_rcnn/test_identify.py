@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flask_detector.detectors.checkpoint.read import Checkpoint
+from flask_detector.detectors.checkpoint.tensors import Storage, Tensor, contiguous
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn import Variant
-from flask_detector.detectors.mask_rcnn.checkpoint.identify import recognise
-from flask_detector.detectors.mask_rcnn.checkpoint.read import Checkpoint
-from flask_detector.detectors.mask_rcnn.checkpoint.tensors import Storage, Tensor, contiguous
+from flask_detector.detectors.mask_rcnn.identify import recognise
+from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.errors import ForeignCheckpoint
 
 NAMES = {

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flask_detector.detectors.mask_rcnn import GRAPH_VERSION, Variant, convert
+from flask_detector.detectors.convert import convert
 from flask_detector.detectors.mask_rcnn.layers import Layout, layers
-from flask_detector.detectors.mask_rcnn.weights_file import Converted, labels_of
+from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.weights_file import GRAPH_VERSION, WeightsFile, labels_of
 from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -135,8 +136,8 @@ def test_progress_rises_to_exactly_one(folder: Path, progress: list[float]) -> N
 
 
 def test_what_was_converted_is_opened_with_its_classes(folder: Path) -> None:
-    found = Converted.open(folder)
-    assert found.variant is Variant.MMDET_CAFFE
+    found = WeightsFile.open(folder)
+    assert found.variant == Variant.MMDET_CAFFE
     assert found.labels == CUPS
     assert found.labels == labels_of(folder)
     assert found.classes == (0, 1, 2)
@@ -145,7 +146,7 @@ def test_what_was_converted_is_opened_with_its_classes(folder: Path) -> None:
 
 
 def test_forgotten_pages_are_read_again(folder: Path, filled: Arrays) -> None:
-    found = Converted.open(folder)
+    found = WeightsFile.open(folder)
     before = found.weights["rpn.answers.weight"].copy()
     found.forget_pages()
     assert np.array_equal(found.weights["rpn.answers.weight"], before)
@@ -157,14 +158,14 @@ def test_batch_norm_is_folded_into_weight_and_bias(folder: Path, filled: Arrays)
         for name in ("conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var")
     )
     scale = gamma / np.sqrt(variance + 1e-5)
-    found = Converted.open(folder).weights
+    found = WeightsFile.open(folder).weights
     folded = weight * scale[:, None, None, None]
     np.testing.assert_allclose(found["stem.weight"], folded, rtol=2**-24)
     np.testing.assert_allclose(found["stem.bias"], beta - mean * scale, rtol=2**-23, atol=2**-24)
 
 
 def test_the_proposals_two_layers_become_one(folder: Path, filled: Arrays) -> None:
-    found = Converted.open(folder).weights
+    found = WeightsFile.open(folder).weights
     for part in ("weight", "bias"):
         both = [filled[f"rpn_head.{layer}.{part}"] for layer in ("rpn_cls", "rpn_reg")]
         assert np.array_equal(found[f"rpn.answers.{part}"], np.concatenate(both))
@@ -173,7 +174,7 @@ def test_the_proposals_two_layers_become_one(folder: Path, filled: Arrays) -> No
 
 def test_the_box_head_takes_cells_before_channels(folder: Path, filled: Arrays) -> None:
     original = filled["roi_head.bbox_head.shared_fcs.0.weight"]
-    found = Converted.open(folder).weights["box.fc0.weight"]
+    found = WeightsFile.open(folder).weights["box.fc0.weight"]
     for channel, row, column in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (200, 3, 5), (255, 6, 6)]:
         ours = found[:, (row * 7 + column) * 256 + channel]
         assert np.array_equal(ours, original[:, (channel * 7 + row) * 7 + column])
@@ -181,7 +182,7 @@ def test_the_box_head_takes_cells_before_channels(folder: Path, filled: Arrays) 
 
 def test_the_mask_heads_four_taps_stand_one_behind_the_other(folder: Path, filled: Arrays) -> None:
     original = filled["roi_head.mask_head.upsample.weight"]
-    found = Converted.open(folder).weights
+    found = WeightsFile.open(folder).weights
     for row, column in [(0, 0), (0, 1), (1, 0), (1, 1)]:
         tap = slice(256 * (2 * row + column), 256 * (2 * row + column + 1))
         assert np.array_equal(found["mask.up.weight"][tap], original[:, :, row, column].T)
@@ -217,7 +218,7 @@ def test_a_killed_conversion_leaves_no_folder_of_that_name(checkpoint: Path, tmp
     script = """
 import os, sys
 from pathlib import Path
-from flask_detector.detectors.mask_rcnn import convert
+from flask_detector.detectors.convert import convert
 convert(Path(sys.argv[1]), Path(sys.argv[2]), on_progress=lambda part: part > 0.2 and os._exit(9))
 """
     arguments = [str(checkpoint), str(tmp_path / "converted")]
@@ -280,4 +281,4 @@ def test_a_folder_of_something_else_is_refused(manifest: str, tmp_path: Path) ->
     (tmp_path / "manifest.json").write_text(manifest)
     (tmp_path / "weights.bin").write_bytes(bytes(64))
     with pytest.raises(CheckpointError, match="can't be read"):
-        Converted.open(tmp_path)
+        WeightsFile.open(tmp_path)

@@ -1,0 +1,57 @@
+"""From a checkpoint to converted weights, ready to be mapped."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.detectors.checkpoint.read import Checkpoint
+from flask_detector.detectors.mask_rcnn.fold_batchnorm import fold
+from flask_detector.detectors.mask_rcnn.identify import Recognised, recognise
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.weights_file import check_finite, write_weights
+
+ARCHITECTURE: Final = "mask-rcnn"
+
+Floats = npt.NDArray[np.float32]
+
+
+def convert(
+    checkpoint: Checkpoint, folder: Path, *, variant: Variant | None, on_progress: Callable[[float], None]
+) -> None:
+    """Make the folder of converted weights.
+
+    variant: needed only where the checkpoint does not tell, see `recognise`.
+    on_progress: called with the part that is done.
+
+    Raises ForeignCheckpoint or another CheckpointError, and OSError where the folder can't be written.
+    """
+    recognised = recognise(checkpoint, variant)
+    facts = {
+        "variant": str(recognised.variant),
+        "labels": list(recognised.labels),
+        "classes": list(recognised.classes),
+    }
+    write_weights(folder, _arrays(recognised, on_progress), architecture=ARCHITECTURE, facts=facts)
+
+
+def _arrays(recognised: Recognised, report: Callable[[float], None]) -> Iterator[tuple[str, Floats]]:
+    epsilon = TRAITS[recognised.variant].norm_epsilon
+    pending: dict[str, tuple[Floats, Floats]] = {}
+    for number, layer in enumerate(recognised.layers):
+        weight, bias = fold(layer, recognised.tensors, epsilon=epsilon)
+        check_finite(layer.source, weight, bias)
+        name = layer.name
+        if name == "rpn.logits":
+            pending[name] = weight, bias
+            continue
+        if name == "rpn.deltas":
+            # The two read the same input: one convolution gives both.
+            name = "rpn.answers"
+            weight = np.concatenate([pending["rpn.logits"][0], weight])
+            bias = np.concatenate([pending["rpn.logits"][1], bias])
+        yield f"{name}.weight", weight
+        yield f"{name}.bias", bias
+        report((number + 1) / (len(recognised.layers) + 1))

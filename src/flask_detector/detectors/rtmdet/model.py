@@ -1,0 +1,104 @@
+"""RTMDet-Ins as a detector: the way of a picture through its stages."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flask_detector.detectors.base import OnStage, StageClock, usable_cores
+from flask_detector.detectors.openvino_runtime import Precision, Session
+from flask_detector.detectors.rtmdet.architecture import architecture_of
+from flask_detector.detectors.rtmdet.build_graph import network
+from flask_detector.detectors.rtmdet.masks import MaskScaler, mask_logits
+from flask_detector.detectors.rtmdet.postprocess import Cells, select
+from flask_detector.detectors.rtmdet.preprocess import letterbox
+from flask_detector.detectors.weights_file import WeightsFile
+from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.structures.detections import Detections
+
+
+class RTMDetIns:
+    """RTMDet-Ins of any size; see the Detector protocol.
+
+    folder: of converted weights, as `convert` makes it.
+    threads: of one detection; 0 for as many as there are cores to use.
+
+    Raises CheckpointError where the folder holds no converted weights of it.
+    """
+
+    has_masks = True
+    default_min_score = 0.3
+    # The original resizes the picture as it is, and so does this.
+    enough = None
+
+    def __init__(
+        self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
+    ) -> None:
+        converted = WeightsFile.open(folder)
+        architecture = architecture_of({name: array.shape for name, array in converted.weights.items()})
+        if architecture is None:
+            raise CheckpointError(
+                f"The converted weights in {folder} are not those of RTMDet-Ins.",
+                hint="Remove the folder to convert again.",
+            )
+        self.name = name
+        self.labels = converted.labels
+        self.precision = precision.resolved()
+        with converted.forgetting():
+            self._session = Session(
+                network(converted.weights, architecture),
+                threads=threads or usable_cores(),
+                precision=self.precision,
+            )
+        self._one_at_a_time = threading.Lock()
+
+    def detect(
+        self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
+    ) -> Detections:
+        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels: at most 100 instances.
+
+        The stages are prepare, network, select and masks.
+
+        min_score: the lowest score to keep, in 0..1; None for 0.3.
+
+        Raises BadParameter when min_score is not in 0..1.
+        """
+        least = self.default_min_score if min_score is None else min_score
+        if not 0 <= least <= 1:
+            raise BadParameter("The lowest score must be a number from 0 to 1.")
+        with self._one_at_a_time:
+            return self._detect(Pixels.of(image), least, StageClock(on_stage))
+
+    def rest(self) -> None:
+        """Give back the memory of the network's intermediate results."""
+        with self._one_at_a_time:
+            self._session.release()
+
+    def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
+        with clock.stage("prepare"):
+            prepared = letterbox(pixels)
+            pixels.forget()
+        with clock.stage("network"):
+            scores, distances, kernels, features = self._session.run([prepared.pixels])
+        with clock.stage("select"):
+            found = select(scores, distances, scale=prepared.scale, min_score=min_score)
+        size = {"width": prepared.width, "height": prepared.height}
+        with clock.stage("masks"):
+            cells = Cells.of_network()
+            logits = mask_logits(
+                features, kernels[found.cells], cells.points[found.cells], cells.strides[found.cells]
+            )
+            scaler = MaskScaler(**size, scale=prepared.scale)
+            masks = tuple(scaler.mask(one) for one in logits)
+        detections = Detections.from_unordered(
+            found.boxes,
+            np.minimum(found.scores, 1),
+            found.class_ids,
+            masks=masks,
+            **size,
+            labels=self.labels,
+            model=self.name,
+        )
+        return replace(detections, timings=clock.timings)

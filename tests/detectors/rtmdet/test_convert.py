@@ -1,0 +1,88 @@
+"""A checkpoint of RTMDet-Ins is known by its tensors, and what does not fit is said."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flask_detector.detectors.convert import convert
+from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.rtmdet.model import RTMDetIns
+from flask_detector.detectors.weights_file import WeightsFile
+from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
+
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+Write = Callable[[Path, Arrays], None]
+
+
+@pytest.fixture(scope="module")
+def tiny(synthesized: Callable[[str], Arrays]) -> Arrays:
+    return synthesized("tiny")
+
+
+def test_prefixes_and_counters_play_no_part(tiny: Arrays, write_safetensors: Write, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "a.safetensors", {f"module.{name}": array for name, array in tiny.items()})
+    convert(tmp_path / "a.safetensors", tmp_path / "converted")
+    found = WeightsFile.open(tmp_path / "converted")
+    assert found.architecture == "rtmdet-ins"
+    assert found.labels[0] == "person"
+    assert len(found.labels) == 80
+
+
+def test_a_users_own_number_of_classes_is_taken(
+    tiny: Arrays, write_safetensors: Write, tmp_path: Path
+) -> None:
+    own = {name: array[:3] if ".rtm_cls." in name else array for name, array in tiny.items()}
+    write_safetensors(tmp_path / "own.safetensors", own)
+    convert(tmp_path / "own.safetensors", tmp_path / "converted")
+    detector = RTMDetIns(tmp_path / "converted", name="own")
+    assert detector.labels == ("class 1", "class 2", "class 3")
+    found = detector.detect(np.zeros((30, 40, 3), np.uint8), min_score=0.0)
+    assert found.class_ids.max(initial=0) <= 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t: t.pop("neck.out_convs.1.bn.bias"), "it lacks neck.out_convs.1.bn.bias"),
+        (lambda t: t.update({"extra.weight": np.zeros(3, np.float32)}), "it has besides extra.weight"),
+        (
+            lambda t: t.update({"bbox_head.rtm_reg.2.bias": np.zeros(5, np.float32)}),
+            r"wrong shapes: bbox_head.rtm_reg.2.bias \(5,\) instead of \(4,\)",
+        ),
+        (lambda t: [t.pop(n) for n in list(t) if "rtm_kernel" in n], "not of RTMDet-Ins: it has no masks"),
+        (
+            lambda t: [t.pop(n) for n in list(t) if "stage3" in n],
+            "it has no masks|does not fit|not of RTMDet",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said(
+    tiny: Arrays, write_safetensors: Write, tmp_path: Path, spoil: Callable[[Arrays], Any], words: str
+) -> None:
+    tensors = dict(tiny)
+    spoil(tensors)
+    write_safetensors(tmp_path / "odd.safetensors", tensors)
+    with pytest.raises(ForeignCheckpoint, match=words):
+        convert(tmp_path / "odd.safetensors", tmp_path / "converted")
+    assert not (tmp_path / "converted").exists()
+
+
+def test_values_that_are_no_numbers_are_refused(
+    tiny: Arrays, write_safetensors: Write, tmp_path: Path
+) -> None:
+    bad = tiny["neck.downsamples.0.conv.weight"].copy()
+    bad[0, 0, 0, 0] = np.nan
+    write_safetensors(tmp_path / "nan.safetensors", {**tiny, "neck.downsamples.0.conv.weight": bad})
+    with pytest.raises(CheckpointError, match=r"neck\.downsamples\.0\.conv.* no finite numbers"):
+        convert(tmp_path / "nan.safetensors", tmp_path / "converted")
+
+
+def test_a_variant_of_mask_r_cnn_is_none_of_it(
+    tiny: Arrays, write_safetensors: Write, tmp_path: Path
+) -> None:
+    write_safetensors(tmp_path / "a.safetensors", tiny)
+    with pytest.raises(BadParameter, match="is of RTMDet"):
+        convert(tmp_path / "a.safetensors", tmp_path / "converted", variant=Variant.MMDET_CAFFE)
