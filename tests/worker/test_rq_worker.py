@@ -18,6 +18,7 @@ from flask_detector.imaging import decode
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.jobs.rq_records import TRIES
+from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL, Storage
@@ -63,6 +64,7 @@ import os, time
 from pathlib import Path
 from flask_detector.worker import rq_worker as worker
 from flask_detector.broker.connection import connect
+from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 
@@ -187,6 +189,9 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     assert jobs.find(ids[0]).status is JobStatus.RUNNING  # nobody has noticed yet
     start_worker()
     eventually(lambda: all(jobs.find(id).status is JobStatus.DONE for id in ids), 30)
+    eventually(
+        lambda: [one.total for one in read(jobs.queue.connection) if one.measure is RETRIES] == [1], 10
+    )
 
 
 @pytest.mark.slow
