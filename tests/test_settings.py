@@ -25,6 +25,7 @@ VARIABLES = [
     ("DETECTOR_MODEL", "nanodet-g", "model", "nanodet-g"),
     ("DETECTOR_THREADS", "3", "threads", 3),
     ("DETECTOR_PRECISION", "float32", "precision", "float32"),
+    ("DETECTOR_FETCH", "rtmdet-ins-s, nanodet-g", "fetch", "rtmdet-ins-s, nanodet-g"),
     ("DETECTOR_OFFLINE", "1", "offline", True),
     ("DETECTOR_SYNC_WRITES", "1", "sync_writes", True),
     ("DETECTOR_OFFLINE", "no", "offline", False),
@@ -247,3 +248,10 @@ def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch: pytest.MonkeyPatc
     settings = Settings.from_environment()
     assert settings.data_dir == tmp_path / "pictures of mine"
     assert settings.models_dir == tmp_path
+
+
+def test_models_are_fetched_in_the_order_they_are_named_unless_offline(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).models_to_fetch == ["rtmdet-ins-s", "mask-rcnn-r50-fpn"]
+    assert Settings(data_dir=tmp_path, fetch=" b , a,,").models_to_fetch == ["b", "a"]
+    assert Settings(data_dir=tmp_path, fetch="").models_to_fetch == []
+    assert Settings(data_dir=tmp_path, offline=True).models_to_fetch == []

@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         Literal["auto", "float32", "bfloat16"],
         Field(description="In which numbers models compute; `auto` is bfloat16 where the CPU has it."),
     ] = "auto"
+    fetch: Annotated[
+        str,
+        Field(
+            description="Models that `serve` fetches in the background, in this order, separated by commas; "
+            "empty for none."
+        ),
+    ] = "rtmdet-ins-s,mask-rcnn-r50-fpn"
     offline: Annotated[bool, Field(description="Never fetch model weights by itself.")] = False
     mirror_url: Annotated[
         str | None,
@@ -379,6 +386,12 @@ class Settings(BaseSettings):
     def retention_seconds(self) -> int:
         """How long a picture and its result are kept, in seconds."""
         return int(self.retention_hours * 3600)
+
+    @property
+    def models_to_fetch(self) -> list[str]:
+        """The models that are fetched in the background, in that order."""
+        names = [name.strip() for name in self.fetch.split(",")]
+        return [] if self.offline else [name for name in names if name]
 
     def queue_of(self, model: str) -> str:
         """Return the queue that pictures for a model go to; `auto` is a model here, too."""

@@ -156,7 +156,7 @@ def test_model_and_lowest_score_are_chosen_before_sending(page: Page, pictures: 
     expect(usual).to_be_checked()
     expect(page.locator(".model", has=usual)).to_contain_text("boxes only · 22.9 box AP")
     page.get_by_text("more that are not installed").click()
-    expect(page.locator(".absent")).to_contain_text("flask-detector models pull mask-rcnn-r50-fpn")
+    expect(page.locator(".absent")).to_contain_text("flask-detector models pull rtmdet-ins-s")
     page.get_by_label("Lowest score to keep").select_option("60%")
     expect(page.locator(".options-now")).to_have_text("NanoDet-g, 60% or more")
     page.get_by_role("button", name="Detect objects").click()

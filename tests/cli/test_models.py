@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flask_detector.cli.models import models
-from flask_detector.detectors.zoo.registry import MAIN_MODEL
+from flask_detector.detectors.zoo.install_state import Stage
+from flask_detector.detectors.zoo.registry import MAIN_MODEL, Published
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE
 
@@ -110,10 +112,22 @@ def test_pull_asks_the_mirror_of_the_settings(
     assert run("pull", MAIN_MODEL).exit_code == 0
 
 
+def test_in_the_background_one_that_cannot_be_had_keeps_no_other_from_coming(
+    run: Any, store: ModelStore, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Published(f"{server_url}/missing.pth", "0" * 8, 1)
+    gone = replace(store.info(MAIN_MODEL), name="gone", source=missing)
+    monkeypatch.setattr("flask_detector.process.logs.set_up", lambda *_: None)  # it would last
+    monkeypatch.setattr(store, "_models", {"gone": gone, MAIN_MODEL: store.info(MAIN_MODEL)})
+    assert run("pull", "--log", "gone", MAIN_MODEL).exit_code == FAILED_AND_TOLD
+    assert store.state("gone").stage is Stage.FAILED
+    assert store.state(MAIN_MODEL).stage is Stage.INSTALLED
+
+
 def test_pull_checks_all_names_before_it_fetches_one(run: Any, store: ModelStore) -> None:
-    result = run("pull", MAIN_MODEL, "mask-rcnn-r50")
+    result = run("pull", MAIN_MODEL, "rtmdet-ins")
     assert result.exit_code == 1
-    assert result.stderr == f"Error: There is no model 'mask-rcnn-r50'.\nDid you mean {MAIN_MODEL}?\n"
+    assert result.stderr == f"Error: There is no model 'rtmdet-ins'.\nDid you mean {MAIN_MODEL}?\n"
     assert store.installed() == ["tiny"]
 
 

@@ -223,7 +223,7 @@ def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", said).splitlines() if line.strip()]
     about, address, how_to_stop, *trouble, stopping, stopped = lines
     assert "detects with nanodet-g" in about
-    assert ("mask-rcnn-r50-fpn is fetched" in about) is not offline
+    assert ("rtmdet-ins-s is fetched" in about) is not offline
     assert address == f"http://127.0.0.1:{port}"
     assert how_to_stop == "Ctrl-C stops it."
     assert ["The next try is at" in line for line in trouble] == ([] if offline else [True])

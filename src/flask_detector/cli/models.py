@@ -61,17 +61,22 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
     settings = Settings.from_environment()
     if as_log:
         logs.set_up(settings.log_format, "fetch")
-    say = log.info if as_log else None
-    try:
+    for name in names:
+        store.info(name)
+    if not as_log:
         for name in names:
-            store.info(name)
-        for name in names:
-            _pull(store, name, settings.mirror_url, say)
-    except DetectorError as error:
-        if not as_log:
-            raise
-        log.warning("%s %s", error.message, _next_try())
-        raise SystemExit(FAILED_AND_TOLD) from None
+            _pull(store, name, settings.mirror_url, None)
+        return
+    # In the background one that can't be had keeps no other from coming.
+    failures = []
+    for name in names:
+        try:
+            _pull(store, name, settings.mirror_url, log.info)
+        except DetectorError as error:
+            failures.append(error.message)
+    if failures:
+        log.warning("%s %s", " ".join(failures), _next_try())
+        raise SystemExit(FAILED_AND_TOLD)
 
 
 def _next_try() -> str:

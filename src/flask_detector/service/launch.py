@@ -11,7 +11,7 @@ from typing import NoReturn
 from flask_detector._version import __version__
 from flask_detector.broker.connection import check, connect
 from flask_detector.broker.server_program import find_server
-from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
+from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import SettingsError
 from flask_detector.service.supervisor import Plan, Task
 from flask_detector.settings import Settings, unknown_variables
@@ -65,12 +65,14 @@ def _workers(count: int) -> list[Task]:
 
 
 def plan(settings: Settings) -> Plan:
-    """Return what is to be run."""
+    """Return what is to be run. Raises UnknownModel where a model is to be fetched that isn't known."""
+    store = model_store(settings)
+    for name in settings.models_to_fetch:
+        store.info(name)  # raises UnknownModel, before anything is started
     tasks = [*_workers(settings.workers), Task("web", [*_THIS, "web"])]
     # What an update left to convert again needs no network.
-    wanted = model_store(settings).unconverted()
-    if not settings.offline and MAIN_MODEL not in wanted:
-        wanted.append(MAIN_MODEL)
+    wanted = store.unconverted()
+    wanted += [name for name in settings.models_to_fetch if name not in wanted]
     if settings.model == AUTO and wanted:
         # The embedded model serves meanwhile; the workers take a better one when it is there.
         tasks.append(Task("fetch", [*_THIS, "models", "pull", "--log", *wanted], is_errand=True))
@@ -92,7 +94,7 @@ def _about(settings: Settings, wanted: list[str]) -> str:
     text = f"flask-detector {__version__} detects with {used}"
     missing = [name for name in wanted if name not in store.installed()]
     if settings.model == AUTO and missing:
-        text += f", until {', '.join(missing)} is fetched"
+        text += f", until {missing[0]} is fetched"
     return f"{text}. Pictures are kept for {settings.retention_hours:g} hours in {settings.data_dir}."
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import redis
 
 from flask_detector._version import __version__
-from flask_detector.detectors import AUTO, load_detector, model_store
+from flask_detector.detectors import AUTO, MAIN_MODEL, load_detector, model_store
 from flask_detector.detectors.zoo.download import DISK_FULL
 from flask_detector.detectors.zoo.registry import Published
 from flask_detector.errors import DetectorError
@@ -181,7 +181,7 @@ def _models(settings: Settings) -> Findings:
             "models",
             Level.WARNING,
             "No model that finds masks is installed.",
-            "flask-detector models pull mask-rcnn-r50-fpn",
+            f"flask-detector models pull {MAIN_MODEL}",
         )
 
 
