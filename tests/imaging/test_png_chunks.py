@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from flask_detector.errors import DamagedPicture
+from flask_detector.errors import DamagedPicture, UnsupportedPicture
 from flask_detector.imaging import decode_large, encode
 from flask_detector.imaging.decode import Limits, check, decode
 from flask_detector.imaging.png_chunks import SIGNATURE
@@ -209,3 +209,11 @@ def test_the_cases_from_outside_equal_their_control(shared: Path) -> None:
     control, _ = decode((cases / "png_ok_control.png").read_bytes(), LIMITS)
     for name in ("png_bad_crc_gama.png", "png_ztxt_2MB.png"):
         np.testing.assert_array_equal(decode((cases / name).read_bytes(), LIMITS)[0], control)
+
+
+def test_a_file_that_is_packed_for_iphones_is_refused_with_the_way_back() -> None:
+    packed = with_chunk(png("RGBA"), chunk(b"CgBI", b"\x50\0\x20\2"), before=b"IHDR")
+    for read in (check, decode):
+        with pytest.raises(UnsupportedPicture, match="iPhone") as refused:
+            read(packed, LIMITS)
+        assert "-revert-iphone-optimizations" in refused.value.hint

@@ -1,15 +1,12 @@
 """Files that can't be read are called what they are, with what to do."""
 
-import io
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from flask_detector.errors import NotAPicture, PictureError, UnsupportedPicture
-from flask_detector.imaging.decode import Limits, check, decode
+from flask_detector.imaging.decode import Limits, check
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 
@@ -67,104 +64,6 @@ def test_a_file_that_is_no_picture_is_named_with_what_to_do(name: str) -> None:
 def test_nothing_is_said_of_what_nobody_knows(data: bytes) -> None:
     with pytest.raises(NotAPicture, match="not a picture of a known format"):
         check(data, LIMITS)
-
-
-def tiff(pages: list[dict[int, object]]) -> bytes:
-    """Return a TIFF of small grey pages, each of another size, whose directories have these tags more."""
-    images = [Image.new("L", (20 + number, 10), 9 + number) for number in range(len(pages))]
-    written: list[bytes] = []
-    for image, tags in zip(images, pages, strict=True):
-        one = io.BytesIO()
-        image.save(one, "TIFF", tiffinfo=tags)
-        written.append(one.getvalue())
-    return joined(written)
-
-
-def joined(files: list[bytes]) -> bytes:
-    """Return the pages of several little-endian TIFF files of one directory each as one file."""
-    whole = b"II*\0"
-    base = 4
-    links: list[int] = []
-    body = bytearray(b"\0\0\0\0")
-    for data in files:
-        start = base + len(body)
-        start += start % 2
-        body += bytes(start - base - len(body))
-        moved, first = shifted(data, start - 8)
-        links.append(first)
-        body += moved[8:]
-    out = bytearray(whole + body)
-    out[4:8] = struct.pack("<I", links[0])
-    for link, following in zip(links, [*links[1:], 0], strict=True):
-        (count,) = struct.unpack_from("<H", out, link)
-        struct.pack_into("<I", out, link + 2 + 12 * count, following)
-    return bytes(out)
-
-
-def shifted(data: bytes, by: int) -> tuple[bytes, int]:
-    """Return a file whose offsets all are larger by so much, and where its directory is then."""
-    out = bytearray(data)
-    (at,) = struct.unpack_from("<I", data, 4)
-    (count,) = struct.unpack_from("<H", data, at)
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, number, value = struct.unpack_from("<HHII", data, entry)
-        size = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}[kind] * number
-        if size > 4 or tag == 273:
-            struct.pack_into("<I", out, entry + 8, value + by)
-    return bytes(out), at + by
-
-
-def test_a_reduced_page_is_passed_over_for_the_picture() -> None:
-    data = tiff([{254: 1}, {254: 4}, {254: 0}, {}])
-
-    picture, info = decode(data, LIMITS)
-
-    assert (info.width, picture[0, 0, 0]) == (22, 11)
-    assert check(data, LIMITS) == info
-
-
-@pytest.mark.parametrize("tags", [{}, {254: 0}, {254: 2}])
-def test_the_first_full_page_of_several_stays_the_picture(tags: dict[int, object]) -> None:
-    assert decode(tiff([tags, {254: 1}, {}]), LIMITS)[1].width == 20
-
-
-def test_a_page_that_calls_itself_reduced_is_the_picture_where_it_is_alone() -> None:
-    assert decode(tiff([{254: 1}]), LIMITS)[1].width == 20
-
-
-@pytest.mark.parametrize(
-    ("case", "data"),
-    [
-        ("Nikon", lambda: tiff([{254: 1, 271: "NIKON CORPORATION", 50706: b"\1\4\0\0"}])),
-        ("a camera", lambda: with_tag(tiff([{}]), 262, 32803)),
-        ("a camera", lambda: with_tag(tiff([{}]), 262, 34892)),
-        ("a camera", lambda: with_tag(tiff([{}]), 259, 34713)),
-        ("a camera", lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + b"\0\0" + bytes(4)),
-    ],
-)
-def test_a_raw_file_that_is_built_as_a_tiff_is_refused_as_one(case: str, data: object) -> None:
-    assert callable(data)
-    for read in (check, decode):
-        with pytest.raises(UnsupportedPicture, match="raw file") as refused:
-            read(data(), LIMITS)
-        assert case.lower() in refused.value.message.lower()
-        assert "darktable" in refused.value.hint
-
-
-def with_tag(data: bytes, tag: int, value: int) -> bytes:
-    """Return a little-endian TIFF with another value of a tag in its first directory."""
-    out = bytearray(data)
-    (at,) = struct.unpack_from("<I", data, 4)
-    (count,) = struct.unpack_from("<H", data, at)
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        if struct.unpack_from("<H", data, entry)[0] == tag:
-            struct.pack_into("<H", out, entry + 8, value)
-    return bytes(out)
-
-
-def test_the_raw_file_from_outside_is_refused_as_one(shared: Path) -> None:
-    with pytest.raises(UnsupportedPicture, match="raw file of a Nikon camera"):
-        check((shared / "cases" / "mini.dng").read_bytes(), LIMITS)
 
 
 def bmp(masks: tuple[int, int, int]) -> bytes:

@@ -27,12 +27,11 @@ from flask_detector.errors import (
     TooManyPixels,
     UnsupportedPicture,
 )
-from flask_detector.imaging import jpeg_scans, png_chunks
+from flask_detector.imaging import gif_blocks, jpeg_scans, png_chunks, tiff_pages
 from flask_detector.imaging.by_vips import ByVips
 from flask_detector.imaging.decode_large import decoding_bytes, is_large, spooled
 from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
 from flask_detector.imaging.sniff import HEAD_BYTES, format_of, names_avif, refusal
-from flask_detector.imaging.tiff_pages import picture_page
 from flask_detector.process import room
 from flask_detector.process.memory import may_lack
 
@@ -200,11 +199,12 @@ DECODING_BYTES_PER_PIXEL: Final = 32
 # Pillow's and libheif's words for what they know and can't do.
 _RARE: Final = re.compile(
     r"unknown pixel mode|unknown data organization|cannot handle|unsupported|not supported|been built in"
-    r"|not configured|samples out of range|bad labq",
+    r"|not configured|not implemented|samples out of range|bad labq",
     re.IGNORECASE,
 )
 # How a TIFF's pixels may be packed so that Pillow's own library does not unpack them.
 _ONLY_BY_LIBVIPS: Final = {"webp"}
+_BIG_ENDIAN_BIGTIFF: Final = b"MM\0+"
 _CLEAN_APERTURE: Final = b"clap"  # ISO/IEC 14496-12, 12.1.4
 
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -228,6 +228,10 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[Image.Im
     try:
         if picture_format == "PNG":
             file = io.BytesIO(png_chunks.only_needed(_bytes_of(file)))
+        elif picture_format == "GIF":
+            file = io.BytesIO(gif_blocks.only_needed(_bytes_of(file)))
+        elif picture_format == "TIFF":
+            file = _at_picture(file)
         header = _Header(file, end_mark=jpeg_scans.END_OF_IMAGE if picture_format == "JPEG" else b"")
         image = _read_header(header, file, picture_format)
         _check_pixels(image, limits)
@@ -256,14 +260,10 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[Image.Im
 def _read_header(header: "_Header", file: BinaryIO, picture_format: str) -> Image.Image:
     """Return the picture, not decoded yet, by Pillow or, where it can't read that kind, by libvips."""
     known = _FORMATS[picture_format]
-    if picture_format == "AVIF" and _needs_libvips(file):
-        return ByVips("AVIF", _bytes_of(file))
-    page = picture_page(cast(IO[bytes], header)) if picture_format == "TIFF" else 0
-    header.seek(0)
+    if _needs_libvips(file, picture_format):
+        return ByVips(picture_format, _bytes_of(file))
     try:
         image: ImageFile.ImageFile = getattr(import_module(known.module), known.reader)(header)
-        if page != 0:
-            image.seek(page)
     except SyntaxError:
         if picture_format != "TIFF":
             raise
@@ -273,12 +273,23 @@ def _read_header(header: "_Header", file: BinaryIO, picture_format: str) -> Imag
     return image
 
 
-def _needs_libvips(avif: BinaryIO) -> bool:
-    """Tell whether an AVIF lacks the name that its usual reader asks for, or is to be cropped."""
-    avif.seek(0)
-    head = avif.read(HEAD_BYTES)
-    avif.seek(0)
-    return not names_avif(head) or _CLEAN_APERTURE in head
+def _at_picture(tiff: BinaryIO) -> BinaryIO:
+    """Return a file whose first page is the picture."""
+    place = tiff_pages.picture_place(cast(IO[bytes], _Header(tiff, end_mark=b"")))
+    return tiff if place is None else io.BytesIO(tiff_pages.beginning_at(tiff, place))
+
+
+def _needs_libvips(file: BinaryIO, picture_format: str) -> bool:
+    """Tell whether an AVIF lacks the name that its usual reader asks for, or is to be cropped.
+
+    A BigTIFF is read by Pillow in one order of bytes only.
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if picture_format == "AVIF":
+        return not names_avif(head) or _CLEAN_APERTURE in head
+    return head.startswith(_BIG_ENDIAN_BIGTIFF)
 
 
 class _Header:

@@ -8,8 +8,16 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+from flask_detector.errors import UnsupportedPicture
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 LARGEST_PROFILE: Final = 64 * 1024
+
+_OF_IPHONES: Final = b"CgBI"  # its colours are swapped, its pixels deflated without zlib's frame
+_UNPACK: Final = (
+    "Send the one that it was made of, or turn it back with "
+    "'xcrun -sdk iphoneos pngcrush -revert-iphone-optimizations FILE picture.png'."
+)
 
 _ANCILLARY: Final = 0x20  # in the first letter
 # Programs write some thousands at most; to look at so many takes a tenth of a second.
@@ -26,12 +34,15 @@ def only_needed(data: bytes) -> bytes:
     inflated, and a profile only as far as it may be long. Further pictures of an animation are left out.
 
     What isn't made of chunks from some place on comes as it is: that is for a reader to tell. Raises OSError
-    where a critical chunk's checksum is wrong or there are too many chunks.
+    where a critical chunk's checksum is wrong or there are too many chunks, UnsupportedPicture for a file
+    that is packed for iPhones.
     """
     before: list[bytes | memoryview] = [SIGNATURE]
     behind: list[bytes | memoryview] = []
     colour_type = None
     for kind, body, whole in _chunks(data):
+        if kind == _OF_IPHONES:
+            raise UnsupportedPicture("The file is a PNG that Xcode packed for iPhones.", hint=_UNPACK)
         if kind == b"IHDR":
             colour_type = body[9] if len(body) > 9 else None
         if not kind or not kind[0] & _ANCILLARY:
