@@ -5,6 +5,7 @@ import http.client
 import importlib.util
 import io
 import json
+import logging
 import os
 import random
 import resource
@@ -49,7 +50,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def as_it_was() -> Iterator[None]:
     """What our code sets for the whole of its process holds no longer than the test."""
     pixels, memory = Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_DATA)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
     Image.MAX_IMAGE_PIXELS = pixels
     resource.setrlimit(resource.RLIMIT_DATA, memory)
 

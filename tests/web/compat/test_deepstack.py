@@ -223,7 +223,7 @@ def test_what_is_not_done_here_is_told_as_deepstack_does(call: Call, path: str, 
 
 def test_a_wrong_method_is_told_in_the_same_form(call: Call) -> None:
     answer = call("GET", DETECTION)
-    assert (answer.status, answer.json["success"]) == (404, False)
+    assert (answer.status, answer.json["success"]) == (405, False)
 
 
 def test_64_cameras_at_once_are_all_answered(call: Call, street: bytes) -> None:

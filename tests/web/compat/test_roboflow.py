@@ -179,5 +179,6 @@ def test_the_time_is_each_detections_own_and_not_what_was_spent_waiting(call: Ca
     began = time.perf_counter()
     answers = call("POST", DETECT, {"model_id": "nanodet-g", "image": [image(street64)] * 4}).json
     assert min(one["time"] for one in answers) > 0
-    # One worker takes one after another; waiting for the others would count several times.
-    assert sum(one["time"] for one in answers) < time.perf_counter() - began
+    # One worker takes one after another and decodes the next meanwhile. Were waiting for the others counted,
+    # four would sum up to two and a half times what all took.
+    assert sum(one["time"] for one in answers) < 2 * (time.perf_counter() - began)
