@@ -86,19 +86,44 @@ def test_each_error_has_a_code_of_its_own_and_stands_in_the_drawn_tree() -> None
         assert kind.__name__ in errors.__doc__
 
 
-def test_the_readme_names_each_command() -> None:
-    readme = text_of("README.md")
+def test_the_page_of_the_command_line_names_each_command() -> None:
+    text = text_of("docs/command_line.md")
     for name in main.list_commands(click.Context(main)):
-        assert f"flask-detector {name}" in readme
+        assert f"`flask-detector {name}" in text
 
 
-@pytest.mark.parametrize(
-    "document", sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/**/*.md"))
-)
+PAGES = sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/**/*.md"))
+
+
+def links_of(document: str) -> list[tuple[Path, str]]:
+    """Return the file and the anchor that each link to another part of the project names."""
+    found = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", text_of(document))
+    return [((PROJECT / document).parent / path if path else PROJECT / document, a) for path, a in found]
+
+
+def anchors_of(path: Path) -> set[str]:
+    """Return what GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES])
 def test_links_between_documents_lead_somewhere(document: str) -> None:
-    folder = (PROJECT / document).parent
-    for target in re.findall(r"\]\(([^)#:]+)\)", text_of(document)):
-        assert (folder / target).exists(), f"{document} links to {target}"
+    for path, anchor in links_of(document):
+        assert path.exists(), f"{document} links to {path}"
+        assert not anchor or anchor in anchors_of(path), f"{document} links to {path}#{anchor}"
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {path.resolve() for path, _ in links_of("docs/README.md")}
+    index = "docs/README.md"
+    assert [page for page in PAGES if page != index and (PROJECT / page).resolve() not in linked] == []
+
+
+def test_the_benchmarks_that_the_page_of_figures_names_are_there() -> None:
+    named = set(re.findall(r"\b(?:benchmarks|tests)/[\w/]+\.py", text_of("docs/performance.md")))
+    assert named != set()
+    assert [name for name in named if not (PROJECT / name).exists()] == []
 
 
 def test_each_export_format_is_documented() -> None:
