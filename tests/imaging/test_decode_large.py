@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import pyvips
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from flask_detector.errors import DamagedPicture
@@ -367,3 +368,47 @@ def test_24_megapixels_take_less_memory_than_their_pixels(kind: str, most: int, 
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "small"), str(tmp_path / "large")]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(answer.stdout) < most * 1000, "kilobytes"
+
+
+# How much more memory decoding a picture takes than a small one, and how much is reckoned with.
+DECODING = """
+import io
+import sys
+from pathlib import Path
+from flask_detector.imaging import decode
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+estimates = []
+estimate = decode.decoding_bytes
+decode.decoding_bytes = lambda image, data: estimates.append(estimate(image, data)) or 0
+limits = decode.Limits(100_000_000, 100_000_000)
+decode.load(Path(sys.argv[1]).read_bytes(), limits)
+before = peak()
+decode.load(Path(sys.argv[2]).read_bytes(), limits)
+print(peak() - before, estimates[1])
+"""
+
+
+def avif_by_vips(side: int, *, bits: int, bands: int) -> bytes:
+    image = pyvips.Image.xyz(side, side).extract_band(0) % 65536
+    image = image.bandjoin([image.rot90(), image, image + 9000][: bands - 1]).cast("ushort")
+    image = image.copy(interpretation="rgb16")
+    if bits == 8:
+        image = image.msb().copy(interpretation="srgb")
+    return bytes(
+        image.heifsave_buffer(compression="av1", bitdepth=bits, effort=0, Q=40, subsample_mode="off")
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read as Linux counts it")
+@pytest.mark.parametrize(("bits", "bands"), [(10, 3), (10, 4), (12, 3), (8, 4)])
+def test_an_avif_takes_no_more_memory_than_is_reckoned_with(bits: int, bands: int, tmp_path: Path) -> None:
+    for name, side in (("small", 64), ("large", 2400)):
+        (tmp_path / name).write_bytes(avif_by_vips(side, bits=bits, bands=bands))
+    command = [sys.executable, "-c", DECODING, str(tmp_path / "small"), str(tmp_path / "large")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    taken, reckoned = map(int, answer.stdout.split())
+    assert reckoned / 2 < taken < reckoned

@@ -128,7 +128,7 @@ with room.taken(500 << 20, patience=5):
 
 def test_more_than_there_is_is_told_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "left", lambda: 300 * 1_000_000)
-    monkeypatch.setattr(decode, "decoding_bytes", lambda image: 480_000_000)
+    monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
     with pytest.raises(TooManyPixels, match=r"about 480 MB of memory; 300 are left here") as refused:
         decode.load(_gif(), decode.Limits(1000, 1000))
     assert "JPEG" in refused.value.hint
@@ -136,7 +136,7 @@ def test_more_than_there_is_is_told_with_both_numbers(monkeypatch: pytest.Monkey
 
 def test_who_waits_in_vain_is_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "left", lambda: 800 * MB)
-    monkeypatch.setattr(decode, "decoding_bytes", lambda image: 480_000_000)
+    monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
     with room.taken(500 * MB, patience=0), pytest.raises(ServiceError) as refused:
         decode.load(_gif(), decode.Limits(1000, 1000), patience=0.1)
     assert refused.value.retry_after

@@ -102,15 +102,16 @@ def load(
     Raises what `check` raises; DamagedPicture also where pixels are missing, TooManyPixels where memory has
     no room for them, ServiceError where it has none as long as another picture is decoded.
     """
-    with _opened(source, limits) as (image, file), _room(decoding_bytes(image), patience):
+    with _opened(source, limits) as (image, file):
         info, data = _info(image), _bytes_of(file)
-        if image.format == "JPEG":
-            jpeg_scans.check_whole(data)
-        if enough is not None and image.format == "JPEG":
-            reduced = _reduce(image, enough)
-            image.load()
-            return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
-        return spooled(image, data) if is_large(image) else Pixels(image), info
+        with _room(decoding_bytes(image, data), patience):
+            if image.format == "JPEG":
+                jpeg_scans.check_whole(data)
+            if enough is not None and image.format == "JPEG":
+                reduced = _reduce(image, enough)
+                image.load()
+                return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+            return spooled(image, data) if is_large(image) else Pixels(image), info
 
 
 @contextmanager

@@ -6,6 +6,7 @@ memory for it.
 """
 
 import io
+import re
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -33,7 +34,11 @@ _BYTES_TO_DECODE: Final = {
     "BMP": 4,
     "TIFF": 9,
 }
-_BYTES_BY_VIPS: Final = 16
+# So many more take ten or twelve bits, and transparency, each, where a picture comes as a whole.
+_BYTES_FOR_MORE: Final = 5
+_BYTES_BY_VIPS: Final = {"AVIF": 26, "TIFF": 16}
+# An AV1 configuration that tells of more than eight bits (AV1 in ISOBMFF, 2.3.3).
+_DEEP_AV1: Final = re.compile(rb"av1C\x81.[\x40-\x7f\xc0-\xff]", re.DOTALL)
 
 # That a JPEG is whole is known when it comes here.
 _FAIL_ON: Final = {"JPEG": "none", "PNG": "error", "TIFF": "error"}
@@ -59,12 +64,19 @@ def is_large(image: Image.Image) -> bool:
     return image.width * image.height > LARGE_PIXELS
 
 
-def decoding_bytes(image: Image.Image) -> int:
-    """Return about how much memory it takes to decode a picture, beside what even a small one takes."""
+def decoding_bytes(image: Image.Image, data: bytes) -> int:
+    """Return about how much memory it takes to decode a picture, beside what even a small one takes.
+
+    data: the picture's file.
+    """
     if not is_large(image) or (_is_plain(image) and "progressive" not in image.info):
         return 0
     by_vips = isinstance(image, ByVips)
-    return image.width * image.height * (_BYTES_BY_VIPS if by_vips else _BYTES_TO_DECODE[str(image.format)])
+    of_a_pixel = (_BYTES_BY_VIPS if by_vips else _BYTES_TO_DECODE)[str(image.format)]
+    if image.format in {"AVIF", "HEIF"} and not by_vips:
+        is_deep = image.info.get("bit_depth", 8) > 8 or _DEEP_AV1.search(data) is not None
+        of_a_pixel += _BYTES_FOR_MORE * (is_deep + (image.mode == "RGBA"))
+    return image.width * image.height * of_a_pixel
 
 
 def spooled(image: Image.Image, data: bytes) -> Pixels:
