@@ -11,11 +11,11 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import IO, BinaryIO, Final, NamedTuple, cast
+from typing import IO, Any, BinaryIO, Final, NamedTuple, cast
 
 from PIL import Image, ImageFile
 
@@ -200,7 +200,7 @@ DECODING_BYTES_PER_PIXEL: Final = 32
 # Pillow's and libheif's words for what they know and can't do.
 _RARE: Final = re.compile(
     r"unknown pixel mode|unknown data organization|cannot handle|unsupported|not supported|been built in"
-    r"|not configured|not implemented|samples out of range|bad labq",
+    r"|not configured|not implemented|samples out of range|not a whole number of bytes|bad labq",
     re.IGNORECASE,
 )
 # How a TIFF's pixels may be packed so that Pillow's own library does not unpack them.
@@ -212,6 +212,11 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 # A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
 _MOST_HEADER_READS: Final = 4000
 _PILLOW: Final = re.compile(r"PIL\.")
+_TIFF_BITS: Final = 258
+_TIFF_PHOTOMETRIC: Final = 262
+_TIFF_PLANES: Final = 284
+_TIFF_SAMPLE_FORMAT: Final = 339
+_WHITE_IS_ZERO: Final = 0
 _TIFF_TILE_WIDTH: Final = 322
 _TIFF_TILE_LENGTH: Final = 323
 
@@ -249,12 +254,13 @@ def _opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[Image.Im
         # The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage.
         if is_of_memory or may_lack(DECODING_BYTES_PER_PIXEL * pixels):
             raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
+        picture = f"{'an' if picture_format == 'AVIF' else 'a'} {picture_format} picture"
         if _RARE.search(str(error)):
             raise UnsupportedPicture(
-                f"The file is a {picture_format} picture of a rare kind, which can't be read here."
+                f"The file is {picture} of a rare kind, which can't be read here."
             ) from error
         raise DamagedPicture(
-            f"The file starts as a {picture_format} picture, but it is cut short, corrupt or of a rare kind."
+            f"The file starts as {picture}, but it is cut short, corrupt or of a rare kind."
         ) from error
 
 
@@ -269,9 +275,20 @@ def _read_header(header: "_Header", file: BinaryIO, picture_format: str) -> Imag
         if picture_format != "TIFF":
             raise
         return ByVips("TIFF", _bytes_of(file))
-    if image.info.get("compression") in _ONLY_BY_LIBVIPS:
+    if picture_format == "TIFF" and _is_beyond_pillow(image):
         return ByVips("TIFF", _bytes_of(file))
     return image
+
+
+def _is_beyond_pillow(tiff: Image.Image) -> bool:
+    """Tell whether Pillow can't unpack a TIFF's pixels, or takes their numbers for others than they are."""
+    tags: Mapping[int, Any] = getattr(tiff, "tag_v2", {})
+    bits = max(tags.get(_TIFF_BITS, (1,)))
+    is_negative = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    is_planar = tags.get(_TIFF_PLANES, 1) != 1
+    is_unsigned = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1}
+    is_misread = (bits > 8 and (is_negative or is_planar)) or (bits > 16 and is_unsigned)
+    return is_misread or tiff.info.get("compression") in _ONLY_BY_LIBVIPS
 
 
 def _at_picture(tiff: BinaryIO) -> BinaryIO:
