@@ -45,8 +45,8 @@ RULES: dict[str, tuple[str, str]] = {
     "web": (
         "_version api_keys broker detectors.zoo detectors errors formats guarded_http imaging jobs process "
         "service.metrics service.supervisor settings storage structures visualization webhooks",
-        "PIL _typeshed flask flask_limiter flask_wtf itsdangerous numpy prometheus_client pydantic redis "
-        "typing_extensions werkzeug",
+        "PIL _typeshed flask flask_limiter flask_wtf itsdangerous numpy prometheus_client pydantic "
+        "pydantic_core redis typing_extensions werkzeug",
     ),
     "web.server": ("errors process service.supervisor settings web", "flask gunicorn net"),
     "cli": (

@@ -1,6 +1,7 @@
 """What goes wrong is told to each client in its own form, and nothing of its picture stays."""
 
 import io
+import json
 import re
 import socket
 from collections.abc import Callable
@@ -180,6 +181,12 @@ def test_too_many_requests(speaker: Any, settings: Settings, connection: redis.R
     assert speaker.error_of(answer)
 
 
+def test_a_key_that_is_no_text_is_counted_like_none(settings: Settings, connection: redis.Redis) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit": "2/hour"}), connection=connection)
+    sent = [app.test_client().post("/v1/vision/detection", json={"api_key": "\ud800"}) for _ in range(3)]
+    assert [answer.status_code for answer in sent] == [400, 400, 429]
+
+
 def test_one_clients_part_of_the_queue(
     speaker: Any, settings: Settings, connection: redis.Redis, jpeg: bytes, small: bytes
 ) -> None:
@@ -205,8 +212,15 @@ def test_what_is_unexpected_is_told_without_its_text(
     assert speaker.error_of(answer)
 
 
+_NAMES = ("api_key", "data", "image", "inputs", "label_config", "model_id", "url")
+HALF_A_PAIR = json.dumps(
+    dict.fromkeys(_NAMES, "\ud800") | {"tasks": [{"id": 1, "data": {"image": "\ud800"}}]}
+).encode()
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"image": {}}']
+    "body",
+    [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"image": {}}', HALF_A_PAIR],
 )
 def test_bodies_that_are_not_what_was_agreed(speaker: Any, app: Flask, body: bytes) -> None:
     request = speaker.request(None, None, "nanodet-g")
