@@ -28,6 +28,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.available_models import Offered
+from flask_detector.web.core.client_network import network_of
 from flask_detector.web.core.render_slots import Places
 from flask_detector.web.core.shares import Shares
 
@@ -292,4 +293,4 @@ def _client(owner: str | None) -> str | None:
     """
     if key_id_of(owner) is not None:
         return owner
-    return request.remote_addr if has_request_context() else None
+    return network_of(request.remote_addr) or None if has_request_context() else None

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from flask import has_request_context, request
 
+from flask_detector.web.core.client_network import network_of
+
 
 class Shares:
     """So many places, of which one network address has at most three quarters."""
@@ -24,7 +26,7 @@ class Shares:
 
         patience: how long to wait for one, in seconds.
         """
-        client = (request.remote_addr if has_request_context() else None) or ""
+        client = network_of(request.remote_addr) if has_request_context() else ""
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._free > 0 and self._taken[client] < self._most, patience

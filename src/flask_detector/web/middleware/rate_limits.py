@@ -12,6 +12,7 @@ from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import RateLimited
 from flask_detector.settings import Settings
 from flask_detector.web.core.auth import known_key
+from flask_detector.web.core.client_network import network_of
 from flask_detector.web.core.errors import answer
 
 OFF = "off"
@@ -77,4 +78,4 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
 
 def _sender() -> str:
     key = known_key()
-    return f"address:{request.remote_addr}" if key is None else key.owner
+    return f"address:{network_of(request.remote_addr)}" if key is None else key.owner
