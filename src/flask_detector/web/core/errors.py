@@ -110,11 +110,13 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str |
 
 
 def wants_json() -> bool:
-    """Tell whether the client is a program: it asks the API, or prefers JSON to a page."""
+    """Tell whether the client is a program: asks the API, prefers JSON to a page, or sends for either."""
     if request.path.startswith("/api/"):
         return True
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"])
-    return best == "application/json"
+    kinds = ["text/html", "application/json"]
+    if request.method not in {"GET", "HEAD"}:  # a browser asks for a page, most programs for anything
+        kinds.reverse()
+    return request.accept_mimetypes.best_match(kinds) == "application/json"
 
 
 def _bad_form_token(error: CSRFError) -> Response:
