@@ -98,11 +98,12 @@ def start_web(
 ) -> Iterator[Callable[..., int]]:
     """A function that starts a web process of so many threads and returns its port.
 
-    times: those of the module that paces connections, in seconds; settings: by their variables.
+    times: those of the module that paces connections, in seconds; settings: by their variables; files: how
+    many the process may have open, if not as many as usual.
     """
     running = []
 
-    def start(threads: int, settings: dict[str, str] | None = None, **times: float) -> int:
+    def start(threads: int, settings: dict[str, str] | None = None, files: int = 0, **times: float) -> int:
         port = free_port()
         environment = {
             **os.environ,
@@ -113,12 +114,13 @@ def start_web(
             **(settings or {}),
         }
         program = (
-            "import json, sys; from flask_detector.web.server import paced_socket; "
-            "vars(paced_socket).update(json.loads(sys.argv[1])); "
+            "import json, resource, sys; from flask_detector.web.server import paced_socket; "
+            "vars(paced_socket).update(json.loads(sys.argv[1])); files = int(sys.argv[2]); "
+            "files and resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)); "
             "from flask_detector.settings import Settings; "
             "from flask_detector.web.server.gunicorn_app import run; run(Settings.from_environment())"
         )
-        command = [sys.executable, "-c", program, json.dumps(times)]
+        command = [sys.executable, "-c", program, json.dumps(times), str(files)]
         running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
         deadline = time.monotonic() + 30
         while True:

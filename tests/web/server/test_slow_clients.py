@@ -1,10 +1,11 @@
 """Clients that hold a request back keep nobody else from being answered; bad HTTP is refused."""
 
 import contextlib
+import resource
 import socket
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -27,7 +28,7 @@ def port(start_web: Callable[..., int]) -> int:
 
 def answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=25) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -46,6 +47,50 @@ def test_more_slow_clients_than_threads_do_not_keep_others_out(port: int, part: 
         for client in slow:
             client.sendall(BEGINNINGS[part])
         assert answers(port)
+
+
+@contextlib.contextmanager
+def connections(port: int, number: int, first: bytes) -> Iterator[None]:
+    """So many connections of another address, on each of which that was sent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, number + 500)), hard))
+    with contextlib.ExitStack() as held:
+        for _ in range(number):
+            client = held.enter_context(socket.socket())
+            client.settimeout(20)
+            client.bind(("127.0.0.2", 0))
+            client.connect(("127.0.0.1", port))
+            with contextlib.suppress(ConnectionError):  # it was let go already
+                client.sendall(first)
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+HELD = {"nothing": b"", "a head": BEGINNINGS["headers"], "a body": BEGINNINGS["body"]}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_as_many_connections_as_may_be_of_one_client_do_not_keep_others_out(
+    start_web: Callable[..., int], held: str
+) -> None:
+    port = start_web(THREADS, RECEIVE_SECONDS=300.0)
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=20
+    ) as upload:  # it has a thread: none is let go
+        upload.sendall(BEGINNINGS["body"])
+        with connections(port, 1100, HELD[held]):
+            assert all(answers(port) for _ in range(5))
+        upload.sendall(bytes(100_000 - 3))
+        assert upload.recv(12) == b"HTTP/1.1 415"
+
+
+def test_a_process_that_may_open_no_more_files_goes_on_and_lets_others_in(
+    start_web: Callable[..., int],
+) -> None:
+    port = start_web(THREADS, files=150, RECEIVE_SECONDS=300.0)
+    with connections(port, 300, b""):
+        assert all(answers(port) for _ in range(5))
+    assert answers(port)
 
 
 def test_a_request_that_comes_in_pieces_but_steadily_is_answered(port: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 from typing import Any
 
 import gunicorn.glogging
@@ -18,6 +19,8 @@ from flask_detector.web.observability import request_log
 from flask_detector.web.server import slow_clients
 
 log = logging.getLogger(__name__)
+
+_MOST_FILES = 4096
 
 
 class Server(BaseApplication):
@@ -62,6 +65,7 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
+        _allow_more_files()
         # What gunicorn's Arbiter.spawn_worker does in the process that it forks.
         log = self.cfg.logger_class(self.cfg)
         sockets = create_sockets(self.cfg, log)
@@ -108,6 +112,14 @@ def _warn_of_storage(app: Flask) -> None:
         app.extensions["flask-detector"].storage.check()
     except StorageUnavailable as error:
         log.error("uploads will be refused: %s", error)
+
+
+def _allow_more_files() -> None:
+    """Allow a file for each connection and one for what it does not take; the usual limit is 1024 in all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _MOST_FILES:
+        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(_MOST_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _given_socket() -> str | None:

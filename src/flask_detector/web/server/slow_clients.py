@@ -3,10 +3,12 @@
 The server's loop, one thread, waits for the heads of requests, sends what clients did not take of their
 answers at once, and ends connections. So neither a head that is held back nor an answer that is not taken
 keeps a thread busy. A body does: of the threads one client has so many, and the others some besides; two more
-answer nothing but whether the process lives.
+answer nothing but whether the process lives. Where there are as many connections as may be, who has the most
+of them loses one.
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import sys
@@ -20,6 +22,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from flask_detector.web.core.client_network import network_of
 from flask_detector.web.server.asked_body import AskedBody, check_host, closing
 from flask_detector.web.server.bad_requests import Refusal
 from flask_detector.web.server.paced_socket import PacedSocket, Room
@@ -64,11 +67,21 @@ class PatientWorker(ThreadWorker):
         self._waiting: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._watched: dict[Any, _Watched] = {}
         self._probes = ThreadPoolExecutor(2, "probes")
+        self._is_out_of_files = False
 
     def load_wsgi(self) -> None:
         """Load the application."""
         super().load_wsgi()
         self.wsgi: Any = closing(self.wsgi)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a connection; where the system has no file for it, the next round makes room."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            self._is_out_of_files = True
 
     def enqueue_req(self, conn: Any) -> None:
         """Wait until there is a request's head, then have it answered."""
@@ -203,6 +216,25 @@ class PatientWorker(ThreadWorker):
         for conn, watched in list(self._watched.items()):
             if watched.seconds_left() <= 0 or (not self.alive and watched.is_idle()):
                 self._drop(conn, is_too_slow=not conn.sock.is_taken)
+        # Not as one is accepted: what is dropped might be among what the loop has still to look at.
+        if self.nr_conns >= self.worker_connections or self._is_out_of_files:
+            self._is_out_of_files = False
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let go of a connection that no thread has: of the client with the most, what costs it least."""
+        waiting = [conn for conns in self._waiting.values() for conn in reversed(conns)]
+        without_thread = [*self.keepalived_conns, *self._watched, *waiting]
+        if not without_thread:
+            return
+        [(client, _)] = Counter(conn.sock.client for conn in without_thread).most_common(1)
+        conn = next(conn for conn in without_thread if conn.sock.client == client)
+        if conn in self.keepalived_conns:
+            self.keepalived_conns.remove(conn)
+            self.poller.unregister(conn.sock)
+        elif conn not in self._watched:
+            self._waiting[client].remove(conn)
+        self._drop(conn, is_too_slow=True)
 
     def _watch(self, conn: Any, event: int, then: Callable[[Any], None], watched: _Watched) -> None:
         self._watched[conn] = watched
@@ -241,8 +273,8 @@ class _Kept:
 
 
 def _paced(conn: Any, room: Room) -> PacedSocket:
-    client = conn.client[0] if isinstance(conn.client, tuple) and conn.client else ""
-    sock = PacedSocket(conn.sock, room, client)
+    address = conn.client[0] if isinstance(conn.client, tuple) and conn.client else ""
+    sock = PacedSocket(conn.sock, room, network_of(address))
     if sys.platform == "linux" and sock.family != socket.AF_UNIX:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_MILLISECONDS)
