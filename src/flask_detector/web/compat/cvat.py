@@ -45,8 +45,8 @@ def invocation() -> Response:
 
 
 @dialect.post("/")
-@dialect.post("/cvat", strict_slashes=False)
-@dialect.post("/cvat/<name>", strict_slashes=False)
+@dialect.post("/cvat")
+@dialect.post("/cvat/<name>")
 def call(name: str = AUTO) -> Response:
     """Detect as the one function behind an address, which is how CVAT invokes functions directly."""
     return _detect(name)

@@ -78,20 +78,20 @@ dialect = Dialect(
 )
 
 
-@dialect.post("/v1/vision/detection", strict_slashes=False)
+@dialect.post("/v1/vision/detection")
 def detection() -> Response:
     """Detect with the default model."""
     return _detect(AUTO, "detect")
 
 
-@dialect.post("/v1/vision/custom", strict_slashes=False)
-@dialect.post("/v1/vision/custom/<name>", strict_slashes=False)
+@dialect.post("/v1/vision/custom")
+@dialect.post("/v1/vision/custom/<name>")
 def custom(name: str = _GENERAL) -> Response:
     """Detect with the model of that name."""
     return _detect(AUTO if name == _GENERAL else name, "custom")
 
 
-@dialect.route("/v1/vision/custom/list", methods=["GET", "POST"], strict_slashes=False)
+@dialect.route("/v1/vision/custom/list", methods=["GET", "POST"])
 def models() -> Response:
     """List the models that can be asked for by name."""
     names = [offer.info.name for offer in offers()]
@@ -104,9 +104,7 @@ def _status(path: str, endpoint: str) -> Callable[[_View], _View]:
 
     def add(view: _View) -> _View:
         for start in ("/v1/status", "/v1/server/status"):
-            dialect.add_url_rule(
-                f"{start}/{path}", endpoint, view, methods=["GET", "POST"], strict_slashes=False
-            )
+            dialect.add_url_rule(f"{start}/{path}", endpoint, view, methods=["GET", "POST"])
         return view
 
     return add

@@ -69,7 +69,7 @@ class _Rule:
         return box[0] <= bottom and box[1] <= right and box[2] >= top and box[3] >= left
 
 
-@dialect.get("/detectors", strict_slashes=False)
+@dialect.get("/detectors")
 def detectors() -> Response:
     """List the default detector, and each model under its own name."""
     found = offers()
@@ -89,7 +89,7 @@ def _detector(name: str, offer: Offer) -> dict[str, Any]:
     }
 
 
-@dialect.post("/detect", strict_slashes=False)
+@dialect.post("/detect")
 def detect_objects() -> Response:
     """Send what is wanted of what is in a picture."""
     asked = request_body.json_object()
@@ -103,7 +103,7 @@ def detect_objects() -> Response:
     return jsonify(answer)
 
 
-@dialect.post("/image", strict_slashes=False)
+@dialect.post("/image")
 def image() -> Response:
     """Send the picture with what is wanted drawn on it."""
     asked = request_body.json_object()

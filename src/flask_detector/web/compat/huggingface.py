@@ -26,7 +26,7 @@ _DEFAULT_THRESHOLD = 0.5
 dialect = Dialect("huggingface", __name__, tell=telling("error"))
 
 
-@dialect.post("/pipeline/object-detection", strict_slashes=False)
+@dialect.post("/pipeline/object-detection")
 @dialect.post("/pipeline/object-detection/<name>")
 def object_detection(name: str = AUTO) -> Response:
     """Send boxes."""
@@ -34,7 +34,7 @@ def object_detection(name: str = AUTO) -> Response:
     return jsonify([_box(instance, found) for instance in found])
 
 
-@dialect.post("/pipeline/image-segmentation", strict_slashes=False)
+@dialect.post("/pipeline/image-segmentation")
 @dialect.post("/pipeline/image-segmentation/<name>")
 def image_segmentation(name: str = AUTO) -> Response:
     """Send masks; raises ModelError for a model that has none."""
@@ -45,7 +45,7 @@ def image_segmentation(name: str = AUTO) -> Response:
     return jsonify([_segment(instance, found) for instance in found])
 
 
-@dialect.post("/models", strict_slashes=False)
+@dialect.post("/models")
 @dialect.post("/models/<name>")
 def model(name: str = AUTO) -> Response:
     """Send what the model can: boxes, and masks if it has them, since this address does not say the task."""

@@ -31,7 +31,7 @@ _VERSION = "1"
 dialect = Dialect("kserve", __name__, tell=telling("error"), free={"server", "live", "ready"})
 
 
-@dialect.get("/v2", strict_slashes=False)
+@dialect.get("/v2")
 def server() -> Response:
     """Tell what this is."""
     extensions = ["binary_tensor_data", "model_repository"]
