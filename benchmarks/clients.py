@@ -19,6 +19,7 @@ from pathlib import Path
 
 from flask_detector import load_detector
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 
 _ROUNDS = 4
 
@@ -33,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     data: bytes = options.picture.read_bytes()
     detector, lock = load_detector("nanodet-g"), threading.Lock()
-    picture, _ = decode.decode(data, decode.Limits(100_000_000, 100_000_000))
+    picture, _ = decode.decode(data, Limits(100_000_000, 100_000_000))
 
     def bare(_: http.client.HTTPConnection) -> None:
         with lock:

@@ -32,11 +32,12 @@ from rq.results import Result
 
 from flask_detector import load_detector
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
 from installation import installation
 
-LIMITS = decode.Limits(100_000_000, 100_000_000)
+LIMITS = Limits(100_000_000, 100_000_000)
 
 
 def main() -> None:

@@ -104,8 +104,9 @@ def ours(shared: Path, weights: Path, precision: str, threads: int) -> Detect:
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
     from flask_detector.detectors.openvino_runtime import Precision
     from flask_detector.imaging import decode
+    from flask_detector.imaging.limits import Limits
 
-    picture, _ = decode.decode((shared / PICTURE).read_bytes(), decode.Limits(10**8, 10**8))
+    picture, _ = decode.decode((shared / PICTURE).read_bytes(), Limits(10**8, 10**8))
     detector = MaskRCNN(weights, name=precision, threads=threads, precision=Precision(precision))
 
     def detect() -> tuple[int, dict[str, float]]:

@@ -27,9 +27,10 @@ def read_picture() -> Callable[[bytes], str]:
 
     from flask_detector.errors import PictureError
     from flask_detector.imaging import decode, decode_large, encode, encode_jpeg_strips, sniff
+    from flask_detector.imaging.limits import Limits
     from flask_detector.web.core.renditions import small_copy
 
-    limits = decode.Limits(4_000_000, 4_000_000)
+    limits = Limits(4_000_000, 4_000_000)
     encode_jpeg_strips.STRIP_PIXELS = 1  # so that a photograph of 300 rows is changed in several strips
 
     def decoded(data: bytes) -> tuple[int, int]:

@@ -15,10 +15,11 @@ from flask_detector.api import Detections, PictureDetector, Source, reader_of
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.errors import DamagedPicture, NotAPicture
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 from flask_detector.structures.masks import Mask
 
-LIMITS = decode.Limits(10_000_000, 10_000_000)
+LIMITS = Limits(10_000_000, 10_000_000)
 
 
 @pytest.fixture(scope="module")

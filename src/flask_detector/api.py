@@ -18,6 +18,7 @@ from flask_detector import detectors
 from flask_detector.detectors.base import Detector, OnStage
 from flask_detector.errors import DetectorError
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.settings import Settings
 from flask_detector.structures import detections as structures
@@ -37,14 +38,14 @@ def load_detector(name: str = detectors.AUTO, *, settings: Settings | None = Non
     Raises UnknownModel, ModelNotInstalled and CheckpointError.
     """
     settings = settings or Settings.from_environment()
-    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
+    limits = Limits.of(settings)
     return PictureDetector(detectors.load_detector(name, settings=settings), limits)
 
 
 class PictureDetector:
     """A loaded model: give it one picture after another, from any thread."""
 
-    def __init__(self, detector: Detector, limits: decode.Limits) -> None:
+    def __init__(self, detector: Detector, limits: Limits) -> None:
         self._detector = detector
         self._limits = limits
 
@@ -168,7 +169,7 @@ class Detections(structures.Detections):
         return html_of(self, drawn)
 
 
-def reader_of(picture: Source, limits: decode.Limits) -> Callable[[int | None], Pixels]:
+def reader_of(picture: Source, limits: Limits) -> Callable[[int | None], Pixels]:
     """Return a function that gives the pixels, each time anew; only what it was given is kept in between.
 
     It takes how many pixels along the long side are enough, None for all of them, as `decode.load` does.

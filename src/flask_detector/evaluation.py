@@ -16,6 +16,7 @@ import numpy as np
 from flask_detector.errors import DetectorError
 from flask_detector.formats import coco
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
 from flask_detector.structures.detections import Detections
 
@@ -115,7 +116,7 @@ def detect_in(
     path: Path,
     image: Mapping[str, Any],
     detect: Callable[[Picture], Detections],
-    limits: decode.Limits,
+    limits: Limits,
 ) -> Detections:
     """Return what is found in a picture of the annotations.
 

@@ -11,8 +11,9 @@ from flask_detector.detectors.mask_rcnn.preprocess import resized_size
 from flask_detector.detectors.mask_rcnn.variants import Origin
 from flask_detector.detectors.resize_opencv import resize_opencv
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 
-LIMITS = decode.Limits(10**8, 10**8)
+LIMITS = Limits(10**8, 10**8)
 
 
 @pytest.mark.parametrize("name", ["apartment", "park", "street", "zoo"])

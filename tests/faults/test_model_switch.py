@@ -13,6 +13,7 @@ import redis
 from PIL import Image
 
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
@@ -68,7 +69,7 @@ def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_
     jobs, storage = Jobs(connection, settings), open_storage(settings)
     file = io.BytesIO()
     Image.effect_noise((320, 240), 80).convert("RGB").save(file, "JPEG")
-    picture = decode.check(file.getvalue(), decode.Limits(1_000_000, 1_000_000))
+    picture = decode.check(file.getvalue(), Limits(1_000_000, 1_000_000))
 
     def submit() -> str:
         id = new_id()

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from flask_detector.imaging import avif_grid, decode, decode_large, encode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
 
-LIMITS = decode.Limits(100_000_000, 100_000_000)
+LIMITS = Limits(100_000_000, 100_000_000)
 SIDE = 64
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

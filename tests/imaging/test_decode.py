@@ -23,8 +23,10 @@ from flask_detector.errors import (
     PictureTooLarge,
     TooManyPixels,
 )
-from flask_detector.imaging.decode import Limits, PictureInfo, check, decode, media_type
+from flask_detector.imaging.decode import PictureInfo, check, decode
 from flask_detector.imaging.encode import change, encode, output_format
+from flask_detector.imaging.limits import Limits
+from flask_detector.imaging.sniff import media_type
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 RED, GREEN, BLUE, YELLOW = (220, 30, 40), (30, 200, 60), (40, 60, 210), (230, 220, 40)
@@ -394,7 +396,8 @@ def test_the_check_decodes_no_pixel(picture_format: str, tmp_path: Path) -> None
     large.write_bytes(written(Image.new("RGB", (2400, 1600), RED), picture_format))
     script = """
 import sys
-from flask_detector.imaging.decode import Limits, check
+from flask_detector.imaging.decode import check
+from flask_detector.imaging.limits import Limits
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -568,7 +571,8 @@ def test_a_decompression_bomb_is_refused_before_it_costs_memory(
     script = """
 import sys
 from flask_detector.errors import TooManyPixels
-from flask_detector.imaging.decode import Limits, check
+from flask_detector.imaging.decode import check
+from flask_detector.imaging.limits import Limits
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()

@@ -18,10 +18,11 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from flask_detector.errors import DamagedPicture
 from flask_detector.imaging import decode, decode_large, encode, libwebp, pixel_file, sniff
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixel_file import Spool
 from flask_detector.imaging.pixels import Pixels
 
-LIMITS = decode.Limits(100_000_000, 100_000_000)
+LIMITS = Limits(100_000_000, 100_000_000)
 WIDTH, HEIGHT = 210, 333
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -312,11 +313,12 @@ import sys
 from pathlib import Path
 from PIL import ImageDraw
 from flask_detector.imaging import encode as encoding, decode as images, sniff
+from flask_detector.imaging.limits import Limits
 from flask_detector.process.memory import give_back_large_blocks
 from flask_detector.web.core.renditions import small_copy
 
 give_back_large_blocks()
-limits = images.Limits(100_000_000, 100_000_000)
+limits = Limits(100_000_000, 100_000_000)
 
 def peak():
     status = Path("/proc/self/status").read_text()
@@ -376,6 +378,7 @@ import io
 import sys
 from pathlib import Path
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 
 def peak():
     status = Path("/proc/self/status").read_text()
@@ -384,7 +387,7 @@ def peak():
 estimates = []
 estimate = decode.decoding_bytes
 decode.decoding_bytes = lambda image, data: estimates.append(estimate(image, data)) or 0
-limits = decode.Limits(100_000_000, 100_000_000)
+limits = Limits(100_000_000, 100_000_000)
 decode.load(Path(sys.argv[1]).read_bytes(), limits)
 before = peak()
 decode.load(Path(sys.argv[2]).read_bytes(), limits)

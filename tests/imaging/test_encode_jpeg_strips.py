@@ -9,11 +9,12 @@ from PIL import ExifTags, Image, ImageDraw, ImageOps
 from flask_detector.errors import DamagedPicture
 from flask_detector.imaging import decode, encode
 from flask_detector.imaging.encode_jpeg_strips import change_jpeg
+from flask_detector.imaging.limits import Limits
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 from flask_detector.visualization import annotate
 
-LIMITS = decode.Limits(100_000_000, 100_000_000)
+LIMITS = Limits(100_000_000, 100_000_000)
 
 # Heights around a strip of 128 rows, and around a row of blocks.
 SIZES = [(1, 1), (15, 17), (300, 127), (300, 128), (300, 129), (7, 2000), (6000, 900), (2100, 3000)]

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from flask_detector.errors import DamagedPicture
-from flask_detector.imaging.decode import Limits, check, decode
+from flask_detector.imaging.decode import check, decode
+from flask_detector.imaging.limits import Limits
 
 LIMITS = Limits(max_bytes=25_000_000, max_pixels=1_000_000)
 

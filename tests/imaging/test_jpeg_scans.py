@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from flask_detector.errors import DamagedPicture
-from flask_detector.imaging.decode import Limits, decode, load
+from flask_detector.imaging.decode import decode, load
 from flask_detector.imaging.jpeg_scans import check_whole
+from flask_detector.imaging.limits import Limits
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 END = b"\xff\xd9"

@@ -8,9 +8,10 @@ from PIL import ExifTags, Image
 
 from flask_detector.detectors.nanodet.detector import NanoDet
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Pixels
 
-LIMITS = decode.Limits(100_000_000, 100_000_000)
+LIMITS = Limits(100_000_000, 100_000_000)
 
 
 def turned(orientation: int, width: int = 90, height: int = 50) -> bytes:

@@ -14,7 +14,8 @@ from PIL import ExifTags, Image, ImageCms
 
 from flask_detector.errors import DamagedPicture, UnsupportedPicture
 from flask_detector.imaging import decode_large, encode
-from flask_detector.imaging.decode import Limits, check, decode
+from flask_detector.imaging.decode import check, decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.png_chunks import SIGNATURE
 
 LIMITS = Limits(max_bytes=25_000_000, max_pixels=1_000_000)

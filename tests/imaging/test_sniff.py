@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flask_detector.errors import NotAPicture, PictureError, UnsupportedPicture
-from flask_detector.imaging.decode import Limits, check
+from flask_detector.imaging.decode import check
+from flask_detector.imaging.limits import Limits
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 

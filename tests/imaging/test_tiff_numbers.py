@@ -11,7 +11,8 @@ import pyvips
 from PIL import Image
 
 from flask_detector.errors import DamagedPicture, UnsupportedPicture
-from flask_detector.imaging.decode import Limits, check, decode
+from flask_detector.imaging.decode import check, decode
+from flask_detector.imaging.limits import Limits
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 WIDTH, HEIGHT = 40, 30

@@ -9,6 +9,7 @@ import pytest
 
 from flask_detector.errors import ServiceError, TooManyPixels
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.process import room
 
 MB = 1 << 20
@@ -130,7 +131,7 @@ def test_more_than_there_is_is_told_with_both_numbers(monkeypatch: pytest.Monkey
     monkeypatch.setattr(room, "left", lambda: 300 * 1_000_000)
     monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
     with pytest.raises(TooManyPixels, match=r"about 480 MB of memory; 300 are left here") as refused:
-        decode.load(_gif(), decode.Limits(1000, 1000))
+        decode.load(_gif(), Limits(1000, 1000))
     assert "JPEG" in refused.value.hint
 
 
@@ -138,7 +139,7 @@ def test_who_waits_in_vain_is_told_when_to_come_back(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(room, "left", lambda: 800 * MB)
     monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
     with room.taken(500 * MB, patience=0), pytest.raises(ServiceError) as refused:
-        decode.load(_gif(), decode.Limits(1000, 1000), patience=0.1)
+        decode.load(_gif(), Limits(1000, 1000), patience=0.1)
     assert refused.value.retry_after
 
 

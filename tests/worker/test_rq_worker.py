@@ -15,6 +15,7 @@ from PIL import Image
 
 from flask_detector.errors import DetectionExpired, DetectionNotFinished
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.jobs.rq_records import TRIES
@@ -26,7 +27,7 @@ from flask_detector.storage.base import ORIGINAL, Storage
 Eventually = Callable[[Callable[[], bool], float], None]
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
-LIMITS = decode.Limits(25_000_000, 50_000_000)
+LIMITS = Limits(25_000_000, 50_000_000)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from flask_detector.detectors import load_detector
 from flask_detector.errors import DetectorError
 from flask_detector.formats import FORMATS, dataset
 from flask_detector.imaging import decode, encode
+from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections, MaskForm
 from flask_detector.visualization import annotate
@@ -105,7 +106,7 @@ def detect(
     if kind is not None and out is None:
         raise click.UsageError("--format needs --out as well: a folder, or NAME.zip for one data set.")
     settings = Settings.from_environment()
-    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
+    limits = Limits.of(settings)
     if server is None:
         detector = load_detector(model, settings=settings)
         detect_run.known_labels(labels, detector.labels)
@@ -158,7 +159,7 @@ def _into_folder(
     found: Sequence[Found],
     folder: OutputFolder,
     kind: str | None,
-    limits: decode.Limits,
+    limits: Limits,
     *,
     again: bool,
 ) -> None:
@@ -175,7 +176,7 @@ def _into_folder(
             run.tell(picture, result, drawn=folder.write(picture, drawn, suffix=suffix))
 
 
-def _drawn(picture: Found, data: bytes, result: Detections, limits: decode.Limits) -> tuple[bytes, str]:
+def _drawn(picture: Found, data: bytes, result: Detections, limits: Limits) -> tuple[bytes, str]:
     """Return the drawn picture in the format that it came in, and the suffix of its file."""
     info = decode.check(data, limits)
     output = encode.output_format(info.format)

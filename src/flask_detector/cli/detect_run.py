@@ -16,6 +16,7 @@ from flask_detector.client import Client, ServerError
 from flask_detector.detectors.base import Detector
 from flask_detector.errors import DetectorError, PictureTooLarge
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.structures.detections import Detections, MaskForm
 from flask_detector.structures.labels import asked_labels
 
@@ -23,7 +24,7 @@ from flask_detector.structures.labels import asked_labels
 Detect = Callable[[bytes, str], Detections]
 
 
-def here(detector: Detector, limits: decode.Limits, min_score: float | None) -> Detect:
+def here(detector: Detector, limits: Limits, min_score: float | None) -> Detect:
     """Return a function that detects on this machine."""
 
     def detect(data: bytes, filename: str) -> Detections:
@@ -33,7 +34,7 @@ def here(detector: Detector, limits: decode.Limits, min_score: float | None) -> 
     return detect
 
 
-def on_server(client: Client, limits: decode.Limits, model: str, min_score: float | None) -> Detect:
+def on_server(client: Client, limits: Limits, model: str, min_score: float | None) -> Detect:
     """Return a function that detects on a server."""
 
     def detect(data: bytes, filename: str) -> Detections:

@@ -11,7 +11,7 @@ from flask_detector.cli.progress import PictureProgress
 from flask_detector.detectors import load_detector
 from flask_detector.errors import DetectorError
 from flask_detector.evaluation import FIGURES, Evaluation
-from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections
 
@@ -64,7 +64,7 @@ def evaluate(
     evaluation.require_pycocotools()
     annotations = evaluation.read_annotations(annotations_file)
     settings = Settings.from_environment()
-    limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
+    limits = Limits.of(settings)
     detector = load_detector(model, settings=settings)
     evaluation.category_ids(annotations, detector.labels)
     found: dict[int, Detections] = {}

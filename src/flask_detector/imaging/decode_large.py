@@ -34,6 +34,8 @@ _BYTES_TO_DECODE: Final = {
     "BMP": 4,
     "TIFF": 9,
 }
+# What the costliest reader takes (AVIF by libvips: 26 bytes a pixel), with some to spare.
+DECODING_BYTES_PER_PIXEL: Final = 32
 # So many more take ten or twelve bits, and transparency, each, where a picture comes as a whole.
 _BYTES_FOR_MORE: Final = 5
 _BYTES_BY_VIPS: Final = {"AVIF": 26, "TIFF": 16}

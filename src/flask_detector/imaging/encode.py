@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from flask_detector.imaging import avif_grid, decode, libwebp
+from flask_detector.imaging import avif_grid, decode, libwebp, sniff
 from flask_detector.imaging.decode_large import LARGE_PIXELS
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixel_file import Spool
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.masks import Bitmap
@@ -92,9 +93,7 @@ def _bare(image: Image.Image) -> Image.Image:
     return bare
 
 
-def change(
-    data: bytes, limits: decode.Limits, output: str | None, over: Change = _nothing
-) -> tuple[bytes, str]:
+def change(data: bytes, limits: Limits, output: str | None, over: Change = _nothing) -> tuple[bytes, str]:
     """Return a file as another one, upright, at full size, with something drawn over it, and its media type.
 
     output: the format; None for one that every browser shows: photographs become JPEG, what was kept without
@@ -110,9 +109,7 @@ def change(
         )
 
         orientation, profile = told
-        return change_jpeg(data, over, orientation=orientation, icc_profile=profile), decode.media_type(
-            "JPEG"
-        )
+        return change_jpeg(data, over, orientation=orientation, icc_profile=profile), sniff.media_type("JPEG")
     pixels, info = decode.load(data, limits)
     if output is None:
         flat = info.format not in _LOSSY and _has_flat_areas(pixels)
@@ -122,10 +119,10 @@ def change(
     whole = pixels.image()
     over(whole, 0)
     try:
-        return encode(whole, output, icc_profile=info.icc_profile), decode.media_type(output)
+        return encode(whole, output, icc_profile=info.icc_profile), sniff.media_type(output)
     except (OSError, RuntimeError, ValueError):
         # WebP ends at 16383 pixels a side, JPEG at 65500; what AVIF and HEIC can't hold, only encoders know.
-        return encode(whole, "PNG", icc_profile=info.icc_profile), decode.media_type("PNG")
+        return encode(whole, "PNG", icc_profile=info.icc_profile), sniff.media_type("PNG")
 
 
 def _change_in_strips(
@@ -135,16 +132,16 @@ def _change_in_strips(
     if output == "JPEG":
         from flask_detector.imaging.encode_jpeg_strips import write_jpeg
 
-        return write_jpeg(spool, over, icc_profile=icc_profile), decode.media_type(output)
+        return write_jpeg(spool, over, icc_profile=icc_profile), sniff.media_type(output)
     if over is not _nothing:
         for first, last in spool.ranges():
             strip = Image.fromarray(spool[first:last])
             over(strip, first)
             spool.put(first, np.asarray(strip))
     try:
-        return _encode_spool(spool, output, icc_profile), decode.media_type(output)
+        return _encode_spool(spool, output, icc_profile), sniff.media_type(output)
     except (OSError, RuntimeError, ValueError):
-        return _encode_spool(spool, "PNG", icc_profile), decode.media_type("PNG")
+        return _encode_spool(spool, "PNG", icc_profile), sniff.media_type("PNG")
 
 
 def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) -> bytes:

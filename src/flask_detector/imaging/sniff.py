@@ -11,6 +11,16 @@ _T = TypeVar("_T")
 # So many of a file's first bytes tell all that is asked here.
 HEAD_BYTES: Final = 16 * 1024
 
+_MEDIA_TYPES: Final = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+}
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -115,6 +125,11 @@ def format_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _format_of_brands(head)
     return None
+
+
+def media_type(picture_format: str) -> str:
+    """Return the media type of a format, such as "image/jpeg"."""
+    return _MEDIA_TYPES[picture_format]
 
 
 def names_avif(head: bytes) -> bool:

@@ -11,6 +11,8 @@ import redis
 from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.errors import DetectionExpired, StorageUnavailable
 from flask_detector.imaging import decode
+from flask_detector.imaging.decode_large import DECODING_BYTES_PER_PIXEL
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import Pace
@@ -95,7 +97,7 @@ class Workplace:
         """
         data = self._picture(id)
         start = time.perf_counter()
-        limits = decode.Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+        limits = Limits.of(self.settings)
         pixels, _ = decode.load(data, limits, enough=enough, patience=self.settings.job_timeout / 2)
         return Decoded(pixels, enough, time.perf_counter() - start)
 
@@ -136,7 +138,7 @@ class Workplace:
         But no more than the container has left: what goes beyond is an error of that picture's detection
         instead of the end of a process, or of a machine without memory.
         """
-        most = decode.DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
+        most = DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
         if (left := room.left()) is not None:
             most = min(most, int(left * _ASKED_FOR_A_BYTE_USED))
         memory.limit(self.settings.worker_memory_bytes or memory.taken() + most)

@@ -12,9 +12,10 @@ from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
 from flask_detector.detectors.openvino_runtime import Precision, cpu_has_bfloat16
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
 
-LIMITS = decode.Limits(10**8, 10**8)
+LIMITS = Limits(10**8, 10**8)
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,12 @@ from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.variants import Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.structures.boxes import iou
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 
-LIMITS = decode.Limits(10**8, 10**8)
+LIMITS = Limits(10**8, 10**8)
 PICTURES = ("apartment", "park", "street", "zoo")
 REFERENCES = {
     Variant.MMDET_CAFFE: "mmdet/mask_rcnn_r50_caffe_fpn",

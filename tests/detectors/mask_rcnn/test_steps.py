@@ -13,8 +13,9 @@ from flask_detector.detectors.mask_rcnn.roi_pooler import Pooler
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 
-LIMITS = decode.Limits(10**8, 10**8)
+LIMITS = Limits(10**8, 10**8)
 REFERENCES = {
     Variant.MMDET_CAFFE: "mmdet/mask_rcnn_r50_caffe_fpn",
     Variant.MMDET_PYTORCH: "mmdet/mask_rcnn_r50_fpn",

@@ -18,10 +18,11 @@ from flask_detector.detectors.rtmdet.model import RTMDetIns
 from flask_detector.detectors.rtmdet.preprocess import letterbox
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.structures import boxes as box_geometry
 from flask_detector.structures.detections import Detections
 
-LIMITS = decode.Limits(10**8, 10**8)
+LIMITS = Limits(10**8, 10**8)
 PICTURES = ("apartment", "park", "street", "zoo")
 
 # MMDetection's list ends at 100, where nearly equal scores may swap.

@@ -13,6 +13,7 @@ from flask_detector.errors import BadParameter, StorageUnavailable
 from flask_detector.formats import Format
 from flask_detector.formats.file_names import LONGEST_SHOWN, safe_stem
 from flask_detector.imaging import decode, encode, sniff
+from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.records import Record
 from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.structures import boxes
@@ -25,7 +26,7 @@ from flask_detector.web.core.view import View
 # What the drawn picture can be asked for as, besides the format of the upload.
 OUTPUTS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
-Make = Callable[[bytes, decode.Limits], bytes]
+Make = Callable[[bytes, Limits], bytes]
 
 _FOR_BROWSER = "browser"
 _THUMBNAIL = "thumbnail"
@@ -56,7 +57,7 @@ def thumbnail(service: Service, record: Record) -> File:
     return _kept(service, record, _THUMBNAIL, small_copy)
 
 
-def small_copy(data: bytes, limits: decode.Limits) -> bytes:
+def small_copy(data: bytes, limits: Limits) -> bytes:
     """Return a picture's small copy, a JPEG file. Raises what `images.load` raises."""
     pixels, info = decode.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
     scale = min(1.0, _THUMBNAIL_SIDE / max(info.width, info.height))
@@ -156,7 +157,7 @@ def _kept(service: Service, record: Record, name: str, make: Make) -> File:
             data = make(original, service.limits)
         with suppress(StorageUnavailable):  # it can be shown all the same when the disk is full
             service.storage.put(record.id, name, io.BytesIO(data))
-    return File(data, decode.media_type(sniff.format_of(data) or "JPEG"), record.filename)
+    return File(data, sniff.media_type(sniff.format_of(data) or "JPEG"), record.filename)
 
 
 def stem_of(record: Record) -> str:

@@ -17,6 +17,7 @@ from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
 from flask_detector.errors import BrokerUnavailable, DetectionExpired, DetectorError, KeyReused, NoPicture
 from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.acceptance import Acceptance, Claim
 from flask_detector.jobs.atomic import collected
 from flask_detector.jobs.collections import Batch, Refused, Shelf
@@ -77,7 +78,7 @@ class Service:
         self.storage = storage
         self.models = model_store(settings)
         self.offered = Offered(self.models, self.jobs, settings)
-        self.limits = decode.Limits(settings.max_upload_bytes, settings.max_pixels)
+        self.limits = Limits.of(settings)
         self.places = Places(max(1, settings.web_threads // 4))
         # Who waits for news, or for what another server sends, keeps a thread busy.
         self.seats = Shares(max(1, settings.web_threads // 2))
