@@ -18,6 +18,7 @@ ACROSS = {
     "formats/test_json_and_csv.py",
     "formats/test_labelling.py",
     "formats/test_readers.py",
+    "imaging/test_tiff_numbers.py",
     "process/test_json_log.py",
     "test_layers.py",
     "web/api/test_asking.py",
