@@ -17,6 +17,7 @@ PROJECT = Path(__file__).parents[2]
 ARCHITECTURE = [
     PROJECT / "docs" / "architecture.md",
     *sorted((PROJECT / "docs" / "architecture").glob("*.md")),
+    *sorted((PROJECT / "docs" / "decisions").glob("*.md")),
 ]
 
 
@@ -49,7 +50,7 @@ def test_each_setting_is_documented_with_its_default_and_its_own_words(field: st
 @pytest.mark.parametrize(
     "page", ["CONTRIBUTING.md", *(f"docs/{path.relative_to(PROJECT / 'docs')}" for path in ARCHITECTURE)]
 )
-def test_each_module_that_the_architecture_names_is_there(page: str) -> None:
+def test_each_module_that_architecture_and_decisions_name_is_there(page: str) -> None:
     package = PROJECT / "src" / "flask_detector"
     # Pages of a folder may leave its name out.
     roots = [PROJECT, package, *(path for path in package.rglob("*") if path.is_dir())]
