@@ -163,6 +163,16 @@ def test_a_host_that_is_not_this_machine_is_said(run_serve: RunServe, tmp_path: 
     assert "Set DETECTOR_HOST to an address of this machine" in failed.stderr
 
 
+def test_an_address_of_ipv6_is_written_so_that_it_can_be_opened(
+    free_port: Callable[[], int], tmp_path: Path
+) -> None:
+    port = free_port()
+    with running_serve(port, tmp_path, DETECTOR_HOST="::1") as process:
+        lines_until(process, f"serving on http://[::1]:{port}. ")
+        with urllib.request.urlopen(f"http://[::1]:{port}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+
+
 def test_a_variable_that_is_no_setting_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_WORKER="2", DETECTOR_MODEL="none")
     assert "DETECTOR_WORKER is no setting and does nothing. Did you mean DETECTOR_WORKERS?" in failed.stderr

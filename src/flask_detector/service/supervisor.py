@@ -75,13 +75,20 @@ class Plan:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the pages."""
-        host = self.reachable_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return self._url_of(self.reachable_host)
+
+    @property
+    def listened_on(self) -> str:
+        """Where it listens, as an address."""
+        return self._url_of(self.host)
 
     @property
     def reachable_host(self) -> str:
         """The address to connect to from this machine."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # not bound here
+
+    def _url_of(self, host: str) -> str:
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def become(self, *files: int) -> NoReturn:
         """Replace this process by the one that carries the plan out; it keeps these files open."""
@@ -189,7 +196,7 @@ class Supervisor:
 
 def _greet(plan: Plan) -> None:
     logs.say(
-        f"serving on http://{plan.host}:{plan.port}. {plan.about}",
+        f"serving on {plan.listened_on}. {plan.about}",
         to_people=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nCtrl-C stops it.",
     )
 
