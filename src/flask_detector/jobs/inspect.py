@@ -1,7 +1,7 @@
 """The queue and its workers as their operator sees them, and what an operator can do.
 
-Knows RQ's registries, as jobs.py and worker.py do. Of a detection's id only the beginning leaves this module,
-and no file name does.
+Knows RQ's registries, as `jobs.queue` and `worker` do. Of a detection's id only the beginning leaves this
+module, and no file name does.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Keeps the processes of an installation running: starts them, starts again what dies, stops them cleanly.
 
 It is a process of its own that lives as long as the service does, so it has only what it needs in memory: the
-standard library. serve.py sets everything up, then becomes this.
+standard library. launch.py sets everything up, then becomes this.
 """
 
 import json

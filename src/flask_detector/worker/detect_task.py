@@ -91,7 +91,7 @@ class Workplace:
         return form
 
     def decode(self, id: str, enough: int | None) -> Decoded:
-        """Read and decode the picture stored under an id; any thread may. enough: as for `images.load`.
+        """Read and decode the picture stored under an id; any thread may. enough: as for `decode.load`.
 
         Raises DetectorError when that can't be done, and never will for this picture.
         """

@@ -1,9 +1,10 @@
 """The worker: takes pictures from the queue and detects, with the model loaded once.
 
 RQ's SimpleWorker keeps the model in the process, but was not made for long jobs or sudden deaths. What makes
-up for that lies in modules of its own: `handover` (nothing happens twice), `heart` (others see that this one
-lives, and it ends when it hangs), `upkeep` (what dead workers left is given back). Beside the detection two
-threads work: one writes what became of the picture before, the other one decodes the next (`ahead`).
+up for that lies in modules of its own: `transitions` (nothing happens twice), `heartbeat` (others see that
+this one lives, and it ends when it hangs), `maintenance` (what dead workers left is given back). Beside the
+detection two threads work: one writes what became of the picture before, the other one decodes the next
+(`prefetch`).
 """
 
 import logging

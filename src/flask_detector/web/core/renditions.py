@@ -58,7 +58,7 @@ def thumbnail(service: Service, record: Record) -> File:
 
 
 def small_copy(data: bytes, limits: Limits) -> bytes:
-    """Return a picture's small copy, a JPEG file. Raises what `images.load` raises."""
+    """Return a picture's small copy, a JPEG file. Raises what `decode.load` raises."""
     pixels, info = decode.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
     scale = min(1.0, _THUMBNAIL_SIDE / max(info.width, info.height))
     width, height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
@@ -137,7 +137,7 @@ def _part_of(found: Detections, number: int) -> tuple[tuple[int, int, int, int],
 
 @contextmanager
 def turn(service: Service, original: bytes) -> Iterator[None]:
-    """Wait until there is room for the picture; raises as `Places.one` and `images.check` do."""
+    """Wait until there is room for the picture; raises as `Places.one` and `decode.check` do."""
     with service.places.one(), _FEW_AT_A_TIME:
         info = decode.check(original, service.limits)
         is_large = info.width * info.height > _LARGE_PICTURE

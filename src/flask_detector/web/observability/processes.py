@@ -1,6 +1,6 @@
 """The memory of the web's processes, told in Redis: whichever is asked for metrics can tell that of all.
 
-Workers tell theirs with their heartbeat, see overview.py.
+Workers tell theirs with their heartbeat, see `jobs.inspect`.
 """
 
 import json
