@@ -31,7 +31,7 @@ def sign_in(stack: Any) -> Callable[[Page], None]:
         with connect(local.url) as connection:
             _, key = Keys(connection).create("a test", Scope.ADMIN)
         local.remove_socket_folder()
-        page.get_by_label("Administrator's key").fill(key)
+        page.get_by_label("Admin key").fill(key)
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("heading", name="Workers").wait_for()
 
@@ -77,7 +77,7 @@ def shared_path(usual_context: BrowserContext, result_path: str) -> str:
     """The path of a finished detection for those who were given its link."""
     page = usual_context.new_page()
     page.goto(result_path)
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     link = page.get_by_label("Link", exact=True).input_value()
     page.close()
     return urlsplit(link).path

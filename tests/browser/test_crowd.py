@@ -78,8 +78,8 @@ def test_switches_for_boxes_masks_and_labels_hide_what_they_name(crowd: Page) ->
 
 
 def test_the_divider_parts_the_bare_picture_from_the_drawn_one(crowd: Page) -> None:
-    compare = crowd.get_by_role("button", name="Compare with the bare picture")
-    divider = crowd.get_by_role("slider", name="Bare picture up to")
+    compare = crowd.get_by_role("button", name="Compare with the original")
+    divider = crowd.get_by_role("slider", name="Comparison position")
     expect(divider).to_have_count(0)
     compare.focus()
     crowd.keyboard.press("Enter")
@@ -98,8 +98,8 @@ def test_the_divider_parts_the_bare_picture_from_the_drawn_one(crowd: Page) -> N
 
 def test_the_divider_follows_the_pointer_and_leaves_the_picture_where_it_is(crowd: Page) -> None:
     crowd.get_by_role("button", name="Zoom in").click()
-    crowd.get_by_role("button", name="Compare with the bare picture").click()
-    divider = crowd.get_by_role("slider", name="Bare picture up to")
+    crowd.get_by_role("button", name="Compare with the original").click()
+    divider = crowd.get_by_role("slider", name="Comparison position")
     view = crowd.locator(".shapes").get_attribute("viewBox")
     frame, grip = crowd.locator(".frame").bounding_box(), crowd.locator(".grip").bounding_box()
     assert frame is not None

@@ -34,7 +34,7 @@ def test_waiting_shows_the_picture_and_gives_way_to_the_result_by_itself(
     with stopped_worker():
         page.set_input_files("#picture", pictures / "park.jpg")
         page.get_by_role("button", name="Detect objects").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
         expect(page.get_by_role("img", name="park.jpg")).to_be_visible()
         expect(page.get_by_role("listitem").first).to_have_attribute("aria-current", "step")
     page.locator(".shapes").wait_for()
@@ -50,7 +50,7 @@ def test_a_page_that_gets_no_events_asks_now_and_then(
     with stopped_worker():
         page.set_input_files("#picture", pictures / "park.jpg")
         page.get_by_role("button", name="Detect objects").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     page.locator(".shapes").wait_for()
     assert [text for text in complaints if "503" not in text] == []
     complaints.clear()
@@ -65,10 +65,10 @@ def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
     with stopped_worker():
         page.set_input_files("#picture", pictures / "park.jpg")
         page.get_by_role("button", name="Detect objects").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
-    page.get_by_role("button", name="Detect after all").click()
+    page.get_by_role("button", name="Run again").click()
     page.locator(".shapes").wait_for()
     address = page.url
     page.get_by_role("button", name="Delete now").click()
@@ -88,11 +88,11 @@ def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
     page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
     idle_parts.work_off(seconds=5)
     heading = page.get_by_role("heading", level=1)
-    expect(heading).to_have_text("The detection did not succeed")
+    expect(heading).to_have_text("Detection failed")
     expect(page.locator(".lead")).to_contain_text("it took longer than 2 seconds")
     expect(page.get_by_role("img", name="picture")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
-    expect(heading).to_have_text("Waiting for its turn")
+    expect(heading).to_have_text("Waiting in the queue")
     idle_parts.work_off()
     expect(page.locator(".shapes")).to_be_visible()
     assert [text for text in complaints if "500" not in text] == []
@@ -104,16 +104,16 @@ def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
 ) -> None:
     idle_parts.work_off()  # what other tests left waiting
     page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
-    expect(page.get_by_text("No worker is running here")).to_be_visible()
-    expect(page.get_by_text("It is the next one.")).to_be_visible()
+    expect(page.get_by_text("No worker is running")).to_be_visible()
+    expect(page.get_by_text("Next in the queue.")).to_be_visible()
     expect(page.locator(".steps li")).to_have_text(
-        ["In the queue", "Read the picture", "Look at it closely", "Find objects"]
+        ["In the queue", "Read the picture", "Run the model", "Find objects"]
     )
     other = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
-    expect(other.get_by_text("1 picture before it.")).to_be_visible()
+    expect(other.get_by_text("1 picture ahead of it.")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
-    expect(other.get_by_text("It is the next one.")).to_be_visible()
+    expect(other.get_by_text("Next in the queue.")).to_be_visible()
     other.get_by_role("button", name="Cancel").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Cancelled")
 
@@ -123,7 +123,7 @@ def test_an_address_that_never_was_has_a_calm_page(
 ) -> None:
     page = open_page(f"/detections/{'0' * 32}")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no such detection.")
-    page.get_by_role("link", name="Send a picture").click()
+    page.get_by_role("link", name="Upload a picture").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
     assert [text for text in complaints if "404" not in text] == []
     complaints.clear()

@@ -48,7 +48,7 @@ def test_it_can_be_used_on_a_slow_line(open_page: Callable[..., Page]) -> None:
         )
         page.goto("/", wait_until="commit")
         try:
-            page.get_by_role("button", name="No picture at hand?").click(timeout=15_000)
+            page.get_by_role("button", name="No picture handy?").click(timeout=15_000)
             page.get_by_text("example.jpg").wait_for(timeout=15_000)
             return
         except TookTooLong:

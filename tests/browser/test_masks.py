@@ -172,7 +172,7 @@ def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], n
     assert _compare(page, drawn)[1] == 0, "from afar something is lost"
     for pixel_size in (1, 3):
         for x, y, bitmap in placed[:: max(1, len(placed) // 4)]:
-            page.get_by_role("button", name="Whole picture").click()
+            page.get_by_role("button", name="Fit to window").click()
             _zoom_to(page, x, y + bitmap.shape[0] / 2, pixel_size)
             assert _compare(page, drawn) == (0, 0), (x, y, pixel_size)
 

@@ -29,11 +29,11 @@ def test_a_waiting_page_goes_on_after_the_web_process_was_killed_and_started_aga
     page = open_page(parts.send((pictures / "park.jpg").read_bytes()))
     with page.expect_response("**/events"):  # it listens
         page.reload()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     with page.expect_request("**/events", timeout=30_000):
         parts.kill("web")
         parts.start_web()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     parts.work_off()
     expect(page.locator(".shapes")).to_be_visible(timeout=30_000)
     forgive(complaints, "ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY")
@@ -71,7 +71,7 @@ def test_while_redis_is_away_the_page_says_so_and_comes_back_by_itself(
     expect(heading).to_have_text("Redis can't be reached.")
     expect(page.get_by_role("link", name="Try again")).to_have_attribute("href", address[len(parts.url) :])
     parts.start_redis()
-    expect(heading).to_have_text("Waiting for its turn", timeout=30_000)
+    expect(heading).to_have_text("Waiting in the queue", timeout=30_000)
     forgive(complaints, "503", "ERR_INCOMPLETE")
 
 
@@ -81,7 +81,7 @@ def test_a_waiting_page_outlasts_redis(
     page = open_page(parts.send((pictures / "park.jpg").read_bytes()))
     parts.kill("redis")
     page.wait_for_timeout(3000)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for its turn")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     parts.start_redis()
     parts.work_off()
     expect(page.locator(".shapes")).to_be_visible(timeout=30_000)

@@ -28,7 +28,7 @@ def test_pointing_at_a_row_lights_its_instance_and_the_other_way_round(result: P
 
 
 def test_the_score_acts_at_once_on_picture_list_and_counts(result: Page) -> None:
-    slider = result.get_by_role("slider", name="Lowest score")
+    slider = result.get_by_role("slider", name="Minimum score")
     usual = result.locator("[role=option]:visible").count()
     slider.fill(slider.get_attribute("min") or "")
     assert result.locator("[role=option]:visible").count() > usual
@@ -113,7 +113,7 @@ def test_boxes_stay_on_their_objects_while_zooming(result: Page, way: str) -> No
     expect(frame).to_have_class("frame zoomed")
     after = _corner_in_picture(result)
     assert after == pytest.approx(before, abs=0.02)
-    result.get_by_role("button", name="Whole picture").click()
+    result.get_by_role("button", name="Fit to window").click()
     expect(frame).to_have_class("frame")
 
 
@@ -129,7 +129,7 @@ def test_dragging_moves_a_zoomed_picture_and_chooses_nothing(result: Page) -> No
     result.mouse.up()
     assert shapes.get_attribute("viewBox") != before
     expect(result.locator("[aria-selected=true]")).to_have_count(0)
-    result.get_by_role("button", name="Whole picture").click()
+    result.get_by_role("button", name="Fit to window").click()
     result.locator(".shape:not([hidden]) .area").last.click()
     expect(result.locator("[aria-selected=true]")).to_have_count(1)
 

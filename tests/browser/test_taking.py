@@ -21,7 +21,7 @@ def result(open_page: Callable[..., Page], result_path: str) -> Page:
     """The page of a finished detection, without its weaker objects and its first class."""
     page = open_page(result_path)
     page.locator(".shapes").wait_for()
-    page.get_by_role("slider", name="Lowest score").fill("45")
+    page.get_by_role("slider", name="Minimum score").fill("45")
     page.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
     return page
 
@@ -92,7 +92,7 @@ def test_an_outlined_object_is_cut_out_along_its_mask(open_page: Callable[..., P
     row = page.locator("[role=option]").nth(2)
     row.click()
     with page.expect_download() as downloading:
-        page.get_by_role("link", name="Cut out as PNG").click()
+        page.get_by_role("link", name="Download crop as PNG").click()
     with Image.open(downloading.value.path()) as cut:
         assert (cut.format, cut.mode) == ("PNG", "RGBA")
         alpha = np.asarray(cut)[:, :, 3]

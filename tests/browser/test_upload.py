@@ -59,7 +59,7 @@ def test_a_picture_can_be_dropped_or_pasted_anywhere(page: Page, pictures: Path,
 
 
 def test_the_example_picture_is_there_for_who_has_none(page: Page) -> None:
-    page.get_by_role("button", name="No picture at hand?").click()
+    page.get_by_role("button", name="No picture handy?").click()
     page.get_by_role("button", name="Detect objects").click()
     expect(page.locator(".file")).to_have_text("example.jpg")
 
@@ -150,15 +150,15 @@ def test_a_desktop_offers_no_camera(page: Page) -> None:
 def test_model_and_lowest_score_are_chosen_before_sending(page: Page, pictures: Path) -> None:
     page.set_input_files("#picture", pictures / "apartment.jpg")
     options = page.locator(".options > summary")
-    expect(options).to_contain_text("NanoDet-g, the model's usual score")
+    expect(options).to_contain_text("NanoDet-g, default minimum score")
     options.click()
     usual = page.get_by_role("radio", name="NanoDet-g")
     expect(usual).to_be_checked()
     expect(page.locator(".model", has=usual)).to_contain_text("boxes only · 22.9 box AP")
-    page.get_by_text("more that are not installed").click()
+    page.get_by_text("more, not installed").click()
     expect(page.locator(".absent")).to_contain_text("flask-detector models pull rtmdet-ins-s")
-    page.get_by_label("Lowest score to keep").select_option("60%")
-    expect(page.locator(".options-now")).to_have_text("NanoDet-g, 60% or more")
+    page.get_by_label("Minimum score").select_option("60%")
+    expect(page.locator(".options-now")).to_have_text("NanoDet-g, minimum score 60%")
     page.get_by_role("button", name="Detect objects").click()
     page.locator(".shapes").wait_for()
     scores = [int(text.rstrip("%")) for text in page.locator(".instance-score").all_inner_texts()]

@@ -37,7 +37,7 @@ def test_several_pictures_have_one_page_and_what_is_no_picture_is_named(
     own_page.get_by_role("link", name="History").click()
     own_page.get_by_text("Delete all", exact=True).click()
     own_page.get_by_role("button", name="Delete all 2 now").click()
-    expect(own_page.get_by_text("Nothing yet.")).to_be_visible()
+    expect(own_page.get_by_text("No pictures yet.")).to_be_visible()
 
 
 def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
@@ -48,7 +48,7 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
     pictures: Path,
 ) -> None:
     send(own_page, pictures / "apartment.jpg")
-    own_page.get_by_role("button", name="Make a link").click()
+    own_page.get_by_role("button", name="Create link").click()
     own_page.locator(".shapes").wait_for()
     own_page.get_by_role("slider").fill("60")
     link = own_page.get_by_role("textbox", name="Link").input_value()
@@ -58,8 +58,8 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
         stranger.locator("[role=option]:visible").count() == own_page.locator("[role=option]:visible").count()
     )
     expect(stranger.get_by_role("button", name="Delete now")).to_have_count(0)
-    own_page.get_by_role("button", name="Withdraw").click()
-    expect(own_page.get_by_role("button", name="Make a link")).to_be_visible()
+    own_page.get_by_role("button", name="Stop sharing").click()
+    expect(own_page.get_by_role("button", name="Create link")).to_be_visible()
     stranger.reload()
     expect(stranger.get_by_role("heading", level=1)).to_contain_text("no longer shared")
     stranger.goto(own_page.url)
@@ -73,7 +73,7 @@ def test_a_chosen_instance_is_described_and_can_be_cut_out(open_page: OpenPage, 
     page.locator("[role=option]:visible").nth(1).click()
     expect(page.locator(".picked")).to_contain_text("pixels at")
     with page.expect_download() as downloading:
-        page.get_by_role("link", name="Cut out as PNG").click()
+        page.get_by_role("link", name="Download crop as PNG").click()
     assert downloading.value.suggested_filename.endswith("_2.png")
 
 
@@ -81,7 +81,7 @@ def test_the_list_can_be_ordered_by_place(open_page: OpenPage, result_path: str)
     page = open_page(result_path)
     page.locator(".shapes").wait_for()
     by_score = page.locator("[role=option]:visible").all_inner_texts()
-    page.get_by_label("Order of the objects").select_option("left to right")
+    page.get_by_label("Sort objects").select_option("left to right")
     by_place = page.locator("[role=option]:visible").all_inner_texts()
     assert by_place != by_score
     assert sorted(by_place) == sorted(by_score)
@@ -97,7 +97,7 @@ def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: A
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
     page.locator(".shapes").wait_for()
-    for name, kind in (("Drawn picture", "image/png"), ("JSON", "text/plain")):
+    for name, kind in (("annotated picture", "image/png"), ("JSON", "text/plain")):
         page.get_by_text("More", exact=True).click()
         page.get_by_role("button", name=name).click()
         expect(page.locator("#said")).to_have_text("Copied")

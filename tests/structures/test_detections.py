@@ -286,5 +286,5 @@ def test_a_form_whose_picture_has_no_possible_size_is_refused(side: object) -> N
 
 
 def test_printing_them_tells_what_was_found() -> None:
-    assert repr(detections()) == "<Detections: 2 dog, 1 cat (test, 100x50)>"
+    assert repr(detections()) == "<Detections: 2 dogs, 1 cat (test, 100x50)>"
     assert repr(detections().only([])) == "<Detections: nothing (test, 100x50)>"

@@ -18,7 +18,7 @@ from flask_detector.errors import DetectorError, PictureTooLarge
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.structures.detections import Detections, MaskForm
-from flask_detector.structures.labels import asked_labels
+from flask_detector.structures.labels import asked_labels, plural
 
 # From a picture's bytes and its file name to what is found in it.
 Detect = Callable[[bytes, str], Detections]
@@ -154,8 +154,8 @@ def _name(picture: Found) -> str:
 
 def _summary(picture: Found, found: Detections) -> list[str]:
     milliseconds = sum(found.timings.values()) * 1000
-    counts = ", ".join(f"{number} {label}" for label, number in found.counts().items()) or "nothing found"
-    lines = [f"{picture}: {counts} ({found.model}, {milliseconds:.0f} ms)"]
+    counts = ", ".join(f"{number} {plural(label, number)}" for label, number in found.counts().items())
+    lines = [f"{picture}: {counts or 'nothing found'} ({found.model}, {milliseconds:.0f} ms)"]
     for instance in found:
         x1, y1, x2, y2 = (round(side) for side in instance.box)
         lines.append(f"  {instance.score:6.1%}  {instance.label:<16} {x1},{y1} to {x2},{y2}")

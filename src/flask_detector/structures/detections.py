@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.structures import boxes as box_geometry
+from flask_detector.structures.labels import plural
 from flask_detector.structures.masks import MOST_PIXELS, Mask
 from flask_detector.structures.polygons import mask_of, parts_of
 
@@ -104,7 +105,10 @@ class Detections:
         )
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{number} {label}" for label, number in self.counts().items()) or "nothing"
+        found = (
+            ", ".join(f"{number} {plural(label, number)}" for label, number in self.counts().items())
+            or "nothing"
+        )
         return f"<Detections: {found} ({self.model}, {self.width}x{self.height})>"
 
     def __len__(self) -> int:

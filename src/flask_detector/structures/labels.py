@@ -1,5 +1,6 @@
 """The names of classes, as users write them."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -22,3 +23,13 @@ def asked_labels(texts: Iterable[str], labels: Sequence[str]) -> list[str]:
                 found.append(known.get(names[end], names[end]))
             place = end
     return found
+
+
+def plural(label: str, number: int) -> str:
+    """Return a label as it follows a number: `beds` after 4; a label not in English is unchanged."""
+    if number == 1 or not re.search("[a-z]$", label) or re.search("([^su]s|sheep|broccoli)$", label):
+        return label
+    for pattern, ending in (("(s|x|z|ch|sh)$", r"\1es"), ("([^aeiou])y$", r"\1ies"), ("([^f])fe$", r"\1ves")):
+        if re.search(pattern, label):
+            return re.sub(pattern, ending, label)
+    return f"{label}s"

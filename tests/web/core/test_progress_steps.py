@@ -10,7 +10,7 @@ from flask_detector.web.core.progress_steps import step_of, steps
         (JobStatus.QUEUED, None, "In the queue"),
         (JobStatus.RUNNING, None, "Read the picture"),
         (JobStatus.RUNNING, "decode", "Read the picture"),
-        (JobStatus.RUNNING, "network", "Look at it closely"),
+        (JobStatus.RUNNING, "network", "Run the model"),
         (JobStatus.RUNNING, "boxes", "Find objects"),
         (JobStatus.RUNNING, "a stage of a later model", "Find objects"),
         (JobStatus.RUNNING, "paste", "Outline them"),

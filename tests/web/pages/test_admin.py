@@ -101,7 +101,7 @@ def test_it_shows_what_waits_and_what_failed_but_no_name_and_no_whole_id(
     assert waiting[:8] in page.text
     assert damaged[:8] in page.text
     assert "damaged_picture" in page.text
-    assert "No worker was heard of" in page.text
+    assert "No worker has reported" in page.text
     assert "secret" not in page.text
     assert waiting not in page.text
     assert damaged not in page.text

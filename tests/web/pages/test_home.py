@@ -253,7 +253,7 @@ def test_why_a_model_could_not_be_fetched_stands_at_length_on_the_page_about_the
             "The download failed.", hint=f"To bring the file by hand, download {address} <now>."
         )
     home, about = client.get("/").text, client.get("/about").text
-    assert "could not be made ready yet" in home
+    assert "could not be set up" in home
     assert 'href="/about#models"' in home
     assert address not in home
     assert f'<a href="{address}" rel="noopener noreferrer">' in about

@@ -23,7 +23,7 @@ _OUTLINING: Final = "outline"
 STEPS: Final = {
     QUEUED: Step("In the queue", frozenset()),
     _READING: Step("Read the picture", frozenset({"decode", "prepare"})),
-    "look": Step("Look at it closely", frozenset({"features", "network"})),
+    "look": Step("Run the model", frozenset({"features", "network"})),
     _FINDING: Step("Find objects", frozenset({"proposals", "boxes", "select"})),
     _OUTLINING: Step("Outline them", frozenset({"masks", "paste"})),
 }

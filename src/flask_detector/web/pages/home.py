@@ -17,6 +17,7 @@ from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetectio
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.collections import Batch
 from flask_detector.jobs.records import Record
+from flask_detector.structures.labels import plural
 from flask_detector.web.core import archives
 from flask_detector.web.core.responses import go_to, unkept
 from flask_detector.web.core.service import Wishes, service
@@ -24,6 +25,7 @@ from flask_detector.web.core.view import score
 from flask_detector.web.pages.visitor import may_see, visitor
 
 blueprint = Blueprint("pages", __name__)
+blueprint.add_app_template_filter(plural)
 
 _MOST_TOGETHER = 250  # pictures on one batch's page, and in its files
 _PAGE = 48  # detections on one page of the history
@@ -53,7 +55,9 @@ def create() -> AnyResponse:
     """
     files = request.files.getlist("picture")
     if len(files) > _MOST_TOGETHER:
-        raise TooManyPictures(f"These are {len(files)} pictures; at most {_MOST_TOGETHER} go on one page.")
+        raise TooManyPictures(
+            f"You sent {len(files)} pictures; at most {_MOST_TOGETHER} are accepted at once."
+        )
     pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
     wishes: Wishes = {
         "model": request.form.get("model", AUTO),
@@ -74,8 +78,8 @@ def create_batch() -> AnyResponse:
     ids = list(dict.fromkeys(request.form.getlist("detection")))
     if len(ids) > _MOST_TOGETHER:
         raise BadParameter(
-            f"These are {len(ids)} pictures; at most {_MOST_TOGETHER} go on one page.",
-            hint="Put them on several pages.",
+            f"You sent {len(ids)} pictures; at most {_MOST_TOGETHER} fit on one page.",
+            hint="Send them in several requests.",
             field="detection",
         )
     records = service().jobs.find_all(ids)

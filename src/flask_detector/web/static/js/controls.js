@@ -93,7 +93,7 @@ export function connectHeadline(page, view) {
       ? `${count(number, "object")} shown`
       : number
         ? `${count(number, "object")} found`
-        : "Nothing found";
+        : "No objects found";
     if (nothing) {
       nothing.hidden = number > 0;
     }

@@ -36,7 +36,7 @@ export function connectCopying(page, view) {
         await act();
         said.textContent = button.textContent = "Copied";
       } catch {
-        said.textContent = button.textContent = "Could not be copied";
+        said.textContent = button.textContent = "Could not copy";
       }
       setTimeout(() => (button.textContent = words), 2000);
     });
@@ -57,7 +57,7 @@ export function connectCopying(page, view) {
 async function get(url) {
   const answer = await fetch(url);
   if (!answer.ok) {
-    throw new Error(`the server answered ${answer.status}`);
+    throw new Error(`the server returned ${answer.status}`);
   }
   return answer;
 }

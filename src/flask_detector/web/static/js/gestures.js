@@ -23,7 +23,7 @@ const KEYS = {
 export function moveByHand(frame, camera) {
   frame.tabIndex = 0;
   frame.role = "group";
-  frame.ariaLabel = "The picture. Plus and minus zoom, the arrow keys move it, 0 shows all of it, 1 its single pixels.";
+  frame.ariaLabel = "Picture. Plus and minus zoom, arrow keys pan, 0 fits it to the window, 1 shows actual pixels.";
 
   frame.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];

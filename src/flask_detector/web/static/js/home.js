@@ -66,7 +66,7 @@ async function show(files) {
   forget();
   const most = Number(form.dataset.mostTogether);
   if (files.length > most) {
-    tell({ message: `These are ${files.length} pictures; at most ${most} go on one page.`, hint: "Send the others afterwards." });
+    tell({ message: `You chose ${files.length} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
     files = files.slice(0, most);
   }
   await chosen.show(files, (file, error) => {
@@ -106,13 +106,13 @@ async function submit(event) {
 
 /** @param {AbortSignal} signal */
 async function sendOne(signal) {
-  const answer = await sendFile(chosen.files[0], signal, "Sending", 0, 1);
+  const answer = await sendFile(chosen.files[0], signal, "Uploading", 0, 1);
   if ("error" in answer) {
     enter("chosen");
     tell(answer.error);
   } else {
     accepted.push(answer.url);
-    words.textContent = "Looking at the picture";
+    words.textContent = "Reading the picture";
     await ended(answer.url, signal);
     location.assign(answer.url);
   }
@@ -123,7 +123,7 @@ async function sendSeveral(signal) {
   const files = [...chosen.files];
   const ids = [];
   for (const [i, file] of files.entries()) {
-    const answer = await sendFile(file, signal, `Sending ${i + 1} of ${files.length}`, i, files.length);
+    const answer = await sendFile(file, signal, `Uploading ${i + 1} of ${files.length}`, i, files.length);
     if ("error" in answer) {
       tell(answer.error, file.name);
     } else {
@@ -147,7 +147,7 @@ async function sendSeveral(signal) {
   } else {
     const link = document.createElement("a");
     link.href = answer.url;
-    link.textContent = ids.length === 1 ? "Go to the other one" : `Go to the other ${ids.length}`;
+    link.textContent = ids.length === 1 ? "View the other one" : `View the other ${ids.length}`;
     notice.append(link);
     chosen.clear();
     settle();

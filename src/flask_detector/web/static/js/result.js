@@ -15,7 +15,7 @@ import { View } from "./view.js";
 
 /** @typedef {{size: [number, number], counts: string}} Rle */
 /**
- * What was found, best score first; a box is xyxy in pixels of the picture, an area those of the mask.
+ * What was found, highest score first; a box is xyxy in pixels of the picture, an area those of the mask.
  *
  * @typedef {{label: string, score: number, box: [number, number, number, number], area?: number, mask?: Rle}} Instance
  */

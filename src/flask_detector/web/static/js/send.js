@@ -26,7 +26,7 @@ export function send(url, data, signal, onProgress) {
       resolve({
         error: {
           message: "The server could not be reached.",
-          hint: "Check the connection and send the picture again.",
+          hint: "Check your connection and upload the picture again.",
         },
       }),
     );
@@ -46,7 +46,7 @@ function read(request) {
   } catch {
     return {
       error: {
-        message: `The server gave an answer that can't be read (${request.status}).`,
+        message: `The server sent an unexpected response (${request.status}).`,
         hint: "Try again in a moment.",
       },
     };

@@ -3,17 +3,17 @@
 import { follow } from "./news.js";
 import { count } from "./words.js";
 
-// What the stages of the detectors are called here; one that isn't named is simply "looking at it".
+// What the stages of the detectors are called here; one that isn't named is simply "detecting objects".
 /** @type {Record<string, string>} */
 const STAGES = {
   decode: "Reading the picture.",
-  prepare: "Bringing the picture to the model's size.",
-  features: "Looking for shapes and textures.",
-  proposals: "Choosing regions to look at.",
-  boxes: "Naming what is in the regions.",
-  select: "Choosing the best of what was found.",
-  masks: "Outlining what was found.",
-  paste: "Outlining what was found.",
+  prepare: "Resizing the picture.",
+  features: "Extracting features.",
+  proposals: "Finding candidate regions.",
+  boxes: "Classifying regions.",
+  select: "Selecting the best detections.",
+  masks: "Drawing outlines.",
+  paste: "Drawing outlines.",
 };
 
 const page = /** @type {HTMLElement} */ (document.getElementById("waiting"));
@@ -31,12 +31,12 @@ function show(state) {
     return;
   }
   const running = state.status === "running";
-  title.textContent = running ? "Looking at your picture" : "Waiting for its turn";
+  title.textContent = running ? "Detecting objects" : "Waiting in the queue";
   words.textContent = running
-    ? (STAGES[state.stage ?? ""] ?? "Looking at it.")
+    ? (STAGES[state.stage ?? ""] ?? "Detecting objects.")
     : state.position
-      ? `${count(state.position, "picture")} before it.`
-      : "It is the next one.";
+      ? `${count(state.position, "picture")} ahead of it.`
+      : "Next in the queue.";
   idle.hidden = state.working;
   const reached = steps.findIndex((item) => item.dataset.step === state.step);
   progress.value = Math.max(reached, 0);
