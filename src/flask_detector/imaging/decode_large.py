@@ -1,8 +1,8 @@
 """Large pictures decoded into a file (`Spool`), with as little in memory at a time as their format lets.
 
-libvips reads JPEG, PNG and TIFF row by row, libwebp tells which rows of a WebP are done. HEIC comes as a
-whole from its library, and everything else from Pillow: once it lies in the file, what follows needs no
-memory for it.
+libvips reads JPEG, PNG and TIFF row by row, and a WebP as a whole, but as one copy where Pillow holds four.
+HEIC comes as a whole from its library, and everything else from Pillow: once it lies in the file, what
+follows needs no memory for it.
 """
 
 import io
@@ -12,7 +12,6 @@ from typing import BinaryIO, Final
 import numpy as np
 from PIL import Image
 
-from flask_detector.imaging import libwebp
 from flask_detector.imaging import pixels as in_memory
 from flask_detector.imaging.by_vips import ByVips
 from flask_detector.imaging.pixel_file import Spool, read_all, scratch
@@ -21,7 +20,7 @@ from flask_detector.imaging.pixels import Pixels, Strip
 # Smaller ones are decoded whole, which takes 16 MB at most.
 LARGE_PIXELS = 4_000_000
 
-_LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload"}
+_LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WEBP": "webpload"}
 
 # How many bytes a pixel takes while it is decoded, as measured for 24 and 48 megapixels, and a little more.
 _BYTES_TO_DECODE: Final = {
@@ -29,7 +28,7 @@ _BYTES_TO_DECODE: Final = {
     "HEIF": 6,
     "JPEG": 4,
     "PNG": 9,
-    "WEBP": 5,
+    "WEBP": 10,
     "GIF": 2,
     "BMP": 4,
     "TIFF": 9,
@@ -43,7 +42,7 @@ _BYTES_BY_VIPS: Final = {"AVIF": 26, "TIFF": 16}
 _DEEP_AV1: Final = re.compile(rb"av1C\x81.[\x40-\x7f\xc0-\xff]", re.DOTALL)
 
 # That a JPEG is whole is known when it comes here.
-_FAIL_ON: Final = {"JPEG": "none", "PNG": "error", "TIFF": "error"}
+_FAIL_ON: Final = {"JPEG": "none", "PNG": "error", "TIFF": "error", "WEBP": "error"}
 
 # How Pillow calls what libvips gives, by the number of bands and their type.
 _MODES: Final = {(1, "uchar"): "L", (2, "uchar"): "LA", (3, "uchar"): "RGB", (1, "ushort"): "I;16"}
@@ -71,11 +70,11 @@ def decoding_bytes(image: Image.Image, data: bytes) -> int:
 
     data: the picture's file.
     """
-    if not is_large(image) or (_is_plain(image) and "progressive" not in image.info):
+    if not is_large(image) or (_is_plain(image) and not _is_whole(image)):
         return 0
     by_vips = isinstance(image, ByVips)
     of_a_pixel = (_BYTES_BY_VIPS if by_vips else _BYTES_TO_DECODE)[str(image.format)]
-    if image.format in {"AVIF", "HEIF"} and not by_vips:
+    if image.format in {"AVIF", "HEIF", "WEBP"} and not by_vips:
         is_deep = image.info.get("bit_depth", 8) > 8 or _DEEP_AV1.search(data) is not None
         of_a_pixel += _BYTES_FOR_MORE * (is_deep + (image.mode == "RGBA"))
     return image.width * image.height * of_a_pixel
@@ -104,8 +103,6 @@ def spooled(image: Image.Image, data: bytes) -> Pixels:
 
 def _read_in_rows(image: Image.Image, data: bytes) -> Spool | None:
     """Return the pixels of a kind of picture that needs no Pillow, else None."""
-    if image.format == "WEBP":
-        return _from_libwebp(image, data)
     if image.format == "HEIF":
         return _from_libheif(image, data)
     if _is_plain(image):
@@ -113,8 +110,15 @@ def _read_in_rows(image: Image.Image, data: bytes) -> Spool | None:
     return None
 
 
+def _is_whole(image: Image.Image) -> bool:
+    """Tell whether no row of a picture is done before all of them are."""
+    return image.format == "WEBP" or "progressive" in image.info
+
+
 def _is_plain(image: Image.Image) -> bool:
     """Tell whether libvips reads the same out of a picture as Pillow does."""
+    if image.format == "WEBP":
+        return True
     if image.format == "JPEG":
         return image.mode in {"L", "RGB", "CMYK"}
     if image.format == "PNG":
@@ -151,16 +155,6 @@ def _from_libvips(image: Image.Image, data: bytes) -> Spool | None:
             return _upright(stored, mode, image)
     except vips.Error:
         return None
-
-
-def _from_libwebp(image: Image.Image, data: bytes) -> Spool | None:
-    if image.mode == "RGB" and in_memory.orientation_of(image) == 1:
-        spool = Spool(*image.size)
-        return spool if libwebp.decode(data, spool.file, spool.start, *image.size, 3) else None
-    bands = _BYTES[image.mode]
-    with scratch(bands * image.width * image.height) as stored:
-        is_decoded = libwebp.decode(data, stored, 0, *image.size, bands)
-        return _upright(stored, image.mode, image) if is_decoded else None
 
 
 def _from_libheif(image: Image.Image, data: bytes) -> Spool | None:

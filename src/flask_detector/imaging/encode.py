@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from flask_detector.imaging import avif_grid, decode, libwebp, sniff
+from flask_detector.imaging import avif_grid, decode, sniff
 from flask_detector.imaging.decode_large import LARGE_PIXELS
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixel_file import Spool
@@ -145,12 +145,6 @@ def _change_in_strips(
 
 
 def _encode_spool(spool: Spool, picture_format: str, icc_profile: bytes | None) -> bytes:
-    if picture_format == "WEBP":
-        strips = (spool[first:last] for first, last in spool.ranges())
-        size = (spool.width, spool.height)
-        written = libwebp.encode(strips, *size, quality=_QUALITY, method=1, icc_profile=icc_profile)
-        if written is not None:
-            return written
     if picture_format in _IN_STRIPS:
         from flask_detector.imaging import vips
 

@@ -62,11 +62,8 @@ class Spool(Pixels):
         return found.tobytes()
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """Yield the first row and the one behind the last of each strip, from the top.
-
-        The number of rows is even, but for the last strip: in WebP pairs of rows belong together.
-        """
-        at_once = max(1, STRIP_PIXELS // self.width // 2) * 2
+        """Yield the first row and the one behind the last of each strip, from the top."""
+        at_once = max(1, STRIP_PIXELS // self.width)
         for first in range(0, self.rows, at_once):
             yield first, min(first + at_once, self.rows)
 

@@ -24,7 +24,7 @@ Image = pyvips.Image
 def opened(loader: str, data: bytes, *, fail_on: str = "none", access: str = "sequential") -> pyvips.Image:
     """Return a picture that is decoded as it is read.
 
-    loader: "jpegload", "pngload", "tiffload" or "heifload".
+    loader: "jpegload", "pngload", "tiffload", "webpload" or "heifload".
     access: "sequential" for one that is read once, from the top; "random" for any other way.
     fail_on: "error" raises Error where something in the file is wrong, "warning" also where it is odd.
     """
