@@ -129,3 +129,11 @@ def test_the_check_finds_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable):
         FolderStorage(tmp_path / "file" / "pictures").check()
+
+
+def test_nobody_else_may_list_the_ids(storage: FolderStorage, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    storage.put(ID, "original", io.BytesIO(b"pixels"))
+    assert (tmp_path / "pictures").stat().st_mode & 0o777 == 0o700
+    storage.check()
+    assert storage.get(ID, "original") == b"pixels"

@@ -27,6 +27,7 @@ class FolderStorage:
         """Keep all bytes of a stream under an id and a name."""
         target = self._path(id, name)
         with _reporting("written"):
+            self._make()
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _write(target, source, sync=self._sync)
@@ -62,10 +63,14 @@ class FolderStorage:
     def check(self) -> None:
         """Return if bytes can be written and read here."""
         with _reporting("written"):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make()
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 file.write(b"probe")
                 file.flush()
+
+    def _make(self) -> None:
+        """Make the folder, for this user alone: an id opens its detection, so nobody else may list them."""
+        self._folder.mkdir(0o700, parents=True, exist_ok=True)
 
     def _path(self, id: str, name: str) -> Path:
         check_key(id, name)
