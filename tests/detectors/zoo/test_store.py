@@ -523,11 +523,14 @@ def test_labels_are_told_without_loading_the_model(store: ModelStore) -> None:
     [
         ("", "is empty"),
         ("  ", "is empty"),
+        ("\u200b\u2060", "is empty"),
         ("x" * 101, "has 101 characters"),
         ("two\nlines", "has an end of a line"),
         ("a\tb", "has an end of a line"),
         ("a\u2028b", "has an end of a line"),
         ("a\x00b", "has an end of a line"),
+        ("a\u202eb", "has an end of a line"),
+        ("\u2066a\u2069", "has an end of a line"),
     ],
 )
 def test_a_model_with_a_class_whose_name_is_no_name_is_not_added(

@@ -15,7 +15,10 @@ FILE_NAME = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"auto"}
 _LONGEST_LABEL = 100
+_SEEN = {"L", "N", "P", "S"}  # the first letters of Unicode's categories
 _NOT_OF_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
+# What turns the writing round, the score behind the name with it (UAX #9).
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def check_name(name: str) -> None:
@@ -30,11 +33,11 @@ def check_name(name: str) -> None:
 def check_labels(labels: Sequence[str]) -> None:
     """Raise CheckpointError unless each class has a name that can be shown, asked for and written."""
     for number, label in enumerate(labels, 1):
-        if not label.strip():
+        if not any(unicodedata.category(c)[0] in _SEEN for c in label):
             problem = "is empty"
         elif len(label) > _LONGEST_LABEL:
             problem = f"has {len(label)} characters"
-        elif any(unicodedata.category(c) in _NOT_OF_A_LINE for c in label):
+        elif any(map(_is_out_of_line, label)):
             problem = "has an end of a line in it, or another character that can't be seen"
         else:
             continue
@@ -43,6 +46,11 @@ def check_labels(labels: Sequence[str]) -> None:
             hint=f"Names are of one line and at most {_LONGEST_LABEL} characters; change it in the file's "
             "'classes' (in 'dataset_meta', 'meta' or beside them) and add it again.",
         )
+
+
+def _is_out_of_line(character: str) -> bool:
+    category, direction = unicodedata.category(character), unicodedata.bidirectional(character)
+    return category in _NOT_OF_A_LINE or direction in _TURNING
 
 
 def own_model(
