@@ -193,7 +193,7 @@ def reader_of(picture: Source, limits: Limits) -> Callable[[int | None], Pixels]
             return lambda _: Pixels.of(np.ascontiguousarray(picture))
     if not hasattr(picture, "read"):
         raise TypeError(
-            f"{type(picture).__name__} is no kind of picture: give a path, bytes, an open binary file, "
+            f"{type(picture).__name__} is not a kind of picture: give a path, bytes, an open binary file, "
             "a Pillow image, or an array (H, W, 3) of uint8."
         )
     content = picture.read()

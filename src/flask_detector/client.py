@@ -69,7 +69,7 @@ class Client:
             usable = False
         if not usable:
             raise ServerError(
-                f"'{url}' is no address of a server.", hint="It must begin with http:// or https://."
+                f"'{url}' is not the address of a server.", hint="It must begin with http:// or https://."
             )
         self.url = url.rstrip("/")
         self._headers = {"User-Agent": f"flask-detector/{__version__}", "Accept": "application/json"}

@@ -270,7 +270,7 @@ class BrokenForm(RequestError):
     """The form with the picture is cut short, or is no form."""
 
     code = "broken_form"
-    default_hint = "Send it again; your HTTP client makes the form and its Content-Type best by itself."
+    default_hint = "Let your HTTP client build the form and its Content-Type itself, and send it again."
 
 
 class BadFormToken(RequestError):

@@ -111,7 +111,7 @@ def parse(url: str) -> SplitResult:
     is_printable = url.isprintable()
     if address.scheme not in _PORTS or not address.hostname or len(url) > _LONGEST_URL or not is_printable:
         raise AddressRefused(
-            "This is no address of a web server.", hint="It must begin with https:// or http://."
+            "This is not the address of a web server.", hint="It must begin with https:// or http://."
         )
     if address.username is not None or address.password is not None or port == 0:
         raise AddressRefused("An address with a user name, a password or port 0 is not used here.")

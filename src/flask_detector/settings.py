@@ -200,7 +200,7 @@ class Settings(BaseSettings):
             "empty for none."
         ),
     ] = "rtmdet-ins-s,mask-rcnn-r50-fpn"
-    offline: Annotated[bool, Field(description="Never fetch model weights by itself.")] = False
+    offline: Annotated[bool, Field(description="Never fetch model weights without being asked.")] = False
     mirror_url: Annotated[
         str | None,
         Field(

@@ -145,7 +145,7 @@ def test_an_unknown_label_is_told_before_anything_is_done(
         (["--format", "voc"], "--format needs --out"),
         (["--out", "all.zip"], "needs --format"),
         (["--format", "pascal", "--out", "x"], "'pascal' is not one of"),
-        (["--server", "localhost:5000"], "no address of a server"),
+        (["--server", "localhost:5000"], "not the address of a server"),
     ],
 )
 def test_options_that_do_not_go_together_say_so(run: CliRunner, options: list[str], words: str) -> None:

@@ -175,7 +175,9 @@ def test_an_address_of_ipv6_is_written_so_that_it_can_be_opened(
 
 def test_a_variable_that_is_no_setting_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_WORKER="2", DETECTOR_MODEL="none")
-    assert "DETECTOR_WORKER is no setting and does nothing. Did you mean DETECTOR_WORKERS?" in failed.stderr
+    assert (
+        "DETECTOR_WORKER is not a setting and has no effect. Did you mean DETECTOR_WORKERS?" in failed.stderr
+    )
 
 
 def test_a_data_folder_that_can_not_be_used_is_said(run_serve: RunServe, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from flask_detector.settings import Settings
 
 @click.command()
 @click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
-@click.option("--port", type=int, help="The port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on.")
 def serve(host: str | None, port: int | None) -> None:
     """Run everything: web server, workers and, unless set, Redis."""
     from flask_detector.service.launch import serve as run_all

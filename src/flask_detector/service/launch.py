@@ -27,7 +27,7 @@ def serve(settings: Settings) -> NoReturn:
     Raises SettingsError, BrokerUnavailable, UnknownModel and ModelNotInstalled.
     """
     for name, hint in unknown_variables():
-        log.warning("%s is no setting and does nothing. %s", name, hint)
+        log.warning("%s is not a setting and has no effect. %s", name, hint)
     lock = _hold_data_folder(settings)
     check_port(settings)
     if settings.model != AUTO:
@@ -116,7 +116,7 @@ def _hold_data_folder(settings: Settings) -> int:
     except OSError as error:
         raise SettingsError(
             f"The data folder {settings.data_dir} can't be used: {error.strerror}.",
-            hint="Let this user own it, or set DETECTOR_DATA_DIR to a folder of its own.",
+            hint="Set DETECTOR_DATA_DIR to a folder that this user may write to.",
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

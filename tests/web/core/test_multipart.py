@@ -122,8 +122,8 @@ def test_a_field_that_was_left_empty_is_no_picture(send: Send, jpeg: bytes) -> N
         ("half of it", "is cut short"),
         ("no last boundary", "is cut short"),
         ("nothing behind the boundary", "is cut short"),
-        ("another boundary", "not the boundary"),
-        ("a large form with another boundary", "not the boundary"),
+        ("another boundary", "not use the boundary"),
+        ("a large form with another boundary", "not use the boundary"),
         ("no boundary", "names no boundary"),
     ],
 )

@@ -161,9 +161,9 @@ _STREAM_VERSION = 1001
 def _read_stream(content: Bytes) -> Any:
     stream = _Reader(content)
     if content[:1].tobytes() != b"\x80":
-        raise CheckpointError("The file is no checkpoint of PyTorch and no safetensors file.")
+        raise CheckpointError("The file is neither a PyTorch checkpoint nor a safetensors file.")
     if safe_pickle.load(stream, builders=BUILDERS) != _MAGIC:
-        raise CheckpointError("The file is a pickle, but no checkpoint of PyTorch.")
+        raise CheckpointError("The file is a pickle, but not a PyTorch checkpoint.")
     version, system = (safe_pickle.load(stream, builders=BUILDERS) for _ in range(2))
     if version != _STREAM_VERSION or not isinstance(system, dict) or not system.get("little_endian"):
         raise CheckpointError("The checkpoint was written by a version or machine that is not known here.")

@@ -216,7 +216,7 @@ class _Machine:
 
     def _push_global(self, name: str) -> None:
         if name not in self._builders:
-            raise UnsafeCheckpoint(f"The file names '{name}', which is no part of a checkpoint's tensors.")
+            raise UnsafeCheckpoint(f"The file names '{name}', which is not part of a checkpoint's tensors.")
         self.stack.append(Global(name, self._builders[name]))
 
     def _do_reduce(self, _: None) -> None:

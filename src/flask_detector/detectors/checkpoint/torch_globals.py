@@ -65,7 +65,7 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 def _attribute(owner: Any, name: str) -> Inert:
     if not isinstance(owner, safe_pickle.Global) or owner.name != _HISTORY:
-        raise UnsafeCheckpoint("The file names 'getattr', which is no part of a checkpoint's tensors.")
+        raise UnsafeCheckpoint("The file names 'getattr', which is not part of a checkpoint's tensors.")
     return Inert(name)
 
 

@@ -109,7 +109,7 @@ def _is_there(font: str) -> bool:
     return True
 
 
-_DATA_HINT = "Let this user own it, or set DETECTOR_DATA_DIR to a folder of its own."
+_DATA_HINT = "Set DETECTOR_DATA_DIR to a folder that this user may write to."
 _FULL_HINT = "Free some of its disk, lower DETECTOR_RETENTION_HOURS, or set DETECTOR_DATA_DIR."
 _DATA_HINTS = {
     errno.EROFS: "It is mounted read-only: mount it writable, or set DETECTOR_DATA_DIR to a volume.",
@@ -270,7 +270,7 @@ def _settings(settings: Settings) -> Findings:
     ]
     found = [Finding("settings", Level.WARNING, message, hint) for is_so, message, hint in worries if is_so]
     found += [
-        Finding("settings", Level.WARNING, f"{name} is no setting and does nothing.", hint)
+        Finding("settings", Level.WARNING, f"{name} is not a setting and has no effect.", hint)
         for name, hint in unknown_variables()
     ]
     yield from found or [ok("settings", "Nothing in them contradicts itself.")]

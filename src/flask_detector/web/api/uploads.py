@@ -144,7 +144,7 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadParameter(
-            "'image' is no base64.", hint="Send the picture's bytes in base64, nothing else.", field="image"
+            "'image' is not base64.", hint="Send the picture's bytes in base64, nothing else.", field="image"
         ) from error
 
 

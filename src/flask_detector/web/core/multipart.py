@@ -122,10 +122,10 @@ def _next_event(decoder: MultipartDecoder, stream: IO[bytes]) -> Event:
             decoder.receive_data(stream.read(_CHUNK) or None)
     except ValueError as error:
         if decoder.state is State.PREAMBLE:
-            raise BrokenForm("The form has not the boundary that its Content-Type names.") from error
+            raise BrokenForm("The form does not use the boundary that its Content-Type names.") from error
         if decoder.complete:
             raise BrokenForm("The form is cut short: its last boundary is missing.") from error
-        raise BrokenForm("A part of the form has no proper head.") from error
+        raise BrokenForm("A part of the form has no usable headers.") from error
     return event
 
 
