@@ -79,6 +79,7 @@ def by_api(url: str, files: list[Any], eventually: Eventually) -> Batch:
 
 def by_pages(url: str, files: list[Any], eventually: Eventually) -> Batch:
     session = narrow_session()
+    session.headers["Accept"] = "text/html"  # programs that accept anything get JSON for what they send
     form = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', session.get(url, timeout=30).text)
     assert form is not None
     token = {"csrf_token": form[1]}
