@@ -110,12 +110,12 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str |
 
 
 def wants_json() -> bool:
-    """Tell whether the client is a program: asks the API, prefers JSON to a page, or sends for either."""
+    """Tell whether the client is a program: asks the API, prefers JSON, or sends where nothing is."""
     if request.path.startswith("/api/"):
         return True
     kinds = ["text/html", "application/json"]
-    if request.method not in {"GET", "HEAD"}:  # a browser asks for a page, most programs for anything
-        kinds.reverse()
+    if request.url_rule is None and request.method not in {"GET", "HEAD"}:
+        kinds.reverse()  # a browser asks for a page, most programs for anything
     return request.accept_mimetypes.best_match(kinds) == "application/json"
 
 
