@@ -98,6 +98,7 @@ def detect(site: str, picture: bytes) -> dict[str, Any]:
         return found
 
 
+@pytest.mark.slow
 def test_no_reference_of_any_page_leads_out_of_the_path_or_to_nothing(
     visitor: BrowserContext, site: str, pictures: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_web_process_without_its_bucket_or_a_common_key_says_so_and_serves(
     settings: Settings,
     environment_for: Callable[[Settings], dict[str, str]],

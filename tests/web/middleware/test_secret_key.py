@@ -82,6 +82,7 @@ class Visitor:
         return [one.name for one in self.browser.cookies if one.name.startswith("session_")]
 
 
+@pytest.mark.slow
 def test_history_open_forms_and_operators_outlive_a_turn_over(
     serve: Serve, connection: redis.Redis, jpeg: bytes
 ) -> None:
@@ -108,6 +109,7 @@ def test_history_open_forms_and_operators_outlive_a_turn_over(
         assert not away.sees_it()
 
 
+@pytest.mark.slow
 def test_without_the_old_key_a_turn_over_makes_strangers_of_all(serve: Serve, jpeg: bytes) -> None:
     with serve(SECRET_KEY=OLD) as url:
         visitor = Visitor(url, jpeg)
@@ -116,6 +118,7 @@ def test_without_the_old_key_a_turn_over_makes_strangers_of_all(serve: Serve, jp
         assert not visitor.browser.post(f"{visitor.address}/share", token_of(visitor.open_page)).ok
 
 
+@pytest.mark.slow
 def test_the_key_that_was_made_in_the_data_folder_can_be_turned_over_too(
     serve: Serve, settings: Settings, jpeg: bytes
 ) -> None:
