@@ -22,14 +22,14 @@ from flask_detector.storage.base import ORIGINAL
 
 pytestmark = pytest.mark.slow
 
-# The table's main model has a published file; here it is one of the same size that a server of ours holds.
+# The table's model has a published file; here it is one of the same size that a server of ours holds.
 PROGRAM = """
 import sys
 from dataclasses import replace
-from flask_detector.detectors.zoo.registry import MAIN_MODEL, MODELS, Published
+from flask_detector.detectors.zoo.registry import MODELS, Published
 url, sha256, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
-main = replace(MODELS[MAIN_MODEL], source=Published(url, sha256, size), variant="mmdet-pytorch")
-MODELS[MAIN_MODEL] = main
+main = replace(MODELS["mask-rcnn-r50-fpn"], source=Published(url, sha256, size), variant="mmdet-pytorch")
+MODELS[main.name] = main
 sys.argv = ["flask-detector", *sys.argv[4:]]
 from flask_detector.cli import main
 main()
@@ -58,7 +58,7 @@ def published(
     return [f"{url}/weights.safetensors", hashlib.sha256(data).hexdigest(), str(len(data))]
 
 
-def test_workers_take_the_main_model_when_it_is_there_leave_it_when_it_goes_and_lose_nothing(
+def test_workers_take_a_better_model_when_it_is_there_leave_it_when_it_goes_and_lose_nothing(
     settings: Settings,
     connection: redis.Redis,
     published: list[str],

@@ -110,4 +110,12 @@ def _ends(house: Installation) -> list[dict[str, str]]:
 
 def _family(pid: int) -> set[int]:
     """Return the workers and the web process of a supervisor."""
-    return {child.pid for child in psutil.Process(pid).children()}
+    return {child.pid for child in psutil.Process(pid).children() if not _makes_json(child)}
+
+
+def _makes_json(process: psutil.Process) -> bool:
+    """Tell whether it is what makes JSON of the others' stderr, which stays as long as they do."""
+    try:
+        return any("json_stderr" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False

@@ -31,7 +31,16 @@ def crew(
 
 
 def workers_of(crew: "subprocess.Popen[bytes]") -> set[int]:
-    return {child.pid for child in psutil.Process(crew.pid).children(recursive=True)}
+    children = psutil.Process(crew.pid).children(recursive=True)
+    return {child.pid for child in children if not makes_json(child)}
+
+
+def makes_json(process: psutil.Process) -> bool:
+    """Whether it is what makes JSON of the others' stderr, which stays as long as they do."""
+    try:
+        return any("json_stderr" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.slow
