@@ -16,7 +16,7 @@ from flask_detector.errors import DamagedPicture, UnsupportedPicture
 from flask_detector.imaging import decode_large, encode
 from flask_detector.imaging.decode import check, decode
 from flask_detector.imaging.limits import Limits
-from flask_detector.imaging.png_chunks import SIGNATURE
+from flask_detector.imaging.png_chunks import SIGNATURE, check_whole
 
 LIMITS = Limits(max_bytes=25_000_000, max_pixels=1_000_000)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -218,3 +218,45 @@ def test_a_file_that_is_packed_for_iphones_is_refused_with_the_way_back() -> Non
         with pytest.raises(UnsupportedPicture, match="iPhone") as refused:
             read(packed, LIMITS)
         assert "-revert-iphone-optimizations" in refused.value.hint
+
+
+def packed(lines: list[bytes], *, size: tuple[int, int], interlaced: bool = False) -> bytes:
+    """A PNG file of grey pixels whose stream holds these lines and ends as it should."""
+    header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, interlaced)
+    body = zlib.compress(b"".join(lines))
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 20, 39])
+def test_pixels_that_end_too_soon_are_damage_though_their_stream_ends_as_it_should(rows: int) -> None:
+    line = b"\0" + bytes(range(60))
+    assert decode(packed([line] * 40, size=(60, 40)), LIMITS)[0].shape == (40, 60, 3)
+    with pytest.raises(DamagedPicture):
+        decode(packed([line] * rows, size=(60, 40)), LIMITS)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (8, 8), (61, 43)])
+def test_the_length_of_whole_pixels_is_known(mode: str, size: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, "PNG")
+    check_whole(file.getvalue())
+    with pytest.raises(OSError, match="missing"):
+        check_whole(_one_row_less(file.getvalue()))
+
+
+def test_interlaced_pixels_are_counted_by_pass() -> None:
+    # 8x8: lines of 1, 1, 2, 2, 4, 4 and 8 pixels, and each line's filter; 1, 1, 1, 2, 2, 4 and 4 of them.
+    length = 2 + 2 + 3 + 2 * 3 + 2 * 5 + 4 * 5 + 4 * 9
+    whole = packed([bytes(length)], size=(8, 8), interlaced=True)
+    check_whole(whole)
+    with pytest.raises(OSError, match="1 bytes of pixels are missing"):
+        check_whole(packed([bytes(length - 1)], size=(8, 8), interlaced=True))
+
+
+def _one_row_less(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        height = image.height
+    start = data.index(b"IHDR")
+    taller = data[start + 4 : start + 8] + struct.pack(">I", height + 1) + data[start + 12 : start + 17]
+    return data[: start - 4] + chunk(b"IHDR", taller) + data[start + 21 :]

@@ -86,6 +86,8 @@ def load(
         with _room(decoding_bytes(image, data), patience):
             if image.format == "JPEG":
                 jpeg_scans.check_whole(data)
+            elif image.format == "PNG":
+                png_chunks.check_whole(data)
             if enough is not None and image.format == "JPEG":
                 reduced = _reduce(image, enough)
                 image.load()

@@ -22,6 +22,18 @@ _UNPACK: Final = (
 _ANCILLARY: Final = 0x20  # in the first letter
 # Programs write some thousands at most; to look at so many takes a tenth of a second.
 _MOST_CHUNKS: Final = 100_000
+_INFLATED_AT_ONCE: Final = 8192  # becomes 8 MB at the most
+_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type
+# Adam7: the first column and row of each pass, and the steps across and down.
+_INTERLACED: Final = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 # How long a chunk of transparency is, by the colour type: grey, colours, palette.
 _TRANSPARENCY_LENGTHS: Final = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}
 
@@ -50,6 +62,40 @@ def only_needed(data: bytes) -> bytes:
         elif kind == b"eXIf" or (not behind and _is_usable(kind, bytes(body), colour_type)):
             before.append(_chunk(kind, bytes(body)))
     return b"".join(before + behind)
+
+
+def check_whole(data: bytes) -> None:
+    """Raise OSError where a PNG file's pixels end too soon, though their stream ends as it should.
+
+    Readers leave what is missing as it happens to be. So the stream is inflated once more, bit by bit.
+    """
+    missing = _length_of_pixels(data[len(SIGNATURE) + 8 : len(SIGNATURE) + 21])
+    inflating = zlib.decompressobj()
+    try:
+        for kind, body, _ in _chunks(data):
+            if kind == b"IDAT":
+                for start in range(0, len(body), _INFLATED_AT_ONCE):
+                    if missing <= 0:
+                        return
+                    missing -= len(inflating.decompress(body[start : start + _INFLATED_AT_ONCE]))
+        missing -= len(inflating.flush())
+    except zlib.error as error:
+        raise OSError("the pixels can't be inflated") from error
+    if missing > 0:
+        raise OSError(f"{missing} bytes of pixels are missing")
+
+
+def _length_of_pixels(header: bytes) -> int:
+    """Return how many bytes the pixels of a PNG with that IHDR have before they are deflated."""
+    width, height, depth, colour_type = struct.unpack(">IIBB", header[:10])
+    bits = depth * _CHANNELS.get(colour_type, 1)
+    passes = _INTERLACED if header[12] else ((0, 0, 1, 1),)
+    length = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            length += rows * (1 + -(-columns * bits // 8))  # a row begins with its filter
+    return length
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
