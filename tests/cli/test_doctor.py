@@ -259,7 +259,11 @@ def test_a_data_folder_that_is_no_folder_is_a_problem(sound: Settings, tmp_path:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.EROFS, "mount it writable"), (errno.ENOSPC, "Free some"), (errno.EACCES, "own it")],
+    [
+        (errno.EROFS, "mount it writable"),
+        (errno.ENOSPC, "Free some"),
+        (errno.EACCES, "this user may write to"),
+    ],
 )
 def test_why_the_data_folder_can_not_be_written_to_decides_what_to_do(
     sound: Settings, monkeypatch: pytest.MonkeyPatch, number: int, words: str

@@ -92,6 +92,7 @@ def test_stopping_leaves_no_process_behind_and_results_outlive_a_restart(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
+@pytest.mark.slow
 def test_even_a_killed_supervisor_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path) -> None:
     with start_stack(tmp_path) as stack:
         family = children(stack)
@@ -188,6 +189,7 @@ def test_a_data_folder_that_can_not_be_used_is_said(run_serve: RunServe, tmp_pat
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one_does(
     free_port: Callable[[], int], tmp_path: Path, jpeg: bytes, eventually: Eventually
 ) -> None:

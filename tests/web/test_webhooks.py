@@ -151,6 +151,7 @@ def test_a_delivery_that_is_not_received_is_sent_again_under_the_same_id(
     assert len({body for _, body in receiver.received}) == 1
 
 
+@pytest.mark.slow
 def test_after_the_last_try_a_delivery_is_given_up(
     accept: Callable[..., str],
     receiver: Receiver,

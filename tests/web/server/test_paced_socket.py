@@ -79,6 +79,7 @@ def test_whoever_takes_an_answer_too_slowly_is_cut_off(port: int, picture: str) 
             list(iter(lambda: client.recv(1 << 16), b""))
 
 
+@pytest.mark.slow
 def test_a_slow_but_steady_line_is_served_whole(port: int, picture: str) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{picture}") as answer:
         whole = answer.read()
