@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Camera } from "../../../src/flask_detector/web/static/js/camera.js";
+import { Camera } from "../../../src/flask_detector/web/static/js/result/camera.js";
 
 /** A picture of 1000 by 500 in a frame of 500 by 500. */
 function camera() {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { placeLabels } from "../../../src/flask_detector/web/static/js/labels.js";
+import { placeLabels } from "../../../src/flask_detector/web/static/js/result/labels.js";
 
 const FRAME = { width: 600, height: 400 };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { cells, detailAt, Mask, runLengths } from "../../../src/flask_detector/web/static/js/masks.js";
-import { outlines, simplify } from "../../../src/flask_detector/web/static/js/outlines.js";
+import { cells, detailAt, Mask, runLengths } from "../../../src/flask_detector/web/static/js/result/masks.js";
+import { outlines, simplify } from "../../../src/flask_detector/web/static/js/result/outlines.js";
 
 const EXACT = detailAt(1);
 

@@ -24,7 +24,7 @@ def fetch(client: FlaskClient, address: str, headers: dict[str, str] | None = No
 
 
 def test_scripts_and_styles_come_compressed_to_who_can_read_that(app: Flask, client: FlaskClient) -> None:
-    for name in ("css/base.css", "js/home.js"):
+    for name in ("css/base.css", "js/home/main.js"):
         plain = fetch(client, static(app, name))
         packed = fetch(client, static(app, name), GZIP)
         again = fetch(client, static(app, name), GZIP)

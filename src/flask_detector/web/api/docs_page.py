@@ -25,7 +25,7 @@ def openapi() -> Response:
 @page.get("/docs")
 def docs() -> Response:
     """Show the description."""
-    text = render_template("api.html", api=_described(), settings=service().settings)
+    text = render_template("pages/api.html", api=_described(), settings=service().settings)
     return send_if_changed(make_response(text))
 
 

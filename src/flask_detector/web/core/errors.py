@@ -98,7 +98,7 @@ def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str |
         response = jsonify(body(code, message, hint, field))
     else:
         response = make_response(
-            render_template("error.html", status=status, code=code, message=message, hint=hint)
+            render_template("pages/error.html", status=status, code=code, message=message, hint=hint)
         )
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"

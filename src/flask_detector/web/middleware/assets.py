@@ -1,6 +1,7 @@
 """Where scripts, styles and pictures of the pages are found: addresses that change with their content."""
 
 import hashlib
+import posixpath
 import re
 from functools import cache
 from pathlib import Path
@@ -33,17 +34,19 @@ def modules_of(script: str) -> tuple[str, ...]:
 
     A page names them all, so that the browser need not find one by reading another.
     """
-    found: list[str] = []
+    found: set[str] = set()
     names = [script]
     while names:
-        for name in _IMPORT.findall((FOLDER / names.pop()).read_text(encoding="utf-8")):
-            if f"js/{name}" not in found:
-                found.append(f"js/{name}")
-                names.append(f"js/{name}")
+        folder = posixpath.dirname(name := names.pop())
+        for imported in _IMPORT.findall((FOLDER / name).read_text(encoding="utf-8")):
+            module = posixpath.normpath(posixpath.join(folder, imported))
+            if module not in found:
+                found.add(module)
+                names.append(module)
     return tuple(sorted(found))
 
 
-_IMPORT = re.compile(r'^(?:import|}).*"\./([\w.-]+)";$', re.MULTILINE)
+_IMPORT = re.compile(r'^(?:import|}).*"(\.[\w./-]+)";$', re.MULTILINE)
 
 
 def install(app: Flask) -> None:

@@ -42,7 +42,7 @@ def show() -> Response:
     """Show how queue and workers are doing, and what failed lately."""
     overview = service().overview
     page = render_template(
-        "operator.html",
+        "pages/operator.html",
         operator=g.operator,
         missing=what_is_missing(service()),
         numbers=overview.numbers(),
@@ -63,7 +63,7 @@ def login() -> AnyResponse:
     """Show the form that asks for an administrator's key."""
     if g.operator is not None:
         return redirect(url_for("operator.show"), 303)
-    return unkept(render_template("operator_login.html", refusal=None))
+    return unkept(render_template("pages/operator_login.html", refusal=None))
 
 
 @blueprint.post("/login")
@@ -75,7 +75,7 @@ def begin() -> AnyResponse:
             raise KeyNotAllowed("This key opens the API, not this page.")
     except (UnknownKey, KeyNotAllowed) as refusal:
         log.warning("an operator was refused: %s", refusal.code)
-        response = unkept(render_template("operator_login.html", refusal=refusal))
+        response = unkept(render_template("pages/operator_login.html", refusal=refusal))
         response.status_code = 403
         return response
     token = secrets.token_urlsafe(32)

@@ -57,12 +57,12 @@ def show() -> Response:
 
 
 def _ended_page(record: Record) -> str:
-    return render_template(f"{record.status}.html", record=record)
+    return render_template(f"pages/{record.status}.html", record=record)
 
 
 def _waiting_page(record: Record) -> str:
     return render_template(
-        "waiting.html",
+        "pages/waiting.html",
         record=record,
         step=step_of(record.status, record.stage),
         steps=steps(has_masks=service().will_outline(record)),
@@ -75,7 +75,7 @@ def _result_page(record: Record) -> str:
     found, shown_score = service().jobs.result(record.id)
     view = View.of(request.args)
     return render_template(
-        "result.html",
+        "pages/result.html",
         record=record,
         found=found,
         shown=view.of_result(found, shown_score),

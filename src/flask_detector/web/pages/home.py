@@ -35,7 +35,7 @@ _PAGE = 48  # detections on one page of the history
 def home() -> Response:
     """Show the upload form."""
     page = render_template(
-        "home.html",
+        "pages/home.html",
         settings=service().settings,
         workers=service().jobs.workers(),
         models=service().models_by_state(),
@@ -94,7 +94,7 @@ def batch(id: str) -> Response:
     """Show the pictures that were sent together."""
     found, records = _batch(id)
     page = render_template(
-        "batch.html",
+        "pages/batch.html",
         batch=found,
         records=records,
         formats=FORMATS,
@@ -131,7 +131,7 @@ def history() -> Response:
     page = min(max(request.args.get("page", 1, type=int), 1), last)
     return unkept(
         render_template(
-            "history.html",
+            "pages/history.html",
             records=records[(page - 1) * _PAGE : page * _PAGE],
             number=number,
             labels=labels,
@@ -154,7 +154,7 @@ def clear_history() -> AnyResponse:
 def about() -> Response:
     """Say which models there are, what the limits are, and how the queue is doing."""
     page = render_template(
-        "about.html",
+        "pages/about.html",
         settings=service().settings,
         workers=service().jobs.workers(),
         queued=service().jobs.count(),

@@ -1,7 +1,7 @@
 /** The waiting page: tells how far the detection is, and gives way to its end. */
 
-import { follow } from "./news.js";
-import { count } from "./words.js";
+import { follow } from "./shared/follow.js";
+import { count } from "./shared/format.js";
 
 // What the stages of the detectors are called here; one that isn't named is simply "detecting objects".
 /** @type {Record<string, string>} */
@@ -24,7 +24,7 @@ const progress = /** @type {HTMLProgressElement} */ (page.querySelector("progres
 const picture = /** @type {HTMLImageElement} */ (page.querySelector("img"));
 const steps = /** @type {HTMLElement[]} */ ([...page.querySelectorAll("[data-step]")]);
 
-/** @param {import("./news.js").State} state */
+/** @param {import("./shared/follow.js").State} state */
 function show(state) {
   if (state.final) {
     location.replace(location.href);

@@ -23,7 +23,7 @@ export class Mask {
   /** @type {number | undefined} of all outlines, exact ones */
   #corners;
 
-  /** @param {import("./result.js").Rle} rle */
+  /** @param {import("./main.js").Rle} rle */
   constructor(rle) {
     this.columns = columnsOf(rle);
     const { left, starts, tops, bottoms } = this.columns;
@@ -122,7 +122,7 @@ export function runLengths(text) {
 /**
  * Return what is inside a mask, column by column.
  *
- * @param {import("./result.js").Rle} rle
+ * @param {import("./main.js").Rle} rle
  * @returns {import("./outlines.js").Columns}
  */
 function columnsOf({ size: [rows], counts }) {

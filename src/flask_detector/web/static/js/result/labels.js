@@ -3,7 +3,7 @@
  * instance that is not its own.
  */
 
-import { percent } from "./words.js";
+import { percent } from "../shared/format.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Area in CSS pixels of the frame */
@@ -11,7 +11,7 @@ import { percent } from "./words.js";
 export class Labels {
   #camera = /** @type {import("./camera.js").Camera | null} */ (null);
 
-  /** @param {HTMLElement} overlay @param {import("./result.js").Result} result @param {View} view */
+  /** @param {HTMLElement} overlay @param {import("./main.js").Result} result @param {View} view */
   constructor(overlay, result, view) {
     this.instances = result.instances;
     this.view = view;

@@ -1,7 +1,7 @@
 /** The front page: from chosen pictures to the page of their detection. */
 
 import { Chosen } from "./chosen.js";
-import { follow } from "./news.js";
+import { follow } from "../shared/follow.js";
 import { connectOptions } from "./options.js";
 import { put, receivePhoto, receivePictures } from "./receive.js";
 import { send } from "./send.js";

@@ -1,6 +1,6 @@
 /** Puts the rows of the list into the order that is asked for. */
 
-/** @typedef {import("./result.js").Instance} Instance */
+/** @typedef {import("./main.js").Instance} Instance */
 
 /** @type {Record<string, (instance: Instance) => number>} */
 const RANKS = {

@@ -9,7 +9,7 @@ export class View extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #writing;
 
-  /** @param {import("./result.js").Result} result */
+  /** @param {import("./main.js").Result} result */
   constructor(result) {
     super();
     this.instances = result.instances;

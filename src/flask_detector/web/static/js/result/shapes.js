@@ -4,7 +4,7 @@ import { detailAt, Mask } from "./masks.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {import("./camera.js").Camera} Camera */
-/** @typedef {import("./result.js").Result} Result */
+/** @typedef {import("./main.js").Result} Result */
 /** @typedef {import("./masks.js").Part} Part */
 /** @typedef {import("./masks.js").Detail} Detail */
 
@@ -200,7 +200,7 @@ function holds(whole, part) {
 }
 
 /**
- * @param {import("./result.js").Instance} instance
+ * @param {import("./main.js").Instance} instance
  * @param {number} index
  * @param {[number, number, number]} colour
  */

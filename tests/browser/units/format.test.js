@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bytes, count, percent } from "../../../src/flask_detector/web/static/js/words.js";
+import { bytes, count, percent } from "../../../src/flask_detector/web/static/js/shared/format.js";
 
 test("sizes are told in the unit that fits", () => {
   assert.equal(bytes(999), "999 bytes");

@@ -1,6 +1,6 @@
 /** The controls beside and under the picture: lowest score, classes, what is drawn; the headline; the links. */
 
-import { count, percent } from "./words.js";
+import { count, percent } from "../shared/format.js";
 
 /** @typedef {import("./view.js").View} View */
 
@@ -28,7 +28,7 @@ export function connectScore(page, view) {
   }
 }
 
-/** @param {HTMLElement} page @param {import("./result.js").Result} result @param {View} view */
+/** @param {HTMLElement} page @param {import("./main.js").Result} result @param {View} view */
 export function connectClasses(page, result, view) {
   const items = /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(".classes li"));
   const labels = new Set(result.instances.map((instance) => instance.label));

@@ -6,7 +6,7 @@ import { connectClasses, connectHeadline, connectLinks, connectScore, connectTog
 import { connectCopying } from "./copy.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
-import "./menu.js";
+import "../shared/menu.js";
 import { connectOrder } from "./order.js";
 import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";

@@ -1,7 +1,7 @@
 /** The chosen pictures on the front page: which they are, and a row with a thumbnail for each. */
 
 import { measure, refusal } from "./refusal.js";
-import { bytes } from "./words.js";
+import { bytes } from "../shared/format.js";
 
 /** @typedef {import("./refusal.js").Refusal} Refusal */
 /** @typedef {import("./refusal.js").Limits} Limits */

@@ -1,6 +1,6 @@
 /** Tells about the chosen instance under the picture, and lets it be cut out; before that, how to choose one. */
 
-import { percent } from "./words.js";
+import { percent } from "../shared/format.js";
 
 /** @param {HTMLElement} page @param {import("./view.js").View} view */
 export function connectPicked(page, view) {
