@@ -1,24 +1,16 @@
 """Real parts for the tests: a Redis, workers, a running installation, pictures."""
 
-import contextlib
 import http.client
 import importlib.util
-import io
 import json
 import logging
-import os
-import random
 import resource
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,11 +28,10 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import DetectionRequest
 from flask_detector.settings import Settings
+from tests.support.pictures import picture
+from tests.support.stack import WORST_NAME, Stack, environment_of, running_stack
 
 PROJECT = Path(__file__).parents[1]
-
-# What folders may be called: each sign means something in an address, on a command line, to Redis or libvips.
-WORST_NAME = "a b#c?d=e%20é写'\"\\[0]"
 
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -174,14 +165,7 @@ def settings(tmp_path: Path, redis_url: str) -> Settings:
 @pytest.fixture
 def jpeg() -> bytes:
     """A small picture."""
-    return encoded(Image.fromarray(np.full((48, 64, 3), (200, 120, 40), np.uint8)))
-
-
-def encoded(image: Image.Image, format: str = "JPEG") -> bytes:
-    """Return a picture as a file's bytes."""
-    file = io.BytesIO()
-    image.save(file, format)
-    return file.getvalue()
+    return picture()
 
 
 @pytest.fixture
@@ -197,19 +181,6 @@ def queue_picture() -> Callable[..., None]:
             pipeline.execute()
 
     return queue
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool], float], None]:
-    """A function that waits until a condition holds, and fails after that many seconds."""
-
-    def wait(condition: Callable[[], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.fixture
@@ -231,64 +202,10 @@ def start_worker(settings: Settings) -> Iterator[Callable[[], "subprocess.Popen[
 
 
 @pytest.fixture(scope="session")
-def environment_for() -> Callable[[Settings], dict[str, str]]:
-    """A function that returns the environment in which a child process has these settings."""
-    return environment_of
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment in which a child process has these settings."""
-    return {
-        **os.environ,
-        "REDIS_URL": settings.redis_url or "",
-        "PORT": str(settings.port),
-        "DETECTOR_DATA_DIR": str(settings.data_dir),
-        "DETECTOR_OFFLINE": "1",
-        "DETECTOR_JOB_TIMEOUT": str(settings.job_timeout),
-    }
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A running installation."""
-
-    url: str
-    data_dir: Path
-    process: "subprocess.Popen[bytes]"
-
-
-@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An installation started as a user starts it, with an embedded Redis, for all tests of the session."""
     with running_stack(tmp_path_factory.mktemp("stack") / WORST_NAME) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def start_stack() -> Callable[[Path], "contextlib.AbstractContextManager[Stack]"]:
-    """A function that starts an installation of the test's own."""
-    return running_stack
-
-
-@contextlib.contextmanager
-def running_stack(data_dir: Path) -> Iterator[Stack]:
-    """Run ``flask-detector serve`` until the block ends."""
-    settings = Settings(data_dir=data_dir, port=_free_port())
-    home, temporary = data_dir / "home", data_dir / "tmp"
-    for folder in (home, temporary):
-        folder.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flask_detector", "serve"],
-        env={**environment_of(settings), "HOME": str(home), "TMPDIR": str(temporary)},
-    )
-    try:
-        stack = Stack(f"http://127.0.0.1:{settings.port}", data_dir, process)
-        _wait_for_answer(stack)
-        yield stack
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(40)
 
 
 @pytest.fixture
@@ -307,30 +224,3 @@ def serve_http() -> Iterator[Callable[[HTTPServer], str]]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """A function that returns a port of this machine that nobody listens on."""
-    return _free_port
-
-
-def _wait_for_answer(stack: Stack) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(f"{stack.url}/healthz", timeout=5):
-                return
-        except OSError:
-            assert stack.process.poll() is None, "the installation ended by itself"
-            assert time.monotonic() < deadline, "the installation does not answer"
-            time.sleep(0.05)
-
-
-def _free_port() -> int:
-    # None of those that outgoing connections are given: some other test may open one in the meantime.
-    while True:
-        port = random.randrange(20_000, 32_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -15,6 +15,7 @@ import pytest
 
 from flask_detector.client import Client, Refused, ServerError
 from flask_detector.structures.detections import Detections
+from tests.support.stack import Stack
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -205,7 +206,7 @@ def test_a_key_that_can_not_be_one_is_refused(key: str) -> None:
         Client("http://localhost", api_key=key)
 
 
-def test_a_real_installation_detects(stack: Any, pictures: Path) -> None:
+def test_a_real_installation_detects(stack: Stack, pictures: Path) -> None:
     client = Client(stack.url)
     found = client.detect((pictures / "street.jpg").read_bytes(), "straße 图.jpg", min_score=0.5)
     assert found.counts()["car"] >= 2

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from flask_detector.broker.local_server import LocalRedis
 from flask_detector.settings import Settings
+from tests.support.ports import free_port
+from tests.support.stack import Stack, environment_of
+from tests.support.waiting import wait_until_answered
 
 SECONDS = 1000
 PROJECT = Path(__file__).parents[2]
@@ -44,7 +46,7 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def usual_context(browser: Browser, stack: Any) -> Iterator[BrowserContext]:
+def usual_context(browser: Browser, stack: Stack) -> Iterator[BrowserContext]:
     """The browser context of all tests that need no other one."""
     context = browser.new_context(base_url=stack.url)
     yield context
@@ -53,7 +55,7 @@ def usual_context(browser: Browser, stack: Any) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(
-    browser: Browser, usual_context: BrowserContext, stack: Any, complaints: list[str]
+    browser: Browser, usual_context: BrowserContext, stack: Stack, complaints: list[str]
 ) -> Iterator[Callable[..., Page]]:
     """A function that opens a page; given options, in a browser context of its own, by the same visitor."""
     pages: list[Page] = []
@@ -142,15 +144,7 @@ class Parts:
         """Start the web process, and wait until it answers."""
         command = [sys.executable, "-m", "flask_detector", "web"]
         process = self.running["web"] = subprocess.Popen(command, env=self.environment)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
-                    return
-            except OSError:
-                assert process.poll() is None, "the web process ended by itself"
-                assert time.monotonic() < deadline, "the web process does not answer"
-                time.sleep(0.05)
+        wait_until_answered(self.url, process)
 
     def kill(self, name: str) -> None:
         """Kill one of them as a crash would."""
@@ -179,8 +173,6 @@ class Parts:
 @pytest.fixture(scope="session")
 def start_parts(
     tmp_path_factory: pytest.TempPathFactory,
-    environment_for: Callable[[Settings], dict[str, str]],
-    free_port: Callable[[], int],
 ) -> Iterator[Callable[..., Parts]]:
     """A function that starts a web process and a Redis of its own, with these settings."""
     started: list[Parts] = []
@@ -190,7 +182,7 @@ def start_parts(
         server = LocalRedis(folder / "redis")
         port = free_port()
         settings = Settings(data_dir=folder, redis_url=server.url, port=port, **wishes)
-        parts = Parts(f"http://127.0.0.1:{port}", environment_for(settings), server, {})
+        parts = Parts(f"http://127.0.0.1:{port}", environment_of(settings), server, {})
         started.append(parts)
         parts.start_redis()
         parts.start_web()
@@ -219,6 +211,6 @@ def crowd_url(idle_parts: Parts) -> str:
 
 
 @pytest.fixture(scope="session")
-def limits(stack: Any) -> Settings:
+def limits(stack: Stack) -> Settings:
     """The settings that the running installation has."""
     return Settings(data_dir=stack.data_dir)

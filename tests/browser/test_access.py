@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ from playwright.sync_api import BrowserContext, Page
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.broker.connection import connect
 from flask_detector.broker.local_server import LocalRedis
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -23,7 +24,7 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
 
 
 @pytest.fixture
-def sign_in(stack: Any) -> Callable[[Page], None]:
+def sign_in(stack: Stack) -> Callable[[Page], None]:
     """A function that signs in as an operator, on the page that asks for it."""
 
     def sign_in(page: Page) -> None:
@@ -43,7 +44,7 @@ PHONE, DESKTOP = 360, 1440
 
 @pytest.fixture(scope="session")
 def paths(
-    idle_parts: Any, stack: Any, result_path: str, shared_path: str, crowd_url: str, jpeg_file: bytes
+    idle_parts: Any, stack: Stack, result_path: str, shared_path: str, crowd_url: str, jpeg_file: bytes
 ) -> dict[str, str]:
     """Where each page is found."""
     return {
@@ -107,13 +108,13 @@ def _ended(url: str, picture: bytes) -> str:
     """Return the address of a detection that has ended."""
     with urllib.request.urlopen(f"{url}/api/v1/detections", picture, timeout=30) as answer:
         id = json.load(answer)["id"]
-    deadline = time.monotonic() + 30
-    while True:
+
+    def is_over() -> bool:
         with urllib.request.urlopen(f"{url}/detections/{id}/state", timeout=30) as answer:
-            if json.load(answer)["final"]:
-                return f"/detections/{id}"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+            return bool(json.load(answer)["final"])
+
+    wait_until(is_over, 30)
+    return f"/detections/{id}"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
 
 @pytest.fixture
-def stopped_worker(stack: Any) -> Callable[[], AbstractContextManager[None]]:
+def stopped_worker(stack: Stack) -> Callable[[], AbstractContextManager[None]]:
     """A function: while its block runs, the installation's worker stands still."""
 
     @contextmanager
@@ -131,11 +133,10 @@ def test_an_address_that_never_was_has_a_calm_page(
 
 def _worker_of(supervisor: int) -> int:
     """Return the process id of the supervisor's worker."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+
+    def workers() -> list[int]:
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-        for child in children:
-            if b"\0worker\0" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
-        time.sleep(0.05)
-    pytest.fail("the installation has no worker")
+        return [int(c) for c in children if b"\0worker\0" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+    wait_until(lambda: len(workers()) > 0, 10)
+    return workers()[0]

@@ -1,16 +1,17 @@
 """The first page is small, and nothing of it waits for anything but the page itself."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
+from tests.support.stack import Stack
+
 LARGEST = 60_000  # bytes, with all its assets, as they come over the line
 
 
-def test_it_is_small_and_its_parts_are_asked_for_at_once(browser: Browser, stack: Any) -> None:
+def test_it_is_small_and_its_parts_are_asked_for_at_once(browser: Browser, stack: Stack) -> None:
     context = browser.new_context()
     page = context.new_page()
     session = context.new_cdp_session(page)

@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
+
+from tests.support.stack import running_stack
 
 # What a page of another site tries; it gets the installation's address, a key, and a picture in base64.
 TRIES = """async ([api, key, picture]) => {
@@ -84,14 +86,13 @@ def listed() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def installation(
     tmp_path_factory: pytest.TempPathFactory,
-    start_stack: Callable[[Path], AbstractContextManager[Any]],
     listed: str,
 ) -> Iterator[tuple[str, str]]:
     """The address of an installation that asks for keys and lists one other site, and a key."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DETECTOR_CORS_ORIGINS", listed)
         environment.setenv("DETECTOR_REQUIRE_KEYS", "1")
-        with start_stack(tmp_path_factory.mktemp("cors")) as stack:
+        with running_stack(tmp_path_factory.mktemp("cors")) as stack:
             variables = {**os.environ, "DETECTOR_DATA_DIR": str(stack.data_dir)}
             command = [sys.executable, "-m", "flask_detector", "keys", "create"]
             made = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.waiting import wait_until
+
 OpenPage = Callable[..., Page]
 
 
@@ -145,14 +147,12 @@ def test_the_picture_has_its_place_before_it_is_there(open_page: OpenPage, resul
     assert shift < 0.1, "what is over 0.1 people find unsteady (Web Vitals, CLS)"
 
 
-def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(
-    result: Page, eventually: Callable[[Callable[[], bool], float], None]
-) -> None:
+def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(result: Page) -> None:
     result.set_viewport_size({"width": 700, "height": 500})
     result.locator(".frame").hover()
     result.mouse.wheel(0, 200)
     # Not wait_for_function(): what it repeats in the page, the page's policy forbids as eval.
-    eventually(lambda: result.evaluate("scrollY > 100"), 10)
+    wait_until(lambda: result.evaluate("scrollY > 100"), 10)
     expect(result.locator(".frame")).to_have_class("frame")
 
 

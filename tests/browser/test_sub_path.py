@@ -6,10 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response
+
+from tests.support.ports import free_port
+from tests.support.stack import running_stack
+from tests.support.waiting import wait_until_answered
 
 PROJECT = Path(__file__).parents[2]
 PREFIX = "/detector"
@@ -38,14 +41,12 @@ REFERENCES = """() => {
 @pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory,
-    free_port: Callable[[], int],
-    start_stack: Callable[[Path], AbstractContextManager[Any]],
 ) -> Iterator[str]:
     """The address of an installation at a path of an nginx."""
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DETECTOR_TRUSTED_PROXIES", "1")
-        with start_stack(folder / "data") as stack, nginx(folder, free_port(), stack.url) as address:
+        with running_stack(folder / "data") as stack, nginx(folder, free_port(), stack.url) as address:
             yield f"{address}{PREFIX}"
 
 
@@ -74,15 +75,7 @@ def nginx(folder: Path, port: int, target: str) -> Iterator[str]:
     process = subprocess.Popen([program, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")])
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}{PREFIX}/healthz", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, "nginx ended by itself"
-                assert time.monotonic() < deadline, "nginx does not answer"
-                time.sleep(0.02)
+        wait_until_answered(f"{address}{PREFIX}", process)
         yield address
     finally:
         process.terminate()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.stack import Stack
+
 OpenPage = Callable[..., Page]
 
 _STRANGER: dict[str, Any] = {"storage_state": {"cookies": [], "origins": []}}
@@ -90,7 +92,7 @@ def test_the_list_can_be_ordered_by_place(open_page: OpenPage, result_path: str)
     expect(page.locator("[role=option]:visible").nth(1)).to_be_focused()
 
 
-def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: Any, pictures: Path) -> None:
+def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: Stack, pictures: Path) -> None:
     context = browser.new_context(base_url=stack.url, permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto("/")

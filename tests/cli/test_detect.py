@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +16,7 @@ from flask_detector.cli import main
 from flask_detector.client import Client
 from flask_detector.formats import FORMATS
 from flask_detector.structures.detections import Detections
+from tests.support.stack import Stack
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_a_server_that_is_not_there_ends_the_run(
 
 
 def test_a_real_server_does_the_same_as_this_machine(
-    run: CliRunner, stack: Any, pictures: Path, tmp_path: Path
+    run: CliRunner, stack: Stack, pictures: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     command = [
@@ -240,7 +240,7 @@ def test_a_file_that_can_not_be_read_is_told(run: CliRunner, tmp_path: Path) -> 
 
 
 def test_a_server_that_refuses_the_key_ends_the_run(
-    run: CliRunner, jpeg: bytes, tmp_path: Path, stack: Any
+    run: CliRunner, jpeg: bytes, tmp_path: Path, stack: Stack
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg)
     command = ["detect", str(tmp_path / "a.jpg"), "--server", stack.url, "--api-key", "no-such-key"]

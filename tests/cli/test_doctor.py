@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from flask_detector.service.doctor.checks import examine
 from flask_detector.service.doctor.finding import Finding, Level
 from flask_detector.settings import Settings
+from tests.support.ports import free_port
+from tests.support.stack import Stack, environment_of
 
 Environment = Callable[[Settings], dict[str, str]]
 
@@ -38,7 +40,7 @@ def run(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def sound(settings: Settings, connection: redis.Redis, free_port: Callable[[], int]) -> Settings:
+def sound(settings: Settings, connection: redis.Redis) -> Settings:
     return settings.model_copy(update={"port": free_port()})
 
 
@@ -128,7 +130,7 @@ def test_clocks_that_are_apart_are_a_warning(sound: Settings, monkeypatch: pytes
 
 
 def test_a_bucket_that_can_not_be_reached_is_a_problem(
-    sound: Settings, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -183,7 +185,7 @@ def test_a_port_whose_program_speaks_something_else_is_a_problem(
     assert f"Another program answers on http://127.0.0.1:{sound.port}" in finding.message
 
 
-def test_a_port_that_another_installation_has_is_a_problem(stack: Any, tmp_path: Path) -> None:
+def test_a_port_that_another_installation_has_is_a_problem(stack: Stack, tmp_path: Path) -> None:
     port = int(stack.url.rpartition(":")[2])
     (own,) = findings(Settings(data_dir=stack.data_dir, port=port, offline=True))["web"]
     assert own.level is Level.OK
@@ -214,7 +216,7 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_a_warning(
     ],
 )
 def test_a_broken_log_is_found_before_the_start(
-    tmp_path: Path, free_port: Callable[[], int], log: bytes, level: Level | None, words: str
+    tmp_path: Path, log: bytes, level: Level | None, words: str
 ) -> None:
     folder = tmp_path / "redis" / "appendonlydir"
     folder.mkdir(parents=True)
@@ -226,9 +228,7 @@ def test_a_broken_log_is_found_before_the_start(
     assert all(words in finding.hint for finding in trouble)
 
 
-def test_data_that_no_server_here_may_read_are_found_before_the_start(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> None:
+def test_data_that_no_server_here_may_read_are_found_before_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "redis"
     folder.mkdir()
     (folder / "appendonly.aof").write_bytes(b"REDIS0099\xfa\tredis-ver\x0699.1.2\xfa\nredis-bits\xc0@")
@@ -279,10 +279,8 @@ def test_why_the_data_folder_can_not_be_written_to_decides_what_to_do(
     assert not (sound.data_dir / ".doctor").exists()
 
 
-def test_the_command_prints_lines_or_json_and_ends_with_the_status(
-    sound: Settings, environment_for: Environment
-) -> None:
-    environment = environment_for(sound)
+def test_the_command_prints_lines_or_json_and_ends_with_the_status(sound: Settings) -> None:
+    environment = environment_of(sound)
     lines = run(env=environment)
     assert lines.returncode == 0, lines.stdout + lines.stderr
     assert lines.stderr == ""
@@ -302,7 +300,7 @@ def test_a_misspelt_setting_is_a_warning(sound: Settings, monkeypatch: pytest.Mo
     assert found[0].hint == "Did you mean DETECTOR_MODEL?"
 
 
-def test_it_works_where_nothing_is_set(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_it_works_where_nothing_is_set(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DETECTOR_")}
     environment |= {"DETECTOR_DATA_DIR": str(tmp_path / "new"), "PORT": str(free_port())}
     environment.pop("REDIS_URL", None)

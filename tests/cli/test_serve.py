@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ import redis
 
 from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
-
-Eventually = Callable[[Callable[[], bool], float], None]
-
+from tests.support.ports import free_port
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until
 
 NO_BUCKET = {
     "DETECTOR_STORAGE_URL": "s3://pictures?endpoint=http://127.0.0.1:1",
@@ -24,12 +23,10 @@ NO_BUCKET = {
 
 
 @pytest.mark.slow
-def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(
-    settings: Settings, environment_for: Callable[[Settings], dict[str, str]]
-) -> None:
+def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(settings: Settings) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "flask_detector", "worker"],
-        env={**environment_for(settings), **NO_BUCKET},
+        env={**environment_of(settings), **NO_BUCKET},
         capture_output=True,
         text=True,
         timeout=60,
@@ -43,18 +40,15 @@ def test_a_worker_that_can_not_reach_the_bucket_ends_and_says_why(
 @pytest.mark.slow
 def test_a_web_process_without_its_bucket_or_a_common_key_says_so_and_serves(
     settings: Settings,
-    environment_for: Callable[[Settings], dict[str, str]],
-    eventually: Eventually,
-    free_port: Callable[[], int],
 ) -> None:
     port = free_port()
-    environment = {**environment_for(settings), **NO_BUCKET, "PORT": str(port)}
+    environment = {**environment_of(settings), **NO_BUCKET, "PORT": str(port)}
     environment.pop("SECRET_KEY", None)
     process = subprocess.Popen(
         [sys.executable, "-m", "flask_detector", "web"], env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
-        eventually(lambda: is_answering(port), 30)
+        wait_until(lambda: is_answering(port), 30)
     finally:
         process.terminate()
         _, said = process.communicate(timeout=30)
@@ -76,17 +70,14 @@ def test_a_part_ends_with_0_on_sigterm_and_writes_to_its_data_folder_alone(
     command: str,
     connection: redis.Redis,
     settings: Settings,
-    environment_for: Callable[[Settings], dict[str, str]],
-    eventually: Eventually,
     tmp_path: Path,
-    free_port: Callable[[], int],
 ) -> None:
     port = free_port()
     home = tmp_path / "home"
     home.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "flask_detector", command],
-        env={**environment_for(settings), "PORT": str(port), "HOME": str(home)},
+        env={**environment_of(settings), "PORT": str(port), "HOME": str(home)},
         cwd=home,
         stdout=subprocess.PIPE,
     )
@@ -95,7 +86,7 @@ def test_a_part_ends_with_0_on_sigterm_and_writes_to_its_data_folder_alone(
         return is_answering(port) if command == "web" else bool(Jobs(connection, settings).workers())
 
     try:
-        eventually(is_up, 30)
+        wait_until(is_up, 30)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=30)
     finally:

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from .installation import Installation
-
-Recovered = Callable[[str, float], None]
+from tests.support.installation import Installation, Recovered
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from flask_detector.errors import PictureError, codes, kind_of
-
-from .installation import Installation, picture, wait_until
+from tests.support.installation import Installation
+from tests.support.pictures import picture
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 DASHBOARD = PROJECT / "deploy" / "grafana" / "flask-detector.json"
@@ -120,9 +122,7 @@ Query = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def query(
-    installation: Installation, rules: Path, tmp_path: Path, free_port: Callable[[], int]
-) -> Iterator[Query]:
+def query(installation: Installation, rules: Path, tmp_path: Path) -> Iterator[Query]:
     """A function that has a Prometheus, which asks the installation all the time, evaluate an expression."""
     port = free_port()
     config = {

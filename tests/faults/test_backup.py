@@ -6,14 +6,15 @@ import re
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
+
+from tests.support.stack import running_stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -34,17 +35,15 @@ def ask(url: str, path: str, data: bytes | None = None) -> Any:
 
 
 def test_what_is_done_and_what_waits_is_there_after_a_restore_elsewhere(
-    start_stack: Callable[[Path], AbstractContextManager[Any]],
     tmp_path: Path,
     jpeg: bytes,
-    eventually: Callable[[Callable[[], bool], float], None],
 ) -> None:
     first, second, backup = tmp_path / "first", tmp_path / "second", str(tmp_path / "backup")
 
     def status_at(url: str, id: str) -> str:
         return str(ask(url, f"/{id}")["status"])
 
-    with start_stack(first) as stack, requests.Session() as visitor:
+    with running_stack(first) as stack, requests.Session() as visitor:
         form = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', visitor.get(stack.url, timeout=30).text)
         assert form is not None
         mine = visitor.post(
@@ -54,7 +53,7 @@ def test_what_is_done_and_what_waits_is_there_after_a_restore_elsewhere(
             timeout=30,
         ).url.removeprefix(stack.url)
         done = [ask(stack.url, "", jpeg)["id"] for _ in range(5)]
-        eventually(lambda: all(status_at(stack.url, id) == "done" for id in done), 40)
+        wait_until(lambda: all(status_at(stack.url, id) == "done" for id in done), 40)
         results = [ask(stack.url, f"/{id}")["result"] for id in done]
         (worker,) = [
             one for one in psutil.Process(stack.process.pid).children() if one.cmdline()[-1:] == ["worker"]
@@ -64,9 +63,9 @@ def test_what_is_done_and_what_waits_is_there_after_a_restore_elsewhere(
         run_commands("backup", DATA=str(first), BACKUP=backup)
         worker.kill()
     run_commands("restore", DATA=str(second), BACKUP=backup)
-    with start_stack(second) as stack:
+    with running_stack(second) as stack:
         assert [ask(stack.url, f"/{id}")["result"] for id in done] == results
-        eventually(lambda: all(status_at(stack.url, id) == "done" for id in waiting), 60)
+        wait_until(lambda: all(status_at(stack.url, id) == "done" for id in waiting), 60)
         for id in (*done, *waiting):
             with urllib.request.urlopen(f"{stack.url}/api/v1/detections/{id}/image", timeout=30) as picture:
                 assert picture.read(3) == b"\xff\xd8\xff"

@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,6 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until, wait_until_answered
 
 pytestmark = pytest.mark.slow
 
@@ -43,17 +44,14 @@ def group() -> Iterator[Path]:
     yield folder
     for pid in (folder / "cgroup.procs").read_text().split():
         os.kill(int(pid), signal.SIGKILL)
-    while (folder / "cgroup.procs").read_text():
-        time.sleep(0.05)
+    wait_until(lambda: not (folder / "cgroup.procs").read_text(), 20)
     folder.rmdir()
 
 
 @pytest.fixture
 def port(group: Path, tmp_path: Path) -> Iterator[int]:
     """The port of an installation, all of it in that group."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        number = int(taken.getsockname()[1])
+    number = free_port()
     environment = {
         **os.environ,
         "DETECTOR_DATA_DIR": str(tmp_path / "data"),
@@ -63,10 +61,7 @@ def port(group: Path, tmp_path: Path) -> Iterator[int]:
     enter = f"echo $$ > {group}/cgroup.procs && exec {sys.executable} -m flask_detector serve"
     process = subprocess.Popen(["sh", "-c", enter], env=environment)
     try:
-        deadline = time.monotonic() + 60
-        while _get(number, "/readyz")[0] != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until_answered(f"http://127.0.0.1:{number}", process, path="/readyz")
         yield number
     finally:
         process.terminate()

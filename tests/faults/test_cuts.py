@@ -35,9 +35,11 @@ from flask_detector.webhooks.sender import Courier
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.maintenance import Upkeep
 from flask_detector.worker.transitions import Handover
-
-from .cutting_proxy import CuttingProxy
-from .installation import picture
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.pictures import picture
+from tests.support.ports import free_port
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until
 
 API = "/api/v1"
 CALLBACK = "http://receiver.example/hook"
@@ -357,16 +359,13 @@ def test_a_real_server_takes_a_repetition_for_the_first_request_after_an_outage(
     tmp_path: Path,
     redis_url: str,
     connection: redis.Redis,
-    free_port: Callable[[], int],
-    environment_for: Callable[[Settings], dict[str, str]],
     start_worker: Callable[[], "subprocess.Popen[bytes]"],
     settings: Settings,
-    eventually: Callable[[Callable[[], bool], float], None],
 ) -> None:
     proxy = CuttingProxy(redis_url.removeprefix("unix://"))
     through = settings.model_copy(update={"redis_url": proxy.url, "port": free_port()})
     command = [sys.executable, "-m", "flask_detector", "web"]
-    web = subprocess.Popen(command, env=environment_for(through))
+    web = subprocess.Popen(command, env=environment_of(through))
 
     def send() -> tuple[int, str]:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", through.port, timeout=60)) as way:
@@ -384,7 +383,7 @@ def test_a_real_server_takes_a_repetition_for_the_first_request_after_an_outage(
         return False
 
     try:
-        eventually(is_up, 60)
+        wait_until(is_up, 60)
         proxy.cut(lambda _, command: b":decided:" in command and b"EVALSHA" in command, **ANSWER_LOST)
         assert send()[0] == 503
         assert proxy.has_cut
@@ -394,7 +393,7 @@ def test_a_real_server_takes_a_repetition_for_the_first_request_after_an_outage(
         assert send() == (202, address)
         start_worker()
         jobs = Jobs(connection, settings)
-        eventually(lambda: jobs.find(address.rpartition("/")[2]).status is JobStatus.DONE, 60)
+        wait_until(lambda: jobs.find(address.rpartition("/")[2]).status is JobStatus.DONE, 60)
         assert jobs.count() == 0
     finally:
         web.terminate()
@@ -406,7 +405,6 @@ def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
     site: Site,
     jpeg: bytes,
     serve_http: Callable[[HTTPServer], str],
-    eventually: Callable[[Callable[[], bool], float], None],
 ) -> None:
     received: list[str] = []
 
@@ -433,10 +431,10 @@ def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
     courier = Courier(settings, site.service.connection)
     courier.start()
     try:
-        eventually(lambda: site.proxy.has_cut, 30)
+        wait_until(lambda: site.proxy.has_cut, 30)
         assert site.redis.exists(f"flask-detector:delivery:{id}")
         site.proxy.repair()
-        eventually(lambda: not site.redis.exists(f"flask-detector:delivery:{id}"), 30)
+        wait_until(lambda: not site.redis.exists(f"flask-detector:delivery:{id}"), 30)
     finally:
         site.proxy.repair()
         courier.stop()

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import Recovered
-from .disks import SmallDisks
-from .installation import Answer, Installation, picture, wait_until
+from tests.support.disks import SmallDisks
+from tests.support.installation import Answer, Installation, Recovered
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

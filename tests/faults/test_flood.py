@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from flask_detector.settings import Settings
-
-from .conftest import Recovered
-from .installation import Installation, picture, wait_until
+from tests.support.installation import Installation, Recovered
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from flask_detector.jobs.rq_records import TRIES
-
-from .installation import Installation, picture, wait_until
+from tests.support.installation import Installation
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,6 +19,8 @@ from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -62,8 +64,6 @@ def test_workers_take_a_better_model_when_it_is_there_leave_it_when_it_goes_and_
     settings: Settings,
     connection: redis.Redis,
     published: list[str],
-    environment_for: Callable[[Settings], dict[str, str]],
-    eventually: Callable[[Callable[[], bool], float], None],
     queue_picture: Callable[..., None],
 ) -> None:
     jobs, storage = Jobs(connection, settings), open_storage(settings)
@@ -82,28 +82,28 @@ def test_workers_take_a_better_model_when_it_is_there_leave_it_when_it_goes_and_
 
     def run(*command: str) -> "subprocess.Popen[bytes]":
         program = [sys.executable, "-c", PROGRAM, *published, *command]
-        return subprocess.Popen(program, env=environment_for(settings))
+        return subprocess.Popen(program, env=environment_of(settings))
 
     worker = run("worker")
     try:
         first = submit()
-        eventually(lambda: jobs.find(first).status is JobStatus.DONE, 30)
+        wait_until(lambda: jobs.find(first).status is JobStatus.DONE, 30)
         assert model_of(first) == "nanodet-g"
         fetch = run("models", "pull", "mask-rcnn-r50-fpn")
         ids = []
         while fetch.poll() is None:
             ids.append(submit())
-            eventually(lambda: jobs.find(ids[-1]).status.is_final, 60)
+            wait_until(lambda: jobs.find(ids[-1]).status.is_final, 60)
         assert fetch.returncode == 0
-        eventually(lambda: [w.model for w in jobs.workers()] == ["mask-rcnn-r50-fpn"], 30)
+        wait_until(lambda: [w.model for w in jobs.workers()] == ["mask-rcnn-r50-fpn"], 30)
         last = submit()
-        eventually(lambda: jobs.find(last).status is JobStatus.DONE, 60)
+        wait_until(lambda: jobs.find(last).status is JobStatus.DONE, 60)
         assert model_of(last) == "mask-rcnn-r50-fpn"
         assert jobs.result(last)[0].masks is not None
         assert [jobs.find(id).status for id in ids] == [JobStatus.DONE] * len(ids)
         assert run("models", "remove", "mask-rcnn-r50-fpn").wait(30) == 0
         after = submit()
-        eventually(lambda: jobs.find(after).status is JobStatus.DONE, 60)
+        wait_until(lambda: jobs.find(after).status is JobStatus.DONE, 60)
         assert model_of(after) == "nanodet-g"
     finally:
         worker.kill()

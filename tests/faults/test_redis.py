@@ -13,8 +13,9 @@ from typing import cast
 
 import pytest
 
-from .conftest import Recovered
-from .installation import Installation, picture, wait_until
+from tests.support.installation import Installation, Recovered
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

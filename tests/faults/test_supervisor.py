@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import Recovered
-from .installation import SENDERS, Installation, picture, wait_until
+from tests.support.installation import SENDERS, Installation, Recovered
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

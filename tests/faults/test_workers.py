@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flask_detector.jobs.rq_records import TRIES
-
-from .conftest import Recovered
-from .installation import Installation, picture, wait_until
+from tests.support.installation import Installation, Recovered
+from tests.support.pictures import picture
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

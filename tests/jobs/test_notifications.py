@@ -2,14 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import redis
 
 from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
 from flask_detector.jobs.queue import new_id
+from tests.support.waiting import wait_until
 
-Eventually = Callable[[Callable[[], bool], float], None]
 LONG = 30.0
 
 
@@ -17,9 +16,7 @@ def listeners(connection: redis.Redis) -> int:
     return len(connection.client_list(_type="pubsub"))
 
 
-def test_each_is_woken_by_its_own_detection_over_one_connection(
-    connection: redis.Redis, eventually: Eventually
-) -> None:
+def test_each_is_woken_by_its_own_detection_over_one_connection(connection: redis.Redis) -> None:
     changes, ids, woken = Changes(connection), [new_id() for _ in range(5)], set()
     ready = threading.Barrier(len(ids) + 1)
 
@@ -37,7 +34,7 @@ def test_each_is_woken_by_its_own_detection_over_one_connection(
     assert listeners(connection) == 1
     for number, id in enumerate(ids):
         connection.publish(channel_of(id), CHANGED)
-        eventually(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]
+        wait_until(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]
     for thread in threads:
         thread.join()
 

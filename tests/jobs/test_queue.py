@@ -25,6 +25,7 @@ from flask_detector.jobs.records import DetectionRequest, Failure, JobStatus, Wo
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.worker.transitions import Handover, Task
+from tests.support.waiting import wait_until
 
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
 
@@ -80,11 +81,11 @@ def test_an_unknown_id_is_told_from_an_expired_one(jobs: Jobs) -> None:
 
 
 def test_a_record_expires_by_itself_even_if_no_worker_ever_comes(
-    connection: redis.Redis, settings: Settings, eventually: Callable[[Callable[[], bool], float], None]
+    connection: redis.Redis, settings: Settings
 ) -> None:
     jobs = Jobs(connection, settings.model_copy(update={"retention_hours": 1 / 3600}))
     id = enqueued(jobs)
-    eventually(lambda: not jobs.exists(id), 5)
+    wait_until(lambda: not jobs.exists(id), 5)
     with pytest.raises(DetectionExpired):
         jobs.find(id)
 
@@ -204,7 +205,7 @@ def test_what_has_ended_leaves_its_clients_room_at_once(
 
 
 def test_what_ended_without_a_word_leaves_its_clients_room_soon(
-    connection: redis.Redis, settings: Settings, eventually: Callable[[Callable[[], bool], float], None]
+    connection: redis.Redis, settings: Settings
 ) -> None:
     jobs = Jobs(connection, settings.model_copy(update={"max_queue_per_client": 1}))
     id = enqueued(jobs, client="192.0.2.1")
@@ -218,7 +219,7 @@ def test_what_ended_without_a_word_leaves_its_clients_room_soon(
         except ShareUsedUp:
             return False
 
-    eventually(has_room, 5)
+    wait_until(has_room, 5)
 
 
 def test_who_is_refused_is_told_a_time_that_follows_from_the_pace(

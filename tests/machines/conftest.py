@@ -16,8 +16,8 @@ from typing import Self
 import pytest
 
 from flask_detector.settings import Settings
-
-from .ports import Ports
+from tests.support.ports import Ports
+from tests.support.stack import environment_of
 
 ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret", "pictures"
 
@@ -57,15 +57,13 @@ def credentials(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
 
 
 @pytest.fixture
-def start_worker_with(
-    environment_for: Callable[[Settings], dict[str, str]],
-) -> Iterator[Callable[[Settings], "subprocess.Popen[bytes]"]]:
+def start_worker_with() -> Iterator[Callable[[Settings], "subprocess.Popen[bytes]"]]:
     """A function that starts a real worker process with these settings; all of them end with the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(settings: Settings) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "flask_detector", "worker", "--queue", settings.queue]
-        running.append(subprocess.Popen(command, env=environment_for(settings)))
+        running.append(subprocess.Popen(command, env=environment_of(settings)))
         return running[-1]
 
     yield start

@@ -21,8 +21,7 @@ from flask_detector.broker.connection import connect
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
-
-Eventually = Callable[[Callable[[], bool], float], None]
+from tests.support.waiting import wait_until
 
 PICTURES = 40
 
@@ -87,7 +86,7 @@ class Hosts:
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server is on the PATH")
 def test_a_worker_whose_host_is_cut_off_loses_no_picture_and_comes_back(
-    network: Any, s3_on: Callable[..., Any], tmp_path: Path, eventually: Eventually
+    network: Any, s3_on: Callable[..., Any], tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         hosts = Hosts(stack, network, tmp_path)
@@ -109,7 +108,7 @@ def test_a_worker_whose_host_is_cut_off_loses_no_picture_and_comes_back(
             except (urllib.error.URLError, OSError):
                 return False
 
-        eventually(is_up, 60)
+        wait_until(is_up, 60)
         picture = large_picture(tmp_path)
         ids = [ask(f"{site}/api/v1/detections", picture)["id"] for _ in range(PICTURES)]
         queue = jobs.queue.connection
@@ -121,21 +120,21 @@ def test_a_worker_whose_host_is_cut_off_loses_no_picture_and_comes_back(
             pids = {name: queue.hget(f"rq:worker:{name}", "pid") for name in names}
             return str(workers[host].pid).encode() in pids.values()
 
-        eventually(lambda: works("first"), 30)
+        wait_until(lambda: works("first"), 30)
         network.cut_off("first")
-        eventually(lambda: all(record.status.is_final for record in jobs.find_all(ids)), 90)
+        wait_until(lambda: all(record.status.is_final for record in jobs.find_all(ids)), 90)
         records = jobs.find_all(ids)
         assert len(records) == PICTURES
         assert {record.status for record in records} == {JobStatus.DONE}
         assert len(jobs.workers()) == 1
 
         network.bring_back("first")
-        eventually(lambda: len(jobs.workers()) == 2, 60)
+        wait_until(lambda: len(jobs.workers()) == 2, 60)
         assert all(queue.xlen(f"rq:results:{id}") == 1 for id in ids)
         workers["second"].send_signal(signal.SIGTERM)
         assert workers["second"].wait(30) == 0
         later = ask(f"{site}/api/v1/detections", picture)["id"]
-        eventually(lambda: jobs.find(later).status is JobStatus.DONE, 60)
+        wait_until(lambda: jobs.find(later).status is JobStatus.DONE, 60)
         assert all(queue.xlen(f"rq:results:{id}") == 1 for id in ids)
 
         assert hosts.kept() == {*ids, later}

@@ -13,8 +13,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
 from flask_detector.web.core.service import Service
-
-Eventually = Callable[[Callable[[], bool], float], None]
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.slow
@@ -23,7 +22,6 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
     settings: Settings,
     jpeg: bytes,
     start_worker_with: Callable[..., "object"],
-    eventually: Eventually,
     queue_picture: Callable[..., None],
 ) -> None:
     routed = settings.model_copy(update={"routes": "nanodet-g=quick"})
@@ -40,7 +38,7 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
     # As if a worker had died between taking it and beginning it.
     connection.lmove("rq:queue:quick", "rq:queue:quick:intermediate")
     start_worker_with(routed.model_copy(update={"queue": "quick"}))
-    eventually(lambda: jobs.find(quick).status is JobStatus.DONE, 40)
+    wait_until(lambda: jobs.find(quick).status is JobStatus.DONE, 40)
     assert jobs.find(other).status is JobStatus.QUEUED
     (worker,) = jobs.workers()
     assert (worker.queue, worker.models) == ("quick", frozenset({"nanodet-g"}))
@@ -49,4 +47,4 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
     assert len(service.overview.workers()) == 1
     assert service.overview.numbers().waiting == 1
     start_worker_with(routed)
-    eventually(lambda: jobs.find(other).status is JobStatus.DONE, 40)
+    wait_until(lambda: jobs.find(other).status is JobStatus.DONE, 40)

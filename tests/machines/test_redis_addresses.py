@@ -11,10 +11,8 @@ import pytest
 
 from flask_detector.broker.connection import connect
 from flask_detector.errors import SettingsError
-
-from .ports import Ports
-from .redis_servers import (
-    Eventually,
+from tests.support.ports import Ports
+from tests.support.redis_servers import (
     Secured,
     answers,
     hint_of,
@@ -22,6 +20,7 @@ from .redis_servers import (
     running_secured,
     settings_of,
 )
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -31,11 +30,11 @@ def ports() -> Iterator[Ports]:
 
 
 @pytest.fixture
-def plain(tmp_path: Path, ports: Ports, eventually: Eventually) -> Iterator[int]:
+def plain(tmp_path: Path, ports: Ports) -> Iterator[int]:
     """The port of a Redis with a password and without TLS."""
     port = ports.new()
     with running(tmp_path / "plain", {"port": port, "requirepass": "p@ss/word"}):
-        eventually(answers(f"redis://:p%40ss%2Fword@127.0.0.1:{port}"), 20)
+        wait_until(answers(f"redis://:p%40ss%2Fword@127.0.0.1:{port}"), 20)
         yield port
 
 
@@ -87,11 +86,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield secured
 
 
-def test_tls_is_verified_by_the_authority_that_is_named(
-    tmp_path: Path, secured: Secured, eventually: Eventually
-) -> None:
+def test_tls_is_verified_by_the_authority_that_is_named(tmp_path: Path, secured: Secured) -> None:
     url = f"rediss://{secured.address}?{secured.files}"
-    eventually(answers(settings_of(tmp_path, url, redis_ca=secured.authority).required_redis_url), 20)
+    wait_until(answers(settings_of(tmp_path, url, redis_ca=secured.authority).required_redis_url), 20)
     assert answers(f"{url}&ssl_ca_certs={secured.authority}")()
     assert "DETECTOR_REDIS_CA" in hint_of(url)
     assert "DETECTOR_REDIS_CA" in hint_of(f"{url}&ssl_ca_certs={secured.stranger}")
@@ -102,10 +99,10 @@ def test_tls_is_verified_by_the_authority_that_is_named(
 
 
 def test_a_client_s_certificate_opens_it_and_a_missing_or_strange_one_is_said(
-    secured: Secured, eventually: Eventually, tmp_path: Path
+    secured: Secured, tmp_path: Path
 ) -> None:
     url = f"rediss://{secured.address}?ssl_ca_certs={secured.authority}"
-    eventually(answers(f"{url}&{secured.files}"), 20)
+    wait_until(answers(f"{url}&{secured.files}"), 20)
     assert "asks for a client's certificate" in hint_of(url)
     strange = f"ssl_certfile={secured.stranger}&ssl_keyfile={secured.stranger}"
     assert "asks for a client's certificate" in hint_of(f"{url}&{strange}")
@@ -116,24 +113,20 @@ def test_a_client_s_certificate_opens_it_and_a_missing_or_strange_one_is_said(
     assert "rediss" in hint_of(f"redis://{secured.address}")
 
 
-def test_sentinels_speak_tls_with_passwords_and_certificates(
-    tmp_path: Path, secured: Secured, eventually: Eventually
-) -> None:
+def test_sentinels_speak_tls_with_passwords_and_certificates(tmp_path: Path, secured: Secured) -> None:
     url = f"rediss+sentinel://{secured.sentinels}&{secured.files}"
     settings = settings_of(tmp_path, url, redis_ca=secured.authority)
-    eventually(answers(settings.required_redis_url), 20)
+    wait_until(answers(settings.required_redis_url), 20)
     with connect(settings.required_redis_url) as client:
         client.set("flask-detector:test", 1)
     with connect(f"rediss://{secured.address}?{secured.files}&ssl_ca_certs={secured.authority}") as leader:
         assert leader.get("flask-detector:test") == b"1"
 
 
-def test_what_is_amiss_with_sentinels_is_said(
-    tmp_path: Path, secured: Secured, eventually: Eventually, ports: Ports
-) -> None:
+def test_what_is_amiss_with_sentinels_is_said(tmp_path: Path, secured: Secured, ports: Ports) -> None:
     verified = f"&ssl_ca_certs={secured.authority}"
     url = f"rediss+sentinel://{secured.sentinels}{verified}&{secured.files}"
-    eventually(answers(url), 20)
+    wait_until(answers(url), 20)
     assert "sentinel_password" in hint_of(url.replace("=guard", "=wrong"))
     assert "sentinel_password" in hint_of(url.replace("sentinel_password=guard&", ""))
     assert "refuses the user or password" in hint_of(url.replace(":secret@", ":wrong@"))
@@ -145,9 +138,7 @@ def test_what_is_amiss_with_sentinels_is_said(
     assert "Check that they run" in nowhere
 
 
-def test_a_command_that_a_signal_interrupts_leaves_its_answer_to_no_other(
-    secured: Secured, eventually: Eventually
-) -> None:
+def test_a_command_that_a_signal_interrupts_leaves_its_answer_to_no_other(secured: Secured) -> None:
     class Interrupted(Exception):
         pass
 
@@ -155,7 +146,7 @@ def test_a_command_that_a_signal_interrupts_leaves_its_answer_to_no_other(
         raise Interrupted
 
     url = f"rediss+sentinel://{secured.sentinels}&{secured.files}&ssl_ca_certs={secured.authority}"
-    eventually(answers(url), 20)
+    wait_until(answers(url), 20)
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with connect(url) as client:

@@ -1,7 +1,7 @@
 """A Redis that leads, one that follows, and three sentinels that agree on who leads."""
 
+import contextlib
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,15 +15,14 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import JobStatus
 from flask_detector.settings import Settings
-
-from .ports import Ports
-from .redis_servers import Eventually, answers, running, settings_of
+from tests.support.ports import Ports
+from tests.support.redis_servers import answers, running, settings_of
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.slow
 def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
     tmp_path: Path,
-    eventually: Eventually,
     start_worker_with: Callable[[Settings], "subprocess.Popen[bytes]"],
     queue_picture: Callable[..., None],
 ) -> None:
@@ -36,7 +35,7 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         stack.enter_context(running(tmp_path / "second", {**follow, **secret}))
         leader = stack.enter_context(redis.Redis(port=first, password="secret"))
         # Sentinels ask who follows every ten seconds only.
-        eventually(lambda: _followers(leader) == 1, 60)
+        wait_until(lambda: _followers(leader) == 1, 60)
         watched = (
             f"sentinel monitor pictures 127.0.0.1 {first} 2\nsentinel auth-pass pictures secret\n"
             "sentinel sentinel-pass guard\n"
@@ -52,13 +51,13 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         ]
         hosts = ",".join(f"127.0.0.1:{port}" for port in guards)
         url = f"redis+sentinel://:secret@{hosts}/pictures/0?sentinel_password=guard"
-        eventually(answers(url), 20)
+        wait_until(answers(url), 20)
 
         def know_each_other() -> bool:
             assert [one.poll() for one in sentinels] == [None, None, None], "a sentinel ended by itself"
             return all(_known_by(port) == (1, 2) for port in guards)
 
-        eventually(know_each_other, 75)
+        wait_until(know_each_other, 75)
 
         settings = settings_of(tmp_path / "data", url, offline=True)
         jobs = Jobs(stack.enter_context(connect(url)), settings)
@@ -66,7 +65,7 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         id = new_id()
         queue_picture(jobs, id, "a.jpg", picture)
         worker = start_worker_with(settings)
-        eventually(lambda: jobs.find(id).status.is_final, 60)
+        wait_until(lambda: jobs.find(id).status.is_final, 60)
         assert (
             jobs.find(id).status is JobStatus.FAILED
         )  # its picture is not there, so it is no worker's fault
@@ -74,16 +73,16 @@ def test_when_the_leading_redis_dies_what_was_queued_is_found_at_its_successor(
         later = new_id()
         assert leader.wait(1, 30_000) == 1, "what the successor was not told yet is lost with the leader"
         leading.kill()
-        deadline = time.monotonic() + 60
-        while True:
-            try:
+
+        def is_taken() -> bool:
+            with contextlib.suppress(BrokerUnavailable):
                 queue_picture(jobs, later, "b.jpg", picture)
-                break
-            except BrokerUnavailable:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+                return True
+            return False
+
+        wait_until(is_taken, 60)
         assert jobs.find(id).filename == "a.jpg"
-        eventually(lambda: jobs.find(later).status.is_final, 60)
+        wait_until(lambda: jobs.find(later).status.is_final, 60)
         assert worker.poll() is None
 
 

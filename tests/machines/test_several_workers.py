@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,17 +13,15 @@ import redis
 
 from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
-
-Eventually = Callable[[Callable[[], bool], float], None]
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def crew(
-    settings: Settings, connection: redis.Redis, environment_for: Callable[[Settings], dict[str, str]]
-) -> Iterator["subprocess.Popen[bytes]"]:
+def crew(settings: Settings, connection: redis.Redis) -> Iterator["subprocess.Popen[bytes]"]:
     """Two workers and what watches over them."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "flask_detector", "worker", "--workers", "2"], env=environment_for(settings)
+        [sys.executable, "-m", "flask_detector", "worker", "--workers", "2"], env=environment_of(settings)
     )
     yield process
     process.kill()
@@ -45,27 +43,27 @@ def makes_json(process: psutil.Process) -> bool:
 
 @pytest.mark.slow
 def test_as_many_workers_work_as_were_asked_for_and_what_dies_is_started_again(
-    crew: "subprocess.Popen[bytes]", settings: Settings, connection: redis.Redis, eventually: Eventually
+    crew: "subprocess.Popen[bytes]", settings: Settings, connection: redis.Redis
 ) -> None:
     jobs = Jobs(connection, settings)
-    eventually(lambda: len(jobs.workers()) == 2, 30)
+    wait_until(lambda: len(jobs.workers()) == 2, 30)
     before = workers_of(crew)
     assert len(before) == 2
     os.kill(min(before), signal.SIGKILL)
-    eventually(lambda: len(workers_of(crew)) == 2 and workers_of(crew) != before, 30)
+    wait_until(lambda: len(workers_of(crew)) == 2 and workers_of(crew) != before, 30)
 
     crew.send_signal(signal.SIGTERM)
     assert crew.wait(30) == 0
     assert all(not psutil.pid_exists(pid) for pid in before)
-    eventually(lambda: jobs.workers() == [], 30)
+    wait_until(lambda: jobs.workers() == [], 30)
 
 
 @pytest.mark.slow
 def test_on_sighup_the_workers_are_started_anew_and_one_is_always_there(
-    crew: "subprocess.Popen[bytes]", settings: Settings, connection: redis.Redis, eventually: Eventually
+    crew: "subprocess.Popen[bytes]", settings: Settings, connection: redis.Redis
 ) -> None:
     jobs = Jobs(connection, settings)
-    eventually(lambda: len(jobs.workers()) == 2, 30)
+    wait_until(lambda: len(jobs.workers()) == 2, 30)
     before = workers_of(crew)
     crew.send_signal(signal.SIGHUP)
 
@@ -74,7 +72,7 @@ def test_on_sighup_the_workers_are_started_anew_and_one_is_always_there(
         now = workers_of(crew)
         return len(now) == 2 and not now & before
 
-    eventually(are_all_new, 60)
+    wait_until(are_all_new, 60)
 
 
 def test_a_redis_that_does_not_answer_is_said(tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ import sys
 import textwrap
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-PROGRAM = [sys.executable, "-m", "flask_detector"]
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
-Eventually = Callable[[Callable[[], bool], float], None]
+PROGRAM = [sys.executable, "-m", "flask_detector"]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -142,9 +143,7 @@ def test_what_goes_past_the_loggers_is_json_too(program: str, told: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_an_installation_whose_parts_are_hurt_writes_nothing_else(
-    tmp_path: Path, free_port: Callable[[], int], jpeg: bytes, eventually: Eventually
-) -> None:
+def test_an_installation_whose_parts_are_hurt_writes_nothing_else(tmp_path: Path, jpeg: bytes) -> None:
     port = free_port()
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -171,19 +170,19 @@ def test_an_installation_whose_parts_are_hurt_writes_nothing_else(
             return ""
 
     try:
-        eventually(lambda: "serving on" in text(), 90)
+        wait_until(lambda: "serving on" in text(), 90)
         assert sent(jpeg)
         assert sent(jpeg[:-40])
-        eventually(lambda: "is done" in text() and "failed: damaged_picture" in text(), 90)
+        wait_until(lambda: "is done" in text() and "failed: damaged_picture" in text(), 90)
         for number, name in enumerate(("worker", "web"), 1):
             child(name).send_signal(signal.SIGSEGV)
-            eventually(lambda here=number: text().count("ended with status") == here, 60)  # type: ignore[misc]
-        eventually(lambda: sent(jpeg) != "", 90)
+            wait_until(lambda here=number: text().count("ended with status") == here, 60)  # type: ignore[misc]
+        wait_until(lambda: sent(jpeg) != "", 90)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(b"this is no HTTP\r\n\r\n")
             client.recv(100)
         process.send_signal(signal.SIGHUP)
-        eventually(lambda: text().count("ended with status") == 4, 120)  # worker and web process
+        wait_until(lambda: text().count("ended with status") == 4, 120)  # worker and web process
     finally:
         process.terminate()
         process.wait(40)

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE, Child
+from tests.support.waiting import wait_until
 
 SCRIPT = f"""
 import os, sys
@@ -52,9 +52,7 @@ def test_an_errand_that_dies_without_a_word_is_told_of(notes: Path, caplog: pyte
     assert "fetch ended with status 1 and is started again in 600.0 s" in caplog.text
 
 
-def test_a_process_that_never_was_ready_counts_its_failures(
-    notes: Path, eventually: Callable[[Callable[[], bool], float], None]
-) -> None:
+def test_a_process_that_never_was_ready_counts_its_failures(notes: Path) -> None:
     process = child(notes, 1, is_errand=False)
     for count in range(1, 4):
         run_once(process)
@@ -66,7 +64,7 @@ def test_a_process_that_never_was_ready_counts_its_failures(
     ]
     process.start_again_at = 0
     process.watch()
-    eventually(process.is_ready, 30)
+    wait_until(process.is_ready, 30)
     assert process.failures == 0
     process.ask_to_stop()
     process.wait_or_kill(0)

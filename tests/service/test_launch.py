@@ -11,23 +11,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 import pytest
 
 from flask_detector.service import launch
 from flask_detector.settings import Settings
+from tests.support.ports import free_port
+from tests.support.stack import Stack, running_stack
+from tests.support.waiting import wait_until
 
-
-class Stack(Protocol):
-    url: str
-    data_dir: Path
-    process: "subprocess.Popen[bytes]"
-
-
-StartStack = Callable[[Path], "contextlib.AbstractContextManager[Stack]"]
-Eventually = Callable[[Callable[[], bool], float], None]
 RunServe = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -57,44 +51,42 @@ def test_the_redis_that_is_started_syncs_where_pictures_are_synced(tmp_path: Pat
     assert launch.plan(settings).sync_redis is sync
 
 
-def test_a_picture_is_detected_over_http(stack: Stack, jpeg: bytes, eventually: Eventually) -> None:
+def test_a_picture_is_detected_over_http(stack: Stack, jpeg: bytes) -> None:
     id = send(stack, jpeg)["id"]
-    eventually(lambda: look(stack, id)["status"] == "done", 20)
+    wait_until(lambda: look(stack, id)["status"] == "done", 20)
 
 
-def test_a_killed_worker_is_replaced_and_no_picture_is_lost(
-    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually
-) -> None:
-    with start_stack(tmp_path) as stack:
+def test_a_killed_worker_is_replaced_and_no_picture_is_lost(tmp_path: Path, jpeg: bytes) -> None:
+    with running_stack(tmp_path) as stack:
         first = send(stack, jpeg)["id"]
-        eventually(lambda: look(stack, first)["status"] == "done", 20)
+        wait_until(lambda: look(stack, first)["status"] == "done", 20)
         ids = [send(stack, jpeg)["id"] for _ in range(20)]
         worker_of(stack).kill()
         ids += [send(stack, jpeg)["id"] for _ in range(20)]
-        eventually(lambda: all(look(stack, id)["status"] == "done" for id in ids), 40)
+        wait_until(lambda: all(look(stack, id)["status"] == "done" for id in ids), 40)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_stopping_leaves_no_process_behind_and_results_outlive_a_restart(
-    start_stack: StartStack, tmp_path: Path, jpeg: bytes, eventually: Eventually, number: int
+    tmp_path: Path, jpeg: bytes, number: int
 ) -> None:
-    with start_stack(tmp_path) as stack:
+    with running_stack(tmp_path) as stack:
         id = send(stack, jpeg)["id"]
-        eventually(lambda: look(stack, id)["status"] == "done", 20)
+        wait_until(lambda: look(stack, id)["status"] == "done", 20)
         family = children(stack)
         assert len(family) == 4  # Redis, a worker, the web process, and what makes JSON of their stderr
         stack.process.send_signal(number)
         assert stack.process.wait(30) == 0
         _, alive = psutil.wait_procs(family, timeout=5)
         assert alive == []
-    with start_stack(tmp_path) as stack:
+    with running_stack(tmp_path) as stack:
         assert look(stack, id)["status"] == "done"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
 @pytest.mark.slow
-def test_even_a_killed_supervisor_leaves_no_process_behind(start_stack: StartStack, tmp_path: Path) -> None:
-    with start_stack(tmp_path) as stack:
+def test_even_a_killed_supervisor_leaves_no_process_behind(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
         family = children(stack)
         stack.process.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
@@ -102,7 +94,7 @@ def test_even_a_killed_supervisor_leaves_no_process_behind(start_stack: StartSta
 
 
 @pytest.fixture
-def run_serve(free_port: Callable[[], int]) -> RunServe:
+def run_serve() -> RunServe:
     """A function that runs it to its end, which comes at once since something is wrong."""
 
     def run(data_dir: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -164,9 +156,7 @@ def test_a_host_that_is_not_this_machine_is_said(run_serve: RunServe, tmp_path: 
     assert "Set DETECTOR_HOST to an address of this machine" in failed.stderr
 
 
-def test_an_address_of_ipv6_is_written_so_that_it_can_be_opened(
-    free_port: Callable[[], int], tmp_path: Path
-) -> None:
+def test_an_address_of_ipv6_is_written_so_that_it_can_be_opened(tmp_path: Path) -> None:
     port = free_port()
     with running_serve(port, tmp_path, DETECTOR_HOST="::1") as process:
         lines_until(process, f"serving on http://[::1]:{port}. ")
@@ -191,7 +181,7 @@ def test_a_data_folder_that_can_not_be_used_is_said(run_serve: RunServe, tmp_pat
 
 @pytest.mark.slow
 def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one_does(
-    free_port: Callable[[], int], tmp_path: Path, jpeg: bytes, eventually: Eventually
+    tmp_path: Path, jpeg: bytes
 ) -> None:
     broken = tmp_path / "openvino.py"
     broken.write_text("raise ImportError('an engine that is not installed right')")
@@ -209,7 +199,7 @@ def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one
 
 @pytest.mark.parametrize("offline", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has_stopped(
-    free_port: Callable[[], int], tmp_path: Path, offline: bool
+    tmp_path: Path, offline: bool
 ) -> None:
     port = free_port()
     screen, terminal = os.openpty()

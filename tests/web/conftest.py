@@ -7,8 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +22,8 @@ from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.rq_worker import DetectionWorker
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until_answered
 
 
 @pytest.fixture
@@ -93,15 +93,13 @@ def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[
 
 
 @pytest.fixture(scope="module")
-def start_web(
-    redis_url: str, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Callable[..., int]]:
+def start_web(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., int]]:
     """A function that starts a web process of so many threads and returns its port.
 
     times: those of the module that paces connections, in seconds; settings: by their variables; files: how
     many the process may have open, if not as many as usual.
     """
-    running = []
+    running: list[subprocess.Popen[bytes]] = []
 
     def start(threads: int, settings: dict[str, str] | None = None, files: int = 0, **times: float) -> int:
         port = free_port()
@@ -122,15 +120,8 @@ def start_web(
         )
         command = [sys.executable, "-c", program, json.dumps(times), str(files)]
         running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=25).close()
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            else:
-                return port
+        wait_until_answered(f"http://127.0.0.1:{port}", running[-1])
+        return port
 
     yield start
     for process in running:

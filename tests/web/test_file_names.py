@@ -5,7 +5,6 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from flask_detector.formats import FORMATS
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 
 BOUNDARY = "form-boundary"
 
@@ -100,8 +101,8 @@ def multipart(fields: dict[str, str], names: list[str], picture: bytes) -> bytes
 
 
 @pytest.fixture
-def visitor(stack: Any) -> Visitor:
-    return Visitor(urlsplit(stack.url).port)
+def visitor(stack: Stack) -> Visitor:
+    return Visitor(int(stack.url.rpartition(":")[2]))
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +159,9 @@ def test_so_it_is_from_the_pages_that_work_without_javascript(
     assert visitor.told_name.endswith("_1.png")
 
 
-def test_pictures_sent_together_are_in_zips_under_their_names(
-    visitor: Visitor, street: bytes, eventually: Callable[[Callable[[], bool], float], None]
-) -> None:
+def test_pictures_sent_together_are_in_zips_under_their_names(visitor: Visitor, street: bytes) -> None:
     batch = visitor.upload(NAMES, street)
-    eventually(lambda: b"data-changing" not in visitor.ask("GET", batch), 60)
+    wait_until(lambda: b"data-changing" not in visitor.ask("GET", batch), 60)
     for address in (f"{batch}/everything.zip", f"{batch}/datasets/voc.zip"):
         archive = zipfile.ZipFile(io.BytesIO(visitor.ask("GET", address)))
         assert archive.testzip() is None

@@ -24,8 +24,8 @@ from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
 from flask_detector.webhooks import signing
 from flask_detector.webhooks.sender import Courier, Receivers
+from tests.support.waiting import wait_until
 
-Eventually = Callable[[Callable[[], bool], float], None]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -107,12 +107,11 @@ def test_the_end_of_a_detection_is_told_signed_and_with_its_result(
     courier: Courier,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     key, _ = Keys(connection).create("a")
     ids = [accept(receiver.url), accept(receiver.url, key.owner)]
     work_off()
-    eventually(lambda: len(receiver.received) == 2, 30)
+    wait_until(lambda: len(receiver.received) == 2, 30)
     secrets = {ids[0]: Keys(connection).webhook_secret(None), ids[1]: Keys(connection).webhook_secret(key.id)}
     for headers, body in receiver.received:
         detection = json.loads(body)["data"]
@@ -127,11 +126,10 @@ def test_a_failure_is_told_with_its_reason(
     courier: Courier,
     jpeg: bytes,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     accept(receiver.url, data=jpeg[:-30])
     work_off()
-    eventually(lambda: len(receiver.received) == 1, 30)
+    wait_until(lambda: len(receiver.received) == 1, 30)
     told = json.loads(receiver.received[0][1])
     assert (told["type"], told["data"]["error"]["code"]) == (signing.FAILED, "damaged_picture")
 
@@ -141,12 +139,11 @@ def test_a_delivery_that_is_not_received_is_sent_again_under_the_same_id(
     receiver: Receiver,
     courier: Courier,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     receiver.statuses = [500, 302]
     accept(receiver.url)
     work_off()
-    eventually(lambda: len(receiver.received) == 3, 60)
+    wait_until(lambda: len(receiver.received) == 3, 60)
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
     assert len({body for _, body in receiver.received}) == 1
 
@@ -158,12 +155,11 @@ def test_after_the_last_try_a_delivery_is_given_up(
     courier: Courier,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     receiver.statuses = [500] * 10
     accept(receiver.url)
     work_off()
-    eventually(lambda: owed(connection) == [], 60)
+    wait_until(lambda: owed(connection) == [], 60)
     assert len(receiver.received) == 3
 
 
@@ -173,13 +169,12 @@ def test_nothing_is_sent_into_a_private_network(
     settings: Settings,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     accept(receiver.url)
     work_off()
     courier = Courier(settings, connection)
     courier.start()
-    eventually(lambda: connection.hget(owed(connection)[0], "tries") == b"1", 30)
+    wait_until(lambda: connection.hget(owed(connection)[0], "tries") == b"1", 30)
     courier.stop()
     assert receiver.received == []
 
@@ -206,12 +201,11 @@ def test_a_receiver_need_not_end_its_answer_in_time(
     courier: Courier,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     receiver.holds_body = threading.Event()
     accept(receiver.url)
     work_off()
-    eventually(lambda: owed(connection) == [], 8)
+    wait_until(lambda: owed(connection) == [], 8)
     receiver.holds_body.set()
     assert len(receiver.received) == 1
 
@@ -223,12 +217,11 @@ def test_a_receiver_that_takes_its_time_is_told_once(
     courier: Courier,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     receiver.seconds = 7.0
     accept(receiver.url)
     work_off()
-    eventually(lambda: owed(connection) == [], 30)
+    wait_until(lambda: owed(connection) == [], 30)
     assert len(receiver.received) == 1
 
 
@@ -238,18 +231,17 @@ def test_dead_receivers_keep_nobody_else_waiting(
     courier: Courier,
     connection: redis.Redis,
     work_off: Callable[[], None],
-    eventually: Eventually,
 ) -> None:
     with contextlib.ExitStack() as stack:
         dead = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(20)]
         for one in dead * 2:
             accept(f"http://127.0.0.1:{one.getsockname()[1]}/hook")
         work_off()
-        eventually(lambda: all(map(has_a_connection, dead)), 8)
+        wait_until(lambda: all(map(has_a_connection, dead)), 8)
         accept(receiver.url)
         work_off()
         courier.wake()
-        eventually(lambda: len(receiver.received) == 1, 8)
+        wait_until(lambda: len(receiver.received) == 1, 8)
         tries = [connection.hget(key, "tries") for key in owed(connection)]
         assert tries.count(b"0") >= 40, "no dead one was given up yet"
 
@@ -277,7 +269,6 @@ def test_what_a_dying_courier_had_is_sent_by_another_one_under_the_same_id(
     connection: redis.Redis,
     work_off: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
-    eventually: Eventually,
 ) -> None:
     monkeypatch.setattr(deliveries, "_TAKEN_SECONDS", 0.5)
     accept("http://192.0.2.1/hook")
@@ -287,7 +278,7 @@ def test_what_a_dying_courier_had_is_sent_by_another_one_under_the_same_id(
     taken = due.take(9)
     assert len(taken) == 1
     assert due.take(9) == []
-    eventually(lambda: due.take(9) == taken, 8)
+    wait_until(lambda: due.take(9) == taken, 8)
 
 
 def test_a_closed_receiver_is_passed_over(

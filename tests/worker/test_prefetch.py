@@ -21,6 +21,7 @@ from flask_detector.storage.base import ORIGINAL
 from flask_detector.worker.detect_task import Workplace
 from flask_detector.worker.prefetch import Ahead, Next
 from flask_detector.worker.transitions import Handover, Task
+from tests.support.waiting import wait_until
 
 # A worker whose reading ahead hangs at pictures with a comment.
 HANGING = """
@@ -180,7 +181,6 @@ def test_a_picture_that_was_decoded_ahead_is_detected_as_any_other(
 def test_a_decoder_that_hangs_ahead_costs_its_picture_alone(
     enqueue: Enqueue,
     workplace: Workplace,
-    eventually: Callable[[Callable[[], bool], float], None],
     redis_url: str,
 ) -> None:
     ids = [enqueue(), enqueue()]
@@ -190,7 +190,7 @@ def test_a_decoder_that_hangs_ahead_costs_its_picture_alone(
     command = [sys.executable, "-c", HANGING, str(workplace.settings.data_dir), redis_url]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: workplace.jobs.find(hanging).status is JobStatus.FAILED, 30)
+        wait_until(lambda: workplace.jobs.find(hanging).status is JobStatus.FAILED, 30)
         assert process.wait(20) == 0
         statuses = {workplace.jobs.find(id).status for id in ids}
         assert statuses == {JobStatus.DONE}

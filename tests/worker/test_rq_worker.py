@@ -23,8 +23,9 @@ from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL, Storage
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until
 
-Eventually = Callable[[Callable[[], bool], float], None]
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
 LIMITS = Limits(25_000_000, 50_000_000)
@@ -111,39 +112,37 @@ class HeldWorker:
 
     process: "subprocess.Popen[bytes]"
     _told: Path
-    _eventually: Eventually
 
     def let_go_on(self) -> None:
         (self._told / "go on").touch()
 
     def wait_until_detected(self) -> None:
         """Return when the detector has come to its end with that picture."""
-        self._eventually((self._told / "detected").exists, 20)
+        wait_until((self._told / "detected").exists, 20)
 
 
 @pytest.fixture
 def start_held_worker(
     start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
     settings: Settings,
-    eventually: Eventually,
 ) -> Callable[[], HeldWorker]:
     """A function that starts a worker, and returns when it has its first picture in hand."""
 
     def start() -> HeldWorker:
         told = settings.data_dir / "told"
-        worker = HeldWorker(start_faulty_worker(WHEN_TOLD), told, eventually)
-        eventually((told / "begun").exists, 30)
+        worker = HeldWorker(start_faulty_worker(WHEN_TOLD), told)
+        wait_until((told / "begun").exists, 30)
         return worker
 
     return start
 
 
 def test_a_picture_is_detected_with_the_model_named(
-    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually, pictures: Path
+    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, pictures: Path
 ) -> None:
     id = submit((pictures / "apartment.jpg").read_bytes())
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.DONE, 20)
     found, shown_score = jobs.result(id)
     assert found.model == "nanodet-g"
     assert (found.width, found.height) == (1024, 683)
@@ -157,21 +156,20 @@ def test_a_picture_that_an_older_version_queued_is_detected(
     jobs: Jobs,
     submit: Callable[[bytes], str],
     start_worker: Start,
-    eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flask_detector.jobs.queue.TASK", "flask_detector.worker.run_detection")
     id = submit(small_jpeg())
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.DONE, 20)
 
 
 def test_instances_below_the_usual_score_are_kept_for_those_who_look(
-    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually, pictures: Path
+    jobs: Jobs, submit: Callable[[bytes], str], start_worker: Start, pictures: Path
 ) -> None:
     id = submit((pictures / "street.jpg").read_bytes())
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.DONE, 20)
     found, shown_score = jobs.result(id)
     assert 0.05 <= found.scores.min() < shown_score
 
@@ -181,7 +179,6 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     submit: Callable[[bytes], str],
     start_held_worker: Callable[[], HeldWorker],
     start_worker: Start,
-    eventually: Eventually,
 ) -> None:
     ids = [submit(small_jpeg()) for _ in range(6)]
     first = start_held_worker().process
@@ -189,8 +186,8 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     first.wait(10)
     assert jobs.find(ids[0]).status is JobStatus.RUNNING  # nobody has noticed yet
     start_worker()
-    eventually(lambda: all(jobs.find(id).status is JobStatus.DONE for id in ids), 30)
-    eventually(
+    wait_until(lambda: all(jobs.find(id).status is JobStatus.DONE for id in ids), 30)
+    wait_until(
         lambda: [one.total for one in read(jobs.queue.connection) if one.measure is RETRIES] == [1], 10
     )
 
@@ -201,12 +198,11 @@ def test_a_picture_that_a_dead_worker_took_but_never_began_is_given_back(
     connection: redis.Redis,
     submit: Callable[[bytes], str],
     start_worker: Start,
-    eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
     connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)  # all that the dead worker did
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.DONE, 30)
+    wait_until(lambda: jobs.find(id).status is JobStatus.DONE, 30)
 
 
 @pytest.mark.slow
@@ -215,7 +211,6 @@ def test_a_picture_that_kills_every_worker_fails_with_a_reason_and_harms_no_othe
     submit: Callable[[bytes], str],
     start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
     start_worker: Start,
-    eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
     for _ in range(TRIES):
@@ -223,12 +218,12 @@ def test_a_picture_that_kills_every_worker_fails_with_a_reason_and_harms_no_othe
         assert worker.wait(30) == 139
     other = submit(small_jpeg())
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
     failure = jobs.find(id).failure
     assert failure is not None
     assert failure.code == "detection_failed"
     assert "3 times" in failure.message
-    eventually(lambda: jobs.find(other).status is JobStatus.DONE, 20)
+    wait_until(lambda: jobs.find(other).status is JobStatus.DONE, 20)
 
 
 def test_a_detection_that_takes_too_long_is_stopped_with_a_reason(
@@ -236,14 +231,13 @@ def test_a_detection_that_takes_too_long_is_stopped_with_a_reason(
     settings: Settings,
     storage: Storage,
     start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
-    eventually: Eventually,
     queue_picture: Callable[..., None],
 ) -> None:
     jobs = Jobs(connection, settings.model_copy(update={"job_timeout": 1}))
     id = new_id()
     queue_picture(jobs, id, "a.jpg", decode.check(small_jpeg(), LIMITS))
     worker = start_faulty_worker("time.sleep(60)")
-    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
     failure = jobs.find(id).failure
     assert failure is not None
     assert "longer than 1 seconds" in failure.message
@@ -254,23 +248,22 @@ def test_a_fault_of_ours_never_shows_its_traceback(
     jobs: Jobs,
     submit: Callable[[bytes], str],
     start_faulty_worker: Callable[[str], "subprocess.Popen[bytes]"],
-    eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
     start_faulty_worker("raise ZeroDivisionError('secret detail')")
-    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
     failure = jobs.find(id).failure
     assert failure is not None
     assert "secret" not in failure.message + failure.hint
 
 
 def test_a_picture_that_is_gone_fails_at_once_with_a_reason(
-    jobs: Jobs, storage: Storage, submit: Callable[[bytes], str], start_worker: Start, eventually: Eventually
+    jobs: Jobs, storage: Storage, submit: Callable[[bytes], str], start_worker: Start
 ) -> None:
     id = submit(small_jpeg())
     storage.delete(id)
     start_worker()
-    eventually(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
+    wait_until(lambda: jobs.find(id).status is JobStatus.FAILED, 20)
     failure = jobs.find(id).failure
     assert failure is not None
     assert failure.code == "detection_expired"
@@ -281,14 +274,13 @@ def test_a_detection_that_is_deleted_while_it_runs_does_not_come_back(
     connection: redis.Redis,
     submit: Callable[[bytes], str],
     start_held_worker: Callable[[], HeldWorker],
-    eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
     worker = start_held_worker()
     jobs.delete(id)
     worker.let_go_on()
     worker.wait_until_detected()
-    wait_until_written(jobs, submit, eventually)
+    wait_until_written(jobs, submit)
     with pytest.raises(DetectionExpired):
         jobs.find(id)
     assert list(connection.scan_iter(f"rq:*{id}*")) == []
@@ -298,23 +290,22 @@ def test_a_cancelled_detection_stays_cancelled_though_its_worker_finishes(
     jobs: Jobs,
     submit: Callable[[bytes], str],
     start_held_worker: Callable[[], HeldWorker],
-    eventually: Eventually,
 ) -> None:
     id = submit(small_jpeg())
     worker = start_held_worker()
     jobs.cancel(id)
     worker.let_go_on()
     worker.wait_until_detected()
-    wait_until_written(jobs, submit, eventually)
+    wait_until_written(jobs, submit)
     assert jobs.find(id).status is JobStatus.CANCELLED
     with pytest.raises(DetectionNotFinished):
         jobs.result(id)
 
 
-def wait_until_written(jobs: Jobs, submit: Callable[[bytes], str], eventually: Eventually) -> None:
+def wait_until_written(jobs: Jobs, submit: Callable[[bytes], str]) -> None:
     """Return when the only worker has written what became of its pictures: the next one ends after that."""
     following = submit(small_jpeg())
-    eventually(lambda: jobs.find(following).status is JobStatus.DONE, 20)
+    wait_until(lambda: jobs.find(following).status is JobStatus.DONE, 20)
 
 
 def test_sigterm_lets_the_picture_in_hand_finish(
@@ -336,12 +327,11 @@ def test_a_worker_that_has_grown_ends_after_its_picture_and_loses_none(
     submit: Callable[[bytes], str],
     jobs: Jobs,
     settings: Settings,
-    environment_for: Callable[[Settings], dict[str, str]],
     jpeg: bytes,
 ) -> None:
     ids = [submit(jpeg) for _ in range(2)]
     command = [sys.executable, "-m", "flask_detector", "worker"]
-    environment = {**environment_for(settings), "DETECTOR_WORKER_RECYCLE_MB": "1"}
+    environment = {**environment_of(settings), "DETECTOR_WORKER_RECYCLE_MB": "1"}
     for done in (1, 2):
         worker = subprocess.run(command, env=environment, timeout=60, check=False)
         assert worker.returncode == 0
@@ -353,7 +343,6 @@ def test_pictures_whose_records_expired_are_swept_away(
     settings: Settings,
     storage: Storage,
     start_worker: Start,
-    eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     id = new_id()
@@ -370,7 +359,7 @@ def test_pictures_whose_records_expired_are_swept_away(
             return True
         return False
 
-    eventually(is_gone, 20)
+    wait_until(is_gone, 20)
 
 
 def small_jpeg() -> bytes:

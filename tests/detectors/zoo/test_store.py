@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from flask_detector.errors import (
     ModelNotInstalled,
     UnknownModel,
 )
+from tests.support.waiting import wait_until
 
 WEIGHTS = bytes(range(256)) * 4096
 
@@ -66,13 +66,6 @@ def process(server: Any, tmp_path: Path) -> Any:
     for one in started:
         one.kill()
         one.communicate()
-
-
-def wait_until(condition: Any) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
 
 
 def files(folder: Path) -> set[str]:
@@ -161,7 +154,7 @@ def test_others_see_how_far_a_download_is(
     other = ModelStore(tmp_path / "models", models=table)
     thread = threading.Thread(target=store.pull, args=("big",))
     thread.start()
-    wait_until(lambda: other.state("big").stage is Stage.DOWNLOADING)
+    wait_until(lambda: other.state("big").stage is Stage.DOWNLOADING, 20)
     state = other.state("big")
     thread.join()
     assert state.total == len(WEIGHTS)
@@ -186,7 +179,7 @@ def test_graphs_are_made_once(store: ModelStore, converter: Any, tmp_path: Path)
 
 def test_two_who_need_graphs_at_once_make_them_once(store: ModelStore, converter: Any) -> None:
     told: list[list[ModelState]] = [[], []]
-    converter.before = lambda: wait_until(lambda: all(told))  # the other one has begun to wait
+    converter.before = lambda: wait_until(lambda: all(told), 20)  # the other one has begun to wait
     store.pull("big")
     threads = [
         threading.Thread(target=store.ready, args=("big",), kwargs={"on_progress": t.append}) for t in told
@@ -453,7 +446,7 @@ def test_a_model_in_work_is_not_removed(store: ModelStore, server: Any, faults: 
     server.faults = [faults.cut(1000, pause=0.4)]
     thread = threading.Thread(target=store.pull, args=("big",))
     thread.start()
-    wait_until(lambda: store.state("big").stage is Stage.DOWNLOADING)
+    wait_until(lambda: store.state("big").stage is Stage.DOWNLOADING, 20)
     with pytest.raises(ModelError, match="being fetched or converted"):
         store.remove("big")
     thread.join()
@@ -483,7 +476,7 @@ def test_a_process_that_ends_in_a_download_leaves_what_the_next_resumes(
     victim = process()
     part = tmp_path / "models" / "big" / "weights.pth.part"
     # The process's own buffer holds back the last bytes.
-    wait_until(lambda: part.exists() and part.stat().st_size > 0)
+    wait_until(lambda: part.exists() and part.stat().st_size > 0, 20)
     assert store.state("big").stage is Stage.DOWNLOADING
     victim.send_signal(how)
     victim.wait()

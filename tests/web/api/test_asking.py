@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.queue import new_id
 from flask_detector.web.core.service import Service
+from tests.support.waiting import wait_until
 
 DETECTIONS = "/api/v1/detections"
 Post = Callable[..., TestResponse]
@@ -28,8 +29,7 @@ def test_who_prefers_to_wait_gets_the_finished_detection_at_once(
     answers: list[TestResponse] = []
     waiting = threading.Thread(target=lambda: answers.append(post(headers={"Prefer": "wait=60"})))
     waiting.start()
-    while not app.extensions["flask-detector"].jobs.queue.count and waiting.is_alive():
-        waiting.join(0.02)
+    wait_until(lambda: app.extensions["flask-detector"].jobs.queue.count > 0 or not waiting.is_alive(), 60)
     work_off()
     waiting.join(60)
     (sent,) = answers
@@ -63,8 +63,7 @@ def test_who_waits_for_a_picture_that_can_not_be_used_gets_that_error(
     headers = {"Prefer": "wait=60"}
     waiting = threading.Thread(target=lambda: answers.append(post(jpeg[:-30], headers=headers)))
     waiting.start()
-    while not app.extensions["flask-detector"].jobs.queue.count and waiting.is_alive():
-        waiting.join(0.02)
+    wait_until(lambda: app.extensions["flask-detector"].jobs.queue.count > 0 or not waiting.is_alive(), 60)
     work_off()
     waiting.join(60)
     assert code_of(answers[0]) == (422, "damaged_picture")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flask_detector.webhooks import signing
+from tests.support.stack import Stack
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -24,7 +25,7 @@ def examples(mark: str) -> list[str]:
     None in map(shutil.which, ("bash", "curl", "sed")), reason="bash, curl or sed is not on the PATH"
 )
 @pytest.mark.parametrize("example", examples("run"))
-def test_an_example_for_curl_runs(stack: Any, example: str, tmp_path: Path, jpeg: bytes) -> None:
+def test_an_example_for_curl_runs(stack: Stack, example: str, tmp_path: Path, jpeg: bytes) -> None:
     (tmp_path / "picture.jpg").write_bytes(jpeg)
     strict = 'set -euo pipefail; curl() { command curl --fail-with-body --max-time 60 "$@"; }\n'
     script = f"{strict}API={stack.url}/api/v1\n{example}"

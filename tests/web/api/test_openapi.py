@@ -4,7 +4,6 @@ import html
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 
 from flask_detector import errors
 from flask_detector.web.api.operations import OPERATIONS
+from tests.support.stack import running_stack
 
 
 @pytest.fixture
@@ -64,10 +64,8 @@ def test_the_page_shows_every_operation_with_an_example_and_without_inline_code(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_schemathesis_finds_nothing_that_the_description_does_not_say(
-    start_stack: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    with start_stack(tmp_path) as stack:
+def test_schemathesis_finds_nothing_that_the_description_does_not_say(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
         command = [sys.executable, "-m", "flask_detector", "keys", "create"]
         environment = {"DETECTOR_DATA_DIR": str(stack.data_dir), "PATH": ""}
         made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
+from tests.support.stack import Stack
 
 DETECTIONS = "/api/v1/detections"
 Code = Callable[[TestResponse], tuple[int, str]]
@@ -206,7 +207,7 @@ def test_bare_bytes_have_the_limit_of_a_picture(
     assert code_of(sent) == (413, "picture_too_large")
 
 
-def test_half_a_body_is_told_and_leaves_nothing(stack: Any, jpeg: bytes) -> None:
+def test_half_a_body_is_told_and_leaves_nothing(stack: Stack, jpeg: bytes) -> None:
     address = urlsplit(stack.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as channel:
         head = f"POST {DETECTIONS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000\r\n\r\n"

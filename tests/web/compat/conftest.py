@@ -25,6 +25,7 @@ from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
+from tests.support.stack import Stack
 
 LABELS = "".join(f'<Label value="{label}"/>' for label in COCO_LABELS)
 CONFIG = (
@@ -265,7 +266,7 @@ class Reply:
 
 
 @pytest.fixture
-def call(stack: Any) -> Callable[..., Reply]:
+def call(stack: Stack) -> Callable[..., Reply]:
     """A function that sends a request to a running installation over a connection of its own."""
     host = stack.url.removeprefix("http://")
 

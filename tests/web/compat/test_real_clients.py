@@ -15,6 +15,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests.support.stack import Stack
+
 Call = Callable[..., Any]
 While = Callable[[Callable[[], TestResponse]], TestResponse]
 
@@ -51,19 +53,19 @@ def expected(call: Call, street: bytes) -> list[dict[str, Any]]:
     ("script", "times"), [("deepstack_python", 3), ("codeproject_ai_api", 3), ("aiohttp", 4)]
 )
 def test_small_clients_of_deepstack(
-    stack: Any, picture: str, expected: list[dict[str, Any]], script: str, times: int
+    stack: Stack, picture: str, expected: list[dict[str, Any]], script: str, times: int
 ) -> None:
     assert output_of(sys.executable, script, stack.url, picture) == [expected] * times
 
 
 @pytest.mark.slow
 def test_deepstack_sdk(
-    stack: Any, picture: str, expected: list[dict[str, Any]], clients_python: Path
+    stack: Stack, picture: str, expected: list[dict[str, Any]], clients_python: Path
 ) -> None:
     assert output_of(clients_python, "deepstack_sdk", stack.url, picture) == [expected] * 2
 
 
-def test_pydoods(stack: Any, picture: str, expected: list[dict[str, Any]]) -> None:
+def test_pydoods(stack: Stack, picture: str, expected: list[dict[str, Any]]) -> None:
     by_default, by_name = output_of(sys.executable, "pydoods", stack.url, picture)
     assert by_default == by_name
     for one, other in zip(by_default, expected, strict=True):
@@ -73,7 +75,7 @@ def test_pydoods(stack: Any, picture: str, expected: list[dict[str, Any]]) -> No
         assert round(one["bottom"] * 726) == other["y_max"]
 
 
-def test_tritonclient(stack: Any, picture: str, expected: list[dict[str, Any]]) -> None:
+def test_tritonclient(stack: Stack, picture: str, expected: list[dict[str, Any]]) -> None:
     answers = output_of(sys.executable, "tritonclient", stack.url, picture)
     assert answers
     for found in answers:
@@ -82,7 +84,7 @@ def test_tritonclient(stack: Any, picture: str, expected: list[dict[str, Any]]) 
             assert score == pytest.approx(other["confidence"], abs=1e-5)
 
 
-def test_huggingface_hub(stack: Any, picture: str, expected: list[dict[str, Any]]) -> None:
+def test_huggingface_hub(stack: Stack, picture: str, expected: list[dict[str, Any]]) -> None:
     wanted = [one for one in expected if one["confidence"] >= 0.5]
     answers = output_of(sys.executable, "huggingface_hub", stack.url, picture)
     assert answers
@@ -95,7 +97,7 @@ def test_huggingface_hub(stack: Any, picture: str, expected: list[dict[str, Any]
 
 
 def test_huggingface_inference_of_javascript(
-    stack: Any, picture: str, expected: list[dict[str, Any]]
+    stack: Stack, picture: str, expected: list[dict[str, Any]]
 ) -> None:
     node = shutil.which("node")
     if node is None or not (PROJECT / "node_modules" / "@huggingface" / "inference").exists():
@@ -108,7 +110,7 @@ def test_huggingface_inference_of_javascript(
 
 @pytest.mark.slow
 def test_inference_sdk(
-    stack: Any, picture: str, expected: list[dict[str, Any]], clients_python: Path
+    stack: Stack, picture: str, expected: list[dict[str, Any]], clients_python: Path
 ) -> None:
     answers = output_of(clients_python, "inference_sdk", stack.url, picture)
     assert len(answers) == 8

@@ -15,10 +15,11 @@ import requests
 from PIL import Image
 from requests.adapters import HTTPAdapter
 
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
 # More than lies between server and client: what comes last is not made when the first bytes come.
 PICTURES = 10
-
-Eventually = Callable[[Callable[[], bool], float], None]
 
 
 class Narrow(HTTPAdapter):
@@ -62,14 +63,14 @@ def pictures() -> list[bytes]:
     return files
 
 
-def by_api(url: str, files: list[Any], eventually: Eventually) -> Batch:
+def by_api(url: str, files: list[Any]) -> Batch:
     session = narrow_session()
     address = url + session.post(f"{url}/api/v1/detections", files=files, timeout=60).headers["Location"]
 
     def state() -> Any:
         return session.get(address, timeout=30).json()
 
-    eventually(lambda: bool(state()["status"] == "done"), 60)
+    wait_until(lambda: bool(state()["status"] == "done"), 60)
 
     def delete(id: str) -> None:
         assert session.delete(f"{url}/api/v1/detections/{id}", timeout=30).status_code == 204
@@ -77,14 +78,14 @@ def by_api(url: str, files: list[Any], eventually: Eventually) -> Batch:
     return Batch(session, f"{address}/exports/coco", [one["id"] for one in state()["detections"]], delete)
 
 
-def by_pages(url: str, files: list[Any], eventually: Eventually) -> Batch:
+def by_pages(url: str, files: list[Any]) -> Batch:
     session = narrow_session()
     session.headers["Accept"] = "text/html"  # programs that accept anything get JSON for what they send
     form = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', session.get(url, timeout=30).text)
     assert form is not None
     token = {"csrf_token": form[1]}
     address = session.post(f"{url}/detections", token, files=files, timeout=60).url
-    eventually(lambda: "data-changing" not in session.get(address, timeout=30).text, 60)
+    wait_until(lambda: "data-changing" not in session.get(address, timeout=30).text, 60)
     ids = list(
         dict.fromkeys(re.findall(r"/detections/([0-9a-f]{32})", session.get(address, timeout=30).text))
     )
@@ -96,11 +97,9 @@ def by_pages(url: str, files: list[Any], eventually: Eventually) -> Batch:
 
 
 @pytest.fixture(params=[by_api, by_pages], ids=["api", "pages"])
-def batch(
-    request: pytest.FixtureRequest, stack: Any, pictures: list[bytes], eventually: Eventually
-) -> Iterator[Batch]:
+def batch(request: pytest.FixtureRequest, stack: Stack, pictures: list[bytes]) -> Iterator[Batch]:
     files = [("picture", (f"{number}.jpg", data)) for number, data in enumerate(pictures)]
-    made = request.param(stack.url, files, eventually)
+    made = request.param(stack.url, files)
     assert len(made.ids) == PICTURES
     with made.session:
         yield made
@@ -139,12 +138,12 @@ def test_what_was_deleted_before_is_counted_and_nothing_is_told_where_nothing_is
     assert "1 of them" in less.read("left_out.txt").decode()
 
 
-def test_data_sets_that_nobody_reads_keep_no_place(batch: Batch, eventually: Eventually) -> None:
+def test_data_sets_that_nobody_reads_keep_no_place(batch: Batch) -> None:
     with ExitStack() as held:
 
         def is_sent() -> bool:
             return held.enter_context(batch.ask(stream=True)).status_code == 200
 
         for _ in range(16):  # at most 8 are made at once, 6 of them for one client
-            eventually(is_sent, 20)
+            wait_until(is_sent, 20)
         assert batch.ask().status_code == 200

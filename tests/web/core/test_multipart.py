@@ -4,10 +4,11 @@ import http.client
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.support.stack import Stack
 
 API, PAGE = "/api/v1/detections", "/detections"
 FORMS = [API, PAGE, "/v1/vision/detection", "/coco/1"]
@@ -16,7 +17,7 @@ Send = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def send(stack: Any) -> Send:
+def send(stack: Stack) -> Send:
     """A function that sends a form's body; it returns the status and the body of the answer."""
 
     def send(path: str, body: bytes, boundary: str = "; boundary=XX") -> tuple[int, str]:
@@ -142,7 +143,7 @@ def test_a_broken_form_is_called_broken(send: Send, latin1: bytes, path: str, ha
     assert "No picture" not in answer
 
 
-def test_so_is_one_whose_sender_went_silent(stack: Any, latin1: bytes) -> None:
+def test_so_is_one_whose_sender_went_silent(stack: Stack, latin1: bytes) -> None:
     """Its length says that more was to come."""
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(stack.url).port, timeout=60)
     connection.putrequest("POST", API)

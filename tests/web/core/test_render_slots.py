@@ -20,6 +20,9 @@ from PIL import Image
 from flask_detector.errors import ServiceError
 from flask_detector.settings import Settings
 from flask_detector.web.core.render_slots import Places
+from tests.support.ports import free_port
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until, wait_until_answered
 
 MANY = 64
 
@@ -52,18 +55,13 @@ def _refusal(places: Places) -> ServiceError | None:
 @pytest.fixture
 def port(
     settings: Settings,
-    environment_for: Callable[[Settings], dict[str, str]],
-    free_port: Callable[[], int],
 ) -> Iterator[int]:
     """The port of a web process with the usual number of threads."""
     port = free_port()
-    environment = {**environment_for(settings), "PORT": str(port)}
+    environment = {**environment_of(settings), "PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
     try:
-        deadline = time.monotonic() + 30
-        while _status(port, "/healthz") != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until_answered(f"http://127.0.0.1:{port}", process)
         yield port
     finally:
         process.kill()
@@ -76,10 +74,7 @@ def test_many_who_want_large_pictures_drawn_keep_nobody_else_waiting(
 ) -> None:
     start_worker()
     id = _send(port, _large())
-    deadline = time.monotonic() + 60
-    while _state(port, id) != "done":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: _state(port, id) == "done", 60)
     began = threading.Barrier(MANY + 1)
     answers: Counter[int] = Counter()
 

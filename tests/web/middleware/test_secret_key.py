@@ -12,6 +12,9 @@ import requests
 
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.settings import Settings
+from tests.support.ports import free_port
+from tests.support.stack import environment_of
+from tests.support.waiting import wait_until_answered
 
 Serve = Callable[..., AbstractContextManager[str]]
 
@@ -22,30 +25,21 @@ OLD, NEW = "the key of last year and long enough", "the key of this year and jus
 def serve(
     settings: Settings,
     connection: redis.Redis,
-    environment_for: Callable[[Settings], dict[str, str]],
-    free_port: Callable[[], int],
-    eventually: Callable[[Callable[[], bool], float], None],
 ) -> Serve:
     """A function that runs a web process with these keys until the block ends, always at the same address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
 
-    def answers() -> bool:
-        try:
-            return requests.get(f"{url}/healthz", timeout=10).ok
-        except requests.RequestException:
-            return False
-
     @contextmanager
     def serve(**keys: str) -> Iterator[str]:
-        usual = environment_for(settings)
+        usual = environment_of(settings)
         usual.pop("SECRET_KEY", None)
         process = subprocess.Popen(
             [sys.executable, "-m", "flask_detector", "web"],
             env={**usual, "PORT": str(port), **keys},
         )
         try:
-            eventually(answers, 40)
+            wait_until_answered(url, process)
             yield url
         finally:
             process.terminate()

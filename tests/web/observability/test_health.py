@@ -17,6 +17,7 @@ from flask_detector.service import metrics
 from flask_detector.settings import Settings
 from flask_detector.storage.local import FolderStorage
 from flask_detector.web import create_app
+from tests.support.waiting import wait_until
 
 Upload = Callable[..., TestResponse]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -61,10 +62,9 @@ def test_without_redis_it_is_not_ready_and_says_so(unreachable_redis: FlaskClien
 def test_with_a_live_worker_and_all_else_it_is_ready(
     client: FlaskClient,
     start_worker: Callable[[], object],
-    eventually: Callable[[Callable[[], bool], float], None],
 ) -> None:
     start_worker()
-    eventually(lambda: client.get("/readyz").status_code == 200, 30)
+    wait_until(lambda: client.get("/readyz").status_code == 200, 30)
     assert client.get("/readyz").json == {"ready": True, "missing": []}
     found = samples(client)
     assert one(found, "detector_workers") == 1

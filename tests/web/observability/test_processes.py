@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import redis
@@ -18,8 +16,9 @@ from flask_detector.service import metrics
 from flask_detector.settings import Settings
 from flask_detector.web.observability import processes
 from flask_detector.web.observability.processes import Presence, Process
-
-Eventually = Callable[[Callable[[], bool], float], None]
+from tests.support.ports import free_port
+from tests.support.stack import Stack, environment_of
+from tests.support.waiting import wait_until
 
 
 def told(text: str) -> dict[tuple[str, int], float]:
@@ -32,33 +31,30 @@ def told(text: str) -> dict[tuple[str, int], float]:
     }
 
 
-def test_an_installation_tells_of_web_worker_and_supervisor(stack: Any, eventually: Eventually) -> None:
+def test_an_installation_tells_of_web_worker_and_supervisor(stack: Stack) -> None:
     def kinds() -> list[str]:
         with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as answer:
             memory = told(answer.read().decode())
         assert all(5e6 < value < 2e9 for value in memory.values()), memory
         return sorted(kind for kind, _ in memory)
 
-    eventually(lambda: kinds() == ["supervisor", "web", "worker"], 30)
+    wait_until(lambda: kinds() == ["supervisor", "web", "worker"], 30)
 
 
 def test_a_web_process_without_requests_is_told_of_by_another_one_until_it_ends(
     settings: Settings,
     connection: redis.Redis,
     client: FlaskClient,
-    environment_for: Callable[[Settings], dict[str, str]],
-    free_port: Callable[[], int],
-    eventually: Eventually,
 ) -> None:
     port = free_port()
-    environment = environment_for(settings.model_copy(update={"port": port}))
+    environment = environment_of(settings.model_copy(update={"port": port}))
     other = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
     try:
 
         def is_told_of() -> bool:
             return ("web", other.pid) in told(client.get("/metrics").text)
 
-        eventually(is_told_of, 30)
+        wait_until(is_told_of, 30)
         assert told(client.get("/metrics").text)["web", other.pid] > 20e6
         assert ("web", os.getpid()) in told(client.get("/metrics").text)
         urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).close()
@@ -74,14 +70,14 @@ def test_a_web_process_without_requests_is_told_of_by_another_one_until_it_ends(
 
 
 def test_a_process_that_is_silent_is_left_out_and_forgotten_by_the_next_one(
-    connection: redis.Redis, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, other = Presence(), Presence()
     silent.tell(connection)
     other.tell(connection)
     assert {one.name for one in processes.read(connection)} == {silent._name, other._name}
     monkeypatch.setattr(processes, "_SILENCE_SECONDS", 1)
-    eventually(lambda: processes.read(connection) == [], 10)
+    wait_until(lambda: processes.read(connection) == [], 10)
     other.tell(connection)
     assert connection.hlen("flask-detector:web") == 1
 

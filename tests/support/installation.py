@@ -1,13 +1,11 @@
 """An installation whose parts a test starts, hurts and kills one by one, and what it counts."""
 
 import http.client
-import io
 import json
 import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,9 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import redis
-from PIL import Image
 from rq.results import Result
 
 from flask_detector.broker.connection import connect
@@ -29,17 +25,15 @@ from flask_detector.broker.local_server import LocalRedis
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import Record
 from flask_detector.settings import Settings
+from tests.support.pictures import picture
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until, wait_until_answered
 
 FAULTY_WORKER = Path(__file__).with_name("faulty_worker.py")
 SENDERS = 8
 
-
-def picture(comment: str = "", size: tuple[int, int] = (64, 48)) -> bytes:
-    """Return a small JPEG; its comment tells a faulty worker what to do."""
-    file = io.BytesIO()
-    pixels = np.full((size[1], size[0], 3), (200, 120, 40), np.uint8)
-    Image.fromarray(pixels).save(file, "JPEG", comment=comment.encode())
-    return file.getvalue()
+# Keeps how many seconds it took until a fault was made up for.
+Recovered = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Installation:
         self.folder = folder
         self._within = within
         self._redis_options = redis_options
-        self.port = _free_port()
+        self.port = free_port()
         self._redis = LocalRedis(folder / "redis")
         self.url = self._redis.url
         self.settings = Settings(
@@ -112,14 +106,14 @@ class Installation:
         """Start the web process; no file that it writes may be larger than that."""
 
         self.web_process = self._start([sys.executable, "-m", "flask_detector", "web"])
-        wait_until(self._answers, 60)
+        wait_until_answered(f"http://127.0.0.1:{self.port}", self.web_process)
         if largest_file is not None:
             resource.prlimit(self.web_process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     def start_serve(self) -> "subprocess.Popen[bytes]":
         """Run web process and workers under a supervisor instead."""
         self.web_process = self._start([sys.executable, "-m", "flask_detector", "serve"])
-        wait_until(self._answers, 60)
+        wait_until_answered(f"http://127.0.0.1:{self.port}", self.web_process)
         return self.web_process
 
     def start_worker(self, **environment: str) -> "subprocess.Popen[bytes]":
@@ -253,14 +247,6 @@ class Installation:
         self._running.append(process)
         return process
 
-    def _answers(self) -> bool:
-        assert self.web_process is not None
-        assert self.web_process.poll() is None, (self.folder / "log.txt").read_text()
-        try:
-            return self.ask("GET", "/healthz").status == 200
-        except OSError:
-            return False
-
 
 class Flight:
     """Pictures that are being sent while something else happens."""
@@ -290,19 +276,3 @@ class Flight:
             self._ids = installation.send_many(number, self.refusals)
         except BaseException as error:
             self._errors.append(error)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> float:
-    """Return the seconds until a condition came true; fail when it takes longer than that."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, f"it did not come true within {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - start
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

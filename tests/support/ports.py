@@ -2,7 +2,17 @@
 
 import random
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    # None of those that outgoing connections are given: some other test may open one in the meantime.
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Ports(ExitStack):

@@ -13,13 +13,10 @@ import trustme
 from flask_detector.broker.connection import check, connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.settings import Settings
-
-from .ports import Ports
+from tests.support.ports import Ports
 
 # The server that comes with the package knows no TLS.
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
-
-Eventually = Callable[[Callable[[], bool], float], None]
 
 
 @contextmanager
