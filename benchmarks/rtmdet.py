@@ -102,12 +102,12 @@ def take_part(options: argparse.Namespace) -> None:
 
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
     from flask_detector.detectors.openvino_runtime import Precision
-    from flask_detector.detectors.rtmdet.model import RTMDetIns
+    from flask_detector.detectors.rtmdet.model import RTMDet
     from flask_detector.imaging.pixels import Pixels
 
     model, precision = CONTESTANTS[options.contestant]
     start = time.perf_counter()
-    kind = MaskRCNN if model == "mask-rcnn" else RTMDetIns
+    kind = MaskRCNN if model == "mask-rcnn" else RTMDet
     detector = kind(options.weights, name=model, threads=options.threads, precision=Precision(precision))
     tell(seconds=time.perf_counter() - start)
     with Image.open(options.shared / PICTURE) as file:

@@ -102,8 +102,8 @@ def write_weights(shared: Path) -> Callable[[str, Path], None]:
 
 
 @pytest.fixture(scope="session")
-def write_safetensors() -> Callable[[Path, dict[str, "np.ndarray[Any, Any]"]], None]:
-    """A function that writes arrays of float32 and int64 as a safetensors file."""
+def write_safetensors() -> Callable[..., None]:
+    """A function that writes arrays of float32 and int64, by name, and texts as a safetensors file."""
     return _write
 
 
@@ -120,8 +120,9 @@ def _synthetic(reference: Path, name: str) -> dict[str, "np.ndarray[Any, Any]"]:
     return arrays
 
 
-def _write(path: Path, arrays: dict[str, "np.ndarray[Any, Any]"]) -> None:
-    header, offset = {}, 0
+def _write(path: Path, arrays: dict[str, "np.ndarray[Any, Any]"], **meta: str) -> None:
+    header: dict[str, Any] = {"__metadata__": meta} if meta else {}
+    offset = 0
     for name, array in arrays.items():
         kind = {"float32": "F32", "int64": "I64"}[str(array.dtype)]
         end = offset + array.nbytes

@@ -52,9 +52,8 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
 
         return NanoDet(threads=settings.threads or 1, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.rtmdet.convert import ARCHITECTURE as RTMDET_INS
-    from flask_detector.detectors.rtmdet.model import RTMDetIns
+    from flask_detector.detectors.rtmdet.model import RTMDet
     from flask_detector.detectors.weights_file import architecture_in
 
-    kind = RTMDetIns if architecture_in(graphs) == RTMDET_INS else MaskRCNN
+    kind = RTMDet if architecture_in(graphs).startswith("rtmdet") else MaskRCNN
     return kind(graphs, name=name, threads=settings.threads, precision=precision)

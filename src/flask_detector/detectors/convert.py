@@ -31,13 +31,11 @@ def convert(
     report = on_progress or (lambda _: None)
     found = read_checkpoint(checkpoint)
     try:
-        architecture: Architecture = (
-            rtmdet.ARCHITECTURE if rtmdet.is_rtmdet(found) else mask_rcnn.ARCHITECTURE
-        )
-        if architecture == mask_rcnn.ARCHITECTURE:
+        architecture: Architecture = mask_rcnn.ARCHITECTURE
+        if not rtmdet.is_rtmdet(found):
             mask_rcnn.convert(found, folder, variant=variant, on_progress=report)
         elif variant is None:
-            rtmdet.convert(found, folder, on_progress=report)
+            architecture = rtmdet.convert(found, folder, on_progress=report)
         else:
             raise BadParameter(
                 f"{checkpoint.name} is of RTMDet, not {variant}.", hint="Leave the variant out."

@@ -37,6 +37,37 @@ def synthesized(shared: Path) -> Callable[[str], Arrays]:
 
 
 @pytest.fixture(scope="session")
+def of_boxes(shared: Path) -> Arrays:
+    """The stand-in's tensors of RTMDet without masks, size tiny."""
+    path = Path(__file__).parents[3] / "tools" / "rtmdet_reference.py"
+    specification = importlib.util.spec_from_file_location("rtmdet_reference", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module: Any = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    arrays: Arrays = module.synthesized(shared)
+    return arrays
+
+
+@pytest.fixture(scope="session")
+def boxes_converted(
+    of_boxes: Arrays,
+    write_safetensors: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Path]:
+    """A function that returns a folder of converted weights, by the name of the reference."""
+
+    def converted(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        config = f"bbox_head=dict(exp_on_reg={name.endswith('_exp')})"
+        write_safetensors(folder / "weights.safetensors", of_boxes, cfg=config)
+        convert(folder / "weights.safetensors", folder / "converted")
+        return folder / "converted"
+
+    return converted
+
+
+@pytest.fixture(scope="session")
 def converted(
     synthesized: Callable[[str], Arrays],
     write_safetensors: Callable[[Path, Arrays], None],

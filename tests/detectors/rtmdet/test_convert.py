@@ -9,12 +9,13 @@ import pytest
 
 from flask_detector.detectors.convert import convert
 from flask_detector.detectors.mask_rcnn.variants import Variant
-from flask_detector.detectors.rtmdet.model import RTMDetIns
+from flask_detector.detectors.rtmdet.architecture import Architecture as RTMDetSize
+from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
-Write = Callable[[Path, Arrays], None]
+Write = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +38,32 @@ def test_a_users_own_number_of_classes_is_taken(
     own = {name: array[:3] if ".rtm_cls." in name else array for name, array in tiny.items()}
     write_safetensors(tmp_path / "own.safetensors", own)
     convert(tmp_path / "own.safetensors", tmp_path / "converted")
-    detector = RTMDetIns(tmp_path / "converted", name="own")
+    detector = RTMDet(tmp_path / "converted", name="own")
     assert detector.labels == ("class 1", "class 2", "class 3")
     found = detector.detect(np.zeros((30, 40, 3), np.uint8), min_score=0.0)
     assert found.class_ids.max(initial=0) <= 2
+
+
+@pytest.mark.parametrize(
+    ("channels", "config", "variant"),
+    [
+        (128, "", "mmdet"),
+        (192, "", "mmdet-exp"),
+        (128, "bbox_head=dict(type='RTMDetSepBNHead', exp_on_reg=True)", "mmdet-exp"),
+        (192, '{"exp_on_reg": False}', "mmdet"),
+    ],
+)
+def test_what_no_tensor_tells_of_boxes_is_taken_from_the_config_or_the_size(
+    channels: int, config: str, variant: str, write_safetensors: Write, tmp_path: Path
+) -> None:
+    low = channels
+    size = RTMDetSize((low // 4, low // 2, low, 2 * low, 4 * low), (1, 1, 1, 1), 1, 2, False, False)
+    arrays = {
+        name: np.ones(shape, np.float32) for conv in size.convs() for name, shape in conv.tensors().items()
+    }
+    write_safetensors(tmp_path / "a.safetensors", arrays, **({"cfg": config} if config else {}))
+    assert convert(tmp_path / "a.safetensors", tmp_path / "converted") == "rtmdet"
+    assert WeightsFile.open(tmp_path / "converted").variant == variant
 
 
 @pytest.mark.parametrize(
@@ -52,11 +75,8 @@ def test_a_users_own_number_of_classes_is_taken(
             lambda t: t.update({"bbox_head.rtm_reg.2.bias": np.zeros(5, np.float32)}),
             r"wrong shapes: bbox_head.rtm_reg.2.bias \(5,\) instead of \(4,\)",
         ),
-        (lambda t: [t.pop(n) for n in list(t) if "rtm_kernel" in n], "not of RTMDet-Ins: it has no masks"),
-        (
-            lambda t: [t.pop(n) for n in list(t) if "stage3" in n],
-            "it has no masks|does not fit|not of RTMDet",
-        ),
+        (lambda t: [t.pop(n) for n in list(t) if "rtm_kernel" in n], "does not fit RTMDet: it has besides"),
+        (lambda t: [t.pop(n) for n in list(t) if "stage3" in n], "of another backbone or neck"),
     ],
 )
 def test_what_does_not_fit_is_said(

@@ -1,1 +1,1 @@
-"""RTMDet-Ins of MMDetection, in all its sizes, without PyTorch: boxes and masks in one pass."""
+"""RTMDet and RTMDet-Ins of MMDetection, in all their sizes, without PyTorch: boxes, or boxes and masks."""

@@ -1,10 +1,10 @@
-"""The layers of RTMDet-Ins, and under which names and shapes a checkpoint keeps them.
+"""The layers of RTMDet and RTMDet-Ins, and under which names and shapes a checkpoint keeps them.
 
 The five sizes differ by two factors alone, one for the number of channels and one for that of the blocks;
-both are read off the checkpoint's shapes.
+both are read off the checkpoint's shapes. RTMDet-Ins has a tower and a mask head more than RTMDet.
 Source: Lyu et al., "RTMDet: An Empirical Study of Designing Real-Time Object Detectors", 2022,
 arXiv:2212.07784; MMDetection 3.3.0, models/backbones/cspnext.py, necks/cspnext_pafpn.py and
-dense_heads/rtmdet_ins_head.py.
+dense_heads/rtmdet_head.py and rtmdet_ins_head.py.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,13 @@ MASK_CONVS = 4
 TOWER_CONVS = 2
 NORM_EPSILON = 1e-5
 
+# The variant, in converted weights, of an architecture that predicts logarithms, and that of the others.
+LOGARITHMS, DISTANCES = "mmdet-exp", "mmdet"
+
 _MOST_BLOCKS = 12
+
+# MMDetection's own sizes of RTMDet from these channels of the head on predict logarithms of distances.
+_LOGARITHMS_FROM = 192
 
 
 @dataclass(frozen=True)
@@ -54,17 +60,21 @@ class Conv:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A size of RTMDet-Ins.
+    """A size of RTMDet or RTMDet-Ins.
 
     channels: behind the stem and behind each of the four stages; the neck and the head have the second's.
     blocks: of the four stages of the backbone. neck_blocks: of each part of the neck.
     classes: how many there are.
+    has_masks: whether it is RTMDet-Ins.
+    predicts_logarithms: whether the box tower's numbers are logarithms of distances; of RTMDet alone.
     """
 
     channels: tuple[int, int, int, int, int]
     blocks: tuple[int, int, int, int]
     neck_blocks: int
     classes: int
+    has_masks: bool
+    predicts_logarithms: bool
 
     @property
     def head_channels(self) -> int:
@@ -106,12 +116,14 @@ class Architecture:
 
     def _head(self) -> Iterator[Conv]:
         channels = self.head_channels
-        outputs = {"cls": self.classes, "reg": 4, "kernel": KERNEL_NUMBERS}
+        outputs = {"cls": self.classes, "reg": 4} | ({"kernel": KERNEL_NUMBERS} if self.has_masks else {})
         for tower, numbers in outputs.items():
             for level in range(len(STRIDES)):
                 for i in range(TOWER_CONVS):
                     yield _normed(f"bbox_head.{tower}_convs.{level}.{i}", channels, channels, 3)
                 yield Conv(f"bbox_head.rtm_{tower}.{level}", (numbers, channels, 1, 1))
+        if not self.has_masks:
+            return
         mask = "bbox_head.mask_head"
         yield Conv(f"{mask}.fusion_conv", (channels, len(STRIDES) * channels, 1, 1))
         for i in range(MASK_CONVS):
@@ -119,10 +131,14 @@ class Architecture:
         yield Conv(f"{mask}.projection", (PROTOTYPES, channels, 1, 1))
 
 
-def architecture_of(shapes: dict[str, Shape]) -> Architecture | None:
+def architecture_of(
+    shapes: dict[str, Shape], *, predicts_logarithms: bool | None = None
+) -> Architecture | None:
     """Return the size that tensors of these names and shapes are of; None where they are of another network.
 
     Only what tells the size is looked at; whether all the rest fits is the caller's to check.
+
+    predicts_logarithms: what no shape tells; None for what MMDetection's configuration of that size says.
     """
 
     def outputs(name: str) -> int:
@@ -137,6 +153,9 @@ def architecture_of(shapes: dict[str, Shape]) -> Architecture | None:
             outputs(f"backbone.{name}.conv")
             for name in ("stem.2", "stage1.0", "stage2.0", "stage3.0", "stage4.0")
         )
+        has_masks = "bbox_head.rtm_kernel.0.weight" in shapes
+        if predicts_logarithms is None:
+            predicts_logarithms = two >= _LOGARITHMS_FROM
         return Architecture(
             (stem, one, two, three, four),
             (
@@ -147,6 +166,8 @@ def architecture_of(shapes: dict[str, Shape]) -> Architecture | None:
             ),
             blocks("neck.top_down_blocks.0"),
             outputs("bbox_head.rtm_cls.0"),
+            has_masks,
+            predicts_logarithms and not has_masks,
         )
     except (KeyError, IndexError):
         return None

@@ -32,14 +32,16 @@ def network(weights: Weights, architecture: Architecture) -> Graph:
     Input: (1, 640, 640, 3) uint8, RGB.
     Outputs, the grid's cells of strides 8, 16, 32 one behind the other, row by row (P = 8400):
     (P, classes) scores in 0..1; (P, 4) distances from the cell's point to the left, top, right and bottom
-    side, in pixels of the letterboxed picture; (P, 169) the numbers of each cell's dynamic convolutions;
-    (8, 6400) the mask features on stride 8.
+    side, in pixels of the letterboxed picture. Of RTMDet-Ins also (P, 169) the numbers of each cell's dynamic
+    convolutions, and (8, 6400) the mask features on stride 8.
     """
     net = _Net(weights, architecture)
     picture = opset.parameter([1, SIDE, SIDE, 3], np.uint8)
     levels = net.neck(net.backbone(_normalised(picture)))
-    scores, distances, kernels = net.towers(levels)
-    return Graph([scores, distances, kernels, net.mask_features(levels)], [picture], "rtmdet_ins")
+    outputs = [net.scores(levels), net.distances(levels)]
+    if architecture.has_masks:
+        outputs += [net.kernels(levels), net.mask_features(levels)]
+    return Graph(outputs, [picture], "rtmdet")
 
 
 def _normalised(picture: Node) -> Node:
@@ -86,20 +88,23 @@ class _Net:
         high = self._csp_layer("neck.bottom_up_blocks.1", _joined(down, high), blocks)
         return [self._conv(f"neck.out_convs.{i}.conv", x) for i, x in enumerate((low, middle, high))]
 
-    def towers(self, levels: Sequence[Node]) -> tuple[Node, Node, Node]:
-        """Return scores, distances and kernels of the cells of all levels."""
-        scores, distances, kernels = [], [], []
-        for level, (x, stride) in enumerate(zip(levels, STRIDES, strict=True)):
-            scores.append(_rows(opset.sigmoid(self._tower("cls", level, x)), self._size.classes))
-            sides = opset.relu(self._tower("reg", level, x))
-            distances.append(_rows(opset.multiply(sides, opset.constant(np.float32(stride))), 4))
-            kernel = self._tower("kernel", level, x)
-            kernels.append(_rows(kernel, kernel.get_output_shape(0)[1]))
-        return (
-            opset.concat(scores, 0),
-            opset.concat(distances, 0),
-            opset.concat(kernels, 0),
+    def scores(self, levels: Sequence[Node]) -> Node:
+        """Return the scores of the cells of all levels."""
+        return opset.sigmoid(opset.concat(self._cells("cls", levels), 0))
+
+    def distances(self, levels: Sequence[Node]) -> Node:
+        """Return the distances of the cells of all levels to their boxes' sides."""
+        return opset.concat(
+            [
+                opset.multiply(self._sides(cells), opset.constant(np.float32(stride)))
+                for cells, stride in zip(self._cells("reg", levels), STRIDES, strict=True)
+            ],
+            0,
         )
+
+    def kernels(self, levels: Sequence[Node]) -> Node:
+        """Return the numbers of the dynamic convolutions of the cells of all levels."""
+        return opset.concat(self._cells("kernel", levels), 0)
 
     def mask_features(self, levels: Sequence[Node]) -> Node:
         """Return the features that the dynamic convolutions look at, (8, rows * columns) of stride 8."""
@@ -110,10 +115,20 @@ class _Net:
         x = self._conv("bbox_head.mask_head.projection", x, act=False)
         return _reshape(x, [PROTOTYPES, -1])
 
-    def _tower(self, tower: str, level: int, x: Node) -> Node:
-        for i in range(TOWER_CONVS):
-            x = self._conv(f"bbox_head.{tower}_convs.{level}.{i}.conv", x)
-        return self._conv(f"bbox_head.rtm_{tower}.{level}", x, act=False)
+    def _sides(self, predicted: Node) -> Node:
+        if self._size.has_masks:
+            return opset.relu(predicted)
+        return opset.exp(predicted) if self._size.predicts_logarithms else predicted
+
+    def _cells(self, tower: str, levels: Sequence[Node]) -> list[Node]:
+        """Return what a tower says of each level's cells, (rows * columns, numbers)."""
+        found = []
+        for level, x in enumerate(levels):
+            y = x
+            for i in range(TOWER_CONVS):
+                y = self._conv(f"bbox_head.{tower}_convs.{level}.{i}.conv", y)
+            found.append(_rows(self._conv(f"bbox_head.rtm_{tower}.{level}", y, act=False)))
+        return found
 
     def _csp_layer(
         self, name: str, x: Node, blocks: int, *, with_identity: bool = False, with_attention: bool = False
@@ -174,9 +189,9 @@ def _reshape(x: Node, shape: list[int]) -> Node:
     return opset.reshape(x, opset.constant(np.array(shape, np.int64)), False)
 
 
-def _rows(x: Node, channels: int) -> Node:
+def _rows(x: Node) -> Node:
     """Return a map (1, channels, rows, columns) as (rows * columns, channels)."""
-    return _reshape(opset.transpose(x, _ints(0, 2, 3, 1)), [-1, channels])
+    return _reshape(opset.transpose(x, _ints(0, 2, 3, 1)), [-1, x.get_output_shape(0)[1]])
 
 
 def _twice(x: Node) -> Node:

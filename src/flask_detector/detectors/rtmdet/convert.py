@@ -1,8 +1,9 @@
 """From a checkpoint to converted weights: recognised by its tensors, batch norms folded."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -10,11 +11,19 @@ from flask_detector.detectors.checkpoint.contents import check_shapes, own_label
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.rtmdet.architecture import NORM_EPSILON, Conv, Shape, architecture_of
+from flask_detector.detectors.rtmdet.architecture import (
+    DISTANCES,
+    LOGARITHMS,
+    NORM_EPSILON,
+    Conv,
+    Shape,
+    architecture_of,
+)
 from flask_detector.detectors.weights_file import Floats, check_finite, write_weights
 from flask_detector.errors import ForeignCheckpoint
 
-ARCHITECTURE: Final = "rtmdet-ins"
+BOXES: Final = "rtmdet"
+MASKS: Final = "rtmdet-ins"
 
 
 def is_rtmdet(checkpoint: Checkpoint) -> bool:
@@ -22,33 +31,47 @@ def is_rtmdet(checkpoint: Checkpoint) -> bool:
     return any(name.endswith("bbox_head.rtm_cls.0.weight") for name in checkpoint.tensors)
 
 
-def convert(checkpoint: Checkpoint, folder: Path, *, on_progress: Callable[[float], None]) -> None:
-    """Make the folder of converted weights of RTMDet-Ins, any size and any number of classes.
+def convert(
+    checkpoint: Checkpoint, folder: Path, *, on_progress: Callable[[float], None]
+) -> Literal["rtmdet", "rtmdet-ins"]:
+    """Make the folder of converted weights, any size and any number of classes; return which of both it is.
 
     on_progress: called with the part that is done.
 
     Raises ForeignCheckpoint or another CheckpointError, and OSError where the folder can't be written.
     """
     tensors = without_prefixes(checkpoint.tensors)
-    architecture = architecture_of({name: tensor.shape for name, tensor in tensors.items()})
-    if "bbox_head.rtm_kernel.0.weight" not in tensors or architecture is None:
-        raise ForeignCheckpoint(
-            "The checkpoint is of RTMDet, but not of RTMDet-Ins: it has no masks.",
-            hint="Take one of the models whose names begin with rtmdet-ins.",
-        )
+    architecture = architecture_of(
+        {name: tensor.shape for name, tensor in tensors.items()},
+        predicts_logarithms=_predicts_logarithms(checkpoint.meta),
+    )
+    if architecture is None:
+        raise ForeignCheckpoint("The checkpoint is of RTMDet, but of another backbone or neck.")
     convs = list(architecture.convs())
     shapes: dict[str, Shape] = {}
     for conv in convs:
         shapes |= conv.tensors()
     counters = {f"{conv.norm}.num_batches_tracked" for conv in convs if conv.norm is not None}
-    check_shapes(tensors, shapes, counters, network="RTMDet-Ins")
+    check_shapes(tensors, shapes, counters, network="RTMDet-Ins" if architecture.has_masks else "RTMDet")
     labels = _labels(own_labels(checkpoint.meta), architecture.classes)
+    kind: Literal["rtmdet", "rtmdet-ins"] = MASKS if architecture.has_masks else BOXES
     write_weights(
         folder,
         _arrays(convs, tensors, on_progress),
-        architecture=ARCHITECTURE,
-        facts={"variant": "mmdet", "labels": list(labels), "classes": list(range(len(labels)))},
+        architecture=kind,
+        facts={
+            "variant": LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
+            "labels": list(labels),
+            "classes": list(range(len(labels))),
+        },
     )
+    return kind
+
+
+def _predicts_logarithms(meta: Mapping[str, Any]) -> bool | None:
+    """Return what the training's configuration in the file says of it; None where it says nothing."""
+    said = re.search(r"\bexp_on_reg['\"]?\s*[=:]\s*(True|False)\b", str(meta.get("cfg") or ""))
+    return None if said is None else said[1] == "True"
 
 
 def _labels(own: tuple[str, ...], classes: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""RTMDet-Ins as a detector: the way of a picture through its stages."""
+"""RTMDet and RTMDet-Ins as a detector: the way of a picture through its stages."""
 
 import threading
 from dataclasses import replace
@@ -8,10 +8,10 @@ import numpy as np
 
 from flask_detector.detectors.base import OnStage, StageClock, usable_cores
 from flask_detector.detectors.openvino_runtime import Precision, Session
-from flask_detector.detectors.rtmdet.architecture import architecture_of
+from flask_detector.detectors.rtmdet.architecture import LOGARITHMS, architecture_of
 from flask_detector.detectors.rtmdet.build_graph import network
 from flask_detector.detectors.rtmdet.masks import MaskScaler, mask_logits
-from flask_detector.detectors.rtmdet.postprocess import Cells, select
+from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Cells, select
 from flask_detector.detectors.rtmdet.preprocess import letterbox
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import BadParameter, CheckpointError
@@ -19,8 +19,8 @@ from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
 
 
-class RTMDetIns:
-    """RTMDet-Ins of any size; see the Detector protocol.
+class RTMDet:
+    """RTMDet or RTMDet-Ins of any size; see the Detector protocol.
 
     folder: of converted weights, as `convert` makes it.
     threads: of one detection; 0 for as many as there are cores to use.
@@ -28,7 +28,6 @@ class RTMDetIns:
     Raises CheckpointError where the folder holds no converted weights of it.
     """
 
-    has_masks = True
     default_min_score = 0.3
     # The original resizes the picture as it is, and so does this.
     enough = None
@@ -37,14 +36,18 @@ class RTMDetIns:
         self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
     ) -> None:
         converted = WeightsFile.open(folder)
-        architecture = architecture_of({name: array.shape for name, array in converted.weights.items()})
+        architecture = architecture_of(
+            {name: array.shape for name, array in converted.weights.items()},
+            predicts_logarithms=converted.variant == LOGARITHMS,
+        )
         if architecture is None:
             raise CheckpointError(
-                f"The converted weights in {folder} are not those of RTMDet-Ins.",
+                f"The converted weights in {folder} are not those of RTMDet.",
                 hint="Remove the folder to convert again.",
             )
         self.name = name
         self.labels = converted.labels
+        self.has_masks = architecture.has_masks
         self.precision = precision.resolved()
         with converted.forgetting():
             self._session = Session(
@@ -57,9 +60,11 @@ class RTMDetIns:
     def detect(
         self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None
     ) -> Detections:
-        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels: at most 100 instances.
+        """Return what is found in a picture (H, W, 3), RGB, uint8, or in pixels.
 
-        The stages are prepare, network, select and masks.
+        That is at most 100 instances with masks, or 300 without.
+
+        The stages are prepare, network, select and, with masks, masks.
 
         min_score: the lowest score to keep, in 0..1; None for 0.3.
 
@@ -81,17 +86,21 @@ class RTMDetIns:
             prepared = letterbox(pixels)
             pixels.forget()
         with clock.stage("network"):
-            scores, distances, kernels, features = self._session.run([prepared.pixels])
+            scores, distances, *of_masks = self._session.run([prepared.pixels])
         with clock.stage("select"):
-            found = select(scores, distances, scale=prepared.scale, min_score=min_score)
+            rules = MASK_RULES if self.has_masks else BOX_RULES
+            found = select(scores, distances, rules, scale=prepared.scale, min_score=min_score)
         size = {"width": prepared.width, "height": prepared.height}
-        with clock.stage("masks"):
-            cells = Cells.of_network()
-            logits = mask_logits(
-                features, kernels[found.cells], cells.points[found.cells], cells.strides[found.cells]
-            )
-            scaler = MaskScaler(**size, scale=prepared.scale)
-            masks = tuple(scaler.mask(one) for one in logits)
+        masks = None
+        if self.has_masks:
+            with clock.stage("masks"):
+                kernels, features = of_masks
+                cells = Cells.of_network()
+                logits = mask_logits(
+                    features, kernels[found.cells], cells.points[found.cells], cells.strides[found.cells]
+                )
+                scaler = MaskScaler(**size, scale=prepared.scale)
+                masks = tuple(scaler.mask(one) for one in logits)
         detections = Detections.from_unordered(
             found.boxes,
             np.minimum(found.scores, 1),

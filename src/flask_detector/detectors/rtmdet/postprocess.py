@@ -1,6 +1,6 @@
 """From what the head says of its cells to the instances that stay.
 
-Source: MMDetection 3.3.0, RTMDetInsHead._predict_by_feat_single and _bbox_mask_post_process.
+Source: MMDetection 3.3.0, BaseDenseHead._predict_by_feat_single, RTMDetInsHead._predict_by_feat_single.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,19 @@ import numpy.typing as npt
 from flask_detector.detectors.rtmdet.architecture import SIDE, STRIDES
 from flask_detector.structures.boxes import Floats, Ints, nms_per_class
 
-MAX_CANDIDATES_PER_LEVEL = 1000
-IOU_THRESHOLD = 0.6
-MAX_DETECTIONS = 100
+
+@dataclass(frozen=True)
+class Rules:
+    """How many candidates a level has, over which IoU a worse box goes, and how many boxes stay, at most."""
+
+    candidates: int
+    iou_threshold: float
+    most: int
+
+
+# Source: MMDetection 3.3.0, test_cfg in configs/rtmdet/rtmdet_l_8xb32-300e_coco.py and rtmdet-ins_l_….py.
+BOX_RULES = Rules(30_000, 0.65, 300)
+MASK_RULES = Rules(1000, 0.6, 100)
 
 
 @dataclass(frozen=True)
@@ -60,31 +70,33 @@ class Selected:
     cells: Ints
 
 
-def select(scores: Floats, distances: Floats, *, scale: tuple[float, float], min_score: float) -> Selected:
+def select(
+    scores: Floats, distances: Floats, rules: Rules, *, scale: tuple[float, float], min_score: float
+) -> Selected:
     """Return the best instances after suppression within each class.
 
     scores: (P, classes). distances: (P, 4) to the left, top, right and bottom side, in pixels of the
     letterboxed picture. scale: of that one to the picture's pixels, across and down.
     """
     grid = Cells.of_network()
-    cells, class_ids = _candidates(scores, min_score, grid.levels)
+    cells, class_ids = _candidates(scores, min_score, grid.levels, rules.candidates)
     best = scores[cells, class_ids]
     points, sides = grid.points[cells], distances[cells]
     boxes = np.concatenate([points - sides[:, :2], points + sides[:, 2:]], axis=1)
     boxes = np.clip(boxes, 0, np.float32(SIDE)) * np.array([1 / scale[0], 1 / scale[1]] * 2, np.float32)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, best, class_ids, cells = boxes[has_area], best[has_area], class_ids[has_area], cells[has_area]
-    kept = nms_per_class(boxes, best, class_ids, IOU_THRESHOLD, MAX_DETECTIONS)
+    kept = nms_per_class(boxes, best, class_ids, rules.iou_threshold, rules.most)
     return Selected(boxes[kept], best[kept], class_ids[kept], cells[kept])
 
 
-def _candidates(scores: Floats, min_score: float, levels: tuple[slice, ...]) -> tuple[Ints, Ints]:
-    """Return cells and classes of the best 1000 pairs of each level over the lowest score."""
+def _candidates(scores: Floats, min_score: float, levels: tuple[slice, ...], most: int) -> tuple[Ints, Ints]:
+    """Return cells and classes of the best pairs of each level over the lowest score."""
     chosen: list[npt.NDArray[np.int64]] = []
     for level in levels:
         flat = scores[level].reshape(-1)
         places = np.flatnonzero(flat > min_score)
-        places = places[np.argsort(-flat[places], kind="stable")[:MAX_CANDIDATES_PER_LEVEL]]
+        places = places[np.argsort(-flat[places], kind="stable")[:most]]
         chosen.append(places + level.start * scores.shape[1])
     cells, class_ids = np.divmod(np.concatenate(chosen), scores.shape[1])
     return cells, class_ids

@@ -64,7 +64,7 @@ def own_model(
         architecture=architecture,
         variant=variant,
         licence="not stated",
-        has_masks=True,
+        has_masks=architecture != "rtmdet",
         source=source,
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Architecture = Literal["nanodet", "mask-rcnn", "rtmdet-ins"]
+Architecture = Literal["nanodet", "mask-rcnn", "rtmdet-ins", "rtmdet"]
 
 # In place of a name: the best model that is there.
 AUTO = "auto"
@@ -89,33 +89,26 @@ _MMDETECTION_SIZE = 177_798_248
 _RTMDET = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/"
 
 
-def _rtmdet_ins(
-    size: str,
-    what: str,
-    *,
-    config: str,
-    stamp: str,
-    sha256: str,
-    length: int,
-    box_ap: float,
-    mask_ap: float,
+def _rtmdet(
+    size: str, what: str, *, file: str, length: int, box_ap: float, mask_ap: float | None = None
 ) -> ModelInfo:
-    """Return the row of a size of RTMDet-Ins.
+    """Return the row of a size of RTMDet-Ins, or of RTMDet where there is no `mask_ap`.
 
-    config, stamp: of the published file's name, the training's configuration and when it began.
+    file: of the published file's name, what begins with the training's configuration.
     length: of the file, in bytes.
     """
-    config = f"rtmdet-ins_{size}_{config}"
+    kind, title = ("rtmdet", "RTMDet") if mask_ap is None else ("rtmdet-ins", "RTMDet-Ins")
+    config, _, sha256 = f"{kind}_{size}_{file}".partition("_coco_")
     return ModelInfo(
-        name=f"rtmdet-ins-{size}",
-        title=f"RTMDet-Ins {size}",
-        what=what,
-        architecture="rtmdet-ins",
+        name=f"{kind}-{size}",
+        title=f"{title} {size}",
+        what=f"{what} MMDetection.",
+        architecture="rtmdet" if mask_ap is None else "rtmdet-ins",
         licence="Apache-2.0",
-        has_masks=True,
+        has_masks=mask_ap is not None,
         box_ap=box_ap,
         mask_ap=mask_ap,
-        source=Published(f"{_RTMDET}{config}/{config}_{stamp}-{sha256}.pth", sha256=sha256, size=length),
+        source=Published(f"{_RTMDET}{config}_coco/{kind}_{size}_{file}.pth", sha256[-8:], length),
     )
 
 
@@ -130,55 +123,80 @@ _ROWS = (
         box_ap=22.9,
         source=Embedded("nanodet-g.bin"),
     ),
-    _rtmdet_ins(
+    _rtmdet(
         "tiny",
-        "Boxes and masks, quick. MMDetection.",
-        config="8xb32-300e_coco",
-        stamp="20221130_151727",
-        sha256="ec670f7e",
+        "Boxes and masks, quick.",
+        file="8xb32-300e_coco_20221130_151727-ec670f7e",
         length=22_637_000,
         box_ap=40.5,
         mask_ap=35.4,
     ),
-    _rtmdet_ins(
+    _rtmdet(
         "s",
-        "The main model: boxes and masks, accurate and quick. MMDetection.",
-        config="8xb32-300e_coco",
-        stamp="20221121_212604",
-        sha256="fdc5d7ec",
+        "The main model: boxes and masks, accurate and quick.",
+        file="8xb32-300e_coco_20221121_212604-fdc5d7ec",
         length=40_850_000,
         box_ap=44.0,
         mask_ap=38.7,
     ),
-    _rtmdet_ins(
+    _rtmdet(
         "m",
-        "Boxes and masks. MMDetection.",
-        config="8xb32-300e_coco",
-        stamp="20221123_001039",
-        sha256="6eba602e",
+        "Boxes and masks.",
+        file="8xb32-300e_coco_20221123_001039-6eba602e",
         length=110_520_000,
         box_ap=48.8,
         mask_ap=42.1,
     ),
-    _rtmdet_ins(
+    _rtmdet(
         "l",
-        "Boxes and masks. MMDetection.",
-        config="8xb32-300e_coco",
-        stamp="20221124_103237",
-        sha256="78d1d652",
+        "Boxes and masks.",
+        file="8xb32-300e_coco_20221124_103237-78d1d652",
         length=229_820_000,
         box_ap=51.2,
         mask_ap=43.7,
     ),
-    _rtmdet_ins(
+    _rtmdet(
         "x",
-        "Boxes and masks, the most accurate here. MMDetection.",
-        config="8xb16-300e_coco",
-        stamp="20221124_111313",
-        sha256="33d4595b",
+        "Boxes and masks, the most accurate here.",
+        file="8xb16-300e_coco_20221124_111313-33d4595b",
         length=411_330_000,
         box_ap=52.4,
         mask_ap=44.6,
+    ),
+    _rtmdet(
+        "tiny",
+        "Boxes, quick.",
+        file="8xb32-300e_coco_20220902_112414-78e30dcc",
+        length=19_830_000,
+        box_ap=40.9,
+    ),
+    _rtmdet(
+        "s",
+        "Boxes, accurate and quick.",
+        file="8xb32-300e_coco_20220905_161602-387a891e",
+        length=35_830_000,
+        box_ap=44.5,
+    ),
+    _rtmdet(
+        "m",
+        "Boxes.",
+        file="8xb32-300e_coco_20220719_112220-229f527c",
+        length=99_290_000,
+        box_ap=49.1,
+    ),
+    _rtmdet(
+        "l",
+        "Boxes.",
+        file="8xb32-300e_coco_20220719_112030-5a0be7c4",
+        length=209_910_000,
+        box_ap=51.3,
+    ),
+    _rtmdet(
+        "x",
+        "Boxes, the most accurate of these.",
+        file="8xb32-300e_coco_20220715_230555-cc79b9ae",
+        length=380_290_000,
+        box_ap=52.6,
     ),
     ModelInfo(
         name="mask-rcnn-r50-fpn",
