@@ -56,7 +56,7 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     # At the top
     "_version": ("", ""),
-    "__init__": ("_version api detectors structures", ""),
+    "__init__": ("_version api client detectors errors formats structures", ""),
     "__main__": ("cli", ""),
     "api": ("detectors errors formats imaging settings structures visualization", "PIL numpy supervision"),
     "api_keys": ("broker errors", "redis"),

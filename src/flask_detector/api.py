@@ -6,9 +6,9 @@ The server does without it: a worker has an array already and draws nothing, and
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,10 @@ def load_detector(name: str = detectors.AUTO, *, settings: Settings | None = Non
     settings: in place of those of the environment.
 
     Raises UnknownModel, ModelNotInstalled and CheckpointError.
+
+    >>> from flask_detector import load_detector
+    >>> load_detector("nanodet-g")
+    <detector nanodet-g: 80 classes, boxes>
     """
     settings = settings or Settings.from_environment()
     limits = Limits.of(settings)
@@ -43,7 +47,15 @@ def load_detector(name: str = detectors.AUTO, *, settings: Settings | None = Non
 
 
 class PictureDetector:
-    """A loaded model: give it one picture after another, from any thread."""
+    """A loaded model: give it one picture after another, from any thread.
+
+    >>> from flask_detector import load_detector
+    >>> detector = load_detector("nanodet-g")
+    >>> detector.name, detector.labels[:2], detector.has_masks, detector.default_min_score
+    ('nanodet-g', ('person', 'bicycle'), False, 0.35)
+    >>> detector.detect("street.jpg", min_score=0.5)
+    <Detections: 4 cars, 3 persons (nanodet-g, 1200x726)>
+    """
 
     def __init__(self, detector: Detector, limits: Limits) -> None:
         self._detector = detector
@@ -78,7 +90,7 @@ class PictureDetector:
         """Return what is found in a picture; it remembers where the picture is, for `draw`.
 
         picture: a path, the bytes of a file, an open binary file, a Pillow image, or an array (H, W, 3), RGB,
-        uint8.
+        uint8. What comes as a file is turned upright by its EXIF orientation.
         min_score: the lowest score to keep, in 0..1; None for the model's default.
         on_stage: called with the name of each stage as it begins.
 
@@ -91,22 +103,48 @@ class PictureDetector:
         decoded = time.perf_counter()
         found = self._detector.detect(pixels, min_score=min_score, on_stage=on_stage)
         timings = {"decode": decoded - start, **found.timings}
-        return Detections.of(found, picture=lambda: read(None).array(), timings=timings)
+        given = vars(found) | {"picture": lambda: read(None).array(), "timings": timings}
+        return Detections(**given)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Detections(structures.Detections):
     """The objects found in one picture, best score first; they can draw, save and convert themselves.
 
+    width, height: the picture's size in pixels, upright.
+    boxes: (N, 4) float32, x1, y1, x2, y2 in pixels of that picture and clipped to it.
+    scores: (N,) float32 in 0..1, descending.
+    class_ids: (N,) int64, each an index into `labels`.
+    labels: the names of all classes that the model knows.
+    model: the name of the model that found them.
+    masks: None for a model of boxes alone, else a Mask for each instance, in the same order.
+    timings: seconds by stage, in the order of the stages, which follow one another.
     picture: reads the pixels of the picture (H, W, 3), RGB, uint8, again where they can be had, for `draw`.
+
+    Raises ValueError when an array's shape or values break one of these rules.
+
+    >>> from flask_detector import load_detector
+    >>> found = load_detector("nanodet-g").detect("street.jpg", min_score=0.5)
+    >>> found.counts()
+    {'car': 4, 'person': 3}
+    >>> found.boxes.shape, found.scores.shape, found.class_ids.tolist()
+    ((7, 4), (7,), [2, 2, 2, 2, 0, 0, 0])
+    >>> best = next(iter(found))
+    >>> best.label, round(best.score, 1), [round(side, -1) for side in best.box]
+    ('car', 0.8, [240.0, 500.0, 330.0, 570.0])
+    >>> found.only(["car"]).over(0.75)
+    <Detections: 2 cars (nanodet-g, 1200x726)>
+    >>> found.draw().size
+    (1200, 726)
+    >>> found.save("drawn.png")
+    >>> found.save("found.json", format="labelme")
+    >>> Detections.from_json(found.to_json())
+    <Detections: 4 cars, 3 persons (nanodet-g, 1200x726)>
+    >>> found.to_coco(image_id=7)[0]["category_id"]
+    3
     """
 
     picture: Callable[[], npt.NDArray[np.uint8]] | None = None
-
-    @classmethod
-    def of(cls, found: structures.Detections, **changes: Any) -> Self:
-        """Return the same detections as ones of this class, with some fields changed."""
-        return cls(**{field.name: getattr(found, field.name) for field in fields(found)} | changes)
 
     def to_coco(self, *, image_id: int = 1) -> list[dict[str, Any]]:
         """Return COCO's results format, an entry for each instance; docs/formats.md tells of the ids."""

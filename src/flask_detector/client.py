@@ -6,10 +6,12 @@ certificates, and the calls are two.
 
 import http.client
 import json
+import os
 import re
 import secrets
 import ssl
 import time
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
@@ -50,13 +52,18 @@ class Sleep(Protocol):
 
 
 class Client:
-    """One server.
+    """A server on another machine, which detects what is sent to it. May be used from several threads.
 
     url: its address, as a browser opens it.
     api_key: sent to this server only; None for none.
     timeout: seconds without any byte after which a call counts as failed.
 
     Raises ServerError when the address is none.
+
+    >>> from flask_detector import Client
+    >>> found = Client("http://127.0.0.1:5000").detect("street.jpg", model="nanodet-g", min_score=0.5)
+    >>> found.counts()
+    {'car': 4, 'person': 3}
     """
 
     def __init__(
@@ -82,17 +89,32 @@ class Client:
         self._opener = build_opener(_NoRedirects)
 
     def detect(
-        self, picture: bytes, filename: str, *, model: str = "auto", min_score: float | None = None
+        self,
+        picture: bytes | str | os.PathLike[str],
+        filename: str | None = None,
+        *,
+        model: str = "auto",
+        min_score: float | None = None,
     ) -> Detections:
         """Return what the server finds in a picture, after however many looks that takes.
 
-        Raises Refused when the server refuses the picture or fails on it, and ServerError when it can't be
-        used.
+        It is sent again, and waited for, while the server is busy or can't be reached, for minutes.
+
+        picture: a path, or the bytes of a file.
+        filename: what the server calls it; None for the path's last part.
+        model: of the server; `auto` for its default.
+        min_score: the lowest score to keep, in 0..1; None for the model's default.
+
+        Raises Refused when the server refuses the picture or fails on it, ServerError when it can't be used,
+        and OSError when the file can't be read.
         """
+        if not isinstance(picture, bytes):
+            filename = filename or Path(picture).name
+            picture = Path(picture).read_bytes()
         options = {"model": model}
         if min_score is not None:
             options["min_score"] = str(min_score)
-        media_type, body = _form(picture, filename)
+        media_type, body = _form(picture, filename or "picture")
         headers = {
             "Content-Type": media_type,
             "Prefer": f"wait={_LONGEST_WAIT_ASKED_FOR}",

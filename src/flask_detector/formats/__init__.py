@@ -1,4 +1,18 @@
-"""Files that a result can be taken away as, told in docs/formats.md. A new format is one file and one row."""
+"""Files that a result can be taken away as, told in docs/formats.md. A new format is one file and one row.
+
+>>> from flask_detector import load_detector
+>>> from flask_detector.formats import FORMATS, dataset
+>>> FORMATS["voc"].title, FORMATS["voc"].suffix, FORMATS["voc"].media_type
+('Pascal VOC', '.xml', 'application/xml')
+>>> found = load_detector("nanodet-g").detect("street.jpg", min_score=0.5)
+>>> FORMATS["voc"].write(found, "street.jpg").count(b"<name>car</name>")
+4
+
+Data sets of several pictures, of which one at a time lies in memory:
+
+>>> with open("photos.zip", "wb") as file, open("street.jpg", "rb") as picture:
+...     dataset.write_to(file, "yolo", [("street.jpg", found, picture)])
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +31,8 @@ from flask_detector.formats import (
 )
 from flask_detector.formats.dataset_zip import Dataset
 from flask_detector.structures.detections import Detections
+
+__all__ = ["FORMATS", "Format"]
 
 
 @dataclass(frozen=True)
