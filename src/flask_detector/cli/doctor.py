@@ -1,4 +1,4 @@
-"""The command `doctor`: looks the installation over and says what to do."""
+"""`flask-detector doctor`: checks an installation and suggests fixes."""
 
 import json
 import logging
@@ -13,21 +13,22 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
-    """Check this installation and say what to do. The exit status is 1 if something is in the way."""
-    from flask_detector.service.doctor.checks import examine
+    """Check this installation and suggest fixes. The exit status is 1 if there is a problem."""
+    from flask_detector.service.doctor import examine
     from flask_detector.service.doctor.finding import Level
     from flask_detector.settings import Settings
 
-    # What is amiss is told as a finding.
+    # Problems are reported as findings, not as log lines.
     logging.getLogger().setLevel(logging.CRITICAL)
-    findings = []
-    for finding in examine(Settings.from_environment()):
-        findings.append(finding)
+    findings, failed = [], False
+    for what, finding in examine(Settings.from_environment()):
+        findings.append({"what": what, **asdict(finding)})
+        failed |= finding.level is Level.PROBLEM
         if not as_json:
             mark, colour = _MARKS[finding.level]
-            click.echo(f"{click.style(mark, fg=colour)} {finding.what}: {finding.message}")
+            click.echo(f"{click.style(mark, fg=colour)} {what}: {finding.message}")
             if finding.hint:
                 click.echo(f"  → {finding.hint}")
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    sys.exit(any(finding.level is Level.PROBLEM for finding in findings))
+        click.echo(json.dumps(findings, indent=2))
+    sys.exit(failed)

@@ -14,47 +14,47 @@ from flask_detector.cli.error_group import ExplainedGroup
 
 @click.group(cls=ExplainedGroup)
 def keys() -> None:
-    """Make, list and revoke the keys of the HTTP API.
+    """Create, list and revoke API keys.
 
-    They are kept in the Redis of the installation: the one of REDIS_URL, else the one that `serve` runs.
+    Keys are stored in the Redis that REDIS_URL names, or else in the one that `serve` starts.
     """
 
 
 @contextmanager
 def _known() -> Iterator[Keys]:
     """Open the keys of the installation."""
-    from flask_detector.broker.connection import check, connect
-    from flask_detector.broker.local_server import LocalRedis
+    from flask_detector.broker.connection import check
     from flask_detector.errors import BrokerUnavailable
+    from flask_detector.service.launch import connect_to_installation
     from flask_detector.settings import Settings
 
     settings = Settings.from_environment()
-    own = LocalRedis(settings.data_dir / "redis").url
-    with connect(own if settings.redis_url is None else settings.required_redis_url) as connection:
+    with connect_to_installation(settings) as connection:
         try:
             check(connection)
         except BrokerUnavailable as error:
             if settings.redis_url is not None:
                 raise
             raise BrokerUnavailable(
-                f"No flask-detector runs with the data folder {settings.data_dir}.",
-                hint="Start 'flask-detector serve', or set DETECTOR_DATA_DIR or REDIS_URL as it has them.",
+                f"No flask-detector is running with the data folder {settings.data_dir}.",
+                hint="Start 'flask-detector serve', or set DETECTOR_DATA_DIR or REDIS_URL as the running "
+                "server has them.",
             ) from error
         yield Keys(connection)
 
 
 @keys.command()
-@click.option("--name", default="", help="Who or what it is for.")
-@click.option("--admin", is_flag=True, help="Let it also open what is about the installation.")
+@click.option("--name", default="", help="A name for the key, such as who uses it.")
+@click.option("--admin", is_flag=True, help="Also allow access to the admin page and metrics.")
 def create(name: str, admin: bool) -> None:
-    """Make a key and print it: it is shown this once."""
+    """Create a key and print it. It is shown only once."""
     with _known() as known:
         key, text = known.create(name, Scope.ADMIN if admin else Scope.USE)
         secret = known.webhook_secret(key.id)
     click.echo(text)
     click.echo(
-        f"This is the key {key.id}. It is not kept here: write it down now.\n"
-        f"Its webhooks are signed with: {secret}",
+        f"Created key {key.id}. It is not stored and can't be shown again: save it now.\n"
+        f"Webhook signing secret: {secret}",
         err=True,
     )
 
@@ -62,16 +62,16 @@ def create(name: str, admin: bool) -> None:
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_keys(as_json: bool) -> None:
-    """List the keys, without what is secret of them."""
+    """List keys without their secrets."""
     with _known() as known:
         found = known.list()
     if as_json:
         click.echo(json.dumps([_form(key) for key in found], indent=2))
         return
     if not found:
-        click.echo("There are no keys. To make one: flask-detector keys create", err=True)
+        click.echo("There are no keys. To create one: flask-detector keys create", err=True)
         return
-    rows = [["ID", "SCOPE", "MADE", "LAST USED", "NAME"]]
+    rows = [["ID", "SCOPE", "CREATED", "LAST USED", "NAME"]]
     rows += [[k.id, k.scope, _day(k.created_at), _day(k.last_used_at), k.name] for k in found]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -81,7 +81,7 @@ def list_keys(as_json: bool) -> None:
 @keys.command()
 @click.argument("id")
 def revoke(id: str) -> None:
-    """Let the key ID open nothing any more. Its detections are kept until their time."""
+    """Revoke the key ID. Its detections are kept until they expire."""
     with _known() as known:
         known.revoke(id)
     click.echo(f"The key {id} is revoked.", err=True)
@@ -90,9 +90,9 @@ def revoke(id: str) -> None:
 @keys.command("webhook-secret")
 @click.argument("id", required=False)
 def webhook_secret(id: str | None) -> None:
-    """Print the secret of webhooks.
+    """Print a webhook signing secret.
 
-    That of the key ID, or without one that of requests without a key.
+    That of the key ID, or if omitted, that of requests without a key.
     """
     with _known() as known:
         click.echo(known.webhook_secret(id))

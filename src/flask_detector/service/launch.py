@@ -8,8 +8,11 @@ import socket
 import sys
 from typing import NoReturn
 
+import redis
+
 from flask_detector._version import __version__
 from flask_detector.broker.connection import check, connect
+from flask_detector.broker.local_server import LocalRedis
 from flask_detector.broker.server_program import find_server
 from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import SettingsError
@@ -122,7 +125,7 @@ def _hold_data_folder(settings: Settings) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise SettingsError(
-            f"flask-detector already runs with the data folder {settings.data_dir}.",
+            f"flask-detector is already running with the data folder {settings.data_dir}.",
             hint="Stop it first, or set DETECTOR_DATA_DIR and PORT for a second one.",
         ) from error
     return lock
@@ -143,6 +146,12 @@ def is_served(settings: Settings) -> bool:
     return False
 
 
+def connect_to_installation(settings: Settings) -> redis.Redis:
+    """Return a client for the Redis that REDIS_URL names, else for the one that `serve` runs."""
+    own = LocalRedis(settings.data_dir / "redis").url
+    return connect(own if settings.redis_url is None else settings.required_redis_url)
+
+
 def check_port(settings: Settings) -> None:
     """Raise SettingsError where the web server could not listen, as when another program has the port."""
     try:
@@ -153,8 +162,8 @@ def check_port(settings: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         raise SettingsError(
-            f"The address {settings.host}, port {settings.port} can't be used: {error.strerror}.",
-            hint="Stop the program that uses it, or set PORT to another one."
+            f"Can't listen on {settings.host}, port {settings.port}: {error.strerror}.",
+            hint="Stop the program that uses the port, or set PORT to another one."
             if error.errno == errno.EADDRINUSE
-            else "Set DETECTOR_HOST to an address of this machine, and PORT to one that you may use.",
+            else "Set DETECTOR_HOST to an IP address of this machine, and PORT to a permitted port.",
         ) from error

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""What a check reports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a finding is: as it should be, worth a thought, or in the way."""
+    """How serious a finding is; a problem keeps the installation from working."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,9 +15,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `hint` says what to do where it is not as it should be."""
+    """One result of a check; `hint` says what to do unless the level is OK."""
 
-    what: str
     level: Level
     message: str
     hint: str = ""
@@ -26,6 +25,16 @@ class Finding:
 Findings = Iterator[Finding]
 
 
-def ok(what: str, message: str) -> Finding:
-    """Return the finding that all is well."""
-    return Finding(what, Level.OK, message)
+def ok(message: str) -> Finding:
+    """Return the finding that nothing is wrong."""
+    return Finding(Level.OK, message)
+
+
+def warning(message: str, hint: str) -> Finding:
+    """Return the finding that something works, but may not do so always or for everybody."""
+    return Finding(Level.WARNING, message, hint)
+
+
+def problem(message: str, hint: str) -> Finding:
+    """Return the finding that something does not work."""
+    return Finding(Level.PROBLEM, message, hint)
