@@ -157,18 +157,18 @@ def test_a_detection_that_failed_says_why(server: Server, slept: list[float]) ->
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_key_that_is_refused_ends_it_all(server: Server, slept: list[float], status: int) -> None:
     server.answers = [(status, {}, error("bad_key", "This key is not known."))]
-    with pytest.raises(ServerError, match=r"This key is not known. Give a key with --api-key"):
+    with pytest.raises(ServerError, match=r"This key is not known. Set a key with --api-key"):
         Client(server.url, api_key="x", sleep=slept.append).detect(b"x", "a.jpg")
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((200, {}, b"<html>"), "does not answer as flask-detector does"),
-        ((200, {}, []), "does not answer as flask-detector does"),
-        ((200, {}, {"status": "done"}), "does not answer as flask-detector does"),
-        ((200, {}, {"status": "done", "result": {"version": 99}}), "does not answer as flask-detector does"),
-        ((200, {}, {"status": "what"}), "does not answer as flask-detector does"),
+        ((200, {}, b"<html>"), "is not a flask-detector server"),
+        ((200, {}, []), "is not a flask-detector server"),
+        ((200, {}, {"status": "done"}), "is not a flask-detector server"),
+        ((200, {}, {"status": "done", "result": {"version": 99}}), "is not a flask-detector server"),
+        ((200, {}, {"status": "what"}), "is not a flask-detector server"),
         ((404, {}, b"nothing here"), "answers 404 Not Found"),
         ((500, {}, {"oops": 1}), "answers 500"),
         ((308, {"Location": "https://elsewhere.example/"}, b""), "leads to https://elsewhere.example/"),
@@ -196,7 +196,7 @@ def test_a_server_that_is_not_there_is_told_after_some_tries(slept: list[float])
     "url", ["", "localhost:5000", "ftp://x", "http://", "http://[", "file:///etc/passwd"]
 )
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ServerError, match="not the address of a server"):
+    with pytest.raises(ServerError, match="not the URL of a server"):
         Client(url)
 
 

@@ -105,7 +105,7 @@ class Keys:
             # Not by what the deletion says: it is sent again after a lost answer.
             if not self._connection.exists(_key(id)):
                 raise UnknownKey(
-                    f"There is no key {id[:20]!r}.", hint="'flask-detector keys list' shows the ids."
+                    f"There is no key {id[:20]!r}.", hint="Run 'flask-detector keys list' to see the ids."
                 )
             pipeline.delete(_key(id))
             pipeline.zrem(_ALL, id)
@@ -120,7 +120,7 @@ class Keys:
                 facts = cast(dict[bytes, bytes], self._connection.hgetall(_key(match[1])))
         # The hash is compared in constant time; where there is none, with that of nothing.
         if not hmac.compare_digest(facts.get(b"hash", b""), _hash(text).encode()) or match is None:
-            raise UnknownKey("The API key is not known here.")
+            raise UnknownKey("The API key is unknown.")
         self._touch(match[1], facts)
         return _key_of(match[1], facts)
 
@@ -138,7 +138,7 @@ class Keys:
             secret = cast(bytes | None, self._connection.hget(_key(key_id), "webhook_secret"))
         if secret is None:
             raise UnknownKey(
-                f"There is no key {key_id[:20]!r}.", hint="'flask-detector keys list' shows the ids."
+                f"There is no key {key_id[:20]!r}.", hint="Run 'flask-detector keys list' to see the ids."
             )
         return secret.decode()
 

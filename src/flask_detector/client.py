@@ -76,13 +76,13 @@ class Client:
             usable = False
         if not usable:
             raise ServerError(
-                f"'{url}' is not the address of a server.", hint="It must begin with http:// or https://."
+                f"'{url}' is not the URL of a server.", hint="It must begin with http:// or https://."
             )
         self.url = url.rstrip("/")
         self._headers = {"User-Agent": f"flask-detector/{__version__}", "Accept": "application/json"}
         if api_key is not None:
             if not api_key.isascii() or not api_key.isprintable():
-                raise ServerError("The API key has characters that no key has.")
+                raise ServerError("The API key contains invalid characters.")
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._timeout = timeout
         self._sleep = sleep
@@ -165,12 +165,12 @@ class Client:
         if error.code in {301, 302, 303, 307, 308}:
             raise ServerError(
                 f"{self.url} leads to {error.headers.get('Location', 'elsewhere')}.",
-                hint="Give that address.",
+                hint="Use that URL.",
             )
         if refusal is None:
             raise self._strange(f"answers {error.code} {error.reason}")
         if error.code in {401, 403}:
-            raise ServerError(refusal.message, hint="Give a key with --api-key or DETECTOR_API_KEY.")
+            raise ServerError(refusal.message, hint="Set a key with --api-key or DETECTOR_API_KEY.")
         raise refusal
 
     def _json(self, data: bytes) -> dict[str, Any]:
@@ -182,8 +182,8 @@ class Client:
             raise self._strange()
         return form
 
-    def _strange(self, what: str = "does not answer as flask-detector does") -> ServerError:
-        return ServerError(f"{self.url} {what}.", hint="Check the address of the server, and its version.")
+    def _strange(self, what: str = "is not a flask-detector server") -> ServerError:
+        return ServerError(f"{self.url} {what}.", hint="Check the server's URL and version.")
 
     def _unreachable(self, error: Exception) -> ServerError:
         cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
@@ -194,7 +194,7 @@ class Client:
             )
         reason = (cause.strerror if isinstance(cause, OSError) else "") or str(cause) or type(cause).__name__
         return ServerError(
-            f"{self.url} can't be reached ({reason}).", hint="Check the address, and that it runs."
+            f"{self.url} can't be reached ({reason}).", hint="Check the URL, and that the server is running."
         )
 
 

@@ -58,7 +58,7 @@ from typing import ClassVar
 
 
 class DetectorError(Exception):
-    """Something went wrong here that has no code of its own; the log says what.
+    """An unexpected error; see the log.
 
     The base of all errors that are meant for a user.
     """
@@ -84,7 +84,7 @@ class PictureError(DetectorError):
 
 
 class NoPicture(PictureError):
-    """The request carries no picture."""
+    """The request contains no picture."""
 
     code = "no_picture"
     default_hint = "Choose a picture and send it again."
@@ -98,19 +98,17 @@ class EmptyPicture(PictureError):
 
 
 class NotAPicture(PictureError):
-    """The bytes are of no picture format that is known here."""
+    """The file is not in a known picture format."""
 
     code = "not_a_picture"
     default_hint = "Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
 
 
 class UnsupportedPicture(PictureError):
-    """The file is a picture, but of a kind that can't be read here."""
+    """The file is a picture, but of a kind that is not supported."""
 
     code = "unsupported_picture"
-    default_hint = (
-        "Open it in a program for pictures, save it as JPEG or as PNG with eight bits, and send that."
-    )
+    default_hint = "Open it in an image editor, save it as JPEG or 8-bit PNG, and send that."
 
 
 class DamagedPicture(PictureError):
@@ -134,7 +132,7 @@ class TooManyPixels(PictureError):
     """The picture has more pixels than this installation accepts."""
 
     code = "too_many_pixels"
-    default_hint = "Make the picture smaller and send it again."
+    default_hint = "Scale the picture down and send it again."
 
 
 class ModelError(DetectorError):
@@ -147,7 +145,7 @@ class UnknownModel(ModelError):
     """No model has that name."""
 
     code = "unknown_model"
-    default_hint = "'flask-detector models' lists the names."
+    default_hint = "Run 'flask-detector models' to list the names."
 
 
 class ModelNotInstalled(ModelError):
@@ -167,7 +165,7 @@ class UnsafeCheckpoint(CheckpointError):
     """A weights file asks for something other than tensors and plain containers."""
 
     code = "unsafe_checkpoint"
-    default_hint = "Nothing of it was run. Use a checkpoint from a source that you trust."
+    default_hint = "None of it was executed. Use a checkpoint from a source that you trust."
 
 
 class ForeignCheckpoint(CheckpointError):
@@ -193,7 +191,7 @@ class UnknownDetection(DetectionError):
     """No detection has that id."""
 
     code = "unknown_detection"
-    default_hint = "Check the address, or send the picture again."
+    default_hint = "Check the URL, or send the picture again."
 
 
 class DetectionExpired(DetectionError):
@@ -214,27 +212,27 @@ class DetectionFailed(DetectionError):
     """The detection ended without a result."""
 
     code = "detection_failed"
-    default_hint = "Try again; if it fails again, the log of the worker tells more."
+    default_hint = "Try again; if it fails again, see the worker's log."
 
 
 class ServiceError(DetectorError):
-    """This installation can't do it right now; the same request may succeed later."""
+    """The service is temporarily unavailable; the same request may succeed later."""
 
     code = "service_unavailable"
     default_hint = "Try again in a moment."
 
 
 class QueueFull(ServiceError):
-    """Too many pictures are waiting already."""
+    """Too many pictures are already waiting."""
 
     code = "queue_full"
 
 
 class ShareUsedUp(ServiceError):
-    """As many of the sender's pictures are waiting as one sender's may."""
+    """The sender has reached the limit of waiting pictures per client."""
 
     code = "share_used_up"
-    default_hint = "Send more when some of them are done, after as many seconds as Retry-After says."
+    default_hint = "Wait until some of them are done; Retry-After gives the seconds."
 
 
 class BrokerUnavailable(ServiceError):
@@ -267,24 +265,24 @@ class BadParameter(RequestError):
 
 
 class BrokenForm(RequestError):
-    """The form with the picture is cut short, or is no form."""
+    """The form with the picture is truncated or malformed."""
 
     code = "broken_form"
     default_hint = "Let your HTTP client build the form and its Content-Type itself, and send it again."
 
 
 class BadFormToken(RequestError):
-    """A form was sent without the token that its page carries."""
+    """A form was sent without its CSRF token."""
 
     code = "bad_form_token"
-    default_hint = "Open the page again and repeat what you did; cookies must be allowed."
+    default_hint = "Reload the page and try again; cookies must be allowed."
 
 
 class UnknownLabel(BadParameter):
-    """The model knows no such label."""
+    """The model has no such label."""
 
     code = "unknown_label"
-    default_hint = "/api/v1/labels lists a model's labels."
+    default_hint = "See /api/v1/labels for a model's labels."
 
 
 class UnknownFormat(RequestError):
@@ -308,75 +306,75 @@ class RequestTooLarge(RequestError):
 
 
 class UnknownEncoding(RequestError):
-    """The request's body is compressed in a way that is not read here."""
+    """The request's body is compressed in an unsupported way."""
 
     code = "unknown_encoding"
-    default_hint = "Send it as it is, or in gzip or deflate."
+    default_hint = "Send it uncompressed, or use gzip or deflate."
 
 
 class RateLimited(RequestError):
-    """There were too many requests lately."""
+    """Too many requests."""
 
     code = "rate_limited"
-    default_hint = "Wait as many seconds as Retry-After says."
+    default_hint = "Wait for the number of seconds in Retry-After."
 
 
 class KeyReused(RequestError):
-    """The idempotency key was sent before with another request."""
+    """The idempotency key was already used for another request."""
 
     code = "idempotency_key_reused"
-    default_hint = "Use a new key for each picture, and the same one only to repeat a request."
+    default_hint = "Use a new key for each picture; reuse one only to retry the same request."
 
 
 class AddressRefused(RequestError):
-    """An address that was named may not be asked from here."""
+    """A given URL may not be fetched from this server."""
 
     code = "address_refused"
 
 
 class AddressUnreachable(RequestError):
-    """An address that was named does not answer as it should."""
+    """A given URL could not be fetched."""
 
     code = "address_unreachable"
-    default_hint = "Check that the address opens, then try again."
+    default_hint = "Check that the URL opens, then try again."
 
 
 class ForeignHost(RequestError):
-    """The request asks for a host name that is none of this installation's."""
+    """The request's host name does not belong to this installation."""
 
     code = "foreign_host"
-    default_hint = "Use an address of this installation, or add the name to DETECTOR_TRUSTED_HOSTS."
+    default_hint = "Use a host name of this installation, or add this one to DETECTOR_TRUSTED_HOSTS."
 
 
 class AccessError(DetectorError):
-    """Whoever asks may not do that."""
+    """Access is denied."""
 
     code = "access_denied"
 
 
 class KeyMissing(AccessError):
-    """This needs an API key, and the request carries none."""
+    """An API key is required, and the request has none."""
 
     code = "key_missing"
-    default_hint = "Send it as 'Authorization: Bearer KEY'; 'flask-detector keys create' makes one."
+    default_hint = "Send it as 'Authorization: Bearer KEY'; create one with 'flask-detector keys create'."
 
 
 class UnknownKey(AccessError):
-    """The API key is not known here, or was revoked."""
+    """The API key is unknown or was revoked."""
 
     code = "unknown_key"
-    default_hint = "Check that the whole key was sent; 'flask-detector keys create' makes a new one."
+    default_hint = "Check that the whole key was sent; create a new one with 'flask-detector keys create'."
 
 
 class KeyNotAllowed(AccessError):
-    """The API key is good, but not for this."""
+    """The API key is valid, but does not allow this."""
 
     code = "key_not_allowed"
-    default_hint = "This needs a key made with 'flask-detector keys create --admin'."
+    default_hint = "Use a key created with 'flask-detector keys create --admin'."
 
 
 class SettingsError(DetectorError):
-    """The installation is set up wrongly."""
+    """The installation is misconfigured."""
 
     code = "bad_settings"
 

@@ -90,14 +90,14 @@ def send(
             answer = _send_once(method, address, rules, own, body, deadline)
         except TimeoutError as error:
             raise AddressUnreachable(
-                f"The address did not answer in full within {rules.seconds:.3g} seconds."
+                f"The server did not respond completely within {rules.seconds:.3g} seconds."
             ) from error
         target = answer.headers.get("location")
         if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:
             return answer
         # Its letters are bytes here, which browsers escape as they are.
         url = urljoin(url, quote(target.encode("latin-1"), safe=string.punctuation))
-    raise AddressUnreachable(f"The address redirects more than {rules.max_redirects} times.")
+    raise AddressUnreachable(f"The URL redirects more than {rules.max_redirects} times.")
 
 
 def parse(url: str) -> SplitResult:
@@ -111,10 +111,10 @@ def parse(url: str) -> SplitResult:
     is_printable = url.isprintable()
     if address.scheme not in _PORTS or not address.hostname or len(url) > _LONGEST_URL or not is_printable:
         raise AddressRefused(
-            "This is not the address of a web server.", hint="It must begin with https:// or http://."
+            "This is not the URL of a web server.", hint="It must begin with https:// or http://."
         )
     if address.username is not None or address.password is not None or port == 0:
-        raise AddressRefused("An address with a user name, a password or port 0 is not used here.")
+        raise AddressRefused("URLs with a user name, a password or port 0 are not allowed.")
     return address
 
 
@@ -154,7 +154,7 @@ def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> lis
     except TimeoutError:
         raise
     except (OSError, UnicodeError) as error:
-        raise AddressUnreachable("The name in the address is not known.") from error
+        raise AddressUnreachable("The host name in the URL is unknown.") from error
     return _allowed(found, allow_private=allow_private)
 
 
@@ -164,7 +164,7 @@ def _allowed(found: list[Any], *, allow_private: bool) -> list[IpAddress]:
     for address in addresses:
         if address.is_multicast or address.is_unspecified or not (allow_private or is_public(address)):
             raise AddressRefused(
-                "The address leads into a private network.",
+                "The URL points into a private network.",
                 hint="Use a public one, or set DETECTOR_ALLOW_PRIVATE_ADDRESSES.",
             )
     return addresses
@@ -211,7 +211,7 @@ def _send_once(
     except TimeoutError:
         raise
     except (OSError, ssl.SSLError, http.client.HTTPException, ValueError) as error:
-        raise AddressUnreachable("The server of the address does not answer as it should.") from error
+        raise AddressUnreachable("The server of the URL did not respond properly.") from error
     finally:
         connection.close()
     is_whole = len(data) <= rules.max_bytes

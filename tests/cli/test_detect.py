@@ -110,7 +110,7 @@ def test_no_picture_at_all_is_wrong_usage(
     Path("empty").mkdir()
     answer = run.invoke(main, ["detect", asked])
     assert answer.exit_code == 2
-    assert "There is no picture to detect in." in answer.stderr
+    assert "No pictures found." in answer.stderr
 
 
 def test_standard_input_is_a_picture(run: CliRunner, pictures: Path, tmp_path: Path) -> None:
@@ -129,7 +129,9 @@ def test_only_the_asked_for_labels_are_kept(run: CliRunner, pictures: Path) -> N
     assert {one["label"] for one in json.loads(answer.stdout)["instances"]} == {"person"}
 
 
-@pytest.mark.parametrize(("label", "words"), [("carr", "Did you mean 'car'?"), ("xyzzy", "It knows person")])
+@pytest.mark.parametrize(
+    ("label", "words"), [("carr", "Did you mean 'car'?"), ("xyzzy", "Its classes are person")]
+)
 def test_an_unknown_label_is_told_before_anything_is_done(
     run: CliRunner, pictures: Path, label: str, words: str
 ) -> None:
@@ -142,10 +144,10 @@ def test_an_unknown_label_is_told_before_anything_is_done(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--format", "voc"], "--format needs --out"),
-        (["--out", "all.zip"], "needs --format"),
+        (["--format", "voc"], "--format requires --out"),
+        (["--out", "all.zip"], "requires --format"),
         (["--format", "pascal", "--out", "x"], "'pascal' is not one of"),
-        (["--server", "localhost:5000"], "not the address of a server"),
+        (["--server", "localhost:5000"], "not the URL of a server"),
     ],
 )
 def test_options_that_do_not_go_together_say_so(run: CliRunner, options: list[str], words: str) -> None:
@@ -246,7 +248,7 @@ def test_a_server_that_refuses_the_key_ends_the_run(
     command = ["detect", str(tmp_path / "a.jpg"), "--server", stack.url, "--api-key", "no-such-key"]
     answer = run.invoke(main, command)
     assert answer.exit_code == 1
-    assert "Give a key with --api-key or DETECTOR_API_KEY." in answer.stderr
+    assert "Set a key with --api-key or DETECTOR_API_KEY." in answer.stderr
 
 
 def test_a_file_that_is_too_large_is_told_without_reading_all_of_it(
@@ -257,7 +259,7 @@ def test_a_file_that_is_too_large_is_told_without_reading_all_of_it(
         file.truncate(50_000_000)
     answer = run.invoke(main, ["detect", str(tmp_path / "large.jpg")])
     assert answer.exit_code == 1
-    assert "large.jpg: The file has more than 1 MB, the most that is accepted here." in answer.stderr
+    assert "large.jpg: The file has more than 1 MB, the most that is accepted." in answer.stderr
 
 
 class Busy(BaseHTTPRequestHandler):

@@ -57,7 +57,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     rest, complaints = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopped after" in complaints
-    assert "The same command goes on from here." in complaints
+    assert "Run the same command again to resume." in complaints
     done = [first["file"], *(json.loads(line)["file"] for line in rest.splitlines())]
     assert len(done) < 12
     assert not list((tmp_path / "out").rglob("*.part"))
@@ -67,7 +67,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     # The one that was being written may be done without having been told.
     newly = [json.loads(line)["file"] for line in second.stdout.splitlines()]
     assert not set(newly) & set(done)
-    assert "of 12 pictures are done already." in second.stderr
+    assert "of 12 pictures are already done." in second.stderr
     written = sorted(
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.xml")
     )

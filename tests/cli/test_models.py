@@ -56,9 +56,9 @@ def test_the_model_of_the_settings_is_the_default(run: Any, monkeypatch: pytest.
     monkeypatch.setenv("DETECTOR_MODEL", MAIN_MODEL)
     result = run()
     assert f"\n*  {MAIN_MODEL}" in result.stdout
-    assert f"It is not installed. To fetch it: flask-detector models pull {MAIN_MODEL}" in result.stdout
+    assert f"It is not installed. To install it: flask-detector models pull {MAIN_MODEL}" in result.stdout
     monkeypatch.setenv("DETECTOR_MODEL", "nonsense")
-    assert "DETECTOR_MODEL is 'nonsense', but there is no such model." in run().stdout
+    assert "DETECTOR_MODEL is 'nonsense', which is not a known model." in run().stdout
 
 
 def test_the_list_as_json_has_each_model_with_its_state(run: Any) -> None:
@@ -99,7 +99,7 @@ def test_pull_again_has_nothing_to_do(run: Any, published: Path) -> None:
     result = run("pull", MAIN_MODEL, "tiny")
     assert result.stderr.splitlines() == [
         f"The model {MAIN_MODEL} is installed.",
-        "The model tiny is part of the program.",
+        "The model tiny is built in.",
     ]
 
 
@@ -167,7 +167,7 @@ def test_an_own_model_is_added_listed_and_removed(run: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["remove", "tiny"], "The model tiny is part of the program and can't be removed."),
+        (["remove", "tiny"], "The model tiny is built in and can't be removed."),
         (["remove", MAIN_MODEL], f"The model {MAIN_MODEL} is not installed."),
         (["add", "mine", "nothing.pth"], "There is no file nothing.pth."),
         (["add", "../mine", __file__], "A model can't be called '../mine'."),
@@ -239,7 +239,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(stalling_url: str, tmp_path: 
     told = shown.decode()
     assert re.search(rf"Fetching {MAIN_MODEL} +\[#+-+\] +50%.*  524\.3 kB of 1\.0 MB", told)
     assert re.search(
-        rf"\nStopped\. 524\.3 kB are kept\. To go on: flask-detector models pull {MAIN_MODEL}\s*$", told
+        rf"\nStopped\. 524\.3 kB are kept\. To resume: flask-detector models pull {MAIN_MODEL}\s*$", told
     )
     assert "Traceback" not in told
 
@@ -269,7 +269,7 @@ def test_a_pull_for_a_service_that_fails_is_one_warning_with_the_time_of_the_nex
     assert line["level"] == "warning"
     assert "answers 404" in line["message"]
     told = re.search(
-        r"The next try is at (\d\d):(\d\d); DETECTOR_OFFLINE=1 switches this off", line["message"]
+        r"Next attempt at (\d\d):(\d\d); set DETECTOR_OFFLINE=1 to disable downloads", line["message"]
     )
     assert told is not None
     now = time.localtime()

@@ -64,7 +64,7 @@ def test_restarts_that_meet_processes_in_their_first_moments_are_as_good_as_othe
     ends = _ends(house)
     assert len(ends) >= 3
     assert {end["level"] for end in ends} == {"info"}
-    assert all(end["message"].endswith("started again in 0.0 s") for end in ends)
+    assert all(end["message"].endswith("restarts in 0.0 s") for end in ends)
 
 
 def test_workers_that_grow_are_started_anew_without_an_error_or_a_growing_pause(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_workers_that_grow_are_started_anew_without_an_error_or_a_growing_pause(
         ends = _ends(house)
         assert len(ends) >= 4
         assert {end["level"] for end in ends} == {"info"}
-        assert all(end["message"].endswith("started again in 0.5 s") for end in ends)
+        assert all(end["message"].endswith("restarts in 0.5 s") for end in ends)
     finally:
         house.close()
 
@@ -106,7 +106,7 @@ def _ends(house: Installation) -> list[dict[str, str]]:
     """Return what the supervisor wrote about processes that ended."""
     lines = (house.folder / "log.txt").read_text().splitlines()
     forms = [json.loads(line) for line in lines if line.startswith("{")]
-    return [form for form in forms if "ended with status" in form["message"]]
+    return [form for form in forms if "exited with status" in form["message"]]
 
 
 def _family(pid: int) -> set[int]:

@@ -49,7 +49,7 @@ def test_an_errand_is_tried_less_and_less_often_and_knows_when(
 
 def test_an_errand_that_dies_without_a_word_is_told_of(notes: Path, caplog: pytest.LogCaptureFixture) -> None:
     run_once(child(notes, 1, is_errand=True))
-    assert "fetch ended with status 1 and is started again in 600.0 s" in caplog.text
+    assert "fetch exited with status 1 and restarts in 600.0 s" in caplog.text
 
 
 def test_a_process_that_never_was_ready_counts_its_failures(notes: Path) -> None:

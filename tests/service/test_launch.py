@@ -114,7 +114,7 @@ def run_serve() -> RunServe:
 def test_a_second_one_on_the_same_data_is_refused(run_serve: RunServe, stack: Stack) -> None:
     second = run_serve(stack.data_dir)
     assert second.returncode == 1
-    assert "already runs" in second.stderr
+    assert "is already running" in second.stderr
     assert "Traceback" not in second.stderr
 
 
@@ -153,7 +153,7 @@ def test_a_model_that_is_not_there_is_said_before_anything_starts(
 def test_a_host_that_is_not_this_machine_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     failed = run_serve(tmp_path, DETECTOR_HOST="192.0.2.1")
     assert failed.returncode == 1
-    assert "Set DETECTOR_HOST to an address of this machine" in failed.stderr
+    assert "Set DETECTOR_HOST to an IP address of this machine" in failed.stderr
 
 
 def test_an_address_of_ipv6_is_written_so_that_it_can_be_opened(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
             assert "No worker is running" in answer.read().decode()
         broken.unlink()
-        lines_until(process, "a worker has come up")
+        lines_until(process, "a worker has started")
 
 
 @pytest.mark.parametrize("offline", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -217,7 +217,7 @@ def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has
     )
     os.close(terminal)
     said = ""
-    last = "Ctrl-C" if offline else "switches this off"
+    last = "Ctrl-C" if offline else "to disable downloads"
     with os.fdopen(screen, "rb", buffering=0) as shown, contextlib.suppress(OSError):  # it has ended
         while True:
             before, said = said, said + shown.read(1000).decode()
@@ -229,8 +229,8 @@ def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has
     assert "detects with nanodet-g" in about
     assert ("rtmdet-ins-s is fetched" in about) is not offline
     assert address == f"http://127.0.0.1:{port}"
-    assert how_to_stop == "Ctrl-C stops it."
-    assert ["The next try is at" in line for line in trouble] == ([] if offline else [True])
+    assert how_to_stop == "Press Ctrl-C to stop."
+    assert ["Next attempt at" in line for line in trouble] == ([] if offline else [True])
     assert "Stopping" in stopping
     assert stopped == "Stopped."
 

@@ -184,7 +184,7 @@ def test_what_upkeep_tells_carries_the_request_and_the_detection(
     assert {(of["request"], how) for how, of in told.items()} == {
         ("a-request", " was left by a worker that died"),
         ("a-request", " failed: detection_failed"),
-        ("a-request", " was taken and not begun: it waits again"),
+        ("a-request", " was taken but not started; returned to the queue"),
         ("a-request", " is deleted: it has expired"),
     }
     assert {of["detection"] for of in told.values()} <= {id[:8] for id in (left, lost, expired, stranded)}

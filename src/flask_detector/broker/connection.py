@@ -109,6 +109,6 @@ def persevere(act: Callable[[], _T], *, is_over: Callable[[], bool]) -> _T:
             if not may_pass(error) or is_over():
                 raise
             if pause < _LONGEST_PAUSE:
-                log.warning("Redis can't be used (%s): trying again", type(error).__name__)
+                log.warning("Redis is unavailable (%s); retrying", type(error).__name__)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -53,7 +53,7 @@ class _Commands(ExplainedGroup):
 @click.version_option(__version__, message="flask-detector %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Detect objects in pictures: on pages, over HTTP, or right here.
+    """Detect objects in pictures: in the browser, over HTTP, or from the command line.
 
     Settings are environment variables; docs/settings.md lists them.
     """

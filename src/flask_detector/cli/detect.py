@@ -29,47 +29,47 @@ _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option(
     "--out",
-    metavar="PLACE",
+    metavar="PATH",
     type=click.Path(path_type=Path),
-    help="A folder, for the drawn pictures or with --format for a file of each; or, with --format, NAME.zip: "
-    "one data set of all.",
+    help="A folder for annotated pictures, or with --format for one file per picture; or, with --format, "
+    "NAME.zip for a single data set.",
 )
 @click.option(
     "--format",
     "kind",
     type=click.Choice(list(FORMATS)),
-    help="What to write in place of drawn pictures; needs --out.",
+    help="Write this format instead of annotated pictures; requires --out.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of a summary.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead of a summary.")
 @click.option(
     "--masks",
     type=click.Choice(["rle", "polygon", "none"]),
     default="rle",
     show_default=True,
-    help="How --json tells masks.",
+    help="How --json encodes masks.",
 )
-@click.option("--model", default="auto", show_default=True, help="'flask-detector models' lists them.")
+@click.option("--model", default="auto", show_default=True, help="See 'flask-detector models' for the list.")
 @click.option(
-    "--min-score", type=click.FloatRange(0, 1), help="The lowest score to keep.  [default: the model's own]"
+    "--min-score", type=click.FloatRange(0, 1), help="Minimum score to keep.  [default: depends on the model]"
 )
+@click.option("--labels", metavar="A,B", default="", help="Keep only these classes of the model.")
 @click.option(
-    "--labels", metavar="A,B", default="", help="Keep only these classes, by the model's names of them."
+    "--server", metavar="URL", help="Run detection on that flask-detector server instead of locally."
 )
-@click.option("--server", metavar="URL", help="Detect on that flask-detector instead of on this machine.")
 @click.option(
     "--api-key",
     envvar="DETECTOR_API_KEY",
     show_envvar=True,
-    help="Your key for the server; better given by the variable, which others on this machine can't see.",
+    help="API key for the server; prefer the variable, which other users of this machine can't see.",
 )
 @click.option(
     "--at-once",
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="How many pictures --server is asked about at the same time.",
+    help="Number of parallel requests to --server.",
 )
-@click.option("--again", is_flag=True, help="Write anew what an earlier run has written already.")
+@click.option("--again", is_flag=True, help="Overwrite results of an earlier run.")
 def detect(
     pictures: tuple[str, ...],
     out: Path | None,
@@ -84,27 +84,27 @@ def detect(
     at_once: int,
     again: bool,
 ) -> None:
-    """Detect objects in pictures, on this machine or on a server.
+    """Detect objects in pictures, locally or on a server.
 
-    A PICTURE is a file, a folder (searched with all below it), a pattern such as 'photos/**/*.jpg', or - for
-    standard input. One that can't be used is reported, and the others are still detected.
+    A PICTURE is a file, a folder (searched recursively), a pattern such as 'photos/**/*.jpg', or - for
+    standard input. Unreadable pictures are reported and the others are still processed.
 
-    Files are written whole or not at all. When the same command is given again after an interruption, it goes
-    on where it was: what is in the folder from the same picture and with the same options is not done again.
+    Files are written completely or not at all. After an interruption, run the same command again to resume:
+    pictures already processed with the same options are skipped.
 
     \b
     Exit status:
-      0    every picture is detected, or was before
-      1    something failed: a picture, the server, the disk
-      2    the command is wrong, or leads to no picture
+      0    all pictures are processed, now or earlier
+      1    something failed: a picture, the server or the disk
+      2    invalid command, or no pictures found
       130  interrupted
-      141  whoever read the output went away
+      141  the reader of the output closed it
     """  # noqa: D301  (click's mark for a paragraph that is not to be wrapped)
     into_zip = _is_zip(out)
     if kind is None and into_zip:
-        raise click.UsageError("A data set needs --format as well.")
+        raise click.UsageError("A data set also requires --format.")
     if kind is not None and out is None:
-        raise click.UsageError("--format needs --out as well: a folder, or NAME.zip for one data set.")
+        raise click.UsageError("--format requires --out: a folder, or NAME.zip for one data set.")
     settings = Settings.from_environment()
     limits = Limits.of(settings)
     if server is None:
@@ -128,7 +128,7 @@ def detect(
         for one in missed:
             run.miss(one)
         if not found:
-            click.echo("There is no picture to detect in.", err=True)
+            click.echo("No pictures found.", err=True)
             raise click.exceptions.Exit(_USAGE)
         if out is None:
             for picture, _, result in run.each(found):
@@ -166,7 +166,7 @@ def _into_folder(
     found = folder.without_own(found)
     remaining = [picture for picture in found if again or not folder.is_done(picture)]
     if len(remaining) < len(found):
-        click.echo(f"{len(found) - len(remaining)} of {len(found)} pictures are done already.", err=True)
+        click.echo(f"{len(found) - len(remaining)} of {len(found)} pictures are already done.", err=True)
     for picture, data, result in run.each(remaining):
         if kind is not None:
             written = folder.write(picture, FORMATS[kind].write(result, picture.place.name))
@@ -192,7 +192,7 @@ def _into_dataset(run: detect_run.Run, found: Sequence[Found], out: Path, kind: 
             run.tell(picture, result)
             yield picture.place.name, result, data
         if not run.done:
-            raise DetectorError(f"No picture could be used; {out} is not written.")
+            raise DetectorError(f"No picture could be used; {out} was not written.")
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, dataset.stream(kind, items()))
@@ -204,7 +204,7 @@ def _endings(run: detect_run.Run, *, goes_on: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        how = " The same command goes on from here." if goes_on else ""
+        how = " Run the same command again to resume." if goes_on else ""
         click.echo(f"\nStopped after {run.done} pictures.{how}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     except BrokenPipeError:
@@ -216,5 +216,5 @@ def _endings(run: detect_run.Run, *, goes_on: bool) -> Iterator[None]:
         where = f"{error.filename}" if error.filename else "The output"
         raise DetectorError(
             f"{where} can't be written: {error.strerror}.",
-            hint="What is written already is whole. Make room, or choose another place with --out.",
+            hint="Files already written are complete. Free some space, or choose another path with --out.",
         ) from error

@@ -50,8 +50,8 @@ def known_labels(text: str, labels: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in labels:
             near = get_close_matches(name, labels, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" It knows {', '.join(labels)}."
-            raise click.BadParameter(f"The model knows no class '{name}'.{hint}", param_hint="--labels")
+            hint = f" Did you mean '{near[0]}'?" if near else f" Its classes are {', '.join(labels)}."
+            raise click.BadParameter(f"The model has no class '{name}'.{hint}", param_hint="--labels")
     return wanted
 
 
@@ -142,9 +142,7 @@ def _read(picture: Found, max_bytes: int) -> bytes:
     except OSError as error:
         raise Unreadable(f"The file can't be read: {error.strerror}.") from error
     if len(data) > max_bytes:
-        raise PictureTooLarge(
-            f"The file has more than {max_bytes / 1e6:g} MB, the most that is accepted here."
-        )
+        raise PictureTooLarge(f"The file has more than {max_bytes / 1e6:g} MB, the most that is accepted.")
     return data
 
 

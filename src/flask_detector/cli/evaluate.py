@@ -23,7 +23,7 @@ from flask_detector.structures.detections import Detections
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The annotations, a JSON file in COCO's form.",
+    help="Annotations, a JSON file in COCO format.",
 )
 @click.option(
     "--images",
@@ -31,20 +31,20 @@ from flask_detector.structures.detections import Detections
     required=True,
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder with the pictures that they name.",
+    help="Folder with the annotated pictures.",
 )
-@click.option("--model", default="auto", show_default=True, help="'flask-detector models' lists them.")
+@click.option("--model", default="auto", show_default=True, help="See 'flask-detector models' for the list.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N pictures, by id."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N pictures, by id."
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     default=0.01,
     show_default=True,
-    help="The lowest score to count. A higher one makes the figures lower.",
+    help="Minimum score to count. A higher one lowers the figures.",
 )
-@click.option("--categories", is_flag=True, help="Print the AP of each category as well.")
+@click.option("--categories", is_flag=True, help="Also print the AP of each category.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(
     annotations_file: Path,
@@ -55,7 +55,7 @@ def evaluate(
     categories: bool,
     as_json: bool,
 ) -> None:
-    """Measure a model by COCO's AP on annotated pictures.
+    """Measure the COCO AP of a model on annotated pictures.
 
     Categories and the model's classes are matched by their names; categories that the model does not know are
     left out. Boxes are compared, and masks too where both sides have them. A picture that can't be used is
@@ -81,7 +81,7 @@ def evaluate(
                     progress.say(f"{printable(str(path))}: {error}", err=True)
                 progress.step()
     except KeyboardInterrupt:
-        click.echo("\nStopped; nothing is measured.", err=True)
+        click.echo("\nStopped; nothing was measured.", err=True)
         raise SystemExit(130) from None
     if not found:
         raise DetectorError("No picture could be used.", hint="Check the folder that --images names.")
@@ -105,9 +105,9 @@ def evaluate(
         if categories:
             click.echo("\n" + _category_table(result))
         if result.without_class:
-            click.echo(f"\nLeft out, for the model has no such class: {', '.join(result.without_class)}")
+            click.echo(f"\nLeft out, as the model has no such class: {', '.join(result.without_class)}")
         if detector.has_masks and not annotations.has_masks:
-            click.echo("\nMasks are not measured: not every annotation has one.")
+            click.echo("\nMasks were not measured: not every annotation has one.")
     if len(found) < len(chosen):
         raise click.exceptions.Exit(1)
 
@@ -119,7 +119,7 @@ _MEANINGS = {
     "APs": "of small objects, under 32x32 pixels",
     "APm": "of medium objects",
     "APl": "of large objects, over 96x96 pixels",
-    "AR1": "average recall with 1 detection a picture",
+    "AR1": "average recall with 1 detection per picture",
     "AR10": "with 10",
     "AR100": "with 100",
     "ARs": "of small objects",

@@ -28,7 +28,7 @@ _RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP"}
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def models(ctx: click.Context, as_json: bool) -> None:
-    """List the models; fetch, add and remove their weights.
+    """List models; download, add and remove their weights.
 
     AP is the average precision on COCO val2017, in percent, as the model's authors publish it.
     """
@@ -50,13 +50,12 @@ def models(ctx: click.Context, as_json: bool) -> None:
 
 @models.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--log", "as_log", is_flag=True, help="Tell how it goes in log lines, as a service does.")
+@click.option("--log", "as_log", is_flag=True, help="Report progress as log lines, as a service does.")
 @click.pass_obj
 def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
-    """Fetch the weights of models and make them ready.
+    """Download and convert the weights of models.
 
-    An interrupted download goes on where it stopped. DETECTOR_MIRROR_URL names another server, HTTPS_PROXY
-    a proxy.
+    An interrupted download is resumed. DETECTOR_MIRROR_URL sets another server, HTTPS_PROXY a proxy.
     """
     settings = Settings.from_environment()
     if as_log:
@@ -81,7 +80,7 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
 
 def _next_try() -> str:
     moment = time.localtime(time.time() + float(os.environ.get(NEXT_TRY_VARIABLE, "0")))
-    return f"The next try is at {time.strftime('%H:%M', moment)}; DETECTOR_OFFLINE=1 switches this off."
+    return f"Next attempt at {time.strftime('%H:%M', moment)}; set DETECTOR_OFFLINE=1 to disable downloads."
 
 
 def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[str], None] | None) -> None:
@@ -92,7 +91,7 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
         _tell_interrupted(store, name)
         raise SystemExit(130) from None
     state = store.state(name)
-    what = "is part of the program" if state.stage is Stage.EMBEDDED else "is installed"
+    what = "is built in" if state.stage is Stage.EMBEDDED else "is installed"
     told = f"The model {name} {what}."
     if say is None:
         click.echo(told, err=True)
@@ -103,13 +102,15 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
 @models.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--variant", help="Of a model of your own whose file doesn't tell, e.g. mmdet-pytorch.")
+@click.option(
+    "--variant", help="Variant of a custom model whose file does not specify it, e.g. mmdet-pytorch."
+)
 @click.pass_obj
 def add(store: ModelStore, name: str, file: Path, variant: str | None) -> None:
-    """Add a weights FILE that is on this machine.
+    """Add a model from a local weights FILE.
 
-    With a NAME of the list, the file must be the published one. Any other NAME makes it a model of your own:
-    a Mask R-CNN R-50 FPN of MMDetection or torchvision, for example one that you trained further.
+    If NAME is in the list, the file must be the published one. Any other NAME adds a custom model:
+    a Mask R-CNN R-50 FPN of MMDetection or torchvision, for example one that you fine-tuned.
     """
     with ModelProgress(name) as progress:
         store.add(name, file, variant=variant, on_progress=progress)
@@ -129,14 +130,14 @@ def remove(store: ModelStore, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def path(store: ModelStore, name: str) -> None:
-    """Print where the weights of the model NAME lie."""
+    """Print the path of the weights of the model NAME."""
     click.echo(str(store.path(name)))
 
 
 def _tell_interrupted(store: ModelStore, name: str) -> None:
     state = store.state(name)
     kept = f" {in_words(state.done)} are kept." if state.stage is Stage.ABSENT and state.done else ""
-    click.echo(f"Stopped.{kept} To go on: flask-detector models pull {name}", err=True)
+    click.echo(f"Stopped.{kept} To resume: flask-detector models pull {name}", err=True)
 
 
 def _form(info: ModelInfo, state: ModelState, *, default: bool) -> dict[str, Any]:
@@ -199,13 +200,13 @@ def _figure(percent: float | None) -> str:
 
 def _remarks(rows: list[tuple[ModelInfo, ModelState]], default: str) -> list[str]:
     states = {info.name: state for info, state in rows}
-    remarks = ["", "* the model that is used by default"]
+    remarks = ["", "* default model"]
     if default not in states:
-        remarks = ["", f"DETECTOR_MODEL is '{default}', but there is no such model."]
+        remarks = ["", f"DETECTOR_MODEL is '{default}', which is not a known model."]
     elif states[default].stage is Stage.ABSENT:
-        remarks.append(f"It is not installed. To fetch it: flask-detector models pull {default}")
+        remarks.append(f"It is not installed. To install it: flask-detector models pull {default}")
     main = states.get(MAIN_MODEL)
     if main is not None and main.stage is Stage.ABSENT and default != MAIN_MODEL:
-        remarks.append(f"For masks, fetch the main model: flask-detector models pull {MAIN_MODEL}")
+        remarks.append(f"For masks, install the recommended model: flask-detector models pull {MAIN_MODEL}")
     remarks += [f"{name}: {state.note}" for name, state in states.items() if state.note]
     return remarks

@@ -6,10 +6,10 @@ from flask_detector.settings import Settings
 
 
 @click.command()
-@click.option("--host", help="The address to listen on; 0.0.0.0 for every network.")
+@click.option("--host", help="The IP address to listen on; 0.0.0.0 for all interfaces.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on.")
 def serve(host: str | None, port: int | None) -> None:
-    """Run everything: web server, workers and, unless set, Redis."""
+    """Run everything: web server, workers and, unless REDIS_URL is set, Redis."""
     from flask_detector.service.launch import serve as run_all
 
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
@@ -18,7 +18,7 @@ def serve(host: str | None, port: int | None) -> None:
 
 @click.command()
 def web() -> None:
-    """Run the web server alone; REDIS_URL names the Redis."""
+    """Run only the web server; requires REDIS_URL."""
     from flask_detector.process.memory import give_back_large_blocks
     from flask_detector.web.server.gunicorn_app import run
 
@@ -31,11 +31,11 @@ def web() -> None:
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
-    help="How many; more than one are watched over, and started anew one after another on SIGHUP.",
+    help="Number of workers; several are supervised, and restarted one by one on SIGHUP.",
 )
-@click.option("--queue", help="The queue to take pictures from, instead of DETECTOR_QUEUE.")
+@click.option("--queue", help="Queue to process, instead of DETECTOR_QUEUE.")
 def worker(workers: int, queue: str | None) -> None:
-    """Run workers alone; REDIS_URL names the Redis."""
+    """Run only workers; requires REDIS_URL."""
     given = {} if queue is None else {"queue": queue}
     if workers > 1:
         from flask_detector.service.launch import work as run_several

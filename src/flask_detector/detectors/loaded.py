@@ -95,7 +95,7 @@ class DetectorPool:
                     # A damaged file must not stop an installation that has another model.
                     self._broken.add(name)
                     log.error("the model %s can't be used: %s", name, error)
-        raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+        raise ModelNotInstalled("No model is installed.", hint="Run 'flask-detector models' to list them.")
 
     def _load(self, name: str) -> Detector:
         if self._detector is None or self._detector.name != name:

@@ -82,7 +82,7 @@ class Acceptance:
         words = [claim.before, mine.to_json(), claim.seconds, *spelled([list(words) for words in commands])]
         found = Decision.of(self._script([_key(claim.place)], words))
         if found.fingerprint != claim.fingerprint:
-            raise KeyReused("This idempotency key came with another request before.")
+            raise KeyReused("This idempotency key was already used for another request.")
         return found.id
 
 

@@ -69,13 +69,13 @@ class Room:
         if waiting + more >= self._settings.max_queue:
             rate = self._rate(workers())
             raise QueueFull(
-                f"{self._settings.max_queue} pictures are waiting already.",
+                f"{self._settings.max_queue} pictures are already waiting.",
                 retry_after=_wait(self._settings.max_queue, rate),
             )
         if share is not None and own + more >= most and (own := self._own(share, own)) + more >= most:
             rate = self._rate(workers()) * own / max(own, waiting)
             raise ShareUsedUp(
-                f"{own + more} of your pictures are waiting already, as many as one sender's may.",
+                f"{own + more} of your pictures are already waiting, the most allowed per client.",
                 retry_after=_wait(most, rate),
             )
 

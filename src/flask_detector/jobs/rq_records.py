@@ -16,8 +16,8 @@ TRIES = 3
 # What has failed without a word of its own.
 WORKERS_DIED = Failure(
     DetectionFailed.code,
-    f"The worker stopped unexpectedly each of the {TRIES} times that it took this picture.",
-    "Send another picture; the log of the worker tells why it stopped.",
+    f"The worker stopped unexpectedly each of the {TRIES} times it tried this picture.",
+    "Send another picture; the worker's log shows why it stopped.",
 )
 
 _STATUS = {

@@ -104,7 +104,7 @@ class Child:
             if not (self.is_errand and status == FAILED_AND_TOLD):
                 log.log(
                     logging.INFO if self._is_asked_to_stop or status == 0 else logging.ERROR,
-                    "%s ended with status %d and is started again in %.1f s",
+                    "%s exited with status %d and restarts in %.1f s",
                     self.name,
                     status,
                     self.pause,
@@ -137,7 +137,7 @@ class Child:
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.warning("%s does not stop and is killed", self.name)
+            log.warning("%s does not stop; killing it", self.name)
             self.process.kill()
             self.process.wait()
 

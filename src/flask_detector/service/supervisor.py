@@ -147,7 +147,7 @@ class Supervisor:
                     give_back_unused()
                     give_back_code()
                 time.sleep(0.1)
-            logs.say("stopping", to_people="Stopping; what is in work is finished first.")
+            logs.say("stopping", to_people="Stopping; running detections are finished first.")
         finally:
             if self._socket is not None:
                 self._socket.close()
@@ -167,7 +167,7 @@ class Supervisor:
                 "before say why, and 'flask-detector doctor' what to do. It is tried again and again."
             )
         if is_one_ready and self._is_worker_missing:
-            log.warning("a worker has come up: pictures are looked at again")
+            log.warning("a worker has started: pictures are processed again")
         self._is_worker_missing = is_missing or (self._is_worker_missing and not is_one_ready)
         return is_one_ready or is_missing
 
@@ -197,7 +197,7 @@ class Supervisor:
 def _greet(plan: Plan) -> None:
     logs.say(
         f"serving on {plan.listened_on}. {plan.about}",
-        to_people=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nCtrl-C stops it.",
+        to_people=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nPress Ctrl-C to stop.",
     )
 
 
@@ -218,7 +218,7 @@ def _one_after_another(children: list[Child]) -> Iterator[None]:
         deadline = time.monotonic() + GRACE_SECONDS
         while child.process is old or child.process is None:
             if old is not None and time.monotonic() > deadline:
-                log.warning("%s does not stop and is killed", child.name)
+                log.warning("%s does not stop; killing it", child.name)
                 old.kill()
             yield
         deadline = time.monotonic() + _READY_SECONDS

@@ -165,7 +165,7 @@ class Courier:
             )
         except Exception:
             told = facts(detection=short(delivery.detection))
-            log.exception("webhook %s met an unexpected error", delivery.id, extra=told)
+            log.exception("webhook %s: unexpected error", delivery.id, extra=told)
         finally:
             self._receivers.end(delivery.receiver, answered=answered)
             self._senders.discard(threading.current_thread())
@@ -210,7 +210,7 @@ class Courier:
         tries = delivery.tries + 1
         left = len(self._pauses) + 1 - tries
         log.warning(
-            "webhook %s was not received: %s %d more tries",
+            "webhook %s failed: %s %d attempts left",
             delivery.id,
             problem,
             left,

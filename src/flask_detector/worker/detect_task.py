@@ -117,7 +117,7 @@ class Workplace:
             try:
                 return self.storage.get(id, ORIGINAL)
             except FileNotFoundError as error:
-                raise DetectionExpired("The picture was deleted before its turn came.") from error
+                raise DetectionExpired("The picture was deleted before it was processed.") from error
             except StorageUnavailable:
                 if time.monotonic() + pause > deadline:
                     raise

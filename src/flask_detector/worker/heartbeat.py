@@ -119,7 +119,7 @@ class Heart(threading.Thread):
                     self._beat()
             except Exception as error:  # a worker without a pulse would lose its picture
                 self._is_registered = False
-                log.warning("no heartbeat could be sent: %s", type(error).__name__)
+                log.warning("could not send a heartbeat: %s", type(error).__name__)
         faulthandler.cancel_dump_traceback_later()
 
     def _watch(self) -> None:
@@ -127,7 +127,7 @@ class Heart(threading.Thread):
             id = short(self._task.job.id)
             with on_behalf_of(self._task.job.meta.get("request")):
                 log.critical(
-                    "detection %s hangs and can't be interrupted: this worker ends",
+                    "detection %s hangs and can't be interrupted: this worker exits",
                     id,
                     extra=facts(detection=id),
                 )
@@ -141,7 +141,9 @@ class Heart(threading.Thread):
                 id = short(task.job.id)
                 with on_behalf_of(task.job.meta.get("request")):
                     log.warning(
-                        "detection %s is given back: this worker has to end", id, extra=facts(detection=id)
+                        "detection %s returned to the queue: this worker has to exit",
+                        id,
+                        extra=facts(detection=id),
                     )
                 self._handover.give_back(task.execution, as_a_try=False)
             self._worker.register_death()

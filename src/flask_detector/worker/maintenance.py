@@ -90,7 +90,7 @@ class Upkeep:
                 self._handover.put_back(id)
                 with logs.on_behalf_of(self._jobs.request_of(id)):
                     log.warning(
-                        "detection %s was taken and not begun: it waits again",
+                        "detection %s was taken but not started; returned to the queue",
                         short(id),
                         extra=facts(detection=short(id)),
                     )

@@ -102,7 +102,7 @@ class Ahead:
             try:
                 found = self._look(wish.model)
             except redis.RedisError as error:
-                log.warning("no picture was taken ahead: %s", type(error).__name__)
+                log.warning("prefetching failed: %s", type(error).__name__)
                 found = None
             except Exception as error:
                 wish.answer.set_exception(error)

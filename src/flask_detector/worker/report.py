@@ -48,7 +48,7 @@ class Journal:
         if is_retry:
             self._tally.add(RETRIES)
         log.info(
-            "detection %s begins%s",
+            "detection %s started%s",
             short(id),
             " again" if is_retry else "",
             extra=facts(detection=short(id), waited=round(waited, 3), again=is_retry or None),
@@ -90,4 +90,4 @@ class Journal:
         try:
             self._tally.send(connection)
         except redis.RedisError as error:
-            log.warning("counts could not be sent: %s", type(error).__name__)
+            log.warning("could not send counts: %s", type(error).__name__)

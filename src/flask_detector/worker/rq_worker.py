@@ -152,7 +152,7 @@ class DetectionWorker(SimpleWorker):
         try:
             self._upkeep.run()
         except redis.RedisError as error:
-            log.warning("no upkeep was done: %s", type(error).__name__)
+            log.warning("maintenance failed: %s", type(error).__name__)
         self._workplace.journal.send(self.connection)
         if self._writing is not None and self._writing.done():
             self._await_writing()
@@ -207,7 +207,7 @@ class DetectionWorker(SimpleWorker):
         self._tell_model()
         self._workplace.detectors.rest_soon()
         if self._workplace.has_grown():
-            log.warning("this worker has grown and ends, to be started anew")
+            log.warning("this worker exceeds its memory limit and exits to be restarted")
             self._stop_requested = True
 
     def _begun(self) -> tuple[Task, Future[Decoded] | None]:
@@ -243,7 +243,7 @@ class DetectionWorker(SimpleWorker):
             if isinstance(error, TimeIsUp) and decoded is not None and not decoded.done():
                 id = short(task.job.id)
                 log.critical(
-                    "the decoding of detection %s hangs: this worker ends", id, extra=facts(detection=id)
+                    "decoding of detection %s hangs: this worker exits", id, extra=facts(detection=id)
                 )
                 self._stop_requested = True
             return self._explain(task.job, error)
@@ -290,13 +290,13 @@ class DetectionWorker(SimpleWorker):
                 "Send a smaller picture.",
             )
         id = short(job.id)
-        log.error("detection %s met an unexpected error", id, exc_info=error, extra=facts(detection=id))
+        log.error("detection %s: unexpected error", id, exc_info=error, extra=facts(detection=id))
         if job.retries_left:
             return None
         return Failure(
             DetectionFailed.code,
-            f"Something went wrong in the worker each of the {TRIES} times that it took this picture.",
-            "Send another picture; the log of the worker tells more.",
+            f"The worker failed each of the {TRIES} times it tried this picture.",
+            "Send another picture; see the worker's log.",
         )
 
     def _tell_model(self) -> None:

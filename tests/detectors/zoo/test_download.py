@@ -275,7 +275,7 @@ def test_a_redirect_away_from_the_web_is_refused(
     "address", ["file:///etc/passwd", "ftp://host/file", "weights.pth", "https://", "http://[::1"]
 )
 def test_only_addresses_of_web_servers_are_taken(download: Any, address: str) -> None:
-    with pytest.raises(DownloadError, match="not the address of a web server"):
+    with pytest.raises(DownloadError, match="not the URL of a web server"):
         download(address)
 
 

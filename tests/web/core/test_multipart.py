@@ -120,9 +120,9 @@ def test_a_field_that_was_left_empty_is_no_picture(send: Send, jpeg: bytes) -> N
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("half of it", "is cut short"),
-        ("no last boundary", "is cut short"),
-        ("nothing behind the boundary", "is cut short"),
+        ("half of it", "is truncated"),
+        ("no last boundary", "is truncated"),
+        ("nothing behind the boundary", "is truncated"),
         ("another boundary", "not use the boundary"),
         ("a large form with another boundary", "not use the boundary"),
         ("no boundary", "names no boundary"),
@@ -159,4 +159,4 @@ def test_texts_in_other_encodings_are_understood(send: Send, jpeg: bytes) -> Non
     """A label that the model has not, so that it comes back in the error."""
     body = part(b'name="classes"', "café".encode("latin-1"), b"") + part(b'name="p"; filename="a.jpg"', jpeg)
     status, answer = send(API, body + END)
-    assert (status, json.loads(answer)["error"]["message"]) == (422, "The model knows no 'café'.")
+    assert (status, json.loads(answer)["error"]["message"]) == (422, "The model has no 'café'.")

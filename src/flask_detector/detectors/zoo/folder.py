@@ -80,7 +80,7 @@ class ModelFolder:
                 failure = str(error)
                 raise
             except Exception:
-                failure = "An unexpected error; the log tells more."
+                failure = "An unexpected error; see the log."
                 raise
             finally:
                 self._state.clear()

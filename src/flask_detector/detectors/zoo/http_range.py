@@ -70,7 +70,7 @@ class HttpSource:
             address = urlsplit("")
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise DownloadError(
-                f"'{url}' is not the address of a web server.", hint="It must begin with https:// or http://."
+                f"'{url}' is not the URL of a web server.", hint="It must begin with https:// or http://."
             )
         self.host = address.hostname
         self.url = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()

@@ -77,7 +77,9 @@ class ModelStore:
             (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
         ]
         if not rated:
-            raise ModelNotInstalled("No model is installed.", hint="'flask-detector models' lists them.")
+            raise ModelNotInstalled(
+                "No model is installed.", hint="Run 'flask-detector models' to list them."
+            )
         return max(rated)[1]
 
     def ranked(self) -> Iterator[str]:
@@ -135,7 +137,7 @@ class ModelStore:
         """
         info = self.info(name)
         if isinstance(info.source, Embedded):
-            raise ModelError(f"The model {name} is part of the program and is not converted.")
+            raise ModelError(f"The model {name} is built in and is not converted.")
         checkpoint = self.path(name)
         folder, converter = self._of(name), self._converter()
         graphs = folder.graphs(converter.version)
@@ -184,7 +186,7 @@ class ModelStore:
             raise BadParameter(f"There is no file {file}.", hint="Check the path.")
         listed = self._models.get(name)
         if listed is not None and isinstance(listed.source, Embedded):
-            raise ModelError(f"The model {name} is part of the program.", hint="Give yours another name.")
+            raise ModelError(f"The model {name} is built in.", hint="Give yours another name.")
         if listed is not None and variant not in {None, listed.variant}:
             raise BadParameter(
                 f"The model {name} is of the variant {listed.variant}.",
@@ -222,7 +224,7 @@ class ModelStore:
         """
         info = self.info(name)
         if isinstance(info.source, Embedded):
-            raise ModelError(f"The model {name} is part of the program and can't be removed.")
+            raise ModelError(f"The model {name} is built in and can't be removed.")
         folder = self._of(name)
         if not folder.path.is_dir():
             raise ModelNotInstalled(f"The model {name} is not installed.", hint="There is nothing to remove.")

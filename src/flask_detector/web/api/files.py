@@ -123,5 +123,5 @@ def known_labels(texts: list[str], labels: Sequence[str]) -> list[str]:
     """Return the labels that are asked for; raises UnknownLabel for one that a model does not know."""
     asked = asked_labels(texts, labels)
     if unknown := [label for label in asked if label not in labels]:
-        raise UnknownLabel(f"The model knows no '{unknown[0][:50]}'.", field="classes")
+        raise UnknownLabel(f"The model has no '{unknown[0][:50]}'.", field="classes")
     return asked

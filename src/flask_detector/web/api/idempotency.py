@@ -32,7 +32,7 @@ def look_up(brought: Sent) -> tuple[Claim | None, str | None]:
         before = service().acceptance.look(place)
     if before is not None and _is_there((made := Decision.of(before)).id):
         if made.fingerprint != fingerprint:
-            raise KeyReused("This idempotency key came with another request before.")
+            raise KeyReused("This idempotency key was already used for another request.")
         return None, made.id
     return Claim(place, service().settings.retention_seconds, fingerprint, before or b""), None
 

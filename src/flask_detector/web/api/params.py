@@ -45,7 +45,7 @@ IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[
 
 
 class Strict(BaseModel):
-    """A set of parameters; one that is not known is refused, for it may be a slip of the pen."""
+    """A set of parameters; one that is not known is refused, for it is probably a typo."""
 
     model_config = ConfigDict(extra="forbid")
 

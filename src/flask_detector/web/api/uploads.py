@@ -86,7 +86,7 @@ def _of_form() -> Sent:
     options = from_fields(UrlOptions, request.args, request.form)
     if len(files) > settings.max_batch:
         raise TooManyPictures(
-            f"These are {len(files)} pictures; at most {settings.max_batch} are accepted at once."
+            f"You sent {len(files)} pictures; at most {settings.max_batch} are accepted at once."
         )
     if not files:
         return Sent([_fetched(options.url)], options)
@@ -109,7 +109,7 @@ def _of_json() -> Sent:
         asked = from_fields(Options, request.args).model_dump(exclude_unset=True)
         wishes = checked(JsonPicture, {**asked, **wishes.model_dump(exclude_unset=True)})
     if wishes.image is not None and wishes.url is not None:
-        raise BadParameter("There is both an 'image' and a 'url'.", hint="Send one of them.", field="url")
+        raise BadParameter("Both 'image' and 'url' are given.", hint="Send one of them.", field="url")
     if wishes.image is None:
         picture, name = _fetched(wishes.url)
         return Sent([(picture, wishes.filename or name)], wishes)
@@ -120,18 +120,14 @@ def _allow(size: int) -> None:
     """Accept that many bytes of the body; raises RequestTooLarge where it says that it has more."""
     request.max_content_length = size
     if (request.content_length or 0) > size:
-        raise RequestTooLarge(
-            f"The request has more than {size / MEGABYTE:g} MB, the most that is accepted here."
-        )
+        raise RequestTooLarge(f"The request has more than {size / MEGABYTE:g} MB, the most that is accepted.")
 
 
 def _allow_picture(size: int) -> None:
     """Do the same for a body that is a picture; raises PictureTooLarge."""
     request.max_content_length = size + 1  # Werkzeug refuses a body that fills its limit
     if (request.content_length or 0) > size:
-        raise PictureTooLarge(
-            f"The picture has more than {size / MEGABYTE:g} MB, the most that is accepted here."
-        )
+        raise PictureTooLarge(f"The picture has more than {size / MEGABYTE:g} MB, the most that is accepted.")
 
 
 def _decoded(text: str) -> bytes:

@@ -90,7 +90,7 @@ class Dialect(Blueprint):
         if current_app.testing or current_app.debug:
             raise error
         log.exception("an unexpected error")
-        return self._answer(DetectorError("Something went wrong here.", hint="It has been logged."))
+        return self._answer(DetectorError("Something went wrong.", hint="It has been logged."))
 
 
 def telling(name: str) -> Tell:

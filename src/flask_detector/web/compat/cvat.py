@@ -55,7 +55,7 @@ def call(name: str = AUTO) -> Response:
 def _detect(name: str) -> Response:
     asked = request_body.json_object()
     if not asked.get("image"):
-        raise NoPicture("The request carries no picture in 'image'.")
+        raise NoPicture("The request contains no picture in 'image'.")
     threshold = request_body.number(asked.get("threshold"), name="threshold", default=_DEFAULT_THRESHOLD)
     found = detect(request_body.picture_of(asked["image"]), model=name, min_score=threshold)
     return jsonify([_shape(instance, found) for instance in found])

@@ -132,7 +132,7 @@ def elsewhere(rest: str) -> Response:
     part = rest.removeprefix("vision/").split("/")[0]
     if part in {"face", "scene", "enhance"}:
         return _tell(RequestError(f"{part.capitalize()} endpoints not activated"), HTTPStatus.FORBIDDEN)
-    return _tell(RequestError("There is nothing at this address."), HTTPStatus.NOT_FOUND)
+    return _tell(RequestError("Page not found."), HTTPStatus.NOT_FOUND)
 
 
 def _detect(model: str, command: str) -> Response:

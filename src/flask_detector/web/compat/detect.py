@@ -81,7 +81,7 @@ def _outcome(id: str, deadline: float) -> Detections | PictureError:
     record = service().wait_for(id, min(left, _PATIENCE_SECONDS))
     if not record.status.is_final and left > _PATIENCE_SECONDS:
         if not service().jobs.workers():
-            raise ServiceError("No worker is there to detect.")
+            raise ServiceError("No worker is running.")
         record = service().wait_for(id, left - _PATIENCE_SECONDS)
     if record.status is JobStatus.DONE:
         found, shown_score = service().jobs.result(id)

@@ -154,7 +154,7 @@ def _detected(asked: dict[str, Any]) -> tuple[bytes, Detections, list[dict[str, 
 
 def _picture(data: object) -> bytes:
     if not data:
-        raise NoPicture("The request carries no picture in 'data'.")
+        raise NoPicture("The request contains no picture in 'data'.")
     if isinstance(data, str) and data[:8].lower().startswith(("http:", "https:", "rtsp:", "rtsps:", "ftp:")):
         return request_body.picture_at(data)
     return request_body.picture_of(data)

@@ -40,7 +40,7 @@ def image_segmentation(name: str = AUTO) -> Response:
     """Send masks; raises ModelError for a model that has none."""
     one = offer(name)
     if not one.info.has_masks:
-        raise BadParameter(f"The model {one.info.name} finds boxes only.", hint="Ask one that has masks.")
+        raise BadParameter(f"The model {one.info.name} finds boxes only.", hint="Use a model that has masks.")
     found = _detected(name)
     return jsonify([_segment(instance, found) for instance in found])
 
@@ -58,13 +58,13 @@ def model(name: str = AUTO) -> Response:
 def _detected(name: str) -> Detections:
     body = request_body.body()
     if not body:
-        raise NoPicture("The request carries no picture.")
+        raise NoPicture("The request contains no picture.")
     picture = body
     parameters: object = {}
     if sniff.format_of(body[:256]) is None and request_body.is_object(body):
         asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
-            raise NoPicture("The request carries no picture in 'inputs'.")
+            raise NoPicture("The request contains no picture in 'inputs'.")
         picture, parameters = _inputs(asked["inputs"]), asked.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadParameter("parameters is not an object.")

@@ -124,7 +124,7 @@ def allow_base64() -> None:
 def check_number(pictures: int) -> None:
     """Raise TooManyPictures for more than one request may bring."""
     if pictures > (most := service().settings.max_batch):
-        raise TooManyPictures(f"These are {pictures} pictures; at most {most} are accepted at once.")
+        raise TooManyPictures(f"You sent {pictures} pictures; at most {most} are accepted at once.")
 
 
 def picture_of(value: object) -> bytes:

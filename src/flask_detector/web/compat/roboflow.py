@@ -137,7 +137,7 @@ def _sent_picture() -> bytes:
     else:
         picture = request_body.body()
     if not picture:
-        raise NoPicture("The request carries no picture.")
+        raise NoPicture("The request contains no picture.")
     is_file = request.mimetype == "multipart/form-data" or sniff.format_of(picture[:256]) is not None
     return picture if is_file else request_body.picture_of(picture.decode("latin-1"))
 
@@ -147,7 +147,7 @@ def _infer(*, with_outlines: bool) -> Response:
     name = _own_name(str(asked.get("model_id") or AUTO))
     asked_for = asked.get("image")
     if asked_for is None or asked_for == []:
-        raise NoPicture("The request carries no picture in 'image'.")
+        raise NoPicture("The request contains no picture in 'image'.")
     wanted = asked_for if isinstance(asked_for, list) else [asked_for]
     request_body.check_number(len(wanted))
     pictures = [_picture(one) for one in wanted]

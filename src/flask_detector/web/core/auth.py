@@ -29,7 +29,7 @@ def key_of_request() -> Key | None:
         if text is not None:
             g.api_key = service().keys.check(text)
         elif service().settings.require_keys:
-            raise KeyMissing("This needs an API key.")
+            raise KeyMissing("An API key is required.")
         else:
             g.api_key = None
     key: Key | None = g.api_key
@@ -60,9 +60,11 @@ def require_admin() -> None:
     """Raise KeyMissing, UnknownKey or KeyNotAllowed unless the request carries an administrator's key."""
     key = key_of_request()
     if key is None:
-        raise KeyMissing("This needs an API key.", hint="'flask-detector keys create --admin' makes one.")
+        raise KeyMissing(
+            "An API key is required.", hint="Create one with 'flask-detector keys create --admin'."
+        )
     if key.scope is not Scope.ADMIN:
-        raise KeyNotAllowed("This API key does not open what is about the installation.")
+        raise KeyNotAllowed("This API key has no admin access.")
 
 
 def owner_of_request() -> str | None:

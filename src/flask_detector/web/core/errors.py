@@ -120,23 +120,23 @@ def wants_json() -> bool:
 
 
 def _bad_form_token(error: CSRFError) -> Response:
-    return answer(e.BadFormToken("The form could not be checked to come from this site."))
+    return answer(e.BadFormToken("The form could not be verified as coming from this site."))
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
     limit = service().settings.max_upload_mb
     if request.path.startswith("/api/"):
         return answer(e.RequestTooLarge("The request has more bytes or more parts than are accepted here."))
-    return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here."))
+    return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted."))
 
 
 def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     hints = {
-        HTTPStatus.NOT_FOUND: "Check the address.",
-        HTTPStatus.METHOD_NOT_ALLOWED: "The address exists, but not for this kind of request.",
+        HTTPStatus.NOT_FOUND: "Check the URL.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "The URL exists, but not for this HTTP method.",
     }
-    messages = {HTTPStatus.NOT_FOUND: "There is nothing at this address."}
+    messages = {HTTPStatus.NOT_FOUND: "Page not found."}
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     response = _answer(status, code, messages.get(status, f"{status.phrase}."), hints.get(status, ""))
     for name, value in error.get_headers():
@@ -162,6 +162,4 @@ def _unexpected(error: Exception) -> Response:
     if current_app.testing or current_app.debug:
         raise error
     log.exception("an unexpected error")
-    return answer(
-        e.DetectorError("Something went wrong here.", hint="It has been logged. Try again in a moment.")
-    )
+    return answer(e.DetectorError("Something went wrong.", hint="It has been logged. Try again in a moment."))

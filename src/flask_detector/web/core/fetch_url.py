@@ -35,7 +35,7 @@ def fetch(address: str) -> guarded_http.Answer:
     settings = service().settings
     if not settings.pictures_by_url:
         raise AddressRefused(
-            "Pictures are not fetched from addresses here.",
+            "Fetching pictures from URLs is disabled.",
             hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
         )
     with fetching() as seconds_left:
@@ -74,9 +74,9 @@ def checked(answer: guarded_http.Answer) -> guarded_http.Answer:
     """Return an answer that holds a whole picture; raises AddressUnreachable or PictureTooLarge."""
     if not answer.is_whole:
         limit = service().settings.max_upload_mb
-        raise PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted here.")
+        raise PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted.")
     if answer.status != HTTPStatus.OK:
-        raise AddressUnreachable(f"The address answered {answer.status} instead of a picture.")
+        raise AddressUnreachable(f"The server returned {answer.status} instead of a picture.")
     return answer
 
 

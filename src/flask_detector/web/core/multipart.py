@@ -124,7 +124,7 @@ def _next_event(decoder: MultipartDecoder, stream: IO[bytes]) -> Event:
         if decoder.state is State.PREAMBLE:
             raise BrokenForm("The form does not use the boundary that its Content-Type names.") from error
         if decoder.complete:
-            raise BrokenForm("The form is cut short: its last boundary is missing.") from error
+            raise BrokenForm("The form is truncated: its last boundary is missing.") from error
         raise BrokenForm("A part of the form has no usable headers.") from error
     return event
 

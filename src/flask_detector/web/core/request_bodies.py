@@ -148,7 +148,7 @@ def checked_fields(body: bytes) -> bytes:
     """Return a body that is a form's fields; raises RequestTooLarge."""
     if body.count(b"&") >= MOST_FIELDS or body.count(b"%") > _MOST_ESCAPES:
         raise RequestTooLarge(
-            f"The form has more than {MOST_FIELDS:,} fields, the most that are accepted here.",
+            f"The form has more than {MOST_FIELDS:,} fields, the most that are accepted.",
             hint="Send a picture as its file.",
         )
     return body
@@ -190,7 +190,7 @@ def _received() -> IO[bytes]:
         raise
     if file.tell() < (request.content_length or 0):
         file.close()
-        raise RequestError("The request ended before all of it had come.", hint="Send it again.")
+        raise RequestError("The request ended before it was complete.", hint="Send it again.")
     return cast(IO[bytes], file)
 
 

@@ -32,7 +32,7 @@ def listen(record: Record) -> Response:
     """Send a detection's state now and whenever it changes, until it has ended; raises ServiceError."""
     leave = service().seats.take()
     if leave is None:  # a page asks for the state now and then instead
-        raise ServiceError("Too many pages are listening.")
+        raise ServiceError("Too many open event streams.")
     response = Response(stream_with_context(_stream(record.id)), mimetype="text/event-stream")
     response.call_on_close(leave)
     response.headers["Cache-Control"] = "no-store"

@@ -57,7 +57,7 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
 
     @app.errorhandler(TooManyRequests)
     def refuse(error: TooManyRequests) -> Response:
-        return answer(RateLimited("There were too many requests lately."))
+        return answer(RateLimited("Too many requests."))
 
     @app.after_request
     def tell(response: Response) -> Response:

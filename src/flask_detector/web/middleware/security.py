@@ -171,7 +171,7 @@ def _check_hosts(app: Flask, allowed: list[str] | None) -> None:
         host = _PORT.sub("", request.host.lower())
         parents = {host[place:] for place, c in enumerate(host) if c == "."}
         if host not in names and not parents & names:
-            raise ForeignHost("This installation does not go by that host name.")
+            raise ForeignHost("That host name does not belong to this installation.")
 
 
 def secret_key(settings: Settings) -> str:

@@ -53,7 +53,9 @@ def what_is_missing(service: Service) -> list[dict[str, str]]:
     missing = []
     try:
         if not any(worker.model for worker in service.jobs.workers()):
-            missing.append(_lack("worker", "No worker with a model was heard of in the last ten seconds."))
+            missing.append(
+                _lack("worker", "No worker with a loaded model has reported in the last ten seconds.")
+            )
     except BrokerUnavailable as error:
         missing.append(_lack("redis", error.message))
     except redis.RedisError:

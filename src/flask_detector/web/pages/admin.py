@@ -72,9 +72,9 @@ def begin() -> AnyResponse:
     try:
         key = service().keys.check(request.form.get("key", "").strip())
         if key.scope is not Scope.ADMIN:
-            raise KeyNotAllowed("This key opens the API, not this page.")
+            raise KeyNotAllowed("This key gives access to the API, but not to this page.")
     except (UnknownKey, KeyNotAllowed) as refusal:
-        log.warning("an operator was refused: %s", refusal.code)
+        log.warning("operator sign-in refused: %s", refusal.code)
         response = unkept(render_template("pages/operator_login.html", refusal=refusal))
         response.status_code = 403
         return response
@@ -109,7 +109,7 @@ def end() -> AnyResponse:
 def retry() -> AnyResponse:
     """Queue again what failed for another reason than its picture."""
     count = service().overview.retry_failed()
-    log.info("an operator had %d failed detections tried again", count)
+    log.info("an operator retried %d failed detections", count)
     return redirect(url_for("operator.show", retried=count), 303)
 
 

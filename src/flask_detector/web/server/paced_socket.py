@@ -145,7 +145,7 @@ class PacedSocket(socket.socket):
             self.settimeout(max(self._receiving.left, 0.001))
             data = super().recv(size, flags)
         except TimeoutError as error:
-            raise ConnectionResetError(errno.ECONNRESET, "the request comes too slowly") from error
+            raise ConnectionResetError(errno.ECONNRESET, "the request arrives too slowly") from error
         finally:
             self.settimeout(None)
         self._receiving.moved(len(data))
@@ -266,7 +266,7 @@ class PacedSocket(socket.socket):
     def _wait_for_client(self) -> None:
         if self.seconds_to_send <= 0:
             self.abort()
-            raise ConnectionResetError(errno.ECONNRESET, "the answer is taken too slowly")
+            raise ConnectionResetError(errno.ECONNRESET, "the response is read too slowly")
         _wait(self, 1.0)
 
     def _forget_rest(self) -> None:

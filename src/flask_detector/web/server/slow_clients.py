@@ -245,7 +245,7 @@ class PatientWorker(ThreadWorker):
         try:
             step(conn)
         except Exception:
-            self.log.exception("a connection is let go")
+            self.log.exception("connection closed")
             self._drop(conn)
 
     def _unwatch(self, conn: Any) -> None:

@@ -124,7 +124,7 @@ def _check_served(controls: list[Control]) -> None:
     wanted = ", ".join(sorted({label for one in controls for label in one.labels.values()}))[:200]
     if not any(used_label.lower() in one.labels for one in controls for used_label in used.labels):
         reason = f"The model {used.info.name} knows none of the project's labels ({wanted})."
-        hint = "Say by 'predicted_values' which of its classes they are."
+        hint = "Map them to its classes with 'predicted_values'."
     else:
         reason = f"The model {used.info.name} has no masks, which brushes need."
         hint = "Install one that has, or use RectangleLabels."

@@ -45,7 +45,7 @@ def _address(value: str, base: str, task_id: object) -> str | None:
         path = f"/data{path}" if path.startswith("/upload/") else path
     if not base:
         raise BadParameter(
-            "The task's picture is in Label Studio.",
+            "The task's picture is stored in Label Studio.",
             hint="Set DETECTOR_LABEL_STUDIO_URL, and its access token.",
         )
     return base + path
@@ -81,4 +81,4 @@ def _authorization(base: str, seconds: float) -> dict[str, str]:
     try:
         return {"Authorization": f"Bearer {json.loads(answer.body)['access']}"}
     except (ValueError, KeyError, TypeError) as error:
-        raise AddressUnreachable("Label Studio does not take the token of the settings.") from error
+        raise AddressUnreachable("Label Studio rejected the configured token.") from error

@@ -60,7 +60,7 @@ export async function measure(image, limits) {
           message:
             `The picture has ${(pixels / 1e6).toFixed(1)} million pixels; ` +
             `at most ${limits.pixels / 1e6} are accepted here.`,
-          hint: "Make the picture smaller and send it again.",
+          hint: "Scale the picture down and send it again.",
         };
   return { width, height, refusal };
 }
