@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from rq.job import Job
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.test import TestResponse
+from werkzeug.test import Cookie, TestResponse
 
 from flask_detector.api_keys import Key, Keys
 from flask_detector.broker.connection import connect
@@ -62,13 +63,35 @@ class Site:
 
     def begin(self) -> None:
         """Begin with nothing but a key."""
-        for id in self.pictures():
-            self.service.storage.delete(id)
-        self.redis.flushall()
-        self.redis.script_flush()
-        self.service.connection.connection_pool.disconnect()
+        self.restore({}, {}, None)
         self.key, text = Keys(self.redis).create("a")
-        self.client, self.headers = self.app.test_client(), {"X-API-Key": text}
+        self.headers = {"X-API-Key": text}
+
+    def saved(self) -> tuple[dict[bytes, tuple[int, bytes]], dict[Path, bytes], Cookie | None]:
+        """Return what there is now, for `restore`: in Redis, in storage, and with the browser."""
+        kept = {key: (max(0, self.redis.pttl(key)), self.redis.dump(key)) for key in self.redis.scan_iter()}
+        files = {path: path.read_bytes() for id in self._folders() for path in id.iterdir()}
+        return kept, files, self.client.get_cookie(self.app.config["SESSION_COOKIE_NAME"])
+
+    def restore(
+        self, kept: dict[bytes, tuple[int, bytes]], files: dict[Path, bytes], cookie: Cookie | None
+    ) -> None:
+        """Have nothing but what was saved; connections and scripts are new to Redis."""
+        for folder in self._folders():
+            shutil.rmtree(folder)
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.flushall()
+            pipeline.script_flush()
+            for key, (ttl, value) in kept.items():
+                pipeline.restore(key, ttl, value)
+            pipeline.execute()
+        self.service.connection.connection_pool.disconnect()
+        self.client = self.app.test_client()
+        if cookie is not None:
+            self.client.set_cookie(cookie.key, cookie.value)
 
     @property
     def service(self) -> Service:
@@ -81,7 +104,10 @@ class Site:
 
     def pictures(self) -> list[str]:
         """Return the ids under which pictures are stored."""
-        return sorted(one.name for one in (self.settings.data_dir / "pictures").glob("??/*"))
+        return sorted(one.name for one in self._folders())
+
+    def _folders(self) -> Iterator[Path]:
+        return (self.settings.data_dir / "pictures").glob("??/*")
 
     def send(self, pictures: int = 1, **options: Any) -> TestResponse:
         """Send pictures, each time the same ones."""
@@ -116,7 +142,7 @@ class Site:
 
     def sweep(self) -> None:
         """Let time pass and workers do their upkeep; records stay."""
-        for path in (self.settings.data_dir / "pictures").glob("??/*"):
+        for path in self._folders():
             os.utime(path, (0, 0))
         workplace = Workplace(self.settings, self.redis, self.service.storage)
         Upkeep(workplace, None)._sweep()  # type: ignore[arg-type]
@@ -163,9 +189,11 @@ def at_each_command(site: Site, way: Way, prepare: Callable[[], T], act: Callabl
     The act returns a status, and is done a second time by the test. Where only one connection is cut once,
     nobody sees that.
     """
+    site.begin()
+    prepared = prepare()
+    prepared_site = site.saved()
     for number in range(MOST_COMMANDS):
-        site.begin()
-        prepared = prepare()
+        site.restore(*prepared_site)
         site.proxy.cut(lambda at, _, number=number: at == number, **asdict(way))  # type: ignore[misc]
         status = act(prepared)
         was_cut = site.proxy.has_cut

@@ -1,16 +1,21 @@
 """A way to Redis that is cut at a command: before it arrives, or after it is done and before its answer."""
 
 import contextlib
+import io
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from io import BufferedReader
+from typing import BinaryIO
 
 Wanted = Callable[[int, bytes], bool]
 
 
 class CuttingProxy:
-    """Takes connections on `url` and hands commands on to the Redis behind a unix socket, one by one."""
+    """Takes connections on `url` and hands commands on to the Redis behind a unix socket.
+
+    What comes at once goes on at once, as in a pipeline, up to the command at which it is cut.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -59,15 +64,15 @@ class CuttingProxy:
         self._open |= {client, server}
         with contextlib.suppress(OSError, EOFError), client, server:
             answers = server.makefile("rb")
-            for command in _values(client.makefile("rb")):
-                cuts = self._cuts(command)
-                if cuts and not self._loses_answer:
+            for commands in _batches(client):
+                through = list(itertools.takewhile(lambda command: not self._cuts(command), commands))
+                server.sendall(b"".join(through))
+                client.sendall(b"".join(_value(answers) for _ in through))
+                if len(through) < len(commands):
+                    if self._loses_answer:
+                        server.sendall(commands[len(through)])
+                        _value(answers)
                     break
-                server.sendall(command)
-                answer = next(_values(answers))
-                if cuts or self._is_down:
-                    break
-                client.sendall(answer)
             else:
                 return
             if self._lasts:
@@ -88,20 +93,30 @@ class CuttingProxy:
                 one.shutdown(socket.SHUT_RDWR)
 
 
-def _values(stream: BufferedReader) -> Iterator[bytes]:
-    """Yield the bytes of one command or answer after the other (RESP2 and RESP3)."""
-    with contextlib.suppress(EOFError):
-        while True:
-            yield _value(stream)
+def _batches(client: socket.socket) -> Iterator[list[bytes]]:
+    """Yield the commands that have come at once."""
+    data = b""
+    while received := client.recv(1 << 20):
+        data += received
+        stream, commands = io.BytesIO(data), []
+        with contextlib.suppress(EOFError):
+            while True:
+                commands.append(_value(stream))
+        data = data[sum(map(len, commands)) :]
+        yield commands
 
 
-def _value(stream: BufferedReader) -> bytes:
+def _value(stream: BinaryIO) -> bytes:
+    """Return the bytes of the next command or answer (RESP2 and RESP3)."""
     line = stream.readline()
     if not line.endswith(b"\r\n"):
         raise EOFError
     kind, size = line[:1], line[1:-2]
     if kind in b"$=!" and size != b"-1":
-        return line + stream.read(int(size) + 2)
+        text = stream.read(int(size) + 2)
+        if len(text) < int(size) + 2:
+            raise EOFError
+        return line + text
     if kind in b"*~>%|" and size != b"-1":
         count = int(size) * (2 if kind in b"%|" else 1) + (kind == b"|")
         return line + b"".join(_value(stream) for _ in range(count))
