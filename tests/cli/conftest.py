@@ -1,16 +1,18 @@
 """A folder of small weights files behind a web server, and a store that fetches from it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.download import Patience
-from flask_detector.detectors.zoo.registry import MAIN_MODEL, Architecture, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import MAIN_MODEL, Embedded, ModelInfo, Published
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import CheckpointError
 
@@ -52,13 +54,21 @@ def server_url(published: Path, serve_http: Callable[[HTTPServer], str]) -> str:
 
 
 def _convert(
-    checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-) -> Architecture:
+    checkpoint: Path,
+    folder: Path,
+    *,
+    variant: str | None,
+    labels: Sequence[str],
+    options: Mapping[str, Any],
+    on_progress: Callable[[float], None],
+) -> Reading:
     if checkpoint.read_bytes().startswith(b"bad"):
         raise CheckpointError("The file is no checkpoint.")
     on_progress(0.5)
     (folder / "graph").write_text(str(variant))
-    return "mask-rcnn"
+    notes = ("Its classes are called as was said.",) if labels else ("They are numbered.",)
+    names = tuple(labels) or ("class 1", "class 2")
+    return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN, tested", names, options, notes)
 
 
 @pytest.fixture

@@ -3,16 +3,18 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.download import Patience
-from flask_detector.detectors.zoo.registry import Architecture, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import Embedded, ModelInfo, Published
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import BadParameter, CheckpointError
 
@@ -154,8 +156,15 @@ class StandInConverter:
         return Converter(self.version, self._convert)
 
     def _convert(
-        self, checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> Architecture:
+        self,
+        checkpoint: Path,
+        folder: Path,
+        *,
+        variant: str | None,
+        labels: Sequence[str],
+        options: Mapping[str, Any],
+        on_progress: Callable[[float], None],
+    ) -> Reading:
         self.calls.append(variant)
         if variant == "unheard-of":
             raise BadParameter("There is no variant 'unheard-of'.")
@@ -165,10 +174,11 @@ class StandInConverter:
         if checkpoint.read_bytes().startswith(b"bad"):
             raise CheckpointError(f"{checkpoint.name} is no checkpoint.")
         (folder / "half").rename(folder / "graph")
-        if self.labels:
-            (folder / "manifest.json").write_text(json.dumps({"labels": self.labels}))
+        labels = tuple(labels) or self.labels
+        if labels:
+            (folder / "manifest.json").write_text(json.dumps({"labels": labels}))
         on_progress(1.0)
-        return "mask-rcnn"
+        return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN", labels, options, ())
 
 
 @pytest.fixture(autouse=True)

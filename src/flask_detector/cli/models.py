@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 from flask_detector.cli.error_group import ExplainedGroup
 from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
+from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
 from flask_detector.errors import DetectorError
 from flask_detector.process import logs
@@ -105,16 +106,46 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
 @click.option(
     "--variant", help="Variant of a custom model whose file does not specify it, e.g. mmdet-pytorch."
 )
+@click.option("--labels", metavar="FILE|a,b,c", help="Class names, in the order of the training.")
+@click.option(
+    "--option",
+    "options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Inference option, as in torchvision's constructor, e.g. min_size=640. May be repeated.",
+)
 @click.pass_obj
-def add(store: ModelStore, name: str, file: Path, variant: str | None) -> None:
+def add(
+    store: ModelStore,
+    name: str,
+    file: Path,
+    variant: str | None,
+    labels: str | None,
+    options: tuple[str, ...],
+) -> None:
     """Add a model from a local weights FILE.
 
-    If NAME is in the list, the file must be the published one. Any other NAME adds a custom model:
-    a Mask R-CNN R-50 FPN of MMDetection or torchvision, for example one that you fine-tuned.
+    If NAME is in the list, the file must be the published one. Any other NAME adds a custom model: a Mask
+    R-CNN R-50 FPN of MMDetection, torchvision or Detectron2, or an RTMDet, for example one that you
+    fine-tuned. Prints what the file was recognised as, and its class names.
     """
     with ModelProgress(name) as progress:
-        store.add(name, file, variant=variant, on_progress=progress)
+        reading = store.add(
+            name,
+            file,
+            variant=variant,
+            labels=custom.labels_from(labels) if labels else (),
+            options=custom.options_from(options),
+            on_progress=progress,
+        )
     click.echo(f"The model {name} is installed.", err=True)
+    click.echo(f"{reading.title}, {_counted(reading.labels)}: {', '.join(reading.labels)}.")
+    for note in reading.notes:
+        click.echo(note)
+
+
+def _counted(labels: Sequence[str]) -> str:
+    return "1 class" if len(labels) == 1 else f"{len(labels)} classes"
 
 
 @models.command()

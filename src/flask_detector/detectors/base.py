@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
 
@@ -65,6 +69,15 @@ class StageClock:
             yield
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+
+def check_answers(*arrays: npt.NDArray[np.float32]) -> None:
+    """Raise CheckpointError where a network's answers are no finite numbers: its weights can't be right."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise CheckpointError(
+            "The model answers with values that are no finite numbers.",
+            hint="Its training may have diverged; use a checkpoint from before that.",
+        )
 
 
 def usable_cores() -> int:

@@ -58,12 +58,14 @@ class WeightsFile:
     weights: by our names of the layers with ".weight" and ".bias"; read-only.
     labels: the names of the classes by class id.
     classes: for each class of the network (without the background), its class id.
+    options: what is set otherwise than the variant has it, by name.
     """
 
     architecture: str
     variant: str
     labels: tuple[str, ...]
     classes: tuple[int, ...]
+    options: Mapping[str, Any]
     weights: Mapping[str, Floats]
     _mapping: mmap.mmap
 
@@ -89,6 +91,7 @@ class WeightsFile:
                 manifest["variant"],
                 tuple(manifest["labels"]),
                 tuple(manifest["classes"]),
+                dict(manifest.get("options", {})),
                 weights,
                 mapping,
             )
@@ -128,7 +131,7 @@ def write_weights(
     """Make the folder; it appears whole or not at all, and one that is there already is replaced.
 
     arrays: by our names of the layers with ".weight" and ".bias".
-    facts: the variant, labels and classes, see `WeightsFile`.
+    facts: the variant, labels, classes and options, see `WeightsFile`.
 
     Raises OSError where the folder can't be written.
     """

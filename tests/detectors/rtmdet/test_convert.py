@@ -62,7 +62,7 @@ def test_what_no_tensor_tells_of_boxes_is_taken_from_the_config_or_the_size(
         name: np.ones(shape, np.float32) for conv in size.convs() for name, shape in conv.tensors().items()
     }
     write_safetensors(tmp_path / "a.safetensors", arrays, **({"cfg": config} if config else {}))
-    assert convert(tmp_path / "a.safetensors", tmp_path / "converted") == "rtmdet"
+    assert convert(tmp_path / "a.safetensors", tmp_path / "converted").architecture == "rtmdet"
     assert WeightsFile.open(tmp_path / "converted").variant == variant
 
 

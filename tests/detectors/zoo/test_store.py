@@ -323,22 +323,24 @@ def test_adding_a_published_file_takes_the_place_of_a_failed_download(
     assert store.state("big").stage is Stage.INSTALLED
 
 
-@pytest.mark.parametrize(
-    ("file_name", "kept_as"),
-    [("Epoch 12.PTH", "weights.pth"), ("best.safetensors", "weights.safetensors"), ("best", "weights.pth")],
-)
+@pytest.mark.parametrize("file_name", ["Epoch 12.PTH", "best.safetensors", "best"])
 def test_an_own_model_is_known_to_everyone_but_never_the_default(
-    store: ModelStore, tmp_path: Path, table: Any, file_name: str, kept_as: str
+    store: ModelStore, tmp_path: Path, table: Any, converter: Any, file_name: str
 ) -> None:
     brought = tmp_path / file_name
     brought.write_bytes(b"my weights")
     store.add("birds.v2", brought, variant="mmdet-pytorch")
-    other = ModelStore(tmp_path / "models", models=table)
+    other = ModelStore(tmp_path / "models", models=table, converter=converter)
     info = other.info("birds.v2")
     assert [known.name for known in other.known()] == ["tiny", "big", "best", "birds.v2"]
     assert (info.variant, info.box_ap, info.source.size) == ("mmdet-pytorch", None, 10)
     assert file_name in info.what
-    assert other.path("birds.v2").name == kept_as
+    assert other.path("birds.v2").name == "converted-1"
+    assert files(tmp_path / "models") == {
+        "birds.v2/converted-1/graph",
+        "birds.v2/model.json",
+        ".locks/birds.v2",
+    }
     assert other.installed() == ["tiny", "birds.v2"]
     assert other.default() == "tiny"
     assert other.state("birds.v2").stage is Stage.INSTALLED
@@ -541,10 +543,14 @@ def test_a_model_with_a_class_whose_name_is_no_name_is_not_added(
 
 
 def test_one_that_was_added_before_keeps_its_names(store: ModelStore, converter: Any, tmp_path: Path) -> None:
-    """Also when its graphs are made anew."""
-    brought = tmp_path / "own.pth"
-    brought.write_bytes(b"weights")
-    store.add("mine", brought)
+    """Also when its graphs are made anew; its file was kept then."""
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "weights.pth").write_bytes(b"weights")
+    source = {"file_name": "weights.pth", "original_name": "own.pth", "sha256": "0" * 64, "size": 7}
+    form = {"architecture": "mask-rcnn", "variant": None, "source": source}
+    (folder / "model.json").write_text(json.dumps(form))
+    assert store.installed() == ["tiny", "mine"]
     converter.labels, converter.version = ("", "two\nlines"), 2
     store.ready("mine")
     assert store.labels("mine") == ("", "two\nlines")

@@ -1,40 +1,68 @@
-"""What checkpoints of all networks share: prefixes of names, class names, and the report of what misfits."""
+"""What checkpoints of all networks share: the network among the tensors, and the report of what misfits."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from flask_detector.detectors.checkpoint.read import AVERAGED, Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.errors import ForeignCheckpoint
-
-# Put before every name by training on several devices, by Lightning and by torch.compile.
-_PREFIXES = ("module.", "model.", "_orig_mod.")
 
 _LISTED = 10
 
 
-def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without what training put before all names, and without its copies beside them."""
+@dataclass(frozen=True)
+class Network:
+    """The tensors of one network, under its own names.
+
+    notes: what was chosen, for people.
+    """
+
+    tensors: Mapping[str, Tensor]
+    notes: tuple[str, ...]
+
+
+def network_in(checkpoint: Checkpoint, marks: Collection[str]) -> Network:
+    """Return the network among a checkpoint's tensors: those whose names begin as its marks do.
+
+    Training puts "module.", "model.", "student." and the like before all names, and has tensors of its own
+    beside them. Where several networks are there, the averaged one is taken.
+
+    marks: some names of tensors of the networks that are looked for.
+    """
+    tensors = checkpoint.tensors
+    prefixes = Counter(
+        name.removesuffix(mark)
+        for name in tensors
+        for mark in marks
+        if name == mark or name.endswith(f".{mark}")
+    )
+    if not prefixes:
+        return Network(tensors, checkpoint.notes)
+    complete = [prefix for prefix, count in prefixes.items() if count == max(prefixes.values())]
+    averaged = [prefix for prefix in complete if _is_averaged(prefix, tensors)]
+    prefix = (averaged or complete)[0]
+    notes = checkpoint.notes
+    if len(complete) > 1:
+        which = "the averaged one" if averaged else "the first one"
+        names = ", ".join(f"{one}*" for one in complete)
+        notes += (f"The file holds several networks ({names}); {which}, {prefix}*, is taken.",)
     # MMDetection 2 saves averaged weights, and beside them others: "ema_backbone_conv1_weight" and so on.
-    copies = {f"ema_{name.replace('.', '_')}" for name in tensors}
-    names = [name for name in tensors if name not in copies]
-    prefix = ""
-    while more := [one for one in _PREFIXES if all(name.startswith(prefix + one) for name in names)]:
-        prefix += more[0]
-    return {name.removeprefix(prefix): tensors[name] for name in names}
+    copies = {f"{prefix}ema_{name.removeprefix(prefix).replace('.', '_')}" for name in tensors}
+    return Network(
+        {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix) and name not in copies
+        },
+        notes,
+    )
 
 
-def own_labels(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the class names in the file: MMDetection 2 has them in "CLASSES", 3 in "dataset_meta"."""
-    dataset = meta.get("dataset_meta")
-    sources = [meta, dataset] if isinstance(dataset, dict) else [meta]
-    for source in sources:
-        for key in ("CLASSES", "classes"):
-            names = source.get(key)
-            if isinstance(names, str):  # of a single class
-                names = (names,)
-            if isinstance(names, tuple | list) and names and all(isinstance(name, str) for name in names):
-                return tuple(names)
-    return ()
+def _is_averaged(prefix: str, tensors: Mapping[str, Tensor]) -> bool:
+    # PyTorch's AveragedModel counts its steps beside the model that it wraps.
+    counted = f"{prefix.removesuffix('module.')}n_averaged"
+    return AVERAGED.search(prefix) is not None or (prefix.endswith("module.") and counted in tensors)
 
 
 def check_shapes(

@@ -1,22 +1,26 @@
 """Reading checkpoints without torch, and without running anything that is in them.
 
-Three forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
-that, and safetensors. Files are mapped into memory; a tensor's values are read when they are asked for.
+Four forms are known by their first bytes: PyTorch's zip archive (since version 1.6), PyTorch's stream before
+that, a pickle of numpy's arrays (Detectron2's model zoo), and safetensors. Files are mapped into memory; a
+tensor's values are read when they are asked for.
 
 Sources: torch/serialization.py, torch/_utils.py (the names in the pickles).
 """
 
 import mmap
+import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flask_detector.detectors.checkpoint import safe_pickle
+from flask_detector.detectors.checkpoint import foreign_files, safe_pickle
+from flask_detector.detectors.checkpoint.numpy_arrays import Array
 from flask_detector.detectors.checkpoint.safetensors import read_safetensors
 from flask_detector.detectors.checkpoint.tensors import Bytes, Tensor
 from flask_detector.detectors.checkpoint.torch_globals import BUILDERS, Storages
@@ -27,19 +31,21 @@ from flask_detector.errors import CheckpointError
 class Checkpoint:
     """What a file holds.
 
-    tensors: by name, in the file's order.
-    meta: what the file says about itself besides, as plain containers.
+    tensors: by name, in the file's order; where it has several sets of weights, those that were chosen.
+    meta: what the file says besides, as plain containers; the weights are left out.
+    notes: what was chosen, for people.
     """
 
     tensors: Mapping[str, Tensor]
     meta: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the tensors of a .pth or .safetensors file.
+    """Return the tensors of a .pth, .pkl or .safetensors file.
 
-    The state dict may lie in a dict, as MMDetection ("state_dict") and torchvision's training script
-    ("model") save it, or under any other name if it is the only one.
+    The state dict may lie anywhere in dicts and tuples. Where there are several, the averaged one is taken,
+    else the one under a usual name, such as MMDetection's ("state_dict") or torchvision's ("model").
 
     Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
     UnsafeCheckpoint when it names anything but tensors and plain containers.
@@ -50,7 +56,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             return _of_object(_read_zip(path, content))
         if len(content) > 9 and content[8] == ord("{"):
             return Checkpoint(*read_safetensors(content))
-        return _of_object(_read_stream(content))
+        return _of_object(_read_pickle(content))
+    except safe_pickle.UnknownName as error:
+        explained = foreign_files.other_pickle(error.name)
+        raise type(explained)(f"{path.name}: {explained.message}", hint=explained.hint) from error
     except CheckpointError as error:
         raise type(error)(f"{path.name}: {error.message}", hint=error.hint) from error
     except OSError as error:
@@ -67,41 +76,74 @@ def _mapped(path: Path) -> Bytes:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
-# Where programs keep the state dict among what else they save; the first that is there counts.
+# --- the state dict among what else is saved
+
+# Where programs keep it; the first that is there counts.
 _PLACES = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights")
+
+# Weights averaged over the steps of a training, by the keys that lead to them.
+AVERAGED = re.compile(r"(^|[_.])(ema|swa|avg|averaged?|teacher)([_.]|$)", re.IGNORECASE)
+
+# No honest file has its tensors deeper; it bounds what is looked through.
+_DEEPEST = 6
+
+
+@dataclass(frozen=True)
+class _StateDict:
+    path: str
+    tensors: dict[str, Tensor]
 
 
 def _of_object(found: Any) -> Checkpoint:
-    meta: Mapping[str, Any] = {}
-    if isinstance(found, dict) and (place := _place_of_state_dict(found)) is not None:
-        meta = found.get("meta") or {}
-        found = found[place]
-    if not isinstance(found, dict) or not any(isinstance(value, Tensor) for value in found.values()):
+    meta = found if isinstance(found, dict) else {}
+    full = list(_state_dicts(found))
+    if not full:
         raise CheckpointError(
             "The file has no state dict.", hint="Save the model's state_dict() and use that."
         )
-    others = [
-        name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)
-    ]
-    if others:
-        raise CheckpointError(
-            f"The entry '{others[0]}' of the state dict is not a tensor.",
-            hint="Save the model's state_dict() alone, in the types of numbers that PyTorch trains in.",
-        )
-    return Checkpoint(found, meta if isinstance(meta, dict) else {})
+    # A model beside the state of its optimizer, or parts of one, is far larger than these.
+    most = max(len(one.tensors) for one in full)
+    rivals = [one for one in full if 2 * len(one.tensors) > most]
+    chosen = min(rivals, key=lambda one: (not _is_averaged(one.path, meta), _order_of(one.path)))
+    notes: tuple[str, ...] = ()
+    if len(rivals) > 1:
+        which = "the averaged one" if _is_averaged(chosen.path, meta) else "the usual one"
+        names = ", ".join(one.path for one in rivals)
+        notes = (f"The file holds several sets of weights ({names}); {which}, {chosen.path}, is taken.",)
+    return Checkpoint(chosen.tensors, {k: v for k, v in meta.items() if isinstance(k, str)}, notes)
 
 
-def _place_of_state_dict(found: dict[Any, Any]) -> Any:
-    """Return under which key a saved dict has the state dict; None if it is one itself, or has none."""
-    for place in _PLACES:
-        if isinstance(found.get(place), dict):
-            return place
-    full = [
-        key
-        for key, value in found.items()
-        if isinstance(value, dict) and any(isinstance(one, Tensor) for one in value.values())
-    ]
-    return full[0] if len(full) == 1 else None
+def _state_dicts(found: Any) -> Iterator[_StateDict]:
+    """Yield the dicts in containers that hold tensors by names. Each container is looked at once."""
+    waiting, seen = deque([("", found, 0)]), set()
+    while waiting:
+        path, value, depth = waiting.popleft()
+        if id(value) in seen or depth > _DEEPEST or not isinstance(value, dict | list | tuple):
+            continue
+        seen.add(id(value))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        tensors: dict[str, Tensor] = {}
+        for key, part in items:
+            tensor = part.tensor if isinstance(part, Array) else part
+            if isinstance(tensor, Tensor) and isinstance(key, str):
+                tensors[key] = tensor
+            elif isinstance(part, dict | list | tuple) and part:
+                waiting.append((f"{path}.{key}".lstrip("."), part, depth + 1))
+        if tensors:
+            yield _StateDict(path, tensors)
+
+
+def _is_averaged(path: str, meta: Mapping[str, Any]) -> bool:
+    # MMEngine saves the averaged weights as "state_dict" and the others as "ema_state_dict".
+    about = meta.get("meta")
+    if path == "ema_state_dict" and isinstance(about, dict) and "mmengine_version" in about:
+        return False
+    return AVERAGED.search(path) is not None
+
+
+def _order_of(path: str) -> int:
+    last = path.rpartition(".")[2]
+    return _PLACES.index(last) if last in _PLACES else len(_PLACES)
 
 
 # --- the zip archive
@@ -113,6 +155,8 @@ def _read_zip(path: Path, content: Bytes) -> Any:
             records = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
         raise CheckpointError("The archive is cut short or damaged.") from error
+    if (other := foreign_files.other_archive(records)) is not None:
+        raise other
     folder = next((name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")), None)
     if folder is None:
         raise CheckpointError("The file is a zip archive, but none that PyTorch wrote.")
@@ -152,20 +196,24 @@ def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
     return data
 
 
-# --- the stream of PyTorch before 1.6
+# --- pickles: the stream of PyTorch before 1.6, and plain ones
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_VERSION = 1001
 
 
-def _read_stream(content: Bytes) -> Any:
-    stream = _Reader(content)
+def _read_pickle(content: Bytes) -> Any:
     if content[:1].tobytes() != b"\x80":
-        raise CheckpointError("The file is neither a PyTorch checkpoint nor a safetensors file.")
-    if safe_pickle.load(stream, builders=BUILDERS) != _MAGIC:
-        raise CheckpointError("The file is a pickle, but not a PyTorch checkpoint.")
+        raise foreign_files.other_file(content[:512].tobytes())
+    stream = _Reader(content)
+    found = safe_pickle.load(stream, builders=BUILDERS)
+    return _read_stream(stream) if isinstance(found, int) and found == _MAGIC else found
+
+
+def _read_stream(stream: "_Reader") -> Any:
     version, system = (safe_pickle.load(stream, builders=BUILDERS) for _ in range(2))
-    if version != _STREAM_VERSION or not isinstance(system, dict) or not system.get("little_endian"):
+    known = isinstance(version, int) and version == _STREAM_VERSION and isinstance(system, dict)
+    if not known or not system.get("little_endian"):
         raise CheckpointError("The checkpoint was written by a version or machine that is not known here.")
     storages = Storages()
     found = safe_pickle.load(stream, builders=BUILDERS, persistent=storages.refer)
@@ -184,6 +232,18 @@ def _read_stream(content: Bytes) -> Any:
     return found
 
 
+# What is longer is not copied out of the file: an array of numpy's. No honest text is.
+_LONGEST_TEXT = 1 << 20
+
+
+class _Span(np.ndarray[Any, np.dtype[np.uint8]]):
+    """A long part of the mapped file, in place of its bytes."""
+
+    def decode(self, *_: str) -> "_Span":
+        """Stay as it is: in pickles of Python 2 an array's data are a text."""
+        return self
+
+
 class _Reader:
     """Reads on in mapped bytes."""
 
@@ -194,9 +254,9 @@ class _Reader:
         return self._place
 
     def read(self, size: int, /) -> bytes:
-        found = self._content[self._place : self._place + size].tobytes()
+        found = self._content[self._place : self._place + size]
         self._place += len(found)
-        return found
+        return found.tobytes() if size <= _LONGEST_TEXT else found.view(_Span)  # type: ignore[return-value]
 
     def readline(self) -> bytes:
         # No line of a checkpoint's pickle is longer than the longest name in it.

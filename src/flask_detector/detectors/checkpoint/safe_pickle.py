@@ -36,11 +36,36 @@ class Stream(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
+class UnknownName(UnsafeCheckpoint):
+    """The pickle names something that is not on the caller's list."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The file names '{name}', which is not part of a checkpoint's tensors.")
+        self.name = name
+
+
 class Inert:
     """Stands for an object of a harmless class whose contents nobody needs; it has no contents."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+
+class Stateful(Inert):
+    """Stands for an object whose state is wanted; the pickle sets it after making the object."""
+
+    def set_state(self, state: Any) -> None:
+        """Take the state as the pickle has it."""
+        raise NotImplementedError
+
+
+class Attributes(dict[str, Any]):
+    """Stands for an object that only has attributes, such as parsed arguments: these are its items."""
+
+    def set_state(self, state: Any) -> None:
+        """Take the attributes; those that are no names are left out."""
+        if isinstance(state, dict):
+            self.update((key, value) for key, value in state.items() if isinstance(key, str))
 
 
 class Global:
@@ -58,8 +83,8 @@ def load(
     builders: by qualified name, what is called where the pickle calls that name.
     persistent: makes objects of the ids by which the pickle refers to what is kept outside of it.
 
-    Raises UnsafeCheckpoint, with the name, where the pickle names anything else, and CheckpointError where
-    it is malformed or ends early.
+    Raises UnknownName where the pickle names anything else, and CheckpointError where it is malformed or
+    ends early.
     """
     machine = _Machine(builders, persistent)
     try:
@@ -216,13 +241,12 @@ class _Machine:
 
     def _push_global(self, name: str) -> None:
         if name not in self._builders:
-            raise UnsafeCheckpoint(f"The file names '{name}', which is not part of a checkpoint's tensors.")
+            raise UnknownName(name)
         self.stack.append(Global(name, self._builders[name]))
 
     def _do_reduce(self, _: None) -> None:
         arguments = _expect(self.stack.pop(), tuple)
-        self.copied += len(arguments)
-        self.copied += sum(len(argument) for argument in arguments if isinstance(argument, Sized))
+        self._count_copied(arguments)
         self.stack.append(_expect(self.stack.pop(), Global).build(*arguments))
 
     _do_newobj = _do_reduce
@@ -232,10 +256,19 @@ class _Machine:
         self._do_reduce(None)
 
     def _do_build(self, _: None) -> None:
-        # State is only ever set on dicts (attributes of a state dict) and on what nobody needs.
-        self.stack.pop()
-        if not isinstance(self.stack[-1], dict | Inert):
+        state, target = self.stack.pop(), self.stack[-1]
+        self._count_copied(state)
+        if isinstance(target, Stateful | Attributes):
+            target.set_state(state)
+        # Nobody needs the attributes of a state dict, nor of what stands for something harmless.
+        elif not isinstance(target, dict | Inert):
             raise CheckpointError("The file sets attributes of something that has none.")
+
+    def _count_copied(self, value: Any) -> None:
+        if isinstance(value, Sized):
+            self.copied += len(value)
+        if isinstance(value, tuple):
+            self.copied += sum(len(part) for part in value if isinstance(part, Sized))
 
     def _do_binpersid(self, _: None) -> None:
         if self._persistent is None:

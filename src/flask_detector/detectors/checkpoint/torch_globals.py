@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask_detector.detectors.checkpoint import safe_pickle
+from flask_detector.detectors.checkpoint import numpy_arrays, safe_pickle
+from flask_detector.detectors.checkpoint.foreign_files import SAVE_STATE_DICT
 from flask_detector.detectors.checkpoint.safe_pickle import Inert
 from flask_detector.detectors.checkpoint.tensors import Storage, Tensor
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
@@ -41,6 +42,10 @@ def _with_attributes(rebuild: Any, _: Any, arguments: Any, *__: Any) -> Any:
     if not isinstance(rebuild, safe_pickle.Global) or not rebuild.name.startswith("torch._utils._rebuild_"):
         raise UnsafeCheckpoint("The file makes a tensor in a way that PyTorch does not.")
     return rebuild.build(*arguments)
+
+
+def _options(*_: Any) -> safe_pickle.Attributes:
+    return safe_pickle.Attributes()
 
 
 def _default_dict(*_: Any) -> dict[Any, Any]:
@@ -78,13 +83,14 @@ def _inert(name: str) -> Callable[..., Inert]:
 _HISTORY = "mmengine.logging.history_buffer.HistoryBuffer"
 _LEFT_BY_TRAINING = (
     _HISTORY,
-    "argparse.Namespace",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pathlib.PurePosixPath",
+    "pathlib.PureWindowsPath",
+    "datetime.datetime",
+    "datetime.timedelta",
     "torch.device",
     "builtins.complex",
     "__builtin__.complex",
@@ -97,7 +103,25 @@ _LEFT_BY_TRAINING = (
     *(f"torch.{name}" for name in ("int64", "int32", "int16", "int8", "uint8", "bool")),
 )
 
+# Classes that only hold the options of a training.
+_OPTIONS = (
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "yacs.config.CfgNode",
+    "fvcore.common.config.CfgNode",
+    "detectron2.config.config.CfgNode",
+    "easydict.EasyDict",
+    "addict.addict.Dict",
+    "mmengine.config.config.ConfigDict",
+    "mmcv.utils.config.ConfigDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+)
+
 BUILDERS: dict[str, safe_pickle.Builder] = {
+    **numpy_arrays.BUILDERS,
+    **dict.fromkeys(_OPTIONS, _options),
     "collections.OrderedDict": _ordered_dict,
     "collections.Counter": _ordered_dict,
     "collections.defaultdict": _default_dict,
@@ -139,9 +163,7 @@ class Storages:
     def refer(self, reference: Any) -> _View:
         """Return the storage of ("storage", type, key, device, count[, view])."""
         if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
-            raise CheckpointError(
-                "The file holds a whole model as code.", hint="Save its state_dict() instead."
-            )
+            raise CheckpointError("The file holds a whole model as code.", hint=SAVE_STATE_DICT)
         kind, key, count = reference[1], reference[2], reference[4]
         name = kind.name.rpartition(".")[2] if isinstance(kind, safe_pickle.Global) else ""
         if name not in _ELEMENT_OF_STORAGE or not isinstance(key, str) or type(count) is not int or count < 0:

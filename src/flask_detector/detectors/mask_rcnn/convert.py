@@ -1,8 +1,8 @@
 """From a checkpoint to converted weights, ready to be mapped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.mask_rcnn.fold_batchnorm import fold
 from flask_detector.detectors.mask_rcnn.identify import Recognised, recognise
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import check_finite, write_weights
 
 ARCHITECTURE: Final = "mask-rcnn"
@@ -19,22 +20,39 @@ Floats = npt.NDArray[np.float32]
 
 
 def convert(
-    checkpoint: Checkpoint, folder: Path, *, variant: Variant | None, on_progress: Callable[[float], None]
-) -> None:
-    """Make the folder of converted weights.
+    checkpoint: Checkpoint,
+    folder: Path,
+    *,
+    variant: Variant | None,
+    labels: Sequence[str],
+    options: Mapping[str, Any],
+    on_progress: Callable[[float], None],
+) -> Reading:
+    """Make the folder of converted weights; return what the checkpoint is.
 
-    variant: needed only where the checkpoint does not tell, see `recognise`.
+    variant, labels, options: what the user says of it, see `recognise`.
     on_progress: called with the part that is done.
 
-    Raises ForeignCheckpoint or another CheckpointError, and OSError where the folder can't be written.
+    Raises ForeignCheckpoint or another CheckpointError, BadParameter, and OSError where the folder can't be
+    written.
     """
-    recognised = recognise(checkpoint, variant)
+    recognised = recognise(checkpoint, variant, labels=labels, options=options)
     facts = {
         "variant": str(recognised.variant),
         "labels": list(recognised.labels),
         "classes": list(recognised.classes),
+        "options": dict(recognised.options),
     }
     write_weights(folder, _arrays(recognised, on_progress), architecture=ARCHITECTURE, facts=facts)
+    return Reading(
+        architecture=ARCHITECTURE,
+        variant=str(recognised.variant),
+        title=f"Mask R-CNN R-50 FPN, {TRAITS[recognised.variant].title}",
+        labels=recognised.labels,
+        options=recognised.options,
+        notes=recognised.notes,
+        other_variant=None if recognised.other is None else str(recognised.other),
+    )
 
 
 def _arrays(recognised: Recognised, report: Callable[[float], None]) -> Iterator[tuple[str, Floats]]:

@@ -1,21 +1,20 @@
-"""Which network a checkpoint is of, by the names and shapes of its tensors."""
+"""Which network a checkpoint is of, by the names and shapes of its tensors and by what else the file says."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask_detector.detectors.checkpoint.contents import check_shapes, listed, own_labels, without_prefixes
+from flask_detector.detectors.checkpoint.class_names import COCO_NUMBERS, class_names
+from flask_detector.detectors.checkpoint.contents import check_shapes, listed, network_in
+from flask_detector.detectors.checkpoint.mmdet_config import config_of
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, Shape, layers
-from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, Shape, layers, marks
+from flask_detector.detectors.mask_rcnn.mmdet_options import options_in
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
 from flask_detector.errors import ForeignCheckpoint
-
-# COCO's category numbers run to 90; these ten were never used. torchvision's models have an output for each.
-_UNUSED_COCO_NUMBERS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-_COCO_NUMBERS = 90
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Recognised:
     tensors: the checkpoint's, under the names of today.
     labels: the names of the classes by class id.
     classes: for each class of the network (without the background), its class id.
+    options: what is set otherwise than the variant has it, by name.
+    notes: how that was found out, for people. other: what else it may be.
     """
 
     variant: Variant
@@ -33,29 +34,59 @@ class Recognised:
     tensors: Mapping[str, Tensor]
     labels: tuple[str, ...]
     classes: tuple[int, ...]
+    options: Mapping[str, Any]
+    notes: tuple[str, ...]
+    other: Variant | None
 
 
-def recognise(checkpoint: Checkpoint, variant: Variant | None = None) -> Recognised:
+def recognise(
+    checkpoint: Checkpoint,
+    variant: Variant | None = None,
+    *,
+    labels: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Recognised:
     """Return what a checkpoint is, or raise ForeignCheckpoint with the list of what does not fit.
 
     variant: what the user says it is; needed only where the file does not tell.
+    labels, options: what the user says; else what the file does.
+
+    Raises BadParameter for labels and options that can't be used.
     """
-    tensors = _renamed(checkpoint.tensors)
+    network = network_in(checkpoint, marks())
+    tensors = _renamed(network.tensors, checkpoint.meta)
     layout = _layout(tensors)
     classes = _number_of_classes(tensors, layout)
     expected = layers(layout, classes)
     _check(tensors, expected, layout)
-    found = _variant(checkpoint, layout, variant)
-    labels, ids = _labels(checkpoint.meta, classes, layout)
-    return Recognised(found, expected, tensors, labels, ids)
+    chosen = _variant(checkpoint, tensors, layout, classes, variant)
+    names = class_names(checkpoint.meta, classes, given=labels, background_first=layout.background_first)
+    stated = {**_options_in_file(tensors, checkpoint.meta, layout), **(options or {})}
+    usual = TRAITS[chosen.variant].options
+    differing = usual.changed(stated).differences(usual)
+    notes = [*network.notes, chosen.note, names.note]
+    if differing:
+        settings = ", ".join(f"{name} {value}" for name, value in differing.items())
+        notes.append(f"Set otherwise than usual: {settings}.")
+    return Recognised(
+        chosen.variant,
+        expected,
+        tensors,
+        names.labels,
+        names.classes,
+        differing,
+        tuple(note for note in notes if note),
+        chosen.other,
+    )
 
 
 _LAYOUTS = {
-    Variant.MMDET_CAFFE: {Layout.MMDET},
-    Variant.MMDET_PYTORCH: {Layout.MMDET},
-    Variant.TORCHVISION_V1: {Layout.TORCHVISION_V1},
-    Variant.TORCHVISION_V1_EPS: {Layout.TORCHVISION_V1},
-    Variant.TORCHVISION_V2: {Layout.TORCHVISION_V2},
+    Variant.MMDET_CAFFE: Layout.MMDET,
+    Variant.MMDET_PYTORCH: Layout.MMDET,
+    Variant.TORCHVISION_V1: Layout.TORCHVISION_V1,
+    Variant.TORCHVISION_V1_EPS: Layout.TORCHVISION_V1,
+    Variant.TORCHVISION_V2: Layout.TORCHVISION_V2,
+    Variant.DETECTRON2: Layout.DETECTRON2,
 }
 
 # What torchvision calls today what its files of 2019 call otherwise.
@@ -66,13 +97,35 @@ _OLD_NAMES = (
 )
 _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bias)$")
 
+# Other networks, by a name among their tensors.
+_OTHERS = (
+    (r"^rpn_head\.rpn_cls\.weight$", "MMDetection 1, which counts classes and places boxes otherwise"),
+    (r"^conv1_w$|^res2_0_branch2a_w$", "Caffe2 (Detectron 1)"),
+    (r"bbox_head\.\d\.fc_cls\.|box_predictor\.\d\.", "Cascade R-CNN"),
+    (r"keypoint_(head|predictor)", "Keypoint R-CNN"),
+    (r"(retina_cls|classification_head|head\.cls_score)\.", "RetinaNet or a relative of it"),
+    (r"(^|\.)(class_embed|query_embed|transformer)\.", "DETR or a relative of it"),
+    (r"^model\.\d+\.(conv|cv\d|m)\.", "YOLO"),
+    (r"(box_predictor|bbox_head\.fc_cls|bbox_head\.shared_fcs)\.", "Faster R-CNN, which has no masks"),
+    (r"^(layer4|backbone\.layer4|res5)\.2\.conv3\.", "a ResNet alone, without a detector"),
+)
 
-def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    plain = without_prefixes(tensors)
-    renamed = {_today(name): tensor for name, tensor in plain.items()}
-    if len(renamed) < len(plain):
+
+def _renamed(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    if not _has_detectron2s_masks(tensors):
+        renamed = {_today(name): tensor for name, tensor in tensors.items()}
+    elif meta.get("matching_heuristics"):
+        renamed = {_by_ending(name): tensor for name, tensor in tensors.items()}
+    else:
+        renamed = dict(tensors)
+    if len(renamed) < len(tensors):
         raise ForeignCheckpoint("The checkpoint has a tensor under its name of today and under an older one.")
     return renamed
+
+
+def _has_detectron2s_masks(tensors: Mapping[str, Tensor]) -> bool:
+    # It calls the mask head's convolutions as torchvision's older files do.
+    return any(name.endswith("roi_heads.mask_head.deconv.weight") for name in tensors)
 
 
 def _today(name: str) -> str:
@@ -81,11 +134,26 @@ def _today(name: str) -> str:
     return _OLD_MASK_NAME.sub(lambda m: f"roi_heads.mask_head.{int(m[1]) - 1}.0.{m[2]}", name)
 
 
+def _by_ending(name: str) -> str:
+    """Return the name of Detectron2's tensor that ends so, which is how it matches names where a file asks.
+
+    Source: Detectron2, checkpoint/c2_model_loading.py, align_and_update_state_dicts.
+    """
+    full = (one for layer in layers(Layout.DETECTRON2, 80) for one in layer.tensors())
+    return next((one for one in full if one.endswith(f".{name}")), name)
+
+
 def _layout(tensors: Mapping[str, Tensor]) -> Layout:
     def fitting(layout: Layout) -> int:
         return sum(name in tensors for layer in layers(layout, 80) for name in layer.tensors())
 
     best = max(Layout, key=fitting)
+    has_masks = any(name in tensors for name in marks() if "mask" in name)
+    if has_masks and fitting(best) >= len(tensors) / 2:
+        return best
+    for pattern, what in _OTHERS:
+        if any(re.search(pattern, name) for name in tensors):
+            raise ForeignCheckpoint(f"The checkpoint is of {what}.")
     if fitting(best) < len(tensors) / 2:
         raise ForeignCheckpoint(
             f"The checkpoint is of another network. Its tensors begin with {listed(list(tensors))}."
@@ -105,46 +173,107 @@ def _check(tensors: Mapping[str, Tensor], expected: Sequence[Layer], layout: Lay
     shapes: dict[str, Shape] = {}
     for layer in expected:
         shapes |= layer.tensors()
-    counters = {f"{layer.norm}.num_batches_tracked" for layer in expected if layer.norm is not None}
-    check_shapes(tensors, shapes, counters, network=f"Mask R-CNN R-50 FPN ({layout})")
+    ignored = {f"{layer.norm}.num_batches_tracked" for layer in expected if layer.norm is not None}
+    if layout is Layout.DETECTRON2:
+        # Buffers of earlier versions; the first two are looked at.
+        ignored |= {"pixel_mean", "pixel_std"}
+        ignored |= {f"proposal_generator.anchor_generator.cell_anchors.{level}" for level in range(5)}
+    check_shapes(tensors, shapes, ignored, network=f"Mask R-CNN R-50 FPN ({layout})")
 
 
-def _variant(checkpoint: Checkpoint, layout: Layout, stated: Variant | None) -> Variant:
+@dataclass(frozen=True)
+class _Choice:
+    variant: Variant
+    note: str
+    other: Variant | None = None
+
+
+def _variant(
+    checkpoint: Checkpoint,
+    tensors: Mapping[str, Tensor],
+    layout: Layout,
+    classes: int,
+    stated: Variant | None,
+) -> _Choice:
     if stated is not None:
-        if layout not in _LAYOUTS[stated]:
+        if layout is not _LAYOUTS[stated]:
             raise ForeignCheckpoint(f"The checkpoint is {layout}, not {stated}.")
-        return stated
+        return _Choice(stated, "")
     if layout is Layout.TORCHVISION_V2:
-        return Variant.TORCHVISION_V2
+        return _Choice(Variant.TORCHVISION_V2, "")
+    if layout is Layout.DETECTRON2:
+        return _Choice(Variant.DETECTRON2, "")
     if layout is Layout.TORCHVISION_V1:
-        # Frozen batch norms, which published weights bring with them, have no counters.
-        trained_anew = any(name.endswith("num_batches_tracked") for name in checkpoint.tensors)
-        return Variant.TORCHVISION_V1_EPS if trained_anew else Variant.TORCHVISION_V1
-    styles = set(re.findall(r"style\s*=\s*['\"](caffe|pytorch)['\"]", _config(checkpoint.meta)))
-    if len(styles) != 1:
+        return _epsilon(checkpoint.meta, tensors, classes)
+    style = _style(checkpoint.meta)
+    if style is None:
         raise ForeignCheckpoint(
             "The checkpoint does not tell whether its ResNet is of caffe or pytorch style.",
             hint=f"Say so: the variant is '{Variant.MMDET_CAFFE}' or '{Variant.MMDET_PYTORCH}'.",
         )
-    return Variant.MMDET_CAFFE if styles == {"caffe"} else Variant.MMDET_PYTORCH
+    variant = Variant.MMDET_CAFFE if style == "caffe" else Variant.MMDET_PYTORCH
+    return _Choice(variant, f"Its configuration says that its ResNet is of {style} style.")
 
 
-def _config(meta: Mapping[str, Any]) -> str:
-    """Return the text of the training configuration: MMDetection 2 calls it "config", 3 "cfg"."""
-    texts = [meta.get(key) for key in ("config", "cfg")]
-    return "\n".join(text for text in texts if isinstance(text, str))
+# What a program leaves beside the weights that trained them itself.
+_LEFT_BY_TRAINING = {
+    "optimizer",
+    "optimizer_state_dict",
+    "optimizer_states",
+    "lr_scheduler",
+    "scheduler",
+    "epoch",
+}
 
 
-def _labels(meta: Mapping[str, Any], classes: int, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    same = tuple(range(classes))
-    own = own_labels(meta)
-    if len(own) == classes:
-        return own, same
-    if layout is not Layout.MMDET and classes == _COCO_NUMBERS:
-        used = [number for number in range(1, _COCO_NUMBERS + 1) if number not in _UNUSED_COCO_NUMBERS]
-        ids = {number: i for i, number in enumerate([*used, *_UNUSED_COCO_NUMBERS])}
-        unused = tuple(f"unused {number}" for number in _UNUSED_COCO_NUMBERS)
-        return COCO_LABELS + unused, tuple(ids[number] for number in range(1, _COCO_NUMBERS + 1))
-    if classes == len(COCO_LABELS):
-        return COCO_LABELS, same
-    return tuple(f"class {i}" for i in range(1, classes + 1)), same
+def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: int) -> _Choice:
+    """Tell whether torchvision's batch norms have the epsilon 0 of its published weights, or 1e-5.
+
+    Models that are made with those weights keep it when they are trained further. All others have 1e-5, and
+    most of them frozen batch norms too, without counters.
+    """
+    args = meta.get("args")
+    args = args if isinstance(args, dict) else {}
+    if any(name.endswith("num_batches_tracked") for name in tensors):
+        return _Choice(
+            Variant.TORCHVISION_V1_EPS, "Its batch norms count their batches: they have epsilon 1e-5."
+        )
+    zero = Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS
+    if "weights" in args or "pretrained" in args:
+        from_published = bool(args.get("weights") or args.get("pretrained"))
+        why = f"its training began {'with' if from_published else 'without'} torchvision's published weights"
+    elif classes != COCO_NUMBERS:
+        from_published, why = False, f"it has {classes} classes, and torchvision's published weights have 90"
+    elif _LEFT_BY_TRAINING & meta.keys():
+        from_published, why = False, "it was saved by a training of its own"
+    else:
+        from_published, why = True, "it looks like torchvision's published weights"
+    chosen, other = zero if from_published else zero[::-1]
+    epsilons = {Variant.TORCHVISION_V1: "0", Variant.TORCHVISION_V1_EPS: "1e-5"}
+    return _Choice(
+        chosen,
+        f"Its batch norms are taken to have epsilon {epsilons[chosen]}: {why}. If it is {epsilons[other]}, "
+        f"as in models {'made without' if from_published else 'trained further from'} the published weights, "
+        f"add it with --variant {other}; 'flask-detector models check' shows what both find.",
+        other,
+    )
+
+
+def _style(meta: Mapping[str, Any]) -> str | None:
+    model = config_of(meta).get("model")
+    backbone = model.get("backbone") if isinstance(model, dict) else None
+    style = backbone.get("style") if isinstance(backbone, dict) else None
+    return style if style in {"caffe", "pytorch"} else None
+
+
+def _options_in_file(
+    tensors: Mapping[str, Tensor], meta: Mapping[str, Any], layout: Layout
+) -> dict[str, Any]:
+    if layout is Layout.MMDET:
+        return options_in(config_of(meta))
+    found = {}
+    if layout is Layout.DETECTRON2:
+        for name, option in (("pixel_mean", "image_mean"), ("pixel_std", "image_std")):
+            if name in tensors:
+                found[option] = tensors[name].array().reshape(-1).tolist()
+    return found

@@ -10,7 +10,7 @@ Our own names are short and the same for every origin; they are the keys of the 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 Shape = tuple[int, ...]
@@ -27,6 +27,12 @@ class Layout(StrEnum):
     MMDET = "MMDetection"
     TORCHVISION_V1 = "torchvision, first version"
     TORCHVISION_V2 = "torchvision, second version"
+    DETECTRON2 = "Detectron2"
+
+    @property
+    def background_first(self) -> bool:
+        """Whether the background is the box head's first class, and has boxes and masks as well."""
+        return self in {Layout.TORCHVISION_V1, Layout.TORCHVISION_V2}
 
 
 @dataclass(frozen=True)
@@ -68,81 +74,151 @@ def layers(layout: Layout, classes: int) -> list[Layer]:
 
     classes: without the background.
     """
-    naming = _MMDET if layout is Layout.MMDET else _TORCHVISION
+    naming = _NAMING[layout]
     second = layout is Layout.TORCHVISION_V2
-    found = [*_resnet(naming["body"])]
+    found = [*_resnet(naming)]
     for level, inputs in enumerate((256, 512, 1024, 2048)):
-        found.append(
-            _pyramid(f"lateral{level}", naming["lateral"].format(level), (CHANNELS, inputs, 1, 1), second)
-        )
+        source = naming.lateral.format(level, level + 2)
+        found.append(_pyramid(f"lateral{level}", source, (CHANNELS, inputs, 1, 1), second))
     for level in range(4):
-        found.append(
-            _pyramid(f"pyramid{level}", naming["pyramid"].format(level), (CHANNELS, CHANNELS, 3, 3), second)
-        )
+        source = naming.pyramid.format(level, level + 2)
+        found.append(_pyramid(f"pyramid{level}", source, (CHANNELS, CHANNELS, 3, 3), second))
     spatial = (CHANNELS, CHANNELS, 3, 3)
-    found += [Layer(f"rpn.conv{i}", naming["rpn_conv"].format(i), spatial) for i in range(1 + second)]
-    found.append(Layer("rpn.logits", naming["rpn_logits"], (3, CHANNELS, 1, 1)))
-    found.append(Layer("rpn.deltas", naming["rpn_deltas"], (12, CHANNELS, 1, 1)))
-    found += _box_head(naming, classes, second)
+    found += [Layer(f"rpn.conv{i}", naming.rpn_conv.format(i), spatial) for i in range(1 + second)]
+    found.append(Layer("rpn.logits", naming.rpn_logits, (3, CHANNELS, 1, 1)))
+    found.append(Layer("rpn.deltas", naming.rpn_deltas, (12, CHANNELS, 1, 1)))
+    others = classes + layout.background_first
+    found += _box_head(naming, classes, others)
     for i in range(4):
-        source = naming["mask_conv"].format(i)
+        source = naming.mask_conv.format(i, i + 1)
         found.append(
             _normed(f"mask.conv{i}", source, spatial) if second else Layer(f"mask.conv{i}", source, spatial)
         )
-    channels = classes if layout is Layout.MMDET else classes + 1
-    found.append(Layer("mask.up", naming["mask_up"], (CHANNELS, CHANNELS, 2, 2)))
-    found.append(Layer("mask.logits", naming["mask_logits"], (channels, CHANNELS, 1, 1)))
+    found.append(Layer("mask.up", naming.mask_up, (CHANNELS, CHANNELS, 2, 2)))
+    found.append(Layer("mask.logits", naming.mask_logits, (others, CHANNELS, 1, 1)))
     return found
 
 
-_MMDET = {
-    "body": "backbone",
-    "lateral": "neck.lateral_convs.{}.conv",
-    "pyramid": "neck.fpn_convs.{}.conv",
-    "rpn_conv": "rpn_head.rpn_conv",
-    "rpn_logits": "rpn_head.rpn_cls",
-    "rpn_deltas": "rpn_head.rpn_reg",
-    "box_fc": "roi_head.bbox_head.shared_fcs.{}",
-    "box_logits": "roi_head.bbox_head.fc_cls",
-    "box_deltas": "roi_head.bbox_head.fc_reg",
-    "mask_conv": "roi_head.mask_head.convs.{}.conv",
-    "mask_up": "roi_head.mask_head.upsample",
-    "mask_logits": "roi_head.mask_head.conv_logits",
+def marks() -> list[str]:
+    """Return the names of the last layers' weights in all layouts, which no other network has together."""
+    return [
+        f"{source}.weight"
+        for naming in _NAMING.values()
+        for source in (naming.rpn_logits, naming.box_logits, naming.mask_logits)
+    ]
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """The checkpoint's names, into which numbers are put.
+
+    stem, block, skip: a convolution and the batch norm behind it; {0} is the stage from 1 on, {1} the block,
+        {2} the number in the block, {3} the stage as Detectron2 counts it, from 2 on.
+    lateral, pyramid: {0} is the level from 0 on, {1} from 2 on. rpn_conv, mask_conv: {0} counts from 0, {1}
+        from 1.
+    """
+
+    stem: tuple[str, str]
+    block: tuple[str, str]
+    skip: tuple[str, str]
+    lateral: str
+    pyramid: str
+    rpn_conv: str
+    rpn_logits: str
+    rpn_deltas: str
+    box_convs: tuple[str, ...]
+    box_fcs: tuple[str, ...]
+    box_logits: str
+    box_deltas: str
+    mask_conv: str
+    mask_up: str
+    mask_logits: str
+
+
+_MMDET = _Naming(
+    stem=("backbone.conv1", "backbone.bn1"),
+    block=("backbone.layer{0}.{1}.conv{2}", "backbone.layer{0}.{1}.bn{2}"),
+    skip=("backbone.layer{0}.{1}.downsample.0", "backbone.layer{0}.{1}.downsample.1"),
+    lateral="neck.lateral_convs.{0}.conv",
+    pyramid="neck.fpn_convs.{0}.conv",
+    rpn_conv="rpn_head.rpn_conv",
+    rpn_logits="rpn_head.rpn_cls",
+    rpn_deltas="rpn_head.rpn_reg",
+    box_convs=(),
+    box_fcs=("roi_head.bbox_head.shared_fcs.0", "roi_head.bbox_head.shared_fcs.1"),
+    box_logits="roi_head.bbox_head.fc_cls",
+    box_deltas="roi_head.bbox_head.fc_reg",
+    mask_conv="roi_head.mask_head.convs.{0}.conv",
+    mask_up="roi_head.mask_head.upsample",
+    mask_logits="roi_head.mask_head.conv_logits",
+)
+_TORCHVISION = _Naming(
+    stem=("backbone.body.conv1", "backbone.body.bn1"),
+    block=("backbone.body.layer{0}.{1}.conv{2}", "backbone.body.layer{0}.{1}.bn{2}"),
+    skip=("backbone.body.layer{0}.{1}.downsample.0", "backbone.body.layer{0}.{1}.downsample.1"),
+    lateral="backbone.fpn.inner_blocks.{0}.0",
+    pyramid="backbone.fpn.layer_blocks.{0}.0",
+    rpn_conv="rpn.head.conv.{0}.0",
+    rpn_logits="rpn.head.cls_logits",
+    rpn_deltas="rpn.head.bbox_pred",
+    box_convs=(),
+    box_fcs=("roi_heads.box_head.fc6", "roi_heads.box_head.fc7"),
+    box_logits="roi_heads.box_predictor.cls_score",
+    box_deltas="roi_heads.box_predictor.bbox_pred",
+    mask_conv="roi_heads.mask_head.{0}.0",
+    mask_up="roi_heads.mask_predictor.conv5_mask",
+    mask_logits="roi_heads.mask_predictor.mask_fcn_logits",
+)
+_DETECTRON2 = _Naming(
+    stem=("backbone.bottom_up.stem.conv1", "backbone.bottom_up.stem.conv1.norm"),
+    block=("backbone.bottom_up.res{3}.{1}.conv{2}", "backbone.bottom_up.res{3}.{1}.conv{2}.norm"),
+    skip=("backbone.bottom_up.res{3}.{1}.shortcut", "backbone.bottom_up.res{3}.{1}.shortcut.norm"),
+    lateral="backbone.fpn_lateral{1}",
+    pyramid="backbone.fpn_output{1}",
+    rpn_conv="proposal_generator.rpn_head.conv",
+    rpn_logits="proposal_generator.rpn_head.objectness_logits",
+    rpn_deltas="proposal_generator.rpn_head.anchor_deltas",
+    box_convs=(),
+    box_fcs=("roi_heads.box_head.fc1", "roi_heads.box_head.fc2"),
+    box_logits="roi_heads.box_predictor.cls_score",
+    box_deltas="roi_heads.box_predictor.bbox_pred",
+    mask_conv="roi_heads.mask_head.mask_fcn{1}",
+    mask_up="roi_heads.mask_head.deconv",
+    mask_logits="roi_heads.mask_head.predictor",
+)
+_NAMING = {
+    Layout.MMDET: _MMDET,
+    Layout.TORCHVISION_V1: _TORCHVISION,
+    Layout.TORCHVISION_V2: replace(
+        _TORCHVISION,
+        box_convs=tuple(f"roi_heads.box_head.{i}.0" for i in range(4)),
+        box_fcs=("roi_heads.box_head.5",),
+    ),
+    Layout.DETECTRON2: _DETECTRON2,
 }
 
-_TORCHVISION = {
-    "body": "backbone.body",
-    "lateral": "backbone.fpn.inner_blocks.{}.0",
-    "pyramid": "backbone.fpn.layer_blocks.{}.0",
-    "rpn_conv": "rpn.head.conv.{}.0",
-    "rpn_logits": "rpn.head.cls_logits",
-    "rpn_deltas": "rpn.head.bbox_pred",
-    "box_conv": "roi_heads.box_head.{}.0",
-    "box_logits": "roi_heads.box_predictor.cls_score",
-    "box_deltas": "roi_heads.box_predictor.bbox_pred",
-    "mask_conv": "roi_heads.mask_head.{}.0",
-    "mask_up": "roi_heads.mask_predictor.conv5_mask",
-    "mask_logits": "roi_heads.mask_predictor.mask_fcn_logits",
-}
 
+def _resnet(naming: _Naming) -> Iterator[Layer]:
+    def layer(name: str, sources: tuple[str, str], shape: Shape, *numbers: int) -> Layer:
+        conv, norm = (source.format(*numbers) for source in sources)
+        return Layer(name, conv, shape, norm, bias=False)
 
-def _resnet(body: str) -> Iterator[Layer]:
-    yield Layer("stem", f"{body}.conv1", (64, 3, 7, 7), f"{body}.bn1", bias=False)
+    yield layer("stem", naming.stem, (64, 3, 7, 7))
     inputs = 64
     for stage, blocks in enumerate(STAGE_BLOCKS, start=1):
         width = 32 * 2**stage
         for block in range(blocks):
-            ours, theirs = f"stage{stage}.{block}", f"{body}.layer{stage}.{block}"
+            ours = f"stage{stage}.{block}"
             shapes = {
                 "reduce": (width, inputs, 1, 1),
                 "spatial": (width, width, 3, 3),
                 "expand": (4 * width, width, 1, 1),
             }
             for i, (name, shape) in enumerate(shapes.items(), start=1):
-                yield Layer(f"{ours}.{name}", f"{theirs}.conv{i}", shape, f"{theirs}.bn{i}", bias=False)
+                yield layer(f"{ours}.{name}", naming.block, shape, stage, block, i, stage + 1)
             if block == 0:
-                skip = f"{theirs}.downsample"
-                yield Layer(f"{ours}.skip", f"{skip}.0", (4 * width, inputs, 1, 1), f"{skip}.1", bias=False)
+                shape = (4 * width, inputs, 1, 1)
+                yield layer(f"{ours}.skip", naming.skip, shape, stage, block, 0, stage + 1)
             inputs = 4 * width
 
 
@@ -155,22 +231,13 @@ def _normed(name: str, source: str, shape: Shape) -> Layer:
     return Layer(name, source, shape, f"{source[:-1]}1", bias=False)
 
 
-def _box_head(naming: dict[str, str], classes: int, second: bool) -> list[Layer]:
-    flat, hidden = CHANNELS * BOX_CELLS**2, 1024
-    if second:
-        spatial = (CHANNELS, CHANNELS, 3, 3)
-        found = [_normed(f"box.conv{i}", naming["box_conv"].format(i), spatial) for i in range(4)]
-        found.append(Layer("box.fc0", "roi_heads.box_head.5", (hidden, flat)))
-    else:
-        sources = [naming["box_fc"].format(i) for i in range(2)] if "box_fc" in naming else _TORCHVISION_FC
-        found = [
-            Layer("box.fc0", sources[0], (hidden, flat)),
-            Layer("box.fc1", sources[1], (hidden, hidden)),
-        ]
-    deltas = 4 * classes if naming is _MMDET else 4 * (classes + 1)
-    found.append(Layer("box.logits", naming["box_logits"], (classes + 1, hidden)))
-    found.append(Layer("box.deltas", naming["box_deltas"], (deltas, hidden)))
-    return found
-
-
-_TORCHVISION_FC = ["roi_heads.box_head.fc6", "roi_heads.box_head.fc7"]
+def _box_head(naming: _Naming, classes: int, others: int) -> Iterator[Layer]:
+    hidden = 1024
+    for i, source in enumerate(naming.box_convs):
+        yield _normed(f"box.conv{i}", source, (CHANNELS, CHANNELS, 3, 3))
+    inputs = CHANNELS * BOX_CELLS**2
+    for i, source in enumerate(naming.box_fcs):
+        yield Layer(f"box.fc{i}", source, (hidden, inputs))
+        inputs = hidden
+    yield Layer("box.logits", naming.box_logits, (classes + 1, hidden))
+    yield Layer("box.deltas", naming.box_deltas, (4 * others, hidden))

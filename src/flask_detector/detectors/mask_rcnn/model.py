@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.base import OnStage, StageClock, usable_cores
+from flask_detector.detectors.base import OnStage, StageClock, check_answers, usable_cores
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.postprocess import select
 from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
@@ -44,9 +44,12 @@ class MaskRCNN:
         self.name = name
         self.labels = converted.labels
         self.precision = precision.resolved()
-        self._traits = TRAITS[Variant(converted.variant)]
+        traits = TRAITS[Variant(converted.variant)]
+        self._traits = replace(traits, options=traits.options.changed(converted.options))
         self._classes = np.array(converted.classes, np.int64)
-        self._network = Network(converted, threads=threads or usable_cores(), precision=self.precision)
+        self._network = Network(
+            converted, self._traits, threads=threads or usable_cores(), precision=self.precision
+        )
         self._one_at_a_time = threading.Lock()
 
     def detect(
@@ -77,11 +80,15 @@ class MaskRCNN:
             self._network.features(prepared.pixels)
         with clock.stage("proposals"):
             answers, grids = self._network.proposals()
+            check_answers(*answers)
             padded = prepared.pixels.shape[0], prepared.pixels.shape[1]
-            proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, origin=origin)
+            proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, traits=self._traits)
         with clock.stage("boxes"):
             logits, deltas = self._network.boxes(proposals)
-            found = select(proposals, logits, deltas, size=prepared.size, min_score=min_score, origin=origin)
+            check_answers(logits, deltas)
+            found = select(
+                proposals, logits, deltas, size=prepared.size, min_score=min_score, traits=self._traits
+            )
         with clock.stage("masks"):
             probabilities = self._network.masks(found.boxes, found.classes)
         with clock.stage("paste"):

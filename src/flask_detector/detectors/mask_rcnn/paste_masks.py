@@ -1,6 +1,6 @@
 """From an instance's mask of 28 x 28 to the pixels of the picture that it covers.
 
-Both origins enlarge the mask bilinearly to the size of its box. That is a product of two small matrices with
+All enlarge the mask bilinearly to the size of its box. That is a product of two small matrices with
 the mask, one for the rows and one for the columns; the pixels are made column by column a few columns at a
 time and go straight into run lengths, so that even a mask over the whole of a large picture needs little
 memory.
@@ -28,16 +28,15 @@ def paste(probabilities: Floats, box: Floats, *, width: int, height: int, origin
     probabilities: (28, 28), rows downwards, for the area of the box.
     box: (4,) xyxy in pixels of the picture; not clipped to it.
 
-    MMDetection samples the mask at the centres of the pixels. torchvision cuts the corners to whole pixels
-    after giving mask and box a border of one cell.
+    origin: whose rules are followed, see `Rules.pastes_whole_pixels`.
     """
-    if origin is Origin.MMDET:
-        columns = _sampled(box[0], box[2], len(probabilities), width)
-        rows = _sampled(box[1], box[3], len(probabilities), height)
-    else:
+    if origin.rules.pastes_whole_pixels:
         probabilities = np.pad(probabilities, _TORCHVISION_BORDER)
         columns = _enlarged(box[0], box[2], len(probabilities), width)
         rows = _enlarged(box[1], box[3], len(probabilities), height)
+    else:
+        columns = _sampled(box[0], box[2], len(probabilities), width)
+        rows = _sampled(box[1], box[3], len(probabilities), height)
     if len(columns.weights) == 0 or len(rows.weights) == 0:
         return Mask(0, 0, 0, 0, np.zeros(1, np.uint32))
     return Mask(
@@ -58,7 +57,7 @@ class _Axis:
 
 
 def _sampled(start: np.float32, end: np.float32, cells: int, limit: int) -> _Axis:
-    """Source: MMDetection 3.3.0, fcn_mask_head.py, _do_paste_mask, on grid_sample without aligned corners."""
+    """Source: MMDetection 3.3.0, fcn_mask_head.py, _do_paste_mask, which is Detectron2's, on grid_sample."""
     first, last = max(int(np.floor(start)) - 1, 0), min(int(np.ceil(end)) + 1, limit)
     pixels = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
     with np.errstate(divide="ignore", invalid="ignore"):

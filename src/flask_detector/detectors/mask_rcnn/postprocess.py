@@ -6,20 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn import box_coding
-from flask_detector.detectors.mask_rcnn.proposals import TORCHVISION_ONE_SUPPRESSION
-from flask_detector.detectors.mask_rcnn.variants import Origin
+from flask_detector.detectors.mask_rcnn.proposals import large_enough, moved_apart
+from flask_detector.detectors.mask_rcnn.variants import Traits
 from flask_detector.structures import boxes as box_geometry
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-MAX_INSTANCES = 100
-
-# The origins take no candidate into account whose score is not over this.
-CANDIDATE_SCORE = 0.05
-
-_IOU_THRESHOLD = 0.5
-_TORCHVISION_MIN_SIDE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -43,30 +35,33 @@ def select(
     *,
     size: tuple[int, int],
     min_score: float,
-    origin: Origin,
+    traits: Traits,
 ) -> Instances:
-    """Return the at most 100 best instances whose score is at least `min_score`.
+    """Return the best instances whose score is at least `min_score`: as many as the model's options say.
 
     proposals: (N, 4). logits: (N, classes with background). deltas: (N, 4 * classes, or with background).
     size: height and width of the resized picture, to which boxes are clipped.
     """
-    background_first = origin is Origin.TORCHVISION
+    origin, options, rules = traits.origin, traits.options, traits.origin.rules
     scores = _softmax(logits)
-    scores = scores[:, 1:] if background_first else scores[:, :-1]
-    candidate_score = np.float32(CANDIDATE_SCORE)
-    candidates = scores >= min_score if min_score < CANDIDATE_SCORE else scores > candidate_score
+    scores = scores[:, 1:] if rules.background_first else scores[:, :-1]
+    # The originals take no candidate into account whose score is not over the option's.
+    over = scores > np.float32(options.box_score_thresh)
+    candidates = scores >= min_score if min_score < options.box_score_thresh else over
     rows, classes = np.nonzero(candidates)
-    per_class = deltas.reshape(len(deltas), -1, 4)
-    chosen = per_class[rows, classes + background_first] * np.array(box_coding.BOX_DELTA_STDS, np.float32)
+    per_class = deltas.reshape(len(deltas), deltas.shape[1] // 4, 4)
+    chosen = per_class[rows, classes + rules.background_first]
+    chosen = chosen * np.array(box_coding.BOX_DELTA_STDS, np.float32)
     boxes = box_coding.decode(proposals[rows], chosen, origin)
     boxes = box_geometry.clip(boxes, width=size[1], height=size[0])
     found = scores[rows, classes]
-    if background_first:
-        large = (boxes[:, 2:] - boxes[:, :2] >= np.float32(_TORCHVISION_MIN_SIDE)).all(axis=1)
+    if rules.min_box_side is not None:
+        large = large_enough(boxes, rules.min_box_side)
         boxes, found, classes = boxes[large], found[large], classes[large]
-    together = origin is Origin.MMDET or len(boxes) <= TORCHVISION_ONE_SUPPRESSION
-    placed = box_coding.apart(boxes, classes + background_first) if together else boxes
-    kept = box_geometry.nms_per_class(placed, found, classes, _IOU_THRESHOLD, MAX_INSTANCES)
+    placed = moved_apart(boxes, classes + rules.background_first, origin)
+    kept = box_geometry.nms_per_class(
+        placed, found, classes, options.box_nms_thresh, options.box_detections_per_img
+    )
     kept = kept[found[kept] >= min_score]
     return Instances(boxes[kept], found[kept], classes[kept])
 

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from flask_detector.detectors.mask_rcnn.variants import Origin, Traits
+from flask_detector.detectors.mask_rcnn.options import Options
+from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Resize, Traits, Variant
 from flask_detector.detectors.resize_opencv import opencv_rows, row_blocks
 from flask_detector.imaging.pixels import Picture, Pixels
 
 Floats = npt.NDArray[np.float32]
 
-SHORT_SIDE = 800
-LONG_SIDE = 1333
 MULTIPLE = 32
+
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,33 @@ class Prepared:
 def prepare(picture: Picture | Pixels, traits: Traits, *, dtype: type[np.floating] = np.float32) -> Prepared:
     """Return the network's input for a picture (H, W, 3), RGB, uint8; its pixels are kept as `dtype`."""
     image = Pixels.of(picture)
-    height, width = resized_size(image.height, image.width, traits.origin)
+    height, width = resized_size(image.height, image.width, traits.origin, traits.options)
     pixels = np.zeros((padded(height), padded(width), 3), dtype)
-    resize = _resize_opencv if traits.origin is Origin.MMDET else _resize_torch
-    for start, rows in resize(image, height, width, traits):
+    for start, rows in _RESIZES[traits.origin.rules.resize](image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
     return Prepared(pixels, (height, width), (image.height, image.width))
 
 
-def resized_size(height: int, width: int, origin: Origin) -> tuple[int, int]:
-    """Return height and width after the resize: the short side 800, but the long side at most 1333.
+def resized_size(
+    height: int, width: int, origin: Origin, options: Options = TRAITS[Variant.MMDET_CAFFE].options
+) -> tuple[int, int]:
+    """Return height and width after the resize: the short side min_size, but the long side at most max_size.
 
-    MMDetection rounds, torchvision cuts. Neither knows pictures so long that a side would become 0; here it
-    stays 1.
+    torchvision cuts, the others round; Detectron2 makes the short side right first, then the long one. None
+    knows pictures so long that a side would become 0; here it stays 1.
     """
-    scale = min(LONG_SIDE / max(height, width), SHORT_SIDE / min(height, width))
-    half = 0.5 if origin is Origin.MMDET else 0.0
-    return max(int(height * scale + half), 1), max(int(width * scale + half), 1)
+    short, long = min(height, width), max(height, width)
+    half = 0.0 if origin is Origin.TORCHVISION else 0.5
+    if origin is Origin.DETECTRON2:
+        scale = options.min_size / short
+        sides = [float(options.min_size) if side == short else scale * side for side in (height, width)]
+        if max(sides) > options.max_size:
+            scale = options.max_size / max(sides)
+            sides = [side * scale for side in sides]
+    else:
+        scale = min(options.max_size / long, options.min_size / short)
+        sides = [height * scale, width * scale]
+    return max(int(sides[0] + half), 1), max(int(sides[1] + half), 1)
 
 
 def padded(side: int) -> int:
@@ -62,10 +74,19 @@ def padded(side: int) -> int:
 def _resize_opencv(
     image: Pixels, height: int, width: int, traits: Traits
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
     for start, rows in opencv_rows(image, height, width):
-        values = rows[..., ::-1] if traits.bgr else rows
-        yield start, (values - mean) / std
+        yield start, _normalised(rows, traits)
+
+
+def _resize_pillow(image: Pixels, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
+    """Yield normalised rows. Pillow resizes across, then down, with antialiasing, each rounded to 8 bits."""
+    narrow = np.empty((image.rows, width, 3), np.uint8)
+    for start in range(0, image.rows, _ROWS_AT_ONCE):
+        rows = Image.fromarray(np.ascontiguousarray(image[start : start + _ROWS_AT_ONCE]))
+        resized = rows.resize((width, rows.height), Image.Resampling.BILINEAR)
+        narrow[start : start + rows.height] = np.asarray(resized)
+    resized = Image.fromarray(narrow).resize((width, height), Image.Resampling.BILINEAR)
+    yield 0, _normalised(np.asarray(resized), traits)
 
 
 def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Iterator[tuple[int, Floats]]:
@@ -75,19 +96,28 @@ def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Ite
     """
     left, right, across = _torch_taps(width, image.columns)
     upper, lower, down = _torch_taps(height, image.rows)
-    mean, std = np.array(traits.mean, np.float32), np.array(traits.std, np.float32)
-
-    def normalised(values: Picture) -> Floats:
-        floats: Floats = values.astype(np.float32)
-        floats /= np.float32(traits.pixel_range)
-        floats -= mean
-        floats /= std
-        return floats
-
     for block, rows, above, below in row_blocks(upper, lower):
         source = image[rows]
-        resampled = _between(normalised(source[:, left]), normalised(source[:, right]), across[:, None])
+        resampled = _between(
+            _normalised(source[:, left], traits), _normalised(source[:, right], traits), across[:, None]
+        )
         yield block.start, _between(resampled[above], resampled[below], down[block, None, None])
+
+
+def _normalised(values: Picture, traits: Traits) -> Floats:
+    options = traits.options
+    floats: Floats = (values[..., ::-1] if options.bgr else values).astype(np.float32)
+    floats /= np.float32(traits.pixel_range)
+    floats -= np.array(options.image_mean, np.float32)
+    floats /= np.array(options.image_std, np.float32)
+    return floats
+
+
+_RESIZES = {
+    Resize.OPENCV: _resize_opencv,
+    Resize.TORCH: _resize_torch,
+    Resize.PILLOW: _resize_pillow,
+}
 
 
 def _between(first: Floats, second: Floats, part: Floats) -> Floats:

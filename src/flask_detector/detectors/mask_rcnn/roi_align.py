@@ -6,7 +6,7 @@ columns of the map, each with one weight: the product of the two axes'. What is 
 channels, which is the fastest way for the engine to get at them.
 
 Source: He et al., "Mask R-CNN" (2017), section 3; the details are those of mmcv's and torchvision's
-operators.
+operators (Detectron2 uses the latter).
 """
 
 from collections.abc import Sequence
@@ -46,22 +46,21 @@ def taps(
     levels: (N,) the index of each box's level.
     grids: rows and columns of each level's map.
     cells: bins of a box down and across.
-
-    MMDetection moves the boxes by half a cell and takes as many samples a bin as it has cells, rounded up.
-    torchvision takes them where they are, at least one cell large, with two samples an axis.
     """
+    rules = origin.rules
     strides = np.array(STRIDES, np.float32)[levels]
     sides = np.array(grids, np.int64)[levels]
     starts_of_levels = np.cumsum([0, *(rows * columns for rows, columns in grids[:-1])])[levels]
     scaled = boxes * (np.float32(1) / strides)[:, None]
-    if origin is Origin.MMDET:
+    if rules.aligned:
         scaled = scaled - np.float32(0.5)
     lengths = scaled[:, 2:] - scaled[:, :2]
-    if origin is Origin.TORCHVISION:
+    if not rules.aligned:
         lengths = np.maximum(lengths, np.float32(1))
-        samples = np.full(lengths.shape, 2)
-    else:
+    if rules.samples is None:
         samples = np.ceil(lengths / np.float32(cells)).astype(np.int64)
+    else:
+        samples = np.full(lengths.shape, rules.samples)
     across = _axis(scaled[:, 0], lengths[:, 0], samples[:, 0], sides[:, 1], cells)
     down = _axis(scaled[:, 1], lengths[:, 1], samples[:, 1], sides[:, 0], cells)
     return _outer(down, across, starts_of_levels, sides[:, 1])

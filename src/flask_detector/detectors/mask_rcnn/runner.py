@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn import box_coding, build_graph
 from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, MASK_CELLS
-from flask_detector.detectors.mask_rcnn.preprocess import LONG_SIDE, SHORT_SIDE, padded
+from flask_detector.detectors.mask_rcnn.preprocess import padded
 from flask_detector.detectors.mask_rcnn.roi_pooler import Pooler
 from flask_detector.detectors.mask_rcnn.row_buffer import Table
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.mask_rcnn.variants import Traits
 from flask_detector.detectors.openvino_runtime import Array, Graph, Precision, Session
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.process.memory import give_back_code, give_back_large_blocks, give_back_unused
@@ -28,21 +28,22 @@ _MASK_TAPS = 1 << 17
 _WIDENED_AT_ONCE = 512
 
 _MAP_STRIDES = box_coding.STRIDES[:4]
-_MOST_ROWS = sum((padded(SHORT_SIDE) // stride) * (padded(LONG_SIDE) // stride) for stride in _MAP_STRIDES)
 
 
 class Network:
     """Runs the parts. The maps of the picture that `features` saw last are kept for the heads."""
 
-    def __init__(self, converted: WeightsFile, *, threads: int, precision: Precision) -> None:
+    def __init__(self, converted: WeightsFile, traits: Traits, *, threads: int, precision: Precision) -> None:
         give_back_large_blocks()
         self._converted = converted
-        self._traits = TRAITS[Variant(converted.variant)]
+        self._traits = traits
         self._threads, self._precision = threads, precision
         weights = converted.weights
         self._box_head = self._session(build_graph.box_head(weights, block=_BOX_BLOCK))
         self._mask_head = self._session(build_graph.mask_head(weights, block=_MASK_BLOCK))
-        self._maps = Table(_MOST_ROWS, CHANNELS)
+        sides = padded(traits.options.min_size), padded(traits.options.max_size)
+        most = sum((sides[0] // stride) * (sides[1] // stride) for stride in _MAP_STRIDES)
+        self._maps = Table(most, CHANNELS)
         # What computes in bfloat16 gives and takes maps in it: they need half the room while that runs.
         self._halved = precision is Precision.BFLOAT16
         self._box_pooler = self._pooler(BOX_CELLS, _BOX_BLOCK, _BOX_TAPS)
@@ -104,7 +105,7 @@ class Network:
         """Return the masks (N, 28, 28), as probabilities, of boxes (N, 4) of the network's classes (N,)."""
         give_back_unused()
         logits = np.empty((len(boxes), MASK_CELLS, MASK_CELLS, 2, 2), np.float32)
-        filters = classes + self._traits.background_first
+        filters = classes + self._traits.origin.rules.background_first
         for block, cells in self._mask_pooler.blocks(boxes, self._grids):
             count = block.stop - block.start
             some = np.resize(filters[block], _MASK_BLOCK)

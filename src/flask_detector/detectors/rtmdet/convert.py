@@ -1,16 +1,18 @@
 """From a checkpoint to converted weights: recognised by its tensors, batch norms folded."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
-from flask_detector.detectors.checkpoint.contents import check_shapes, own_labels, without_prefixes
+from flask_detector.detectors.checkpoint.class_names import class_names
+from flask_detector.detectors.checkpoint.contents import check_shapes, network_in
+from flask_detector.detectors.checkpoint.mmdet_config import config_text
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
-from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.rtmdet.architecture import (
     DISTANCES,
     LOGARITHMS,
@@ -25,22 +27,27 @@ from flask_detector.errors import ForeignCheckpoint
 BOXES: Final = "rtmdet"
 MASKS: Final = "rtmdet-ins"
 
+_MARK = "bbox_head.rtm_cls.0.weight"
+
 
 def is_rtmdet(checkpoint: Checkpoint) -> bool:
     """Tell whether a checkpoint is of RTMDet, with masks or without."""
-    return any(name.endswith("bbox_head.rtm_cls.0.weight") for name in checkpoint.tensors)
+    return any(name.endswith(_MARK) for name in checkpoint.tensors)
 
 
 def convert(
-    checkpoint: Checkpoint, folder: Path, *, on_progress: Callable[[float], None]
-) -> Literal["rtmdet", "rtmdet-ins"]:
-    """Make the folder of converted weights, any size and any number of classes; return which of both it is.
+    checkpoint: Checkpoint, folder: Path, *, labels: Sequence[str], on_progress: Callable[[float], None]
+) -> Reading:
+    """Make the folder of converted weights, any size and any number of classes; return what it is.
 
+    labels: what the user says that its classes are called.
     on_progress: called with the part that is done.
 
-    Raises ForeignCheckpoint or another CheckpointError, and OSError where the folder can't be written.
+    Raises ForeignCheckpoint or another CheckpointError, BadParameter for labels of another number, and
+    OSError where the folder can't be written.
     """
-    tensors = without_prefixes(checkpoint.tensors)
+    network = network_in(checkpoint, [_MARK, "bbox_head.rtm_reg.0.weight"])
+    tensors = network.tensors
     architecture = architecture_of(
         {name: tensor.shape for name, tensor in tensors.items()},
         predicts_logarithms=_predicts_logarithms(checkpoint.meta),
@@ -52,32 +59,34 @@ def convert(
     for conv in convs:
         shapes |= conv.tensors()
     counters = {f"{conv.norm}.num_batches_tracked" for conv in convs if conv.norm is not None}
-    check_shapes(tensors, shapes, counters, network="RTMDet-Ins" if architecture.has_masks else "RTMDet")
-    labels = _labels(own_labels(checkpoint.meta), architecture.classes)
-    kind: Literal["rtmdet", "rtmdet-ins"] = MASKS if architecture.has_masks else BOXES
+    title = "RTMDet-Ins" if architecture.has_masks else "RTMDet"
+    check_shapes(tensors, shapes, counters, network=title)
+    names = class_names(checkpoint.meta, architecture.classes, given=labels, background_first=False)
+    reading = Reading(
+        architecture=MASKS if architecture.has_masks else BOXES,
+        variant=LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
+        title=f"MMDetection's {title}",
+        labels=names.labels,
+        options={},
+        notes=(*network.notes, names.note),
+    )
     write_weights(
         folder,
         _arrays(convs, tensors, on_progress),
-        architecture=kind,
+        architecture=reading.architecture,
         facts={
-            "variant": LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
-            "labels": list(labels),
-            "classes": list(range(len(labels))),
+            "variant": reading.variant,
+            "labels": list(names.labels),
+            "classes": list(names.classes),
         },
     )
-    return kind
+    return reading
 
 
 def _predicts_logarithms(meta: Mapping[str, Any]) -> bool | None:
     """Return what the training's configuration in the file says of it; None where it says nothing."""
-    said = re.search(r"\bexp_on_reg['\"]?\s*[=:]\s*(True|False)\b", str(meta.get("cfg") or ""))
+    said = re.search(r"\bexp_on_reg['\"]?\s*[=:]\s*(True|False)\b", config_text(meta))
     return None if said is None else said[1] == "True"
-
-
-def _labels(own: tuple[str, ...], classes: int) -> tuple[str, ...]:
-    if len(own) == classes:
-        return own
-    return COCO_LABELS if classes == len(COCO_LABELS) else tuple(f"class {i + 1}" for i in range(classes))
 
 
 def _arrays(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flask_detector.detectors.base import OnStage, StageClock, usable_cores
+from flask_detector.detectors.base import OnStage, StageClock, check_answers, usable_cores
 from flask_detector.detectors.openvino_runtime import Precision, Session
 from flask_detector.detectors.rtmdet.architecture import LOGARITHMS, architecture_of
 from flask_detector.detectors.rtmdet.build_graph import network
@@ -87,6 +87,7 @@ class RTMDet:
             pixels.forget()
         with clock.stage("network"):
             scores, distances, *of_masks = self._session.run([prepared.pixels])
+            check_answers(scores, distances)
         with clock.stage("select"):
             rules = MASK_RULES if self.has_masks else BOX_RULES
             found = select(scores, distances, rules, scale=prepared.scale, min_score=min_score)

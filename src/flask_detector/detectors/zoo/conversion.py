@@ -1,11 +1,11 @@
 """What makes graphs of a checkpoint. The network's own module is only imported when one is to be made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from flask_detector.detectors.zoo.registry import Architecture
+from flask_detector.detectors.reading import Reading
 from flask_detector.errors import BadParameter
 
 
@@ -13,40 +13,47 @@ class Convert(Protocol):
     """Makes graphs of a checkpoint."""
 
     def __call__(
-        self, checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> Architecture:
-        """Fill the existing, empty folder, and return for which detector.
+        self,
+        checkpoint: Path,
+        folder: Path,
+        *,
+        variant: str | None,
+        labels: Sequence[str],
+        options: Mapping[str, Any],
+        on_progress: Callable[[float], None],
+    ) -> Reading:
+        """Fill the existing, empty folder; return what the checkpoint is.
 
+        variant, labels, options: what the user says of it; none of them need be said.
         on_progress: called with numbers in 0..1.
 
-        Raises CheckpointError, and BadParameter for a variant that there isn't.
+        Raises CheckpointError, and BadParameter for a variant that there isn't and for labels or options that
+        do not fit.
         """
 
 
 @dataclass(frozen=True)
 class Converter:
-    """What makes graphs, and the version of those that it makes: others are made anew."""
+    """What makes graphs, and the version of those that it makes: others are made anew.
+
+    check: has the graphs in a folder detect something; raises CheckpointError where they give no numbers.
+    """
 
     version: int
     convert: Convert
+    check: Callable[[Path], None] = lambda _: None
 
 
 def checkpoint_converter() -> Converter:
     """Return the converter of every model that is not embedded."""
     from flask_detector.detectors.convert import convert
     from flask_detector.detectors.mask_rcnn.variants import Variant
+    from flask_detector.detectors.trial import check
     from flask_detector.detectors.weights_file import GRAPH_VERSION
 
-    def convert_variant(
-        checkpoint: Path, folder: Path, *, variant: str | None, on_progress: Callable[[float], None]
-    ) -> Architecture:
+    def convert_variant(checkpoint: Path, folder: Path, *, variant: str | None, **others: Any) -> Reading:
         if variant is not None and variant not in set(Variant):
             raise BadParameter(f"There is no variant '{variant}'.", hint=f"There are {', '.join(Variant)}.")
-        return convert(
-            checkpoint,
-            folder,
-            variant=None if variant is None else Variant(variant),
-            on_progress=on_progress,
-        )
+        return convert(checkpoint, folder, variant=None if variant is None else Variant(variant), **others)
 
-    return Converter(GRAPH_VERSION, convert_variant)
+    return Converter(GRAPH_VERSION, convert_variant, check)

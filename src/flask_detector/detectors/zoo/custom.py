@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ FILE_NAME = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"auto"}
 _LONGEST_LABEL = 100
+_LONGEST_FILE = 1 << 20
 _SEEN = {"L", "N", "P", "S"}  # the first letters of Unicode's categories
 _NOT_OF_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 # What turns the writing round, the score behind the name with it (UAX #9).
@@ -43,14 +44,45 @@ def check_labels(labels: Sequence[str]) -> None:
             continue
         raise CheckpointError(
             f"The name of class {number} {problem}.",
-            hint=f"Names are of one line and at most {_LONGEST_LABEL} characters; change it in the file's "
-            "'classes' (in 'dataset_meta', 'meta' or beside them) and add it again.",
+            hint=f"Names are of one line and at most {_LONGEST_LABEL} characters; give others with --labels.",
         )
 
 
 def _is_out_of_line(character: str) -> bool:
     category, direction = unicodedata.category(character), unicodedata.bidirectional(character)
     return category in _NOT_OF_A_LINE or direction in _TURNING
+
+
+def labels_from(text: str) -> tuple[str, ...]:
+    """Return the names of classes that a user gives: separated by commas, or a file with one a line.
+
+    Empty lines at the file's end are left out.
+
+    Raises BadParameter for a file that can't be read.
+    """
+    file = Path(text)
+    if "," in text or not file.is_file():
+        return tuple(label.strip() for label in text.split(","))
+    try:
+        if file.stat().st_size > _LONGEST_FILE:
+            raise BadParameter(f"{file} is too long for a list of names.", hint="Write one name a line.")
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeError) as error:
+        raise BadParameter(
+            f"The names of the classes can't be read from {file}.", hint="Write one name a line, in UTF-8."
+        ) from error
+    return tuple(line.strip() for line in lines)
+
+
+def options_from(texts: Iterable[str]) -> dict[str, str]:
+    """Return options that are written NAME=VALUE. Raises BadParameter for what is not."""
+    options = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise BadParameter(f"'{text}' is no option.", hint="Write NAME=VALUE, for example min_size=640.")
+        options[name.strip()] = value.strip()
+    return options
 
 
 def own_model(

@@ -123,7 +123,8 @@ class ModelFolder:
                 )
 
         with self._writable(), locked(self._lock, while_waiting=give_up):
-            weights.unlink(missing_ok=True)
+            if weights.is_file():
+                weights.unlink()
             shutil.rmtree(self.path)
 
     @contextmanager

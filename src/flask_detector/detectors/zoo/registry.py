@@ -52,7 +52,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Added:
-    """A weights file that the user brought: kept as `file_name`, it was called `original_name`."""
+    """A weights file that the user brought, which was called `original_name`.
+
+    file_name: where it is kept. Empty where only the converted weights are, as of all that are added now.
+    """
 
     file_name: str
     original_name: str

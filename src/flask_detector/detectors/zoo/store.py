@@ -1,22 +1,22 @@
 """The models of an installation: which there are, in which state, and how their weights come and go."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
 from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of, sync
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
-from flask_detector.detectors.zoo.registry import MODELS, Added, Architecture, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
 from flask_detector.errors import BadParameter, CheckpointError, ModelError, ModelNotInstalled, UnknownModel
-
-_SUFFIXES = {".pth", ".pt", ".safetensors"}
 
 
 class ModelStore:
@@ -106,7 +106,7 @@ class ModelStore:
         if told is not None:
             return told
         weights = self._weights(info)
-        if weights.is_file():
+        if weights.exists():
             return ModelState(Stage.INSTALLED)
         received = 0
         with suppress(FileNotFoundError):
@@ -123,10 +123,13 @@ class ModelStore:
         return _labels_in(self._of(name).graphs(self._converter().version))
 
     def path(self, name: str) -> Path:
-        """Return the weights file of a model; raises ModelNotInstalled if it isn't there."""
+        """Return the weights file of a model, or the folder of the converted ones where only these are kept.
+
+        Raises ModelNotInstalled if it isn't there.
+        """
         info = self.info(name)
         weights = self._weights(info)
-        if not weights.is_file():
+        if not weights.exists():
             raise ModelNotInstalled(f"The model {name} is not installed.", hint=_how_to_get(info))
         return weights
 
@@ -144,8 +147,8 @@ class ModelStore:
         if not graphs.is_dir():
             with folder.work(on_progress) as tell, folder.draft() as draft:
                 if not graphs.is_dir():
-                    graphs_made, _ = _convert(converter, checkpoint, draft, info, tell)
-                    folder.put_graphs(graphs_made, converter.version)
+                    made, _ = _convert(converter, checkpoint, draft, info, tell)
+                    folder.put_graphs(made, converter.version)
         return graphs
 
     def pull(self, name: str, *, mirror_url: str | None = None, on_progress: OnState | None = None) -> Path:
@@ -172,12 +175,22 @@ class ModelStore:
             self.ready(name, on_progress=on_progress)
 
     def add(
-        self, name: str, file: Path, *, variant: str | None = None, on_progress: OnState | None = None
-    ) -> None:
-        """Copy a weights file into the store and convert it; if that fails nothing of it is kept.
+        self,
+        name: str,
+        file: Path,
+        *,
+        variant: str | None = None,
+        labels: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        on_progress: OnState | None = None,
+    ) -> Reading:
+        """Put a weights file's model into the store and return what it was recognised as.
+
+        If that fails nothing of it is kept. Of a user's own model only the converted weights are kept.
 
         name: one of the table, then the file must be the published one; or a new one, for a user's own model.
-        variant: of an own model; None lets its tensors decide.
+        variant, labels, options: of an own model, what its file does not say or says wrongly, see
+            `custom.Reading` and `mask_rcnn.options`.
 
         Raises BadParameter, CheckpointError, and ModelError if there is such a model already.
         """
@@ -199,23 +212,26 @@ class ModelStore:
                     f"There is a model {name} already.",
                     hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
                 )
-            # Errors of the conversion name the file as the user knows it.
-            copy = draft / "brought" / file.name
-            copy.parent.mkdir()
-            shutil.copyfile(file, copy)
-            suffix = file.suffix.lower() if file.suffix.lower() in _SUFFIXES else ".pth"
-            source = Added(f"weights{suffix}", file.name, sha256_of(copy), copy.stat().st_size)
+            source = Added("", file.name, sha256_of(file), file.stat().st_size)
             if listed is not None and isinstance(listed.source, Published):
                 _check_published(name, listed.source, source)
+            else:
+                variant = variant or self._published_variant(source.sha256)
             info = listed or custom.own_model(name, source, variant)
-            graphs, architecture = _convert(converter, copy, draft, info, tell)
-            custom.check_labels(_labels_in(graphs))
+            graphs, reading = _convert(converter, file, draft, info, tell, labels=labels, options=options)
+            custom.check_labels(reading.labels)
+            converter.check(graphs)
             folder.put_graphs(graphs, converter.version)
-            sync(copy)
-            copy.replace(self._weights(info))
             if listed is None:
-                custom.record(folder.path, replace(info, architecture=architecture))
+                own = replace(info, architecture=reading.architecture)
+                custom.record(folder.path, own)
+            else:
+                copy = draft / file.name
+                shutil.copyfile(file, copy)
+                sync(copy)
+                copy.replace(self._weights(info))
             sync(folder.path)
+        return reading
 
     def remove(self, name: str) -> None:
         """Delete the files of a model; an own one is then no longer known.
@@ -240,12 +256,26 @@ class ModelStore:
     def _weights(self, info: ModelInfo) -> Path:
         if isinstance(info.source, Embedded):
             return info.source.path
+        if not info.source.file_name:
+            return self._of(info.name).graphs(self._converter().version)
         return self._of(info.name).path / info.source.file_name
+
+    def _published_variant(self, sha256: str) -> str | None:
+        """Return the variant of the published file with that checksum, whatever it is called here."""
+        sources = ((row.source, row.variant) for row in self._models.values())
+        return next(
+            (
+                v
+                for source, v in sources
+                if isinstance(source, Published) and sha256.startswith(source.sha256)
+            ),
+            None,
+        )
 
     def _is_installed(self, info: ModelInfo) -> bool:
         if isinstance(info.source, Embedded):
             return True
-        if not self._weights(info).is_file():
+        if not self._weights(info).exists():
             return False
         told = self._of(info.name).told()
         return told is None or told.stage is not Stage.FAILED
@@ -273,19 +303,28 @@ class ModelStore:
 
 
 def _convert(
-    converter: Converter, checkpoint: Path, draft: Path, info: ModelInfo, tell: OnState
-) -> tuple[Path, Architecture]:
-    """Return the folder of the graphs, made within `draft`, and which detector they are for."""
+    converter: Converter,
+    checkpoint: Path,
+    draft: Path,
+    info: ModelInfo,
+    tell: OnState,
+    *,
+    labels: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Path, Reading]:
+    """Return the folder of the graphs, made within `draft`, and what the checkpoint is."""
     folder = draft / "graphs"
     folder.mkdir()
     tell(ModelState(Stage.CONVERTING, 0, 100))
-    architecture = converter.convert(
+    reading = converter.convert(
         checkpoint,
         folder,
         variant=info.variant,
+        labels=labels,
+        options=options or {},
         on_progress=lambda share: tell(ModelState(Stage.CONVERTING, round(share * 100), 100)),
     )
-    return folder, architecture
+    return folder, reading
 
 
 def _labels_in(graphs: Path) -> tuple[str, ...]:
@@ -308,4 +347,7 @@ def _check_published(name: str, published: Published, brought: Added) -> None:
 def _how_to_get(info: ModelInfo) -> str:
     if isinstance(info.source, Published):
         return f"Fetch it: flask-detector models pull {info.name}"
-    return f"Its file is gone; add it again: flask-detector models add {info.name} FILE"
+    return (
+        "Its weights are gone, or were made by another version; add it again: "
+        f"flask-detector models add {info.name} FILE"
+    )

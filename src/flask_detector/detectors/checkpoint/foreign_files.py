@@ -1,0 +1,127 @@
+"""What a file is that holds no state dict of PyTorch: its name for people, and what to do with it."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from flask_detector.errors import CheckpointError, UnsafeCheckpoint
+
+# What to do with a pickle that holds more than tensors. The two lines are run where its program is installed.
+SAVE_STATE_DICT = (
+    "Where you trust the file, save its tensors alone:\n"
+    '    model = torch.load("FILE", map_location="cpu", weights_only=False)\n'
+    '    torch.save(model.state_dict(), "weights.pth")'
+)
+_SAVE_SCRIPTED = (
+    "Save its tensors alone:\n"
+    '    model = torch.jit.load("FILE", map_location="cpu")\n'
+    '    torch.save(model.state_dict(), "weights.pth")'
+)
+_SAVE_EXPORTED = (
+    "Save its tensors alone:\n"
+    '    program = torch.export.load("FILE")\n'
+    '    torch.save(dict(program.state_dict), "weights.pth")'
+)
+_BRING_PYTORCH = "Bring the PyTorch checkpoint (.pth) that it was made from."
+_UNPACK = "Unpack it, and add the .pth, .pkl or .safetensors file that is in it."
+_FETCH_AGAIN = "Download the file itself and add that."
+_OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN or RTMDet-Ins."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file that is recognised only to be named.
+
+    pattern: of its first bytes. what: its name with an article. hint: what to do with it.
+    """
+
+    pattern: bytes
+    what: str
+    hint: str
+
+
+# How ONNX begins, in protobuf: the version of the format, then the program that wrote it or the graph.
+_ONNX = rb"\x08[\x01-\x20](\x12.[\x20-\x7e]+|[\x3a\x42])"
+# A PaddlePaddle tensor: its version and the number of its levels, both 0.
+_PADDLE = rb"\x00{4}(\x00{8}|[\x01-\x80]\x00{7})"
+
+_KINDS = (
+    Kind(
+        rb"version https://git-lfs",
+        "a pointer of Git LFS, not the file itself",
+        "Run 'git lfs pull' where it comes from, and add the file again.",
+    ),
+    Kind(rb"(?i)\s*<(!doctype html|html|head)", "a web page, not a download", _FETCH_AGAIN),
+    Kind(rb"\s*(<\?xml[^>]*>\s*)?<net", "an OpenVINO model", _BRING_PYTORCH),
+    Kind(rb"\s*<\?xml", "an XML document", _FETCH_AGAIN),
+    Kind(rb"\s*\{", "a JSON document", _FETCH_AGAIN),
+    Kind(rb"GGUF", "a GGUF file", _OTHER_NETWORKS),
+    Kind(rb"\x89HDF\r\n\x1a\n", "a Keras model (HDF5)", _OTHER_NETWORKS),
+    Kind(rb"....TFL3", "a TensorFlow Lite model", _OTHER_NETWORKS),
+    Kind(rb"\x93NUMPY", "a single array of numpy", _BRING_PYTORCH),
+    Kind(rb"\x1f\x8b|BZh|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "a compressed file", _UNPACK),
+    Kind(rb"7z\xbc\xaf|Rar!", "an archive", _UNPACK),
+    Kind(rb".{257}ustar", "a tar archive", _UNPACK),
+    Kind(rb"\x7fELF|MZ", "a program", _FETCH_AGAIN),
+    Kind(rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|RIFF", "a picture or a document", _FETCH_AGAIN),
+    Kind(_PADDLE, "a PaddlePaddle model", _BRING_PYTORCH),
+    Kind(_ONNX, "an ONNX model", _BRING_PYTORCH),
+)
+
+# Zip archives, by a name that is in them.
+_ARCHIVES = (
+    (r"(^|/)constants\.pkl$|(^|/)code/.*\.py$", "a TorchScript model", _SAVE_SCRIPTED),
+    (
+        r"(^|/)(models/.*\.json|serialized_exported_program\.json|archive_format)$",
+        "a program of torch.export",
+        _SAVE_EXPORTED,
+    ),
+    (r"(^|/)model\.weights\.h5$", "a Keras model", _OTHER_NETWORKS),
+    (r"(^|/)saved_model\.pb$", "a TensorFlow model", _OTHER_NETWORKS),
+    (r"\.onnx$", "an archive with an ONNX model", _BRING_PYTORCH),
+    (r"\.npy$", "an archive of numpy's arrays", _BRING_PYTORCH),
+    (r"(?<!/data)\.(pth|pt|pkl|safetensors)$", "an archive that holds checkpoints", _UNPACK),
+)
+
+# Pickles, by how a name in them begins.
+_PROGRAMS = (
+    (r"ultralytics\.|models\.(yolo|common|experimental)\.", "a YOLO model of Ultralytics", _OTHER_NETWORKS),
+    (
+        r"(torch\.nn|torch\.fx|torchvision|detectron2|mmdet|mmcv|mmengine|timm|__main__)\.",
+        "a whole pickled model",
+        SAVE_STATE_DICT,
+    ),
+    (r"(sklearn|joblib|xgboost|lightgbm)\.", "a model of scikit-learn or its like", _OTHER_NETWORKS),
+    (r"(paddle|ppdet)\.", "a PaddlePaddle model", _BRING_PYTORCH),
+    (
+        r"torch\.storage\._load_from_bytes$",
+        "a pickle of PyTorch's tensors that torch.save did not write",
+        'Save them with it:\n    torch.save(pickle.load(open("FILE", "rb")), "weights.pth")',
+    ),
+)
+
+
+def other_file(head: bytes) -> CheckpointError:
+    """Return the error for a file that begins with no signature of a checkpoint."""
+    for kind in _KINDS:
+        if re.match(kind.pattern, head, re.DOTALL):
+            return CheckpointError(f"The file is {kind.what}.", hint=kind.hint)
+    return CheckpointError("The file is neither a PyTorch checkpoint nor a safetensors file.")
+
+
+def other_archive(names: Collection[str]) -> CheckpointError | None:
+    """Return the error for a zip archive with parts of these names; None where PyTorch may have saved it."""
+    for pattern, what, hint in _ARCHIVES:
+        if any(re.search(pattern, name) for name in names):
+            return CheckpointError(f"The file is {what}.", hint=hint)
+    return None
+
+
+def other_pickle(name: str) -> UnsafeCheckpoint:
+    """Return the error for a pickle that names something else than tensors and plain containers."""
+    for pattern, what, hint in _PROGRAMS:
+        if re.match(pattern, name):
+            return UnsafeCheckpoint(
+                f"The file is {what}: it names '{name}'. Nothing of it was run.", hint=hint
+            )
+    return UnsafeCheckpoint(f"The file names '{name}', which is not part of a checkpoint's tensors.")

@@ -1,0 +1,26 @@
+"""What a user's checkpoint was recognised as."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user's checkpoint was recognised as, and how: all of it is shown to the user.
+
+    architecture: which detector it is for. variant: which of its relatives, as `add` takes it.
+    title: both, for people.
+    labels: the names of the classes by class id.
+    options: what is set otherwise than usual, by name.
+    notes: whole sentences: what was chosen and why, where the labels come from.
+    other_variant: what else the file may be, where it does not tell; `add` takes it instead.
+    """
+
+    architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins"]
+    variant: str
+    title: str
+    labels: tuple[str, ...]
+    options: Mapping[str, Any]
+    notes: tuple[str, ...]
+    other_variant: str | None = None
