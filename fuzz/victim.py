@@ -26,12 +26,12 @@ def read_picture() -> Callable[[bytes], str]:
     import numpy as np
 
     from flask_detector.errors import PictureError
-    from flask_detector.imaging import decode, decode_large, encode, encode_jpeg_strips, sniff
+    from flask_detector.imaging import decode, encode, large_pictures, pixels, sniff
     from flask_detector.imaging.limits import Limits
     from flask_detector.web.core.renditions import small_copy
 
     limits = Limits(4_000_000, 4_000_000)
-    encode_jpeg_strips.STRIP_PIXELS = 1  # so that a photograph of 300 rows is changed in several strips
+    pixels.STRIP_PIXELS = 3000  # so that even a photograph of 300 rows is changed in several strips
 
     def decoded(data: bytes) -> tuple[int, int]:
         picture, info = decode.decode(data, limits)
@@ -40,14 +40,14 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def reduced(data: bytes) -> tuple[int, int]:
-        pixels, info = decode.load(data, limits, enough=24)
+        found, info = decode.load(data, limits, enough=24)
         read = 0
-        for top in range(0, pixels.rows, 16):
-            read += len(pixels[top : top + 16])
-        if read != pixels.rows or pixels[np.array([0, pixels.rows - 1])].shape != (2, pixels.columns, 3):
-            raise RuntimeError(f"{read} rows were read of {pixels.rows}")
-        if not 0 <= pixels.reduced * pixels.columns - info.width < pixels.reduced:
-            raise RuntimeError(f"{pixels.columns} columns are not {info.width} by {pixels.reduced}")
+        for top in range(0, found.rows, 16):
+            read += len(found[top : top + 16])
+        if read != found.rows or found[np.array([0, found.rows - 1])].shape != (2, found.columns, 3):
+            raise RuntimeError(f"{read} rows were read of {found.rows}")
+        if not 0 <= found.reduced * found.columns - info.width < found.reduced:
+            raise RuntimeError(f"{found.columns} columns are not {info.width} by {found.reduced}")
         return info.width, info.height
 
     def shown(data: bytes) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def read_picture() -> Callable[[bytes], str]:
 
     def run(data: bytes) -> str:
         outcomes, sizes = [], set()
-        for decode_large.LARGE_PIXELS in (limits.max_pixels, 0):
+        for large_pictures.LARGE_PIXELS in (limits.max_pixels, 0):
             for step in (decoded, reduced, shown, drawn):
                 try:
                     sizes.add(step(data))

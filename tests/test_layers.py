@@ -15,7 +15,7 @@ PACKAGE = Path(flask_detector.__file__).parent
 # reaches other machines with. The nearest row holds: `web.server` has one, the rest of `web` that of `web`.
 RULES: dict[str, tuple[str, str]] = {
     # The picture's way
-    "imaging": ("errors process structures", "PIL numpy pillow_heif pyvips simplejpeg"),
+    "imaging": ("errors process structures", "PIL numpy pi_heif pyvips simplejpeg"),
     "structures": ("", "numpy"),
     "visualization": ("structures", "PIL anyascii numpy"),
     "formats": ("atomic_files detectors.coco_labels imaging structures", "PIL numpy supervision"),

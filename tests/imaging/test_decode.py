@@ -308,7 +308,7 @@ def test_the_colour_profile_of_rgb_numbers_is_kept_and_its_pixels_are_left_alone
 
     assert_corners(picture, RED, GREEN, BLUE, YELLOW, tolerance=0)
     assert info.icc_profile == profile
-    for picture_format in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"):
+    for picture_format in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF"):
         again = encode(picture, picture_format, icc_profile=profile)
         assert decode(again, LIMITS)[1].icc_profile == profile
 
@@ -600,12 +600,12 @@ except TooManyPixels:
 
 
 @pytest.mark.parametrize("picture_format", MEDIA_TYPES)
-def test_a_drawn_picture_goes_back_in_the_format_of_the_upload(picture_format: str) -> None:
+def test_a_drawn_picture_goes_back_in_the_format_of_the_upload_if_that_can_be(picture_format: str) -> None:
     goes_back = output_format(picture_format)
 
     data = encode(np.asarray(corners()), goes_back)
 
-    assert goes_back == ("PNG" if picture_format == "GIF" else picture_format)
+    assert goes_back == {"GIF": "PNG", "HEIF": "JPEG"}.get(picture_format, picture_format)
     picture, info = decode(data, LIMITS)
     assert info.format == goes_back
     assert info.media_type == media_type(goes_back)
@@ -628,7 +628,7 @@ def test_no_metadata_goes_out() -> None:
 
     picture, info = decode(upload, LIMITS)
 
-    for picture_format in MEDIA_TYPES.keys() - {"GIF"}:
+    for picture_format in MEDIA_TYPES.keys() - {"GIF", "HEIF"}:
         data = encode(picture, picture_format, icc_profile=info.icc_profile)
         assert b"ACME" not in data
         assert b"secret" not in data

@@ -13,7 +13,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from flask_detector.errors import DamagedPicture, UnsupportedPicture
-from flask_detector.imaging import decode_large, encode
+from flask_detector.imaging import encode, large_pictures
 from flask_detector.imaging.decode import check, decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.png_chunks import SIGNATURE, check_whole
@@ -172,8 +172,8 @@ def test_a_turn_is_applied_wherever_it_stands(behind: bool, monkeypatch: pytest.
     turn = chunk(b"eXIf", exif.tobytes()[6:])
     data = with_chunk(control, turn, before=b"IEND" if behind else b"IDAT")
     expected = np.rot90(decode(control, LIMITS)[0])
-    for most in (decode_large.LARGE_PIXELS, 0):
-        monkeypatch.setattr(decode_large, "LARGE_PIXELS", most)
+    for most in (large_pictures.LARGE_PIXELS, 0):
+        monkeypatch.setattr(large_pictures, "LARGE_PIXELS", most)
         assert check(data, LIMITS).width == 40
         np.testing.assert_array_equal(decode(data, LIMITS)[0], expected)
 

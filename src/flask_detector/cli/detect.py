@@ -179,7 +179,7 @@ def _into_folder(
 def _drawn(picture: Found, data: bytes, result: Detections, limits: Limits) -> tuple[bytes, str]:
     """Return the drawn picture in the format that it came in, and the suffix of its file."""
     info = decode.check(data, limits)
-    output = encode.output_format(info.format)
+    output = encode.output_format(info.format, info.width * info.height)
     suffix = picture.place.suffix if output == info.format else ""
     pixels, _ = decode.decode(data, limits)
     drawn = encode.encode(annotate.draw(pixels, result), output, icc_profile=info.icc_profile)

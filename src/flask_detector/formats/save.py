@@ -18,7 +18,6 @@ _PICTURES = {
     ".png": "PNG",
     ".webp": "WEBP",
     ".avif": "AVIF",
-    ".heic": "HEIF",
     ".bmp": "BMP",
     ".tif": "TIFF",
     ".tiff": "TIFF",

@@ -15,10 +15,10 @@ from PIL import Image
 
 from flask_detector.errors import ServiceError, TooManyPixels
 from flask_detector.imaging import jpeg_scans, png_chunks, sniff
-from flask_detector.imaging.decode_large import decoding_bytes, is_large, spooled
+from flask_detector.imaging.large_pictures import decoding_bytes, stored_rows
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.open_picture import bytes_of, opened
-from flask_detector.imaging.pixels import Picture, Pixels, orientation_of, upright_size
+from flask_detector.imaging.pixels import Picture, Pixels, upright_size
 from flask_detector.process import room
 
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -92,7 +92,7 @@ def load(
                 reduced = _reduce(image, enough)
                 image.load()
                 return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
-            return spooled(image, data) if is_large(image) else Pixels(image), info
+            return Pixels(image, stored_rows(image, data)), info
 
 
 @contextmanager
@@ -117,14 +117,6 @@ def _reduce(image: Image.Image, enough: int) -> int:
     width = image.width
     drafted = image.draft(None, (max(1, image.width // wanted), max(1, image.height // wanted)))
     return 1 if drafted is None else round(width / drafted[1][2])
-
-
-def plain_jpeg(data: bytes, limits: Limits) -> tuple[int, bytes | None] | None:
-    """Return orientation and colour profile of a JPEG that is grey or has three colours, else None."""
-    with opened(data, limits) as (image, _):
-        if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
-            return None
-        return orientation_of(image), _rgb_profile(image)
 
 
 def _info(image: Image.Image) -> PictureInfo:

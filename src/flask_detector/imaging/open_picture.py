@@ -14,9 +14,9 @@ from PIL import Image, ImageFile
 
 from flask_detector.errors import DamagedPicture, TooManyPixels, UnsupportedPicture
 from flask_detector.imaging import gif_blocks, jpeg_scans, png_chunks, tiff_pages
-from flask_detector.imaging.by_vips import ByVips
-from flask_detector.imaging.decode_large import DECODING_BYTES_PER_PIXEL
+from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.imaging.limits import Limits
+from flask_detector.imaging.rare_kinds import ByVips
 from flask_detector.imaging.sniff import HEAD_BYTES, format_of, names_avif, refusal
 from flask_detector.process.memory import may_lack
 
@@ -26,7 +26,7 @@ _READERS: Final = {
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "HEIF": ("pillow_heif", "HeifImageFile"),
+    "HEIF": ("pi_heif", "HeifImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),

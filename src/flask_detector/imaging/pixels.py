@@ -1,14 +1,14 @@
-"""The pixels of an opened Pillow image, upright and in RGB, whatever way and mode they are kept in.
+"""The pixels of an opened picture, upright and in RGB, whatever way and mode they are kept in.
 
-They are converted strip by strip, when they are asked for: beside Pillow's own copy there is never a second
-whole picture, unless somebody wants it as one array.
+They are converted strip by strip, when they are asked for: beside the copy that was decoded there is never a
+second whole picture, unless somebody wants it as one array.
 """
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageCms
 Picture = npt.NDArray[np.uint8]
 Strip = Callable[[Image.Image], Image.Image]
 Rows = slice | npt.NDArray[np.int64]
+Box = tuple[int, int, int, int]
 
 # How the stored picture lies in the array of the upright one, by EXIF orientation (EXIF 2.32, 4.6.4 A).
 _STORED_IN_UPRIGHT: Final[dict[int, Callable[[Picture], Picture]]] = {
@@ -32,9 +33,17 @@ _STORED_IN_UPRIGHT: Final[dict[int, Callable[[Picture], Picture]]] = {
 _TURNED: Final = {5, 6, 7, 8}
 # The upright picture's first row is the last row, or column, that is stored.
 _FROM_THE_END: Final = {3, 4, 7, 8}
-_STRIP_PIXELS: Final = 1 << 18
+STRIP_PIXELS = 1 << 19
 _BLOCKS_AT_A_TIME: Final = 16
 _TIFF_BITS_PER_SAMPLE: Final = 258
+
+
+class Stored(Protocol):
+    """A decoded picture as its file stores it."""
+
+    def crop(self, box: Box, /) -> Image.Image:
+        """Return a part of it: left, upper, right and lower."""
+        ...
 
 
 class Pixels:
@@ -46,18 +55,30 @@ class Pixels:
         column may stand for less.
     """
 
-    def __init__(self, image: Image.Image, *, reduced: int = 1, size: tuple[int, int] | None = None) -> None:
-        """Take an image; it is loaded.
+    def __init__(
+        self,
+        image: Image.Image,
+        stored: Stored | None = None,
+        *,
+        reduced: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Take an image; it is loaded, unless its pixels are `stored` elsewhere.
 
         size: width and height of the picture that it is a reduced copy of, upright.
         """
-        image.load()
+        like = image
+        if stored is None:
+            image.load()
+        else:
+            like = stored.crop((0, 0, 1, 1))
+            like.info["icc_profile"] = image.info.get("icc_profile")
         self.columns, self.rows = upright_size(image)
         self.width, self.height = size or (self.columns, self.rows)
         self.reduced = reduced
-        self._image: Image.Image | None = image
+        self._stored: Stored | None = stored or image
         self._orientation = orientation_of(image)
-        self._to_rgb = conversion(image)
+        self._to_rgb = _conversion(like)
 
     @classmethod
     def of(cls, picture: "Picture | Pixels") -> "Pixels":
@@ -77,17 +98,22 @@ class Pixels:
     def array(self) -> Picture:
         """Return all of them, (rows, columns, 3)."""
         found = np.empty((self.rows, self.columns, 3), np.uint8)
-        at_once = max(1, _STRIP_PIXELS // self.columns)
-        for first in range(0, self.rows, at_once):
-            self._read(first, found[first : first + at_once])
+        for first, last in self.strips():
+            self._read(first, found[first:last])
         return found
+
+    def strips(self) -> Iterator[tuple[int, int]]:
+        """Yield the first row and the one behind the last of each strip of some rows, from the top."""
+        at_once = max(1, STRIP_PIXELS // self.columns)
+        for first in range(0, self.rows, at_once):
+            yield first, min(first + at_once, self.rows)
 
     def image(self) -> Image.Image:
         """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
-        image, self._image = self._image, None
-        if image is not None and image.mode == "RGB" and self._orientation == 1 and not image.readonly:
-            return image
-        self._image = image
+        image = self._stored
+        if isinstance(image, Image.Image) and image.mode == "RGB" and self._orientation == 1:
+            self.forget()
+            return image.copy() if image.readonly else image
         whole = self.array()
         self.forget()
         return Image.fromarray(whole)
@@ -109,7 +135,7 @@ class Pixels:
 
     def forget(self) -> None:
         """Give their memory back; they can't be read any more."""
-        self._image = None
+        self._stored = None
 
     def _block_means(self, across: int, down: int) -> Picture:
         """Return the mean of each block of that size; at the far edges, of what is left of it."""
@@ -119,10 +145,10 @@ class Pixels:
 
     def _read(self, first: int, strip: Picture) -> None:
         """Fill a strip, whose first row is the row `first`."""
-        if self._image is None:
+        if self._stored is None:
             raise RuntimeError("these pixels are forgotten")
-        box, stored = placed(strip, first, self.rows, self._orientation)
-        stored[:] = np.asarray(self._to_rgb(self._image.crop(box)))
+        box, turned = _placed(strip, first, self.rows, self._orientation)
+        turned[:] = np.asarray(self._to_rgb(self._stored.crop(box)))
 
 
 class _OfArray(Pixels):
@@ -143,9 +169,7 @@ class _OfArray(Pixels):
         """Keep them."""
 
 
-def placed(
-    strip: Picture, first: int, rows: int, orientation: int
-) -> tuple[tuple[int, int, int, int], Picture]:
+def _placed(strip: Picture, first: int, rows: int, orientation: int) -> tuple[Box, Picture]:
     """Return which part of the stored picture a strip of the upright one is, and the strip seen like it.
 
     strip: (N, W, 3), the rows from `first` on of an upright picture that has `rows`.
@@ -192,7 +216,7 @@ def orientation_of(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in _STORED_IN_UPRIGHT else 1
 
 
-def conversion(image: Image.Image) -> Strip:
+def _conversion(image: Image.Image) -> Strip:
     """Return what makes a strip of this image an RGB image."""
     if image.mode == "CMYK":
         return _from_cmyk(image.info.get("icc_profile"))

@@ -3,10 +3,17 @@
 import io
 import logging
 import os
-from typing import BinaryIO
+from collections.abc import Iterable
+from tempfile import TemporaryFile
 
-# libvips reads this as it is loaded. The web process's requests are its threads.
+import numpy as np
+
+from flask_detector.imaging.pixels import Picture
+
+# libvips reads these as it is loaded. The web process's requests are its threads.
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
+# What it decodes for random access, and is larger, it keeps in a temporary file without a name.
+os.environ.setdefault("VIPS_DISC_THRESHOLD", "8m")
 
 import pyvips
 
@@ -17,45 +24,59 @@ pyvips.cache_set_max(0)  # no file is opened twice
 # What programs take for granted where a file tells no resolution; libvips would write 25.4 dots per inch.
 _DOTS_PER_MILLIMETRE = 72 / 25.4
 
+_PARTS = 16
+
 Error = pyvips.Error
-Image = pyvips.Image
 
 
-def opened(loader: str, data: bytes, *, fail_on: str = "none", access: str = "sequential") -> pyvips.Image:
-    """Return a picture that is decoded as it is read.
+def opened(loader: str, data: bytes, *, fail_on: str, access: str) -> pyvips.Image:
+    """Return a picture whose pixels are decoded when they are asked for.
 
     loader: "jpegload", "pngload", "tiffload", "webpload" or "heifload".
     access: "sequential" for one that is read once, from the top; "random" for any other way.
-    fail_on: "error" raises Error where something in the file is wrong, "warning" also where it is odd.
+    fail_on: "error" raises Error where something in the file is wrong, "none" wherever it can't be helped.
     """
-    load = getattr(pyvips.Image, f"{loader}_buffer")
-    found: pyvips.Image = load(data, access=access, fail_on=fail_on)
+    found: pyvips.Image = getattr(pyvips.Image, f"{loader}_buffer")(data, access=access, fail_on=fail_on)
     return found
 
 
-def write_numbers(image: pyvips.Image, file: BinaryIO) -> None:
-    """Write a picture's numbers, row by row, to where an unbuffered file stands."""
-    image.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()), keep="none")
+def in_parts(image: pyvips.Image) -> pyvips.Image:
+    """Return the same picture, read in parts: a reader keeps mapped what it has read of a file so far."""
+    width, height = image.width, image.height
+    rows = -(-height // _PARTS)
+    parts = [image.crop(0, top, width, min(rows, height - top)) for top in range(0, height, rows)]
+    return pyvips.Image.arrayjoin(parts, across=1).crop(0, 0, width, height)
 
 
-def convert(tiff: BinaryIO, saver: str, icc_profile: bytes | None, **options: object) -> bytes:
-    """Return a TIFF file, read from its start, as another one without metadata but the colour profile.
+def encode(
+    strips: Iterable[Picture],
+    shape: tuple[int, int, int],
+    saver: str,
+    icc_profile: bytes | None,
+    **options: object,
+) -> bytes:
+    """Return the rows (N, width, bands) of a picture as a file without metadata but the colour profile.
 
-    saver: "pngsave", "tiffsave" or "webpsave".
+    They are kept in a temporary file meanwhile, since libvips reads rows from nowhere else.
 
-    Raises Error where the format can't hold the picture.
+    shape: width, height, and 3 bands or, with transparency, 4.
+    saver: "jpegsave", "pngsave", "tiffsave" or "webpsave".
+
+    Raises Error where the format can't hold the picture, OSError where there is no room for the file.
     """
-    tiff.seek(0)
-    source = pyvips.Source.new_from_descriptor(tiff.fileno())
-    image = pyvips.Image.tiffload_source(source, access="sequential")
-    image = image.copy(xres=_DOTS_PER_MILLIMETRE, yres=_DOTS_PER_MILLIMETRE)
-    if icc_profile is not None:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc_profile)
-    # libvips' own buffer would be twice as large as the file at last.
-    written = io.BytesIO()
-    target = pyvips.TargetCustom()
-    target.on_write(written.write)
-    target.on_read(written.read)
-    target.on_seek(written.seek)
-    getattr(image, f"{saver}_target")(target, keep="icc", **options)
-    return written.getvalue()
+    with TemporaryFile() as numbers:
+        for strip in strips:
+            numbers.write(np.ascontiguousarray(strip).data)
+        numbers.flush()
+        image = in_parts(pyvips.Image.rawload(f"/dev/fd/{numbers.fileno()}", *shape))
+        image = image.copy(interpretation="srgb", xres=_DOTS_PER_MILLIMETRE, yres=_DOTS_PER_MILLIMETRE)
+        if icc_profile is not None:
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc_profile)
+        # libvips' own buffer would be twice as large as the file at last.
+        written = io.BytesIO()
+        target = pyvips.TargetCustom()
+        target.on_write(written.write)
+        target.on_read(written.read)
+        target.on_seek(written.seek)
+        getattr(image, f"{saver}_target")(target, keep="icc", **options)
+        return written.getvalue()

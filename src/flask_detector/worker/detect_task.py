@@ -11,7 +11,7 @@ import redis
 from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.errors import DetectionExpired, StorageUnavailable
 from flask_detector.imaging import decode
-from flask_detector.imaging.decode_large import DECODING_BYTES_PER_PIXEL
+from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.jobs.queue import Jobs

@@ -33,7 +33,7 @@ _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SIDE = 320
 
 _FEW_AT_A_TIME = threading.BoundedSemaphore(2)
-# One of 24 megapixels takes 20 to 140 MB meanwhile, as its format lets, and an AVIF more.
+# One of 24 megapixels takes 20 to 240 MB meanwhile, as its format lets.
 _ONE_LARGE_AT_A_TIME = threading.Lock()
 _LARGE_PICTURE = 6_000_000
 
@@ -71,7 +71,7 @@ def drawn(
 ) -> File:
     """Return the picture at full size with what is shown of the result drawn on it.
 
-    output: a key of OUTPUTS; None for the format of the upload.
+    output: a key of OUTPUTS; None for the format of the upload, if that can be (`encode.output_format`).
     for_browser: in a format that every browser shows instead.
     """
     if output is not None and output not in OUTPUTS:
@@ -88,7 +88,7 @@ def drawn(
     if for_browser:
         kind = None
     elif output is None:
-        kind = encode.output_format(sniff.format_of(original) or "")
+        kind = sniff.format_of(original)
     else:
         kind = OUTPUTS[output]
     with turn(service, original):
