@@ -32,7 +32,7 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[n
 def load_detector(name: str = detectors.AUTO, *, settings: Settings | None = None) -> "PictureDetector":
     """Return a loaded model, converted first if need be.
 
-    name: of a model, 'flask-detector models' lists them; `auto` for the most accurate one that is installed.
+    name: of a model, 'flask-detector models' lists them; `auto` for the best one that is installed.
     settings: in place of those of the environment.
 
     Raises UnknownModel, ModelNotInstalled and CheckpointError.

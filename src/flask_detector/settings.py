@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         Field(description="The folder for model weights. Unset: `models` in the data folder."),
     ] = None
     model: Annotated[
-        str, Field(description="The model to use; `auto` is the most accurate one that is installed.")
+        str, Field(description="The model to use; `auto` is the most accurate one that is quick here.")
     ] = "auto"
     threads: Annotated[
         int, Field(ge=0, le=256, description="Threads of one worker's model; 0 lets the model choose.")

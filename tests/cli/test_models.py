@@ -39,7 +39,7 @@ def test_the_list_shows_what_there_is_and_marks_the_default(run: Any) -> None:
     result = run()
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["NAME", "INSTALLED", "SIZE", "BOX", "AP", "MASK", "AP", "LICENCE"]
+    assert lines[0].split() == ["NAME", "INSTALLED", "SIZE", "BOX", "AP", "MASK", "AP", "LICENCE", "SECONDS"]
     assert re.fullmatch(r"\*  tiny +embedded +[\d.]+ kB +20\.0 +-  MIT", lines[1])
     assert re.fullmatch(rf"   {MAIN_MODEL} +no +1\.0 MB +40\.8 +37\.0  Apache-2\.0", lines[2])
     assert f"flask-detector models pull {MAIN_MODEL}" in result.stdout
@@ -77,6 +77,7 @@ def test_the_list_as_json_has_each_model_with_its_state(run: Any) -> None:
         "done": 0,
         "total": len(WEIGHTS),
         "note": "",
+        "seconds": None,
         "default": False,
     }
     assert (embedded["state"], embedded["default"]) == ("embedded", True)

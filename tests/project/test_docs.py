@@ -8,6 +8,7 @@ import pytest
 
 from flask_detector import errors
 from flask_detector.cli import main
+from flask_detector.detectors import MODELS
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.deliveries import PAUSES
 from flask_detector.settings import Settings, variable_of
@@ -45,6 +46,16 @@ def test_each_setting_is_documented_with_its_default_and_its_own_words(field: st
     default = info.get_default()
     if default is not None and field != "data_dir":
         assert f"| `{str(default).lower() if isinstance(default, bool) else default}` |" in row
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_model_is_documented_with_what_the_table_of_models_says(name: str) -> None:
+    info = MODELS[name]
+    accuracy = f"{info.box_ap} / {info.mask_ap}" if info.has_masks else f"{info.box_ap}"
+    finds = "boxes and masks" if info.has_masks else "boxes"
+    row = f"| `{name}` | {finds} | {accuracy} | {info.source.size / 1e6:.0f} MB | {info.licence} |"
+    assert row in text_of("docs/models.md").splitlines()
+    assert rows_of("docs/models.md") == set(MODELS)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP"}
+# A model, its state, and the seconds that it takes.
+_Row = tuple[ModelInfo, ModelState, float | None]
+
+_RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP", "SECONDS"}
 
 
 @click.group(cls=ExplainedGroup, invoke_without_command=True)
@@ -31,7 +34,8 @@ _RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP"}
 def models(ctx: click.Context, as_json: bool) -> None:
     """List models; download, add and remove their weights.
 
-    AP is the average precision on COCO val2017, in percent, as the model's authors publish it.
+    AP is the average precision on COCO val2017, in percent, as the model's authors publish it. SECONDS is
+    what a picture takes on this machine, as far as that was measured.
     """
     settings = Settings.from_environment()
     store = ctx.find_object(ModelStore)
@@ -40,9 +44,9 @@ def models(ctx: click.Context, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     default = store.default() if settings.model == "auto" else settings.model
-    rows = [(info, store.state(info.name)) for info in store.known()]
+    rows = [(info, store.state(info.name), store.seconds(info.name)) for info in store.known()]
     if as_json:
-        click.echo(json.dumps([_form(i, s, default=i.name == default) for i, s in rows], indent=2))
+        click.echo(json.dumps([_form(*row, default=row[0].name == default) for row in rows], indent=2))
     else:
         click.echo(_table(rows, default))
         for line in _remarks(rows, default):
@@ -171,7 +175,7 @@ def _tell_interrupted(store: ModelStore, name: str) -> None:
     click.echo(f"Stopped.{kept} To resume: flask-detector models pull {name}", err=True)
 
 
-def _form(info: ModelInfo, state: ModelState, *, default: bool) -> dict[str, Any]:
+def _form(info: ModelInfo, state: ModelState, seconds: float | None, *, default: bool) -> dict[str, Any]:
     return {
         "name": info.name,
         "title": info.title,
@@ -186,12 +190,13 @@ def _form(info: ModelInfo, state: ModelState, *, default: bool) -> dict[str, Any
         "done": state.done,
         "total": state.total,
         "note": state.note,
+        "seconds": seconds,
         "default": default,
     }
 
 
-def _table(rows: list[tuple[ModelInfo, ModelState]], default: str) -> str:
-    heads = ["", "NAME", "INSTALLED", "SIZE", "BOX AP", "MASK AP", "LICENCE"]
+def _table(rows: list[_Row], default: str) -> str:
+    heads = ["", "NAME", "INSTALLED", "SIZE", "BOX AP", "MASK AP", "LICENCE", "SECONDS"]
     cells = [
         [
             "*" if info.name == default else "",
@@ -201,8 +206,9 @@ def _table(rows: list[tuple[ModelInfo, ModelState]], default: str) -> str:
             _figure(info.box_ap),
             _figure(info.mask_ap),
             info.licence,
+            "" if seconds is None else f"{seconds:.2f}",
         ]
-        for info, state in rows
+        for info, state, seconds in rows
     ]
     widths = [max(len(row[column]) for row in [heads, *cells]) for column in range(len(heads))]
     return "\n".join(
@@ -229,8 +235,8 @@ def _figure(percent: float | None) -> str:
     return "-" if percent is None else f"{percent:.1f}"
 
 
-def _remarks(rows: list[tuple[ModelInfo, ModelState]], default: str) -> list[str]:
-    states = {info.name: state for info, state in rows}
+def _remarks(rows: list[_Row], default: str) -> list[str]:
+    states = {info.name: state for info, state, _ in rows}
     remarks = ["", "* default model"]
     if default not in states:
         remarks = ["", f"DETECTOR_MODEL is '{default}', which is not a known model."]

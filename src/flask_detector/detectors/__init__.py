@@ -1,10 +1,14 @@
 """The models: which there are, and how one is loaded. Importing this imports neither engine nor numpy."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
+from flask_detector.detectors.zoo.ranking import machine_of
 from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, ModelInfo
 from flask_detector.detectors.zoo.store import ModelStore
+from flask_detector.process import room
 from flask_detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,17 +26,34 @@ __all__ = [
     "model_store",
 ]
 
+# What Mask R-CNN takes at its peak, and some more.
+_MEASURING_BYTES = 700_000_000
+
 
 def model_store(settings: Settings) -> ModelStore:
     """Return the models of an installation."""
-    return ModelStore(settings.models_dir or settings.data_dir / "models")
+
+    def converter() -> Converter:
+        return replace(checkpoint_converter(), measure=lambda name: _measured(name, settings))
+
+    folder = settings.models_dir or settings.data_dir / "models"
+    return ModelStore(folder, converter=converter, machine=machine_of(settings))
+
+
+def _measured(name: str, settings: Settings) -> float | None:
+    """Return what a picture takes; None where there is too little memory to load a model besides."""
+    if (left := room.left()) is not None and left < _MEASURING_BYTES:
+        return None
+    from flask_detector.detectors.measure import measure
+
+    return measure(load_detector(name, settings=settings))
 
 
 def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Detector":
     """Return a loaded model, converted first if need be.
 
-    name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the most
-    accurate one that is installed.
+    name: of a model; `auto` for the one that the settings name, or, if these say `auto` as well, the best
+    one that is installed, see `best_first`.
 
     Raises UnknownModel, ModelNotInstalled and CheckpointError.
     """

@@ -7,6 +7,8 @@ import time
 
 from flask_detector.detectors import AUTO, load_detector, model_store
 from flask_detector.detectors.base import Detector
+from flask_detector.detectors.measure import measure
+from flask_detector.detectors.zoo.registry import Embedded
 from flask_detector.errors import ModelError, ModelNotInstalled
 from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.settings import Settings
@@ -15,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
+
+# So many pictures say how long one takes. The first one, for which kernels are made, does not.
+_RUNS = 4
 
 
 class DetectorPool:
@@ -25,6 +30,8 @@ class DetectorPool:
         self._store = model_store(settings)
         self._detector: Detector | None = None
         self._broken: set[str] = set()
+        self._measured: set[str] = set()
+        self._runs: dict[str, list[float]] = {}
         self._changing = threading.Lock()
         self._rest_at = math.inf
         self._is_waiting_to_rest = False
@@ -34,9 +41,10 @@ class DetectorPool:
         """The name of the model that is loaded."""
         return None if self._detector is None else self._detector.name
 
-    def available(self) -> list[str]:
-        """Return the names of the models that can be loaded."""
-        return [name for name in self._store.installed() if name not in self._broken]
+    def available(self) -> dict[str, float | None]:
+        """Return the models that can be loaded, each with the seconds that it takes, None if not measured."""
+        names = [name for name in self._store.installed() if name not in self._broken]
+        return {name: self._store.seconds(name) for name in names}
 
     def get(self, name: str) -> Detector:
         """Return the detector of that name, or with `auto` the one of the settings or the best that loads.
@@ -49,6 +57,14 @@ class DetectorPool:
     def refresh(self) -> None:
         """Load what `auto` means now, if that is another model than the one that is loaded."""
         self._get(AUTO)
+
+    def ran(self, name: str, seconds: float) -> None:
+        """Take what pictures took as measured, where nothing else has measured that model."""
+        runs = self._runs.setdefault(name, [])
+        if len(runs) < _RUNS:
+            runs.append(seconds)
+            if len(runs) == _RUNS and self._store.seconds(name) is None:
+                self._store.record_seconds(name, min(runs[1:]))
 
     def rest_soon(self) -> None:
         """Give back what only a detection needs, unless a detector is asked for within a moment."""
@@ -87,15 +103,30 @@ class DetectorPool:
 
     def _best(self) -> Detector:
         # Anew for each picture: one that was removed is not used for the next picture, nor a new one missed.
-        for name in self._store.ranked():
-            if name not in self._broken:
-                try:
-                    return self._load(name)
-                except ModelError as error:
-                    # A damaged file must not stop an installation that has another model.
-                    self._broken.add(name)
-                    log.error("the model %s can't be used: %s", name, error)
+        # And again when the best one was measured: it may be slow here.
+        while names := [name for name in self._store.ranked() if name not in self._broken]:
+            try:
+                detector = self._load(names[0])
+                if not self._measures(detector):
+                    return detector
+            except ModelError as error:
+                # A damaged file must not stop an installation that has another model.
+                self._broken.add(names[0])
+                log.error("the model %s can't be used: %s", names[0], error)
         raise ModelNotInstalled("No model is installed.", hint="Run 'flask-detector models' to list them.")
+
+    def _measures(self, detector: Detector) -> bool:
+        """Measure how long a picture takes, unless that is known; tell whether it was measured.
+
+        The embedded model is the default whatever it takes, where it is.
+        """
+        name = detector.name
+        is_embedded = isinstance(self._store.info(name).source, Embedded)
+        if is_embedded or name in self._measured or self._store.seconds(name) is not None:
+            return False
+        self._measured.add(name)  # also where it can't be kept
+        self._store.record_seconds(name, measure(detector))
+        return True
 
     def _load(self, name: str) -> Detector:
         if self._detector is None or self._detector.name != name:

@@ -4,6 +4,7 @@ The RQ job is the record of a detection. Beside it lie two small keys of ours: t
 detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
 """
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -243,7 +244,7 @@ class Jobs:
             named = [(queue.name, key) for queue in self.queues for key in sorted(get_keys(queue))]
             with self._connection.pipeline(transaction=False) as pipeline:
                 for _, key in named:
-                    pipeline.hmget(key, "model", "models", "death")
+                    pipeline.hmget(key, "model", "models", "seconds", "death")
                 for queue in self.queues:
                     pipeline.zrange(queue.started_job_registry.key, 0, -1)
                 answers = pipeline.execute()
@@ -252,11 +253,12 @@ class Jobs:
                         pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
                 busy = {name.decode() for name in pipeline.execute() if name is not None}
         found = []
-        for (queue_name, key), (model, models, death) in zip(named, answers, strict=False):
+        for (queue_name, key), (model, models, seconds, death) in zip(named, answers, strict=False):
             if model is not None and death is None:  # the key of a silent worker expires
                 name = key.rsplit(":", 1)[-1]
                 served = frozenset((models or b"").decode().split())
-                found.append(WorkerInfo(name, name in busy, model.decode(), served, queue_name))
+                taken = json.loads(seconds or b"{}")
+                found.append(WorkerInfo(name, name in busy, model.decode(), served, queue_name, taken))
         return found
 
     def stage(self, id: str) -> str | None:

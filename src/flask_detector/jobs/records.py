@@ -1,7 +1,7 @@
 """A detection as it stands, and who works on it: what a look at Redis tells."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -108,6 +108,7 @@ class WorkerInfo:
 
     models: the names of those that it can load.
     queue: the one that it takes pictures from.
+    seconds: what a picture takes there, by model, as far as it was measured.
     """
 
     name: str
@@ -115,3 +116,4 @@ class WorkerInfo:
     model: str
     models: frozenset[str]
     queue: str
+    seconds: Mapping[str, float] = field(default_factory=dict)

@@ -88,6 +88,7 @@ class Workplace:
         form["timings_ms"] = {"decode": round(picture.seconds * 1000, 2), **form["timings_ms"]}
         form["shown_score"] = detector.default_min_score if min_score is None else min_score
         self.pace.tell(found.model, sum(form["timings_ms"].values()) / 1000)
+        self.detectors.ran(found.model, sum(found.timings.values()))
         return form
 
     def decode(self, id: str, enough: int | None) -> Decoded:

@@ -1,12 +1,13 @@
 """A worker's heart: a thread that tells that the worker lives and what it does, and ends it when it hangs."""
 
 import faulthandler
+import json
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rq.utils import now, utcformat
@@ -40,7 +41,7 @@ class Heart(threading.Thread):
     """Beats from `start` to `stop`, on a connection of its own that does not wait long."""
 
     def __init__(
-        self, worker: BaseWorker, jobs: Jobs, place: str, models: Callable[[], Iterable[str]]
+        self, worker: BaseWorker, jobs: Jobs, place: str, models: Callable[[], Mapping[str, float | None]]
     ) -> None:
         super().__init__(name="heart", daemon=True)
         self._worker = worker
@@ -168,11 +169,13 @@ class Heart(threading.Thread):
             self.register()
 
     def _facts(self) -> dict[Any, Any]:
+        models = self._models()
         return {
             "last_heartbeat": utcformat(now()),
             "state": "busy" if self._in_hand else "idle",
             "memory": resident_bytes(),
-            "models": " ".join(self._models()),
+            "models": " ".join(models),
+            "seconds": json.dumps({name: seconds for name, seconds in models.items() if seconds}),
         }
 
     def register(self) -> None:

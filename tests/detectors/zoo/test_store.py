@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.errors import (
@@ -222,6 +223,52 @@ def test_only_what_is_converted_is_ranked(store: ModelStore, converter: Any, ser
     converter.version = 2
     assert list(store.ranked()) == ["tiny"]
     assert store.unconverted() == ["big", "best"]
+
+
+def test_what_an_install_measures_is_known_to_all_on_this_machine_until_the_model_goes(
+    table: Any, converter: Any, tmp_path: Path
+) -> None:
+    measured: list[str] = []
+
+    def measure(name: str) -> float:
+        measured.append(name)
+        return 0.25
+
+    def measuring() -> Converter:
+        given: Converter = converter()
+        return replace(given, measure=measure)
+
+    here, elsewhere = (
+        ModelStore(tmp_path / "models", models=table, converter=measuring, machine=machine)
+        for machine in ("here", "elsewhere")
+    )
+    assert here.seconds("big") is None
+    here.install("big")
+    here.install("big")
+    assert measured == ["big"]
+    assert here.seconds("big") == 0.25
+    assert elsewhere.seconds("big") is None
+    elsewhere.record_seconds("big", 3.0)
+    elsewhere.record_seconds("tiny", 0.1)
+    assert (here.seconds("big"), elsewhere.seconds("big"), here.seconds("tiny")) == (0.25, 3.0, None)
+    (tmp_path / "models" / "big" / "seconds.json").write_text("nonsense")
+    assert here.seconds("big") is None
+    here.install("big")
+    assert here.seconds("big") == 0.25
+    here.remove("big")
+    assert here.seconds("big") is None
+
+
+def test_what_is_slow_here_is_not_the_default_but_can_be_had_by_its_name(
+    store: ModelStore, server: Any
+) -> None:
+    server.files["best.pth"] = b"best"
+    store.install("big")
+    store.install("best")
+    store.record_seconds("best", 3.0)
+    assert store.ranked() == ["big", "best", "tiny"]
+    assert store.default() == "big"
+    assert store.ready("best").is_dir()
 
 
 def test_a_failed_conversion_keeps_the_old_graphs_and_no_half_ones(

@@ -100,6 +100,7 @@ def test_the_models_are_listed_with_their_state(client: FlaskClient) -> None:
     answer = client.get("/api/v1/models").json
     assert answer is not None
     states = {model["name"]: (model["state"], model["default"]) for model in answer["models"]}
+    assert {model["seconds"] for model in answer["models"]} == {None}
     assert states["nanodet-g"] == ("embedded", True)
     assert states["mask-rcnn-r50-fpn"] == ("absent", False)
 

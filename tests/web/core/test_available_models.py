@@ -25,8 +25,9 @@ class StubJobs(Jobs):
         return self._live
 
 
-def worker(*models: str, queue: str = "detections") -> WorkerInfo:
-    return WorkerInfo("name", False, SMALL, frozenset(models), queue)
+def worker(*models: str, queue: str = "detections", **seconds: float) -> WorkerInfo:
+    taken = {name.replace("_", "-"): value for name, value in seconds.items()}
+    return WorkerInfo("name", False, SMALL, frozenset(models), queue, taken)
 
 
 def offered(folder: Path, *workers: WorkerInfo, installed: str | None = None, **settings: object) -> Offered:
@@ -64,6 +65,16 @@ def test_what_one_of_several_workers_lacks_is_not_offered(tmp_path: Path) -> Non
     models = offered(tmp_path, worker(SMALL, MAIN, BEST), worker(SMALL, MAIN))
     assert (stages(models)[MAIN], stages(models)[BEST]) == (Stage.INSTALLED, Stage.ABSENT)
     assert models.default() == MAIN
+
+
+def test_what_is_slow_on_one_of_the_workers_machines_is_not_the_default(tmp_path: Path) -> None:
+    quick = worker(SMALL, MAIN, BEST, mask_rcnn_r50_fpn=0.5, mask_rcnn_r50_fpn_tv2=0.8)
+    slow = worker(SMALL, MAIN, BEST, mask_rcnn_r50_fpn=0.7, mask_rcnn_r50_fpn_tv2=3.0)
+    assert offered(tmp_path / "1", quick).default() == BEST
+    models = offered(tmp_path / "2", quick, slow)
+    assert models.default() == MAIN
+    assert models.seconds() == {MAIN: 0.7, BEST: 3.0}
+    models.check(BEST)
 
 
 def test_the_workers_of_a_model_s_own_queue_decide(tmp_path: Path) -> None:

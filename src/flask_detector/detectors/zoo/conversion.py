@@ -37,11 +37,14 @@ class Converter:
     """What makes graphs, and the version of those that it makes: others are made anew.
 
     check: has the graphs in a folder detect something; raises CheckpointError where they give no numbers.
+    measure: returns the seconds that a picture takes with the installed model of that name; None where that
+    can't be found out now.
     """
 
     version: int
     convert: Convert
     check: Callable[[Path], None] = lambda _: None
+    measure: Callable[[str], float | None] = lambda name: None
 
 
 def checkpoint_converter() -> Converter:

@@ -6,11 +6,13 @@
     models/<name>/<file name>.part      an unfinished download
     models/<name>/converted-<version>/  the graphs made of them
     models/<name>/model.json            what a user's own model is
+    models/<name>/seconds.json          what a picture takes, by machine
     models/<name>/state.json            what is being done with it, or why that failed
     models/<name>/draft/                what is being made; left over only by a killed process
     models/.locks/<name>                held by the one who changes any of these
 """
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,8 +26,11 @@ from flask_detector.detectors.zoo.install_state import (
     StateFile,
     is_locked,
     locked,
+    write_json,
 )
 from flask_detector.errors import DetectorError, ModelError, ModelNotInstalled
+
+_SECONDS = "seconds.json"
 
 
 class ModelFolder:
@@ -110,6 +115,22 @@ class ModelFolder:
         sync(self.path)
         for old in set(self.path.glob("converted-*")) - {graphs}:
             shutil.rmtree(old, ignore_errors=True)
+
+    def seconds(self, machine: str) -> float | None:
+        """Return the seconds that a picture takes on that machine; None where that was not measured."""
+        return self._all_seconds().get(machine)
+
+    def record_seconds(self, machine: str, seconds: float) -> None:
+        """Keep what was measured. Raises OSError where that can't be written."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / _SECONDS, {**self._all_seconds(), machine: round(seconds, 4)})
+
+    def _all_seconds(self) -> dict[str, float]:
+        try:
+            form = json.loads((self.path / _SECONDS).read_text(encoding="utf-8"))
+            return {str(machine): float(seconds) for machine, seconds in form.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
 
     def delete(self, weights: Path) -> None:
         """Delete everything here, the weights first; raises ModelError while another one works here."""

@@ -1,7 +1,7 @@
 """The models of an installation: which there are, in which state, and how their weights come and go."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from flask_detector.detectors.zoo.conversion import Converter, checkpoint_conver
 from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of, sync
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
+from flask_detector.detectors.zoo.ranking import best_first
 from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
 from flask_detector.errors import BadParameter, CheckpointError, ModelError, ModelNotInstalled, UnknownModel
 
@@ -29,6 +30,7 @@ class ModelStore:
     folder: made when something is put into it.
     models: the table of embedded and published models.
     converter: gives what makes graphs of checkpoints.
+    machine: what measured times hold for.
     patience: how long downloads wait.
     """
 
@@ -39,8 +41,10 @@ class ModelStore:
         models: Mapping[str, ModelInfo] = MODELS,
         converter: Callable[[], Converter] = checkpoint_converter,
         patience: Patience | None = None,
+        machine: str = "",
     ) -> None:
         self._folder = folder
+        self._machine = machine
         self._models = models
         self._converter = converter
         self._patience = patience
@@ -69,29 +73,36 @@ class ModelStore:
         return [info.name for info in self.known() if self._is_installed(info)]
 
     def default(self) -> str:
-        """Return the name of the most accurate installed model, by box AP: what `auto` is for who can wait.
+        """Return the name of the best installed model, see `best_first`: what `auto` is for who can wait.
 
-        A user's own model has none and is only used by its name. Raises ModelNotInstalled if there is none.
+        A user's own model is only used by its name. Raises ModelNotInstalled if there is none.
         """
-        rated = [
-            (info.box_ap, info.name) for info in self.known() if info.box_ap and self._is_installed(info)
-        ]
-        if not rated:
+        ranked = self._best_first(info for info in self.known() if self._is_installed(info))
+        if not ranked:
             raise ModelNotInstalled(
                 "No model is installed.", hint="Run 'flask-detector models' to list them."
             )
-        return max(rated)[1]
+        return ranked[0]
 
-    def ranked(self) -> Iterator[str]:
-        """Yield the names of the models that can be loaded at once, the most accurate first, by box AP.
+    def ranked(self) -> list[str]:
+        """Return the names of the models that can be loaded at once, the best first, see `best_first`.
 
-        One that is not converted yet is left out, and the user's own as well. No more is looked at than is
-        asked for: workers do it for each picture.
+        One that is not converted yet is left out, and the user's own as well.
         """
-        rated = [(info.box_ap, info.name, info) for info in self._models.values() if info.box_ap]
-        for _, name, info in sorted(rated, key=lambda one: one[:2], reverse=True):
-            if self._is_ready(info) and not custom.is_one(self._of(name).path):
-                yield name
+        return self._best_first(
+            info
+            for name, info in self._models.items()
+            if self._is_ready(info) and not custom.is_one(self._of(name).path)
+        )
+
+    def seconds(self, name: str) -> float | None:
+        """Return the seconds that a picture takes on this machine; None where that was not measured."""
+        return self._of(name).seconds(self._machine)
+
+    def record_seconds(self, name: str, seconds: float) -> None:
+        """Keep what was measured on this machine; a folder that can't be written keeps nothing."""
+        with suppress(OSError):
+            self._of(name).record_seconds(self._machine, seconds)
 
     def unconverted(self) -> list[str]:
         """Return the names of the installed models that have no graphs of the present version yet."""
@@ -173,6 +184,7 @@ class ModelStore:
         if not isinstance(self.info(name).source, Embedded):
             self.pull(name, mirror_url=mirror_url, on_progress=on_progress)
             self.ready(name, on_progress=on_progress)
+            self._measure(name)
 
     def add(
         self,
@@ -231,6 +243,7 @@ class ModelStore:
                 sync(copy)
                 copy.replace(self._weights(info))
             sync(folder.path)
+        self._measure(name)
         return reading
 
     def remove(self, name: str) -> None:
@@ -284,6 +297,15 @@ class ModelStore:
         if isinstance(info.source, Embedded):
             return True
         return self._is_installed(info) and self._of(info.name).graphs(self._converter().version).is_dir()
+
+    def _best_first(self, models: Iterable[ModelInfo]) -> list[str]:
+        found = list(models)
+        seconds = {info.name: s for info in found if (s := self.seconds(info.name)) is not None}
+        return [info.name for info in best_first(found, seconds)]
+
+    def _measure(self, name: str) -> None:
+        if self.seconds(name) is None and (seconds := self._converter().measure(name)) is not None:
+            self.record_seconds(name, seconds)
 
     def _fetch(
         self, info: ModelInfo, source: Published, weights: Path, mirror_url: str | None, tell: OnState

@@ -86,6 +86,9 @@ class Model(TypedDict):
     bytes: Annotated[int, Field(description="Of its file.")]
     state: Literal["embedded", "absent", "downloading", "converting", "installed", "failed"]
     fraction: Annotated[float | None, Field(description="How much of that is done, 0 to 1.")]
+    seconds: Annotated[
+        float | None, Field(description="What a picture takes here, as measured; null if it was not.")
+    ]
     default: Annotated[bool, Field(description="Whether it is what `auto` stands for.")]
 
 
@@ -156,7 +159,7 @@ def _status_of(records: list[Record]) -> Literal["queued", "running", "done"]:
 
 def models_answer() -> Models:
     """Return the form of all models."""
-    default = service().default_model()
+    default, seconds = service().default_model(), service().seconds_by_model()
     forms: list[Any] = [
         {
             "name": info.name,
@@ -168,6 +171,7 @@ def models_answer() -> Models:
             "bytes": info.source.size,
             "state": state.stage,
             "fraction": state.fraction,
+            "seconds": seconds.get(info.name),
             "default": info.name == default,
         }
         for info, state in service().models_by_state()

@@ -3,6 +3,7 @@
 import time
 
 from flask_detector.detectors import AUTO, ModelInfo, ModelState, ModelStore, Stage
+from flask_detector.detectors.zoo.ranking import best_first
 from flask_detector.errors import BrokerUnavailable, ModelNotInstalled
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import WorkerInfo
@@ -39,10 +40,18 @@ class Offered:
             return self._settings.model
         served = self._served(AUTO)
         if served is None:
-            return next(self._store.ranked())
-        known = self._store.known()
-        rated = [(info.box_ap, info.name) for info in known if info.box_ap and info.name in served]
-        return max(rated)[1] if rated else list(self._store.ranked())[-1]
+            return self._store.ranked()[0]
+        ranked = best_first((i for i in self._store.known() if i.name in served), self.seconds())
+        return ranked[0].name if ranked else self._store.ranked()[-1]
+
+    def seconds(self) -> dict[str, float]:
+        """Return what a picture takes by model, where the slowest worker runs, as far as it was measured."""
+        live = self._live()
+        if not live:
+            own = {info.name: self._store.seconds(info.name) for info in self._store.known()}
+            return {name: seconds for name, seconds in own.items() if seconds is not None}
+        names = {name for worker in live for name in worker.seconds}
+        return {name: max(worker.seconds.get(name, 0.0) for worker in live) for name in names}
 
     def check(self, name: str) -> None:
         """Raise UnknownModel, or ModelNotInstalled where pictures for it would find no worker that has it."""

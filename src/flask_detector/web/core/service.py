@@ -92,6 +92,10 @@ class Service:
         """Return the name of the model that a picture gets whose sender names none."""
         return self.offered.default()
 
+    def seconds_by_model(self) -> dict[str, float]:
+        """Return what a picture takes by model: of late, or else as it was measured."""
+        return {**self.offered.seconds(), **self.pace.by_model()}
+
     def model_of(self, record: Record) -> str:
         """Return the name of the model that a detection is waiting for, as things stand."""
         return self.default_model() if record.model == AUTO else record.model

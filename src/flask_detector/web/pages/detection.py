@@ -67,7 +67,7 @@ def _waiting_page(record: Record) -> str:
         step=step_of(record.status, record.stage),
         steps=steps(has_masks=service().will_outline(record)),
         workers=service().jobs.workers(),
-        pace=service().pace.by_model().get(service().model_of(record)),
+        pace=service().seconds_by_model().get(service().model_of(record)),
     )
 
 

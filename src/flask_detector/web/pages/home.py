@@ -41,7 +41,7 @@ def home() -> Response:
         models=service().models_by_state(),
         default_model=service().default_model(),
         main_model=MAIN_MODEL,
-        pace=service().pace.by_model(),
+        pace=service().seconds_by_model(),
         most_together=_MOST_TOGETHER,
     )
     return unkept(page)
@@ -161,7 +161,7 @@ def about() -> Response:
         models=service().models_by_state(),
         default_model=service().default_model(),
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},
-        pace=service().pace.by_model(),
+        pace=service().seconds_by_model(),
     )
     return unkept(page)
 
