@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import json
 import logging
+import os
 import resource
 import signal
 import struct
@@ -35,6 +36,10 @@ PROJECT = Path(__file__).parents[1]
 
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Containers often forbid bytecode; with it each of the many processes that tests start needs half the time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
