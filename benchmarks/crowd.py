@@ -22,7 +22,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap, Mask
-from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
 
 NUMBER = 100
@@ -90,8 +90,8 @@ def main() -> None:
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url)
     loaded.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
-    workplace = Workplace(settings, connection, open_storage(settings))
-    DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+    context = WorkerContext.of(settings, connection, open_storage(settings))
+    DetectionWorker(context).work(burst=True, logging_level="WARNING")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from flask_detector.formats import FORMATS
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
-from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker import rq_worker
+from flask_detector.worker.context import WorkerContext
+from flask_detector.worker.detect import detect
 from flask_detector.worker.rq_worker import DetectionWorker
 
 SHOUT = "document.documentElement.dataset.hacked=1"
@@ -36,22 +38,21 @@ def address(
     settings: Settings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """The address of the application, whose worker has a model with hostile labels, and what lets it work."""
-    original = Workplace.run
 
-    def with_hostile_labels(workplace: Workplace, id: str, **wishes: Any) -> dict[str, Any]:
-        form = original(workplace, id, **wishes)
+    def with_hostile_labels(*given: Any, **options: Any) -> dict[str, Any]:
+        form = detect(*given, **options)
         form["labels"] = [HOSTILE[n % len(HOSTILE)] + str(n) for n in range(len(form["labels"]))]
         for number, instance in enumerate(form["instances"]):
             instance["class_id"] = number % len(HOSTILE)
             instance["label"] = form["labels"][instance["class_id"]]
         return form
 
-    monkeypatch.setattr(Workplace, "run", with_hostile_labels)
+    monkeypatch.setattr(rq_worker, "detect", with_hostile_labels)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    workplace = Workplace(settings, connection, open_storage(settings))
+    context = WorkerContext.of(settings, connection, open_storage(settings))
 
     def work_off() -> None:
-        DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+        DetectionWorker(context).work(burst=True, logging_level="WARNING")
 
     server = make_server("127.0.0.1", 0, create_app(settings, connection=connection), threaded=True)
     thread = threading.Thread(target=server.serve_forever)

@@ -26,16 +26,17 @@ from flask_detector.api_keys import Key, Keys
 from flask_detector.broker.connection import connect
 from flask_detector.errors import BrokerUnavailable, UnknownKey
 from flask_detector.jobs.admission import share_of
-from flask_detector.jobs.collections import Shelf
+from flask_detector.jobs.batches import Batches
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import Failure, JobStatus
+from flask_detector.jobs.records import Failure
+from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
 from flask_detector.webhooks.sender import Courier
-from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.maintenance import Upkeep
-from flask_detector.worker.transitions import Handover
+from flask_detector.worker.attempts import Attempts
+from flask_detector.worker.context import WorkerContext
+from flask_detector.worker.maintenance import Maintenance
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.pictures import picture
 from tests.support.ports import free_port
@@ -137,15 +138,15 @@ class Site:
         lists = [self.redis.zrange(key, 0, -1) for key in self.redis.scan_iter("flask-detector:receiver:*")]
         assert sorted(id.decode() for ids in lists for id in ids) == waiting
         for key in self.redis.scan_iter("flask-detector:batch:*"):
-            batch = Shelf(self.redis, 1).batch(key.decode().rpartition(":")[2])
+            batch = Batches(self.redis, 1).find(key.decode().rpartition(":")[2])
             assert set(batch.detections) <= set(jobs)
 
     def sweep(self) -> None:
-        """Let time pass and workers do their upkeep; records stay."""
+        """Let time pass and workers do their maintenance; records stay."""
         for path in self._folders():
             os.utime(path, (0, 0))
-        workplace = Workplace(self.settings, self.redis, self.service.storage)
-        Upkeep(workplace, None)._sweep()  # type: ignore[arg-type]
+        context = WorkerContext.of(self.settings, self.redis, self.service.storage)
+        Maintenance(context, None)._sweep()  # type: ignore[arg-type]
         assert self.pictures() == self.jobs()
 
 
@@ -255,7 +256,7 @@ def test_a_repeated_batch_with_a_key_is_there_once(site: Site, way: Way) -> None
         first, again = answers[-1], site.send(2, headers={"Idempotency-Key": "a"})
         assert again.status_code == 202
         assert first.status_code == 503 or id_of(first) == id_of(again)
-        batch = Shelf(site.redis, 1).batch(id_of(again))
+        batch = Batches(site.redis, 1).find(id_of(again))
         assert sorted(batch.detections) == site.jobs()
         assert batch.refused == ()
         site.check(unused=2 * (first.status_code == 503))
@@ -325,10 +326,10 @@ def test_what_an_operator_has_tried_again_waits_once_or_has_failed_still(site: S
         id = id_of(site.send())
         queue = Jobs(site.redis, site.settings).queue
         site.redis.lmove(queue.key, queue.intermediate_queue_key)
-        handover = Handover(queue, worker="one", place="here")
-        task = handover.begin(id)
-        assert task is not None
-        assert handover.fail(task, Failure("detection_failed", "", ""))
+        attempts = Attempts(queue, worker="one", location="here")
+        attempt = attempts.begin(id)
+        assert attempt is not None
+        assert attempts.fail(attempt, Failure("detection_failed", "", ""))
         return id
 
     def try_again(_: str) -> int:
@@ -451,10 +452,10 @@ def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
     id = site.service.accept(io.BytesIO(jpeg), filename="a.jpg", callback_url=f"{url}/hook")
     queue = Jobs(site.redis, site.settings).queue
     site.redis.lmove(queue.key, queue.intermediate_queue_key)
-    transitions = Handover(queue, worker="one", place="here")
-    task = transitions.begin(id)
-    assert task is not None
-    transitions.fail(task, Failure("damaged_picture", "", ""))
+    transitions = Attempts(queue, worker="one", location="here")
+    attempt = transitions.begin(id)
+    assert attempt is not None
+    transitions.fail(attempt, Failure("damaged_picture", "", ""))
     settings = site.settings.model_copy(update={"allow_private_addresses": True})
     courier = Courier(settings, site.service.connection)
     courier.start()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flask_detector.jobs.rq_records import TRIES
+from flask_detector.jobs.states import TRIES
 from tests.support.installation import Installation
 from tests.support.pictures import picture
 from tests.support.waiting import wait_until

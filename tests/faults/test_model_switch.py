@@ -15,7 +15,7 @@ from PIL import Image
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs, new_id
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL

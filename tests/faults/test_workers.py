@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_detector.jobs.rq_records import TRIES
+from flask_detector.jobs.states import TRIES
 from tests.support.installation import Installation, Recovered
 from tests.support.pictures import picture
 from tests.support.waiting import wait_until

@@ -21,10 +21,12 @@ from flask_detector.errors import (
 )
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import TASK, Jobs, new_id
-from flask_detector.jobs.records import DetectionRequest, Failure, JobStatus, WorkerInfo
+from flask_detector.jobs.records import DetectionRequest, Failure
+from flask_detector.jobs.states import JobStatus
 from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import DEFAULT_QUEUE, Settings
-from flask_detector.worker.transitions import Handover, Task
+from flask_detector.worker.attempts import Attempt, Attempts
 from tests.support.waiting import wait_until
 
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
@@ -176,20 +178,20 @@ def test_one_clients_flood_leaves_room_for_others(connection: redis.Redis, setti
 
 
 def finish(jobs: Jobs, id: str) -> None:
-    task = taken(jobs, id)
-    assert Handover(jobs.queue, worker="w", place="").finish(task, {})
+    attempt = taken(jobs, id)
+    assert Attempts(jobs.queue, worker="w", location="").finish(attempt, {})
 
 
 def fail(jobs: Jobs, id: str) -> None:
-    task = taken(jobs, id)
-    assert Handover(jobs.queue, worker="w", place="").fail(task, Failure("detection_failed", "", ""))
+    attempt = taken(jobs, id)
+    assert Attempts(jobs.queue, worker="w", location="").fail(attempt, Failure("detection_failed", "", ""))
 
 
-def taken(jobs: Jobs, id: str) -> Task:
+def taken(jobs: Jobs, id: str) -> Attempt:
     jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
-    task = Handover(jobs.queue, worker="w", place="").begin(id)
-    assert task is not None
-    return task
+    attempt = Attempts(jobs.queue, worker="w", location="").begin(id)
+    assert attempt is not None
+    return attempt
 
 
 @pytest.mark.parametrize("end", [Jobs.cancel, Jobs.delete, Jobs.drop, finish, fail])

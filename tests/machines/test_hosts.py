@@ -19,7 +19,7 @@ from PIL import Image
 
 from flask_detector.broker.connection import connect
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from tests.support.waiting import wait_until
 

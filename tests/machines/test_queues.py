@@ -8,7 +8,7 @@ import redis
 
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import Jobs, new_id
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
@@ -44,7 +44,7 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
     assert (worker.queue, worker.models) == ("quick", frozenset({"nanodet-g"}))
 
     service = Service(routed, connection, storage)
-    assert len(service.overview.workers()) == 1
+    assert len(service.jobs.workers()) == 1
     assert service.overview.numbers().waiting == 1
     start_worker_with(routed)
     wait_until(lambda: jobs.find(other).status is JobStatus.DONE, 40)

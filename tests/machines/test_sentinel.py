@@ -13,7 +13,7 @@ from flask_detector.broker.connection import connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import Jobs, new_id
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from tests.support.ports import Ports
 from tests.support.redis_servers import answers, running, settings_of

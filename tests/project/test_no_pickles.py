@@ -17,7 +17,7 @@ from flask_detector.imaging import decode
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
-from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
 
 
@@ -81,8 +81,8 @@ def busy(settings: Settings, connection: redis.Redis, monkeypatch: pytest.Monkey
     send(jpeg, "?callback_url=http://127.0.0.1:1/")
     send(jpeg[:-40])
     send(jpeg)
-    workplace = Workplace(settings, connection, open_storage(settings))
-    DetectionWorker(workplace, connection).work(burst=True, logging_level="CRITICAL")
+    context = WorkerContext.of(settings, connection, open_storage(settings))
+    DetectionWorker(context).work(burst=True, logging_level="CRITICAL")
     send(jpeg)
     client.get("/metrics")
     yield

@@ -21,9 +21,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import rq.utils
 from PIL import Image
@@ -33,33 +34,35 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
 from flask_detector.worker import heartbeat, rq_worker
-from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker.context import WorkerContext
+from flask_detector.worker.detect import detect
 
 STILL_SECONDS = 4.0
 
 
-class FaultyWorkplace(Workplace):
-    """Does what the picture's comment says first."""
+_KEPT: list[bytes] = []
 
-    _kept: ClassVar[list[bytes]] = []
 
-    def run(self, id: str, **wishes: Any) -> dict[str, Any]:
-        comment = Image.open(io.BytesIO(self.storage.get(id, ORIGINAL))).info.get("comment", b"").decode()
-        if comment == "die":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        elif comment == "hang":
-            lock_twice(ctypes.CDLL(None))
-        elif comment == "hang hard":
-            lock_twice(ctypes.PyDLL(None))
-        elif comment == "break":
-            raise ZeroDivisionError("nobody thought of this")
-        elif comment.startswith("wait "):
-            time.sleep(float(comment.removeprefix("wait ")))
-        elif comment.startswith(("take ", "keep ")):
-            taken = b"\1" * (int(comment[5:]) << 20)
-            if comment.startswith("keep "):
-                self._kept.append(taken)
-        return super().run(id, **wishes)
+def faulty_detect(
+    context: WorkerContext, id: str, on_stage: Callable[[str], None], **options: Any
+) -> dict[str, Any]:
+    """Do what the picture's comment says first."""
+    comment = Image.open(io.BytesIO(context.storage.get(id, ORIGINAL))).info.get("comment", b"").decode()
+    if comment == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif comment == "hang":
+        lock_twice(ctypes.CDLL(None))
+    elif comment == "hang hard":
+        lock_twice(ctypes.PyDLL(None))
+    elif comment == "break":
+        raise ZeroDivisionError("nobody thought of this")
+    elif comment.startswith("wait "):
+        time.sleep(float(comment.removeprefix("wait ")))
+    elif comment.startswith(("take ", "keep ")):
+        taken = b"\1" * (int(comment[5:]) << 20)
+        if comment.startswith("keep "):
+            _KEPT.append(taken)
+    return detect(context, id, on_stage, **options)
 
 
 def lock_twice(library: ctypes.CDLL) -> None:
@@ -92,7 +95,7 @@ def off_by(file: Path) -> None:
 def main() -> None:
     if clock_file := os.environ.get("CLOCK_FILE"):
         off_by(Path(clock_file))
-    rq_worker.Workplace = FaultyWorkplace  # type: ignore[attr-defined]
+    rq_worker.detect = faulty_detect  # type: ignore[attr-defined]
     heartbeat._STILL_SECONDS = STILL_SECONDS
     heartbeat._HANG_GRACE_SECONDS = 1.0
     if sys.argv[1:] == ["elsewhere"]:

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
-from flask_detector.worker.detect_task import Workplace
+from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until_answered
@@ -82,10 +82,10 @@ def upload(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestR
 def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[], None]]:
     """A function that lets a real worker, in this process, empty the queue."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    workplace = Workplace(settings, connection, open_storage(settings))
+    context = WorkerContext.of(settings, connection, open_storage(settings))
 
     def work_off() -> None:
-        DetectionWorker(workplace, connection).work(burst=True, logging_level="WARNING")
+        DetectionWorker(context).work(burst=True, logging_level="WARNING")
 
     yield work_off
     for number, handler in handlers.items():

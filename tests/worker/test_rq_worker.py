@@ -17,8 +17,7 @@ from flask_detector.errors import DetectionExpired, DetectionNotFinished
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs, new_id
-from flask_detector.jobs.records import JobStatus
-from flask_detector.jobs.rq_records import TRIES
+from flask_detector.jobs.states import TRIES, JobStatus
 from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
@@ -70,23 +69,23 @@ from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 
-run = worker.Workplace.run
+detect = worker.detect
 told = Path({data_dir!r}, "told")
 told.mkdir(parents=True, exist_ok=True)
 
-def detect_when_told(*given, **wishes):
+def detect_when_told(*given, **options):
     # Between two files: one that says that it has begun, and one that the test makes to let it go on.
     (told / "begun").touch()
     while not (told / "go on").exists():
         time.sleep(0.01)
-    found = run(*given, **wishes)
+    found = detect(*given, **options)
     (told / "detected").touch()
     return found
 
-def fault(self, id, **wishes):
+def fault(*given, **options):
     {fault}
 
-worker.Workplace.run = fault
+worker.detect = fault
 settings = Settings(data_dir=Path({data_dir!r}), redis_url={redis_url!r}, offline=True)
 worker.main(settings, connect({redis_url!r}), open_storage(settings))
 """
@@ -103,7 +102,7 @@ worker.main(settings, connect({redis_url!r}), open_storage(settings))
         process.wait(10)
 
 
-WHEN_TOLD = "return detect_when_told(self, id, **wishes)"
+WHEN_TOLD = "return detect_when_told(*given, **options)"
 
 
 @dataclass(frozen=True)

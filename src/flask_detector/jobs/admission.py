@@ -15,8 +15,11 @@ import redis
 from redis.client import Pipeline
 
 from flask_detector.errors import QueueFull, ServiceError, ShareUsedUp
-from flask_detector.jobs.records import WorkerInfo
+from flask_detector.jobs.keys import job_key
+from flask_detector.jobs.rq_records import RQ_STATUS
+from flask_detector.jobs.states import UNFINISHED
 from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
 
 # Uploads are refused before Redis is full: workers need room for the results of what waits.
@@ -32,7 +35,7 @@ _UNKNOWN_SECONDS = 1.0
 _WITHOUT_WORKERS = 30
 _LONGEST_WAIT = 600
 
-_UNFINISHED = {b"queued", b"started"}
+_UNFINISHED = {RQ_STATUS[status].encode() for status in UNFINISHED}
 
 
 class Room:
@@ -96,7 +99,7 @@ class Room:
         ids = list(cast(set[bytes], self._connection.smembers(key)))
         with self._connection.pipeline(transaction=False) as pipeline:
             for id in ids:
-                pipeline.hget(f"rq:job:{id.decode()}", "status")
+                pipeline.hget(job_key(id.decode()), "status")
             ended = [
                 id for id, status in zip(ids, pipeline.execute(), strict=True) if status not in _UNFINISHED
             ]

@@ -12,16 +12,14 @@ import redis
 from redis.client import Pipeline
 from rq import Queue
 from rq.job import Job
-from rq.job import JobStatus as RqStatus
 from rq.utils import now, utcformat
-from rq.worker_registration import get_keys
 
 from flask_detector.broker.connection import reaching_redis
-from flask_detector.jobs.atomic import Guarded
-from flask_detector.jobs.notifications import CHANGED, channel_of
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.rq_records import TRIES, failure_of
+from flask_detector.jobs.rq_records import failure_of
 from flask_detector.jobs.serializer import Serializer
+from flask_detector.jobs.states import TRIES, TRY_AGAIN
+from flask_detector.jobs.transitions import Transitions
 from flask_detector.process.logs import short
 
 
@@ -52,25 +50,6 @@ class Item:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A worker that was heard of lately.
-
-    memory: bytes, 0 where it has told none. done, failed: what it has worked off since it started.
-    """
-
-    name: str
-    host: str
-    process: int
-    busy: bool
-    model: str
-    memory: int
-    heartbeat_seconds: float
-    up_seconds: float
-    done: int
-    failed: int
-
-
 class Overview:
     """The overview of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
 
@@ -78,7 +57,7 @@ class Overview:
         self._connection = connection
         self._jobs = jobs
         self._queues = jobs.queues
-        self._guarded = Guarded(connection)
+        self._transitions = Transitions(connection)
 
     def numbers(self) -> Numbers:
         """Return how many pictures wait and run, and how long the next one has waited."""
@@ -130,38 +109,6 @@ class Overview:
         with reaching_redis():
             return sum(self._connection.zcard(queue.failed_job_registry.key) for queue in self._queues)
 
-    def workers(self) -> list[Worker]:
-        """Return the workers that were heard of lately, by host and process."""
-        fields = ["last_heartbeat", "state", "model", "memory", "hostname", "pid", "birth"]
-        fields += ["successful_job_count", "failed_job_count", "death"]
-        with reaching_redis():
-            keys = sorted(key for queue in self._queues for key in get_keys(queue))
-            with self._connection.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hmget(key, fields)
-                answers = pipeline.execute()
-        workers = []
-        for key, values in zip(keys, answers, strict=True):
-            heartbeat, state, model, memory, host, process, birth, done, failed, death = (
-                (value or b"").decode() for value in values
-            )
-            if heartbeat and not death:  # the key of a silent worker expires
-                workers.append(
-                    Worker(
-                        name=key.rsplit(":", 1)[-1],
-                        host=host,
-                        process=int(process or 0),
-                        busy=state == "busy",
-                        model=model,
-                        memory=int(memory or 0),
-                        heartbeat_seconds=_seconds_since(_moment(heartbeat)),
-                        up_seconds=_seconds_since(_moment(birth)) if birth else 0.0,
-                        done=int(done or 0),
-                        failed=int(failed or 0),
-                    )
-                )
-        return sorted(workers, key=lambda worker: (worker.host, worker.process))
-
     def retry_failed(self) -> int:
         """Queue again what failed for another reason than its picture; return how many."""
         count = 0
@@ -180,7 +127,6 @@ class Overview:
         def write(pipeline: Pipeline) -> None:
             queue = Queue(job.origin, connection=self._connection, serializer=Serializer)
             fields: dict[Any, Any] = {
-                "status": RqStatus.QUEUED.value,
                 "enqueued_at": utcformat(now()),
                 "started_at": "",
                 "ended_at": "",
@@ -190,9 +136,8 @@ class Overview:
             pipeline.hset(job.key, mapping=fields)
             pipeline.zrem(queue.failed_job_registry.key, job.id)
             pipeline.rpush(queue.key, job.id)
-            pipeline.publish(channel_of(job.id), CHANGED)
 
-        return self._guarded.write(job.id, write, where={RqStatus.FAILED}) is not None
+        return self._transitions.make(TRY_AGAIN, job, write) is not None
 
     def cancel_waiting(self) -> int:
         """Cancel everything that waits; return how many. Their pages say that they were cancelled."""
@@ -210,10 +155,6 @@ class Overview:
 def _model(job: Job) -> str:
     kwargs: dict[str, Any] = job.kwargs or {}
     return str(kwargs.get("model", ""))
-
-
-def _moment(timestamp: str) -> datetime:
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
 
 
 def _seconds_since(moment: datetime | None) -> float:

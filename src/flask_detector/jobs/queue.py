@@ -1,10 +1,9 @@
-"""Detections as jobs: the one place that knows RQ's Queue and Job.
+"""Detections as jobs of RQ: to queue, look up, cancel and delete them.
 
 The RQ job is the record of a detection. Beside it lie two small keys of ours: the stage that a running
 detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
 """
 
-import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -14,11 +13,9 @@ from typing import Any, cast
 import redis
 from redis.client import Pipeline
 from rq import Queue, Retry
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
-from rq.job import JobStatus as RqStatus
 from rq.results import Result
-from rq.worker_registration import get_keys
 
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import (
@@ -30,11 +27,14 @@ from flask_detector.errors import (
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs import deliveries
 from flask_detector.jobs.admission import Room, leave, share_of
-from flask_detector.jobs.atomic import Guarded
+from flask_detector.jobs.keys import job_key, mark_key, stage_key
 from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
-from flask_detector.jobs.records import DetectionRequest, JobStatus, Record, WorkerInfo
-from flask_detector.jobs.rq_records import TRIES, facts_of, failure_of, record_of, status_of
+from flask_detector.jobs.records import DetectionRequest, Record
+from flask_detector.jobs.rq_records import facts_of, failure_of, record_of, status_of
 from flask_detector.jobs.serializer import Serializer
+from flask_detector.jobs.states import CANCEL, TRIES, JobStatus
+from flask_detector.jobs.transitions import Transitions
+from flask_detector.jobs.workers import WorkerInfo, live_workers
 from flask_detector.process.logs import request_id
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections
@@ -42,12 +42,9 @@ from flask_detector.structures.detections import Detections
 # What RQ keeps as the function's name. Workers don't import by it, so that code may move while records wait.
 TASK = "detect"
 
-# How long a worker may be silent before it counts as dead, in seconds.
-WORKER_SILENCE = 8
-
 _MARK_OUTLIVES_RECORD = 8  # times the retention
 
-_UNFINISHED = {RqStatus.QUEUED, RqStatus.STARTED}
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Jobs:
@@ -61,7 +58,7 @@ class Jobs:
         }
         self._room = Room(connection, settings)
         self._changes = Changes(connection)
-        self._guarded = Guarded(connection)
+        self._transitions = Transitions(connection)
         self.queue = self._queues[settings.queue]
         """The one that this host's workers take from."""
 
@@ -108,7 +105,7 @@ class Jobs:
             retry=Retry(max=TRIES - 1, enqueue_at_front=True),
             pipeline=pipeline,
         )
-        pipeline.set(_mark_key(id), request_id.get() or "", ex=retention * _MARK_OUTLIVES_RECORD)
+        pipeline.set(mark_key(id), request_id.get() or "", ex=retention * _MARK_OUTLIVES_RECORD)
         self._room.take(share, id, pipeline)
         if url is not None:
             deliveries.expect(url, id, request.owner, retention, pipeline)
@@ -147,8 +144,8 @@ class Jobs:
     def has_ended(self, id: str) -> bool:
         """Tell whether a detection has ended, well or not, or there is no such one any more."""
         with reaching_redis():
-            status = cast(bytes | None, self._connection.hget(Job.key_for(id), "status"))
-        return status is None or status_of(RqStatus(status.decode())).is_final
+            status = cast(bytes | None, self._connection.hget(job_key(id), "status"))
+        return status is None or status_of(status.decode()).is_final
 
     def _record(self, job: Job) -> Record:
         status = status_of(job.get_status(refresh=False))
@@ -170,7 +167,7 @@ class Jobs:
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
         with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
-            pipeline.exists(Job.key_for(id))
+            pipeline.exists(job_key(id))
             pipeline.xrevrange(Result.get_key(id), count=1)
             is_there, found = pipeline.execute()
             if is_there and found:
@@ -180,21 +177,21 @@ class Jobs:
                     form: dict[str, Any] = result.return_value or {}
                     return form
             job = self._fetch(id)
-        if job.get_status(refresh=False) == RqStatus.FAILED:
+        if status_of(job.get_status(refresh=False)) is JobStatus.FAILED:
             failure = failure_of(job)
             raise DetectionFailed(failure.message, hint=failure.hint)
         raise DetectionNotFinished("This detection has no result yet.")
 
     def cancel(self, id: str) -> None:
         """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""
-        with reaching_redis(), suppress(InvalidJobOperation):  # another request cancelled it meanwhile
+        with reaching_redis():
             job = self._fetch(id)
-            self._guarded.write(id, lambda pipeline: self._cancel(job, pipeline), where=_UNFINISHED)
 
-    def _cancel(self, job: Job, pipeline: Pipeline) -> None:
-        job.cancel(pipeline=pipeline)
-        pipeline.expire(job.key, self._settings.retention_seconds)
-        self._leave(job, pipeline)
+            def write(pipeline: Pipeline) -> None:
+                pipeline.lrem(self._queues[job.origin].key, 1, id)
+                pipeline.expire(job_key(id), self._settings.retention_seconds)
+
+            self._transitions.make(CANCEL, job, write)
 
     def delete(self, id: str, also: Callable[[Pipeline], None] = lambda pipeline: None) -> None:
         """Forget a detection, whatever it is doing; the mark stays and says that it existed.
@@ -214,15 +211,11 @@ class Jobs:
         with reaching_redis(), self._connection.pipeline() as pipeline:
             with suppress(UnknownDetection, DetectionExpired):
                 self._forget(self._fetch(id), pipeline)
-            pipeline.delete(_mark_key(id), stage_key(id))
+            pipeline.delete(mark_key(id), stage_key(id))
             pipeline.execute()
 
     def _forget(self, job: Job, pipeline: Pipeline) -> None:
         job.delete(pipeline=pipeline)
-        self._leave(job, pipeline)
-
-    def _leave(self, job: Job, pipeline: Pipeline) -> None:
-        """Put into a pipeline what follows where a detection ends without a result or a failure."""
         leave(job.meta.get("share"), job.id, pipeline)
         deliveries.forget(job.meta.get("receiver"), job.id, pipeline)
         pipeline.publish(channel_of(job.id), ENDED)
@@ -230,7 +223,7 @@ class Jobs:
     def request_of(self, id: str) -> str | None:
         """Return the id of the request that brought a detection, also of one that has expired."""
         with reaching_redis():
-            request = cast(bytes | None, self._connection.get(_mark_key(id)))
+            request = cast(bytes | None, self._connection.get(mark_key(id)))
         return request.decode() if request else None
 
     def exists(self, id: str) -> bool:
@@ -239,27 +232,8 @@ class Jobs:
             return Job.exists(id, self._connection)
 
     def workers(self) -> list[WorkerInfo]:
-        """Return the workers that were heard of lately."""
-        with reaching_redis():
-            named = [(queue.name, key) for queue in self.queues for key in sorted(get_keys(queue))]
-            with self._connection.pipeline(transaction=False) as pipeline:
-                for _, key in named:
-                    pipeline.hmget(key, "model", "models", "seconds", "death")
-                for queue in self.queues:
-                    pipeline.zrange(queue.started_job_registry.key, 0, -1)
-                answers = pipeline.execute()
-                for executions in answers[len(named) :]:
-                    for execution in executions:
-                        pipeline.hget(f"rq:execution:{execution.decode()}", "worker_name")
-                busy = {name.decode() for name in pipeline.execute() if name is not None}
-        found = []
-        for (queue_name, key), (model, models, seconds, death) in zip(named, answers, strict=False):
-            if model is not None and death is None:  # the key of a silent worker expires
-                name = key.rsplit(":", 1)[-1]
-                served = frozenset((models or b"").decode().split())
-                taken = json.loads(seconds or b"{}")
-                found.append(WorkerInfo(name, name in busy, model.decode(), served, queue_name, taken))
-        return found
+        """Return the workers that were heard of lately, by host and process."""
+        return live_workers(self._connection, self.queues)
 
     def stage(self, id: str) -> str | None:
         """Return what the detector is doing with a detection, as far as it has told."""
@@ -283,23 +257,11 @@ class Jobs:
         try:
             return Job.fetch(id, connection=self._connection, serializer=Serializer)
         except NoSuchJobError:
-            if self._connection.exists(_mark_key(id)):
+            if self._connection.exists(mark_key(id)):
                 raise DetectionExpired("This detection and its picture have been deleted.") from None
             raise UnknownDetection("There is no such detection.") from None
-
-
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> str:
     """Return a new detection's id: 128 random bits as 32 hexadecimal digits."""
     return secrets.token_hex(16)
-
-
-def _mark_key(id: str) -> str:
-    return f"flask-detector:mark:{id}"
-
-
-def stage_key(id: str) -> str:
-    """Return the key that holds what the detector is doing."""
-    return f"flask-detector:stage:{id}"

@@ -1,29 +1,14 @@
 """A detection as it stands, and who works on it: what a look at Redis tells."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Self
 
 from flask_detector.errors import DetectorError, PictureError, kind_of
 from flask_detector.imaging.decode import PictureInfo
+from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import MaskForm
-
-
-class JobStatus(StrEnum):
-    """What has become of a detection."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -100,20 +85,3 @@ class Record:
     failure: Failure | None
     owner: str | None
     counts: dict[str, int] | None
-
-
-@dataclass(frozen=True)
-class WorkerInfo:
-    """A live worker: its name, whether it is at work, and the model that it has loaded.
-
-    models: the names of those that it can load.
-    queue: the one that it takes pictures from.
-    seconds: what a picture takes there, by model, as far as it was measured.
-    """
-
-    name: str
-    busy: bool
-    model: str
-    models: frozenset[str]
-    queue: str
-    seconds: Mapping[str, float] = field(default_factory=dict)

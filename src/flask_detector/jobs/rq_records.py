@@ -8,10 +8,8 @@ from rq.job import JobStatus as RqStatus
 
 from flask_detector.errors import DetectionFailed
 from flask_detector.imaging.decode import PictureInfo
-from flask_detector.jobs.records import Failure, JobStatus, Record
-
-# A detection whose worker dies is tried this many times in all.
-TRIES = 3
+from flask_detector.jobs.records import Failure, Record
+from flask_detector.jobs.states import TRIES, JobStatus
 
 # What has failed without a word of its own.
 WORKERS_DIED = Failure(
@@ -20,18 +18,19 @@ WORKERS_DIED = Failure(
     "Send another picture; the worker's log shows why it stopped.",
 )
 
-_STATUS = {
-    RqStatus.STARTED: JobStatus.RUNNING,
-    RqStatus.FINISHED: JobStatus.DONE,
-    RqStatus.FAILED: JobStatus.FAILED,
-    RqStatus.STOPPED: JobStatus.CANCELLED,
-    RqStatus.CANCELED: JobStatus.CANCELLED,
+RQ_STATUS = {
+    JobStatus.QUEUED: RqStatus.QUEUED.value,
+    JobStatus.RUNNING: RqStatus.STARTED.value,
+    JobStatus.DONE: RqStatus.FINISHED.value,
+    JobStatus.FAILED: RqStatus.FAILED.value,
+    JobStatus.CANCELLED: RqStatus.CANCELED.value,
 }
+_STATUS = {word: status for status, word in RQ_STATUS.items()}
 
 
-def status_of(status: RqStatus) -> JobStatus:
+def status_of(status: str) -> JobStatus:
     """Return a detection's status for its job's."""
-    return _STATUS.get(status, JobStatus.QUEUED)
+    return _STATUS[status]
 
 
 def record_of(job: Job, *, position: int | None, stage: str | None, retention_seconds: int) -> Record:

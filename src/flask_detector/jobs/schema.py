@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from flask_detector.jobs.records import Failure, JobStatus, Record
+from flask_detector.jobs.records import Failure, Record
+from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import Detections, MaskForm
 
 

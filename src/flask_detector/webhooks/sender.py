@@ -25,8 +25,9 @@ from flask_detector.errors import (
 )
 from flask_detector.jobs.deliveries import PAUSES, SECONDS, Deliveries, Delivery
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.jobs.records import Record
 from flask_detector.jobs.schema import detection_form
+from flask_detector.jobs.states import JobStatus
 from flask_detector.process.logs import facts, short
 from flask_detector.settings import Settings
 from flask_detector.webhooks import signing

@@ -1,4 +1,4 @@
-"""A worker's heart: a thread that tells that the worker lives and what it does, and ends it when it hangs."""
+"""A worker's heartbeat: a thread that tells that it lives and what it does, and ends it when it hangs."""
 
 import faulthandler
 import json
@@ -14,10 +14,11 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker
 from rq.worker_registration import register
 
-from flask_detector.jobs.queue import WORKER_SILENCE, Jobs
+from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.workers import WORKER_SILENCE
 from flask_detector.process.logs import facts, on_behalf_of, short
 from flask_detector.process.memory import resident_bytes
-from flask_detector.worker.transitions import Handover, Task
+from flask_detector.worker.attempts import Attempt, Attempts
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +38,26 @@ _STILL_SECONDS = 45.0
 _GIVE_BACK_SECONDS = 7.0
 
 
-class Heart(threading.Thread):
+class Heartbeat(threading.Thread):
     """Beats from `start` to `stop`, on a connection of its own that does not wait long."""
 
     def __init__(
-        self, worker: BaseWorker, jobs: Jobs, place: str, models: Callable[[], Mapping[str, float | None]]
+        self,
+        worker: BaseWorker,
+        jobs: Jobs,
+        attempts: Attempts,
+        models: Callable[[], Mapping[str, float | None]],
     ) -> None:
-        super().__init__(name="heart", daemon=True)
+        """jobs, attempts: on its own connection. models: returns the seconds a picture takes by model."""
+        super().__init__(name="heartbeat", daemon=True)
         self._worker = worker
         self._jobs = jobs
+        self._attempts = attempts
         self._models = models
-        self._handover = Handover(jobs.queue, worker=worker.name, place=place)
         self._stopped = threading.Event()
         self._changing = threading.Lock()
-        self._task: Task | None = None
-        self._others: tuple[Task, ...] = ()
+        self._attempt: Attempt | None = None
+        self._being_written: list[Attempt] = []
         self._deadline = 0.0
         self._stage: str | None = None
         self._told: str | None = None
@@ -60,32 +66,26 @@ class Heart(threading.Thread):
         self._is_registered = False
         self.model = ""
 
-    def begin(self, task: Task) -> None:
+    def begin(self, attempt: Attempt) -> None:
         """Beat for a detection, too, and see that it does not hang."""
         with self._changing:
-            self._task, self._stage, self._told = task, None, None
-            self._others = tuple(other for other in self._others if other is not task)
-            self._deadline = time.monotonic() + (task.job.timeout or 0) + _HANG_GRACE_SECONDS
+            self._attempt, self._stage, self._told = attempt, None, None
+            self._deadline = time.monotonic() + (attempt.job.timeout or 0) + _HANG_GRACE_SECONDS
 
     def detected(self) -> None:
         """Beat on for the detection, whose outcome is still to be written, which may take its time."""
         with self._changing:
-            if self._task is not None:
-                self._others = (*self._others, self._task)
-            self._task = None
+            if self._attempt is not None:
+                self._being_written.append(self._attempt)
+            self._attempt = None
 
-    def hold(self, task: Task) -> None:
-        """Beat for a detection that is not at work yet, too."""
+    def written(self, attempt: Attempt) -> None:
+        """Beat no longer for a detection whose outcome was to be written."""
         with self._changing:
-            self._others = (*self._others, task)
+            self._being_written.remove(attempt)
 
-    def leave(self, task: Task) -> None:
-        """Beat no longer for a detection that is not at work."""
-        with self._changing:
-            self._others = tuple(other for other in self._others if other is not task)
-
-    def tell_stage(self, stage: str) -> None:
-        """Tell what the detector does, unless it soon does something else."""
+    def report_stage(self, stage: str) -> None:
+        """Report what the detector does, unless it soon does something else."""
         self._stage = stage
 
     def hurry(self) -> None:
@@ -109,12 +109,12 @@ class Heart(threading.Thread):
         while not self._stopped.wait(_TICK_SECONDS):
             _end_if_still()
             with self._changing:
-                task = self._task
+                attempt = self._attempt
                 self._watch()
             try:
-                if task is not None and self._stage != self._told:
+                if attempt is not None and self._stage != self._told:
                     self._told = self._stage
-                    self._jobs.set_stage(task.job.id, self._told or "")
+                    self._jobs.set_stage(attempt.job.id, self._told or "")
                 if time.monotonic() >= self._next_beat:
                     self._next_beat = time.monotonic() + _BEAT_SECONDS
                     self._beat()
@@ -124,9 +124,9 @@ class Heart(threading.Thread):
         faulthandler.cancel_dump_traceback_later()
 
     def _watch(self) -> None:
-        if self._task is not None and time.monotonic() > self._deadline:
-            id = short(self._task.job.id)
-            with on_behalf_of(self._task.job.meta.get("request")):
+        if self._attempt is not None and time.monotonic() > self._deadline:
+            id = short(self._attempt.job.id)
+            with on_behalf_of(self._attempt.job.meta.get("request")):
                 log.critical(
                     "detection %s hangs and can't be interrupted: this worker exits",
                     id,
@@ -138,31 +138,31 @@ class Heart(threading.Thread):
 
     def _give_all_back(self) -> None:
         try:
-            for task in self._in_hand:
-                id = short(task.job.id)
-                with on_behalf_of(task.job.meta.get("request")):
+            for attempt in self._in_hand:
+                id = short(attempt.job.id)
+                with on_behalf_of(attempt.job.meta.get("request")):
                     log.warning(
                         "detection %s returned to the queue: this worker has to exit",
                         id,
                         extra=facts(detection=id),
                     )
-                self._handover.give_back(task.execution, as_a_try=False)
+                self._attempts.give_back(attempt.execution, as_a_try=False)
             self._worker.register_death()
         finally:
             os._exit(0)
 
     @property
-    def _in_hand(self) -> tuple[Task, ...]:
-        task = self._task  # looked at first: it may become one of the others at any moment
-        return self._others if task is None else (*self._others, task)
+    def _in_hand(self) -> list[Attempt]:
+        at_work = self._attempt  # looked at first: at any moment it may become one that is written
+        return [*self._being_written] if at_work is None else [at_work, *self._being_written]
 
     def _beat(self) -> None:
         with self._jobs.queue.connection.pipeline(transaction=False) as pipeline:
             pipeline.hset(self._worker.key, mapping=self._facts())
             pipeline.expire(self._worker.key, WORKER_SILENCE)
             new_fields = pipeline.execute()[0]
-        for task in self._in_hand:
-            self._handover.keep(task.execution)
+        for attempt in self._in_hand:
+            self._attempts.renew(attempt.execution)
         # After a failure it is not known what arrived: what a dead link held back may still come, and make
         # the worker's key anew without its model.
         if new_fields or not self._is_registered:

@@ -4,19 +4,19 @@ import logging
 import time
 
 from rq.executions import Execution
-from rq.job import JobStatus as RqStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
 from flask_detector.errors import DetectorError
 from flask_detector.jobs.rq_records import WORKERS_DIED
 from flask_detector.jobs.serializer import Serializer
+from flask_detector.jobs.states import JobStatus
 from flask_detector.process import logs
 from flask_detector.process.logs import facts, short
-from flask_detector.worker.detect_task import Workplace
-from flask_detector.worker.process_id import is_deserted
+from flask_detector.worker.attempts import Attempts
+from flask_detector.worker.context import WorkerContext
+from flask_detector.worker.process_id import has_died
 from flask_detector.worker.report import Entry
-from flask_detector.worker.transitions import Handover
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,15 @@ _TIDY_SECONDS = 60.0
 _SWEEP_SECONDS = 600.0
 
 
-class Upkeep:
+class Maintenance:
     """One worker's share of it. All workers do it; that two do the same at once does no harm."""
 
-    def __init__(self, workplace: Workplace, handover: Handover) -> None:
-        self._settings = workplace.settings
-        self._jobs = workplace.jobs
-        self._storage = workplace.storage
-        self._journal = workplace.journal
-        self._handover = handover
+    def __init__(self, context: WorkerContext, attempts: Attempts) -> None:
+        self._settings = context.settings
+        self._jobs = context.jobs
+        self._storage = context.storage
+        self._journal = context.journal
+        self._attempts = attempts
         self._silent: set[str] = set()
         self._stranded_since: dict[str, float] = {}
         self._next_tidying = float("-inf")
@@ -58,18 +58,18 @@ class Upkeep:
         Where nothing was heard of one it must be so twice: after an outage of Redis, or a jump of its clock,
         the living need a moment to say that they live.
         """
-        running = self._handover.executions()
-        in_hand = self._handover.in_hand(running)
+        running = self._attempts.running()
+        in_hand = self._attempts.in_hand(running)
         silent: set[str] = set()
-        for execution, place in zip(running, self._handover.places(running), strict=True):
-            if place is None:
+        for execution, location in zip(running, self._attempts.locations(running), strict=True):
+            if location is None:
                 silent.add(execution.id)
-            if execution.id in silent & self._silent or (place is not None and is_deserted(place)):
+            if execution.id in silent & self._silent or (location and has_died(location)):
                 self._give_back(execution, as_a_try=execution.id in in_hand)
         self._silent = silent
 
     def _give_back(self, execution: Execution, *, as_a_try: bool) -> None:
-        became = self._handover.give_back(execution, as_a_try=as_a_try)
+        became = self._attempts.give_back(execution, as_a_try=as_a_try)
         if became is None:
             return
         id = execution.job_id
@@ -77,17 +77,17 @@ class Upkeep:
             log.warning(
                 "detection %s was left by a worker that died", short(id), extra=facts(detection=short(id))
             )
-            if became is RqStatus.FAILED:
+            if became is JobStatus.FAILED:
                 self._journal.failed(Entry(id), WORKERS_DIED.code)
 
     def _put_back_stranded(self) -> None:
         """Put back what workers took from the queue and did not begin before they died."""
         now = time.monotonic()
-        waiting = self._handover.stranded()
+        waiting = self._attempts.stranded()
         self._stranded_since = {id: self._stranded_since.get(id, now) for id in waiting}
         for id, since in self._stranded_since.items():
             if now - since > _STRANDED_SECONDS:
-                self._handover.put_back(id)
+                self._attempts.put_back(id)
                 with logs.on_behalf_of(self._jobs.request_of(id)):
                     log.warning(
                         "detection %s was taken but not started; returned to the queue",

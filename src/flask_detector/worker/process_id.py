@@ -7,23 +7,23 @@ _PROC = Path("/proc")
 
 
 def of_this_process() -> str:
-    """Return the name of this process's place; empty where the system tells too little (Linux does not)."""
+    """Return where this process runs; empty where the system tells too little (Linux does not)."""
     try:
         return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
     except (OSError, LookupError):
         return ""
 
 
-def is_deserted(place: str) -> bool:
-    """Tell whether the process of that place is known to have died.
+def has_died(location: str) -> bool:
+    """Tell whether the process of that location is known to have died.
 
-    A place elsewhere, or in another container, is never known to be.
+    One elsewhere, or in another container, is never known to have.
     """
-    machine, _, process = place.rpartition(" ")[0].rpartition(" ")
+    machine, _, process = location.rpartition(" ")[0].rpartition(" ")
     try:
         if not machine or machine != _machine():
             return False
-        return _started(int(process)) != place.rpartition(" ")[2]
+        return _started(int(process)) != location.rpartition(" ")[2]
     except (FileNotFoundError, ProcessLookupError):
         return True
     except (OSError, LookupError, ValueError):

@@ -38,12 +38,10 @@ class Journal:
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._current = Entry("")
         self._next_sending = float("-inf")
 
     def begin(self, id: str, *, waited: float, is_retry: bool) -> Entry:
         """Note that a detection is taken up. waited: seconds in the queue."""
-        self._current = Entry(id)
         self._tally.observe(WAITING_SECONDS, waited)
         if is_retry:
             self._tally.add(RETRIES)
@@ -53,14 +51,14 @@ class Journal:
             " again" if is_retry else "",
             extra=facts(detection=short(id), waited=round(waited, 3), again=is_retry or None),
         )
-        return self._current
+        return Entry(id)
 
-    def detected(self, model: str, stages: Mapping[str, float], seconds: float) -> None:
-        """Note how long the stages of the detection that was begun last took, and all of it, in seconds."""
-        self._current.model, self._current.seconds = model, seconds
-        for stage, stage_seconds in stages.items():
-            self._tally.observe(STAGE_SECONDS, stage_seconds, model, stage)
-        self._tally.observe(DETECTION_SECONDS, seconds, model)
+    def detected(self, entry: Entry, model: str, stages_ms: Mapping[str, float]) -> None:
+        """Note how long each stage of a detection took, in milliseconds."""
+        entry.model, entry.seconds = model, sum(stages_ms.values()) / 1000
+        for stage, milliseconds in stages_ms.items():
+            self._tally.observe(STAGE_SECONDS, milliseconds / 1000, model, stage)
+        self._tally.observe(DETECTION_SECONDS, entry.seconds, model)
 
     def done(self, entry: Entry) -> None:
         """Note that a detection's result is written."""

@@ -6,7 +6,7 @@ from flask_detector.detectors import ModelStore, Stage
 from flask_detector.detectors.zoo.registry import MODELS
 from flask_detector.errors import BrokerUnavailable, ModelNotInstalled, UnknownModel
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import WorkerInfo
+from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
 from flask_detector.web.core.available_models import Offered
 

@@ -1,6 +1,6 @@
 import pytest
 
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.web.core.progress_steps import step_of, steps
 
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from flask_detector.errors import DetectionExpired
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.web.core.service import Service
 
 

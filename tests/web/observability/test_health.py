@@ -199,7 +199,7 @@ def test_a_request_has_one_id_from_its_answer_to_the_worker(
     assert response.headers["X-Request-ID"] == "request-of-a-test"
     assert seen["202"] == "request-of-a-test"
     assert seen["done"] == "request-of-a-test"
-    assert seen["begins"] == "request-of-a-test"
+    assert seen["started"] == "request-of-a-test"
     assert request_id.get() is None
 
 

@@ -12,8 +12,7 @@ from werkzeug.test import TestResponse
 
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import JobStatus
-from flask_detector.jobs.rq_records import TRIES
+from flask_detector.jobs.states import TRIES, JobStatus
 
 Upload = Callable[..., TestResponse]
 

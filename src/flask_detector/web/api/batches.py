@@ -3,7 +3,7 @@
 from flask import Response, jsonify, request
 
 from flask_detector import errors as e
-from flask_detector.jobs.collections import Batch
+from flask_detector.jobs.batches import Batch
 from flask_detector.web.api.files import format_named
 from flask_detector.web.api.operations import Answer, Operation, delete, get
 from flask_detector.web.api.params import ExportQuery, WaitHeaders, from_fields
@@ -74,12 +74,12 @@ def remove_batch(id: str) -> tuple[str, int]:
     """Delete a batch and all that is in it."""
     for record in service().jobs.find_all(_find(id).detections):
         service().delete(record)
-    service().shelf.forget_batch(id)
+    service().batches.delete(id)
     return "", 204
 
 
 def _find(id: str) -> Batch:
-    batch = service().shelf.batch(id)
+    batch = service().batches.find(id)
     if batch.owner is not None and batch.owner != owner_of_request():
         raise e.UnknownDetection("There is no such batch.")
     return batch

@@ -121,7 +121,7 @@ def _send_new(id: str, options: Options) -> Response:
 
 def _send_batch(id: str) -> Response:
     seconds = long_poll.wished_seconds()
-    batch = service().shelf.batch(id)
+    batch = service().batches.find(id)
     records = long_poll.wait_for(batch.detections, seconds)
     response = unkept(jsonify(batch_answer(batch, records)))
     response.status_code = 200 if all(record.status.is_final for record in records) else 202
@@ -145,7 +145,7 @@ def index() -> Response:
     if owner is None:
         raise e.KeyMissing("There is only a list of an API key's own detections.")
     wishes = from_fields(ListQuery, request.args)
-    ids, cursor = service().shelf.page(owner, wishes.cursor, wishes.limit)
+    ids, cursor = service().history.page(owner, wishes.cursor, wishes.limit)
     page: Page = {"detections": [entry(r) for r in service().jobs.find_all(ids)], "next_cursor": cursor}
     return unkept(jsonify(page))
 

@@ -45,7 +45,7 @@ def _place_of(key: str) -> str:
 
 def _is_there(id: str) -> bool:
     """Tell whether what was made is still there; when it was deleted, the request is a new one."""
-    return service().jobs.exists(id) or service().shelf.has_batch(id)
+    return service().jobs.exists(id) or service().batches.exists(id)
 
 
 def _fingerprint(brought: Sent) -> str:

@@ -7,7 +7,7 @@ from werkzeug.datastructures import MultiDict
 
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter
-from flask_detector.jobs.collections import CURSOR
+from flask_detector.jobs.history import CURSOR
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.request_bodies import checked_json
 

@@ -6,9 +6,10 @@ from flask import url_for
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from flask_detector.jobs.collections import Batch
-from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.jobs.batches import Batch
+from flask_detector.jobs.records import Record
 from flask_detector.jobs.schema import Detection, ErrorFacts, detection_form, failure_form
+from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.service import service
 

@@ -19,7 +19,7 @@ from flask_detector.errors import (
     PictureError,
     ServiceError,
 )
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import Detections
 from flask_detector.web.core.auth import known_key
 from flask_detector.web.core.service import service

@@ -16,8 +16,9 @@ from flask_detector.formats import FORMATS, dataset
 from flask_detector.formats.dataset import Item
 from flask_detector.formats.dataset_zip import Outlet
 from flask_detector.formats.file_names import safe_stem
-from flask_detector.jobs.collections import Batch
-from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.jobs.batches import Batch
+from flask_detector.jobs.records import Record
+from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.labels import asked_labels
 from flask_detector.web.core import renditions
 from flask_detector.web.core.responses import send_pieces

@@ -6,7 +6,7 @@ from flask_detector.detectors import AUTO, ModelInfo, ModelState, ModelStore, St
 from flask_detector.detectors.zoo.ranking import best_first
 from flask_detector.errors import BrokerUnavailable, ModelNotInstalled
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import WorkerInfo
+from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
 
 # A page asks several times; workers come and go more slowly.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from flask_detector.jobs.records import JobStatus
+from flask_detector.jobs.states import JobStatus
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.acceptance import Acceptance, Claim
 from flask_detector.jobs.atomic import collected
-from flask_detector.jobs.collections import Batch, Refused, Shelf
+from flask_detector.jobs.batches import Batch, Batches, RefusedPicture
+from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
+from flask_detector.jobs.share_links import ShareLinks
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
@@ -72,7 +74,9 @@ class Service:
         self.jobs = Jobs(connection, settings)
         self.overview = Overview(connection, self.jobs)
         self.pace = Pace(connection)
-        self.shelf = Shelf(connection, settings.retention_seconds)
+        self.history = History(connection, settings.retention_seconds)
+        self.batches = Batches(connection, settings.retention_seconds)
+        self.share_links = ShareLinks(connection, settings.retention_seconds)
         self.keys = Keys(connection)
         self.acceptance = Acceptance(connection)
         self.storage = storage
@@ -137,7 +141,7 @@ class Service:
         """
         request = self._request(**wishes)
         kept: list[_Kept] = []
-        refused: list[Refused] = []
+        refused: list[RefusedPicture] = []
         problems: list[DetectorError] = []
         try:
             for source, filename in pictures:
@@ -147,7 +151,7 @@ class Service:
                     raise
                 except DetectorError as error:
                     problems.append(error)
-                    refused.append(Refused(shown_name(filename), Failure.of(error)))
+                    refused.append(RefusedPicture(shown_name(filename), Failure.of(error)))
             if not kept:
                 raise problems[0]
         except BaseException:
@@ -155,7 +159,7 @@ class Service:
             raise
         batch = Batch(new_id(), request.owner, tuple(one.id for one in kept), tuple(refused))
         return self._decide(
-            batch.id, kept, request, claim, also=lambda pipeline: self.shelf.keep_batch(batch, pipeline)
+            batch.id, kept, request, claim, also=lambda pipeline: self.batches.add(batch, pipeline)
         )
 
     def _request(self, **wishes: Unpack[Wishes]) -> DetectionRequest:
@@ -196,7 +200,7 @@ class Service:
             for one in pictures:
                 self.jobs.enqueue(one.id, one.filename, one.picture, request, pipeline)
                 if request.owner is not None:
-                    self.shelf.remember(request.owner, one.id, pipeline)
+                    self.history.add(request.owner, one.id, pipeline)
             also(pipeline)
 
         with reaching_redis():
@@ -252,9 +256,9 @@ class Service:
         """
 
         def forget(pipeline: Pipeline) -> None:
-            self.shelf.withdraw(record.id, pipeline)
+            self.share_links.withdraw(record.id, pipeline)
             if record.owner is not None:
-                self.shelf.forget(record.owner, record.id, pipeline)
+                self.history.remove(record.owner, record.id, pipeline)
 
         self.storage.delete(record.id)
         self.jobs.delete(record.id, also=forget)
@@ -263,14 +267,14 @@ class Service:
         """Let detections be looked at together, as if they had been sent so; return the batch's id."""
         batch = Batch(new_id(), owner, tuple(record.id for record in records), ())
         with reaching_redis(), self.connection.pipeline() as pipeline:
-            self.shelf.keep_batch(batch, pipeline)
+            self.batches.add(batch, pipeline)
             pipeline.execute()
         return batch.id
 
     def withdraw(self, record: Record) -> None:
         """Let the link to a detection open nothing any more."""
         with reaching_redis(), self.connection.pipeline() as pipeline:
-            self.shelf.withdraw(record.id, pipeline)
+            self.share_links.withdraw(record.id, pipeline)
             pipeline.execute()
 
     def drop(self, id: str) -> None:

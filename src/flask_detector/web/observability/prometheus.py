@@ -21,7 +21,7 @@ from prometheus_client.exposition import generate_latest
 
 from flask_detector._version import __version__
 from flask_detector.errors import BrokerUnavailable, codes
-from flask_detector.jobs.inspect import Worker
+from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.process.logs import short
 from flask_detector.service import metrics
 from flask_detector.service.metrics import Counter, Reading
@@ -52,7 +52,7 @@ class _Collector:
         yield from self._of_data()
         own = request_log.current().presence.processes()
         try:
-            workers = self._service.overview.workers()
+            workers = self._service.jobs.workers()
             others = [*presence.read(self._service.connection), *map(_process, workers)]
             found = [*self._of_redis(), *self._of_queue(), *_of_workers(workers), *self._sums(workers)]
             up = 1
@@ -91,7 +91,7 @@ class _Collector:
         ]:
             yield GaugeMetricFamily(name, what, value=value)
 
-    def _sums(self, workers: list[Worker]) -> Iterator[Metric]:
+    def _sums(self, workers: list[WorkerInfo]) -> Iterator[Metric]:
         families = {measure.name: _family(measure) for measure in metrics.MEASURES}
         models = {info.name for info in self._service.models.known()}
         models |= {worker.model for worker in workers if worker.model}
@@ -116,8 +116,8 @@ def _known(models: set[str]) -> Iterator[tuple[metrics.Counter | metrics.Histogr
             )
 
 
-def _process(worker: Worker) -> Process:
-    return Process("worker", worker.host, worker.process, short(worker.name), worker.memory)
+def _process(worker: WorkerInfo) -> Process:
+    return Process("worker", worker.host, worker.pid, short(worker.name), worker.memory)
 
 
 def _memory(processes: list[Process]) -> Metric:
@@ -133,12 +133,12 @@ def _memory(processes: list[Process]) -> Metric:
     return family
 
 
-def _of_workers(workers: list[Worker]) -> Iterator[Metric]:
+def _of_workers(workers: list[WorkerInfo]) -> Iterator[Metric]:
     labels = ["host", "process", "name", "model"]
     up = GaugeMetricFamily("detector_worker_up", "A worker that was heard of lately.", labels=labels)
     busy = GaugeMetricFamily("detector_worker_busy", "1 while the worker detects.", labels=labels)
     for worker in workers:
-        named = [worker.host, str(worker.process), short(worker.name), worker.model]
+        named = [worker.host, str(worker.pid), short(worker.name), worker.model]
         up.add_metric(named, 1)
         busy.add_metric(named, int(worker.busy))
     yield GaugeMetricFamily("detector_workers", "Workers that were heard of lately.", value=len(workers))

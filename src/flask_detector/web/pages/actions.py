@@ -44,7 +44,7 @@ def delete() -> AnyResponse:
 @blueprint.post("/share")
 def share() -> AnyResponse:
     """Make the link under which anybody may look at the detection."""
-    token = service().shelf.share(g.record.id)
+    token = service().share_links.create(g.record.id)
     link = url_for("shared.show", key=token, _external=True)
     return go_to(url_for("detection.show", key=g.record.id), link=link)
 

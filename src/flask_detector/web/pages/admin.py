@@ -47,7 +47,7 @@ def show() -> Response:
         missing=what_is_missing(service()),
         numbers=overview.numbers(),
         settings=service().settings,
-        workers=overview.workers(),
+        workers=service().jobs.workers(),
         running=overview.running(_ROWS),
         waiting=overview.waiting(_ROWS),
         failed=overview.failed(_ROWS),

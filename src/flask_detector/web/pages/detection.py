@@ -10,7 +10,8 @@ from flask import Blueprint, Response, abort, g, jsonify, render_template, reque
 
 from flask_detector.errors import UnknownDetection
 from flask_detector.formats import FORMATS
-from flask_detector.jobs.records import JobStatus, Record
+from flask_detector.jobs.records import Record
+from flask_detector.jobs.states import JobStatus
 from flask_detector.visualization import colors
 from flask_detector.web.core import archives, renditions
 from flask_detector.web.core.compression import compress
@@ -31,7 +32,7 @@ def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """Look the detection up by what stands in the address; `g.record` holds it for the page."""
     g.key = (values or {}).pop("key")
     g.is_shared = request.blueprint == SHARED
-    g.record = service().jobs.find(service().shelf.shared(g.key) if g.is_shared else g.key)
+    g.record = service().jobs.find(service().share_links.detection_of(g.key) if g.is_shared else g.key)
     if not g.is_shared and not may_see(g.record):
         raise UnknownDetection("There is no such detection.")
 
@@ -84,7 +85,7 @@ def _result_page(record: Record) -> str:
         colour_of=colors.colour_of,
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
-        share_token=None if g.is_shared else service().shelf.token_of(record.id),
+        share_token=None if g.is_shared else service().share_links.token_of(record.id),
     )
 
 

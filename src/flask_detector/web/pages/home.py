@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
 from flask_detector.formats import FORMATS
-from flask_detector.jobs.collections import Batch
+from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.structures.labels import plural
 from flask_detector.web.core import archives
@@ -167,11 +167,11 @@ def about() -> Response:
 
 
 def _batch(id: str) -> tuple[Batch, list[Record]]:
-    found = service().shelf.batch(id)
+    found = service().batches.find(id)
     if found.owner != visitor():
         raise UnknownDetection("There is no such batch.")
     return found, service().jobs.find_all(found.detections)
 
 
 def _mine() -> list[Record]:
-    return service().jobs.find_all(service().shelf.history(visitor()))
+    return service().jobs.find_all(service().history.all(visitor()))

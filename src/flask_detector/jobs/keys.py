@@ -1,0 +1,30 @@
+"""What the keys of a detection and of a worker are called on Redis. RQ's names are spelled nowhere else."""
+
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.worker import BaseWorker
+
+
+def job_key(id: str) -> str:
+    """Return the key of RQ's job, a hash, which is the record of a detection."""
+    return f"{Job.redis_job_namespace_prefix}{id}"
+
+
+def running_key(queue: str) -> str:
+    """Return the key of RQ's sorted set of what was begun from a queue: ``<detection>:<execution>``."""
+    return str(StartedJobRegistry.key_template.format(queue))
+
+
+def worker_key(name: str) -> str:
+    """Return the key of what a worker tells of itself, a hash."""
+    return f"{BaseWorker.redis_worker_namespace_prefix}{name}"
+
+
+def stage_key(id: str) -> str:
+    """Return the key of what the detector is doing with a detection."""
+    return f"flask-detector:stage:{id}"
+
+
+def mark_key(id: str) -> str:
+    """Return the key that outlives a detection's record and says that it existed."""
+    return f"flask-detector:mark:{id}"

@@ -1,0 +1,207 @@
+"""The detections that workers of one queue have in hand: begun, finished, failed, given back.
+
+No clock of a host plays a part: that a worker lives is told by a key of its execution, which Redis lets
+expire.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from redis.client import Pipeline
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.executions import Execution
+from rq.job import Job
+from rq.results import Result
+from rq.utils import now
+
+from flask_detector.jobs.keys import worker_key
+from flask_detector.jobs.records import Failure
+from flask_detector.jobs.rq_records import WORKERS_DIED
+from flask_detector.jobs.serializer import Serializer
+from flask_detector.jobs.states import BEGIN, FAIL, FINISH, GIVE_BACK, RENEW, JobStatus, Move
+from flask_detector.jobs.transitions import Transitions
+from flask_detector.jobs.workers import WORKER_SILENCE
+
+# RQ's registry of running detections holds times by the clocks of hosts, which need not agree; to it, ours
+# never expire.
+_NEVER = -1
+
+# The id of an execution: which worker it is of, at random, and the how manieth of that worker.
+_TOKEN_DIGITS = 20
+_NUMBER_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a detection, in a worker's hands."""
+
+    job: Job
+    execution: Execution
+
+
+class Attempts:
+    """What one worker begins, and what others of its queue have begun.
+
+    Each method raises what Redis's client raises.
+    """
+
+    def __init__(self, queue: Queue, *, worker: str, location: str) -> None:
+        """location: of the worker's process, as in `process_id`."""
+        self._queue = queue
+        self._running = queue.started_job_registry
+        self._connection = queue.connection
+        self._transitions = Transitions(queue.connection)
+        self._worker = worker
+        self._location = location
+        self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
+        self._begun = 0
+
+    def begin(self, id: str) -> Attempt | None:
+        """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
+        # One whose answer was lost is begun again under the same id.
+        execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}"
+        execution = Execution(execution_id, id, self._connection, worker_name=self._worker)
+        job = self._job(id)
+
+        def write(pipeline: Pipeline) -> None:
+            job.prepare_for_execution(self._worker, pipeline)
+            execution.save(WORKER_SILENCE, pipeline)
+            self._tell_location(execution, pipeline)
+            self._running.add_execution(execution, pipeline, ttl=_NEVER)
+
+        found = self._transitions.make(
+            BEGIN,
+            job,
+            write,
+            execution=execution,
+            always=lambda pipeline: pipeline.lrem(self._queue.intermediate_queue_key, 1, id),
+        )
+        self._begun += 1
+        if found is None:
+            return None
+        job.restore(found)
+        return Attempt(job, execution)
+
+    def renew(self, execution: Execution) -> None:
+        """Tell that an execution goes on; of one that has ended meanwhile nothing is left behind."""
+        self._transitions.make(
+            RENEW,
+            self._job(execution.job_id),
+            lambda pipeline: self._tell_location(execution, pipeline),
+            execution=execution,
+        )
+
+    def finish(self, attempt: Attempt, document: dict[str, Any]) -> bool:
+        """Write a result; False if the detection was deleted, cancelled or finished elsewhere meanwhile."""
+        job = attempt.job
+
+        def write(pipeline: Pipeline) -> None:
+            Result.create(
+                job,
+                Result.Type.SUCCESSFUL,
+                job.result_ttl,
+                return_value=document,
+                worker_name=self._worker,
+                pipeline=pipeline,
+                execution_id=attempt.execution.id,
+                execution_started_at=attempt.execution.created_at,
+                execution_ended_at=now(),
+            )
+            pipeline.hincrby(worker_key(self._worker), "successful_job_count", 1)
+            self._queue.finished_job_registry.add(job, job.result_ttl or 0, pipeline)
+            pipeline.lrem(self._queue.key, 1, job.id)  # it may have been given back
+
+        return self._end(FINISH, attempt, write)
+
+    def fail(self, attempt: Attempt, failure: Failure) -> bool:
+        """Write why there is no result; False if that does not matter any more."""
+        job = attempt.job
+        job.meta["failure"] = asdict(failure)
+
+        def write(pipeline: Pipeline) -> None:
+            pipeline.hincrby(worker_key(self._worker), "failed_job_count", 1)
+            pipeline.zadd(self._queue.failed_job_registry.key, {job.id: time.time() + (job.failure_ttl or 0)})
+
+        return self._end(FAIL, attempt, write)
+
+    def give_back(self, execution: Execution, *, as_a_try: bool) -> JobStatus | None:
+        """Put a detection at the front of the queue again, or let it fail when it was tried often enough.
+
+        as_a_try: whether it may be the picture's fault that nothing came of it.
+
+        Returns what it is now, QUEUED or FAILED; None if this execution held it no more.
+        """
+        attempt = Attempt(self._job(execution.job_id), execution)
+        with suppress(NoSuchJobError):
+            attempt.job.refresh()
+        left = attempt.job.retries_left or 0
+        if as_a_try and left == 0:
+            return JobStatus.FAILED if self.fail(attempt, WORKERS_DIED) else None
+
+        def write(pipeline: Pipeline) -> None:
+            pipeline.hset(attempt.job.key, "retries_left", left - as_a_try)
+            pipeline.lpush(self._queue.key, attempt.job.id)
+
+        return JobStatus.QUEUED if self._end(GIVE_BACK, attempt, write) else None
+
+    def running(self) -> list[Execution]:
+        """Return those that were begun and have not ended."""
+        entries = cast(list[bytes], self._connection.zrange(self._running.key, 0, -1))
+        return [Execution.from_composite_key(entry.decode(), self._connection) for entry in entries]
+
+    @staticmethod
+    def in_hand(executions: list[Execution]) -> set[str]:
+        """Return the ids of those executions whose pictures may be what their workers died of.
+
+        That is each worker's newest one: of others only the outcome is still to be written.
+        """
+        newest = {execution[:_TOKEN_DIGITS]: execution for execution in sorted(one.id for one in executions)}
+        return set(newest.values())
+
+    def locations(self, executions: list[Execution]) -> list[str | None]:
+        """Return where each is done; None where nothing was heard of it for too long."""
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for execution in executions:
+                pipeline.hget(execution.key, "place")
+            return [None if found is None else found.decode() for found in pipeline.execute()]
+
+    def stranded(self) -> list[str]:
+        """Return the ids that were taken from the queue and not begun yet."""
+        ids = cast(list[bytes], self._connection.lrange(self._queue.intermediate_queue_key, 0, -1))
+        return [id.decode() for id in ids]
+
+    def put_back(self, id: str) -> None:
+        """Put an id that was never begun at the front of the queue again; twice there does no harm."""
+        with self._connection.pipeline() as pipeline:
+            pipeline.lrem(self._queue.intermediate_queue_key, 1, id)
+            pipeline.lpush(self._queue.key, id)
+            pipeline.execute()
+
+    def _job(self, id: str) -> Job:
+        job = Job(id, connection=self._connection, serializer=Serializer)
+        job.origin = self._queue.name
+        return job
+
+    def _tell_location(self, execution: Execution, pipeline: Pipeline) -> None:
+        pipeline.hset(execution.key, "place", self._location)
+        pipeline.expire(execution.key, WORKER_SILENCE)
+
+    def _end(self, move: Move, attempt: Attempt, write: Callable[[Pipeline], object]) -> bool:
+        """Let go of a detection, and write what became of it if that is still open; tell whether."""
+        job, execution = attempt.job, attempt.execution
+
+        def forget(pipeline: Pipeline) -> None:
+            pipeline.delete(execution.key)
+            pipeline.zrem(self._running.key, execution.composite_key)
+
+        def whole(pipeline: Pipeline) -> None:
+            if move.target is not JobStatus.QUEUED:
+                pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
+            write(pipeline)
+
+        return self._transitions.make(move, job, whole, execution=execution, always=forget) is not None

@@ -1,0 +1,69 @@
+"""The way from a picture's id to the result of its detection."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from flask_detector.errors import DetectionExpired, StorageUnavailable
+from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
+from flask_detector.storage.base import ORIGINAL, Storage
+from flask_detector.worker.context import WorkerContext
+
+# All instances over this score are kept with the result, so that a user can look below the usual threshold
+# without a new detection. 0.05 is the threshold of COCO's evaluation and of both origins of Mask R-CNN.
+LOWEST_SCORE = 0.05
+
+# After such a picture memory is given back before anybody is told: whoever draws it next needs some.
+_LARGE_PICTURE = 8_000_000
+
+# Storage that can't be read may come back: a picture waits for it for some 25 seconds.
+_WAITING_FOR_STORAGE = Retry(ExponentialBackoff(cap=16.0, base=0.05), 8, (StorageUnavailable,))
+
+
+def detect(
+    context: WorkerContext,
+    id: str,
+    on_stage: Callable[[str], None],
+    *,
+    model: str,
+    min_score: float | None,
+    classes: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """Detect in the picture stored under an id; return the result's JSON form and the usual lowest score.
+
+    on_stage: called as each stage begins, with its name.
+    classes: the labels that alone are kept.
+
+    Raises DetectorError when that can't be done, and never will for this picture.
+    """
+    detector = context.detectors.get(model)
+    on_stage("decode")
+    data = _picture(context.storage, id)
+    start = time.perf_counter()
+    settings = context.settings
+    pixels, _ = decode.load(
+        data, Limits.of(settings), enough=detector.enough, patience=settings.job_timeout / 2
+    )
+    decoding = time.perf_counter() - start
+    lowest = LOWEST_SCORE if min_score is None else min_score
+    found = detector.detect(pixels, min_score=lowest, on_stage=on_stage)
+    if found.width * found.height > _LARGE_PICTURE:
+        context.detectors.rest()
+    if classes is not None:
+        found = found.without(set(found.labels).difference(classes))
+    document: dict[str, Any] = found.to_json()
+    document["timings_ms"] = {"decode": round(decoding * 1000, 2), **document["timings_ms"]}
+    document["shown_score"] = detector.default_min_score if min_score is None else min_score
+    context.detectors.ran(found.model, sum(found.timings.values()))
+    return document
+
+
+def _picture(storage: Storage, id: str) -> bytes:
+    try:
+        return _WAITING_FOR_STORAGE.call_with_retry(lambda: storage.get(id, ORIGINAL), lambda error: None)
+    except FileNotFoundError as error:
+        raise DetectionExpired("The picture was deleted before it was processed.") from error
