@@ -24,11 +24,12 @@ from werkzeug.test import Cookie, TestResponse
 
 from flask_detector.api_keys import Key, Keys
 from flask_detector.broker.connection import connect
+from flask_detector.detectors import AUTO
 from flask_detector.errors import BrokerUnavailable, UnknownKey
 from flask_detector.jobs.admission import share_of
 from flask_detector.jobs.batches import Batches
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.records import Failure
+from flask_detector.jobs.records import DetectionRequest, Failure
 from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
@@ -449,7 +450,8 @@ def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
 
     url = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), Receiver))
     site.begin()
-    id = site.service.accept(io.BytesIO(jpeg), filename="a.jpg", callback_url=f"{url}/hook")
+    request = DetectionRequest(AUTO, callback_url=f"{url}/hook")
+    id = site.service.accept(io.BytesIO(jpeg), request, filename="a.jpg")
     queue = Jobs(site.redis, site.settings).queue
     site.redis.lmove(queue.key, queue.intermediate_queue_key)
     transitions = Attempts(queue, worker="one", location="here")

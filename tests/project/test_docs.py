@@ -12,7 +12,7 @@ from flask_detector.detectors import MODELS
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.deliveries import PAUSES
 from flask_detector.settings import Settings, variable_of
-from flask_detector.web.core.errors import status_of_kind
+from flask_detector.web.core.errors import status_of
 
 PROJECT = Path(__file__).parents[2]
 ARCHITECTURE = [
@@ -81,7 +81,7 @@ def test_each_error_code_is_documented() -> None:
 def test_each_error_is_documented_with_its_status() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text_of("docs/api.md"), re.MULTILINE))
     for code in set(errors.codes()) - {errors.SettingsError.code}:
-        assert rows[code] == str(status_of_kind(errors.kind_of(code)).value), code
+        assert rows[code] == str(status_of(errors.kind_of(code)).value), code
 
 
 def test_the_pauses_between_webhooks_are_documented() -> None:

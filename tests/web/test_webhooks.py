@@ -18,7 +18,9 @@ from flask.testing import FlaskClient
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from flask_detector.api_keys import Keys
+from flask_detector.detectors import AUTO
 from flask_detector.jobs import deliveries
+from flask_detector.jobs.records import DetectionRequest
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
@@ -91,7 +93,8 @@ def accept(service: Service, jpeg: bytes) -> Callable[..., str]:
     """A function that takes a picture in whose end is to be told to an address."""
 
     def accept(url: str, owner: str | None = None, data: bytes = jpeg) -> str:
-        return service.accept(io.BytesIO(data), filename="a.jpg", owner=owner, callback_url=url)
+        request = DetectionRequest(AUTO, owner=owner, callback_url=url)
+        return service.accept(io.BytesIO(data), request, filename="a.jpg")
 
     return accept
 

@@ -17,9 +17,7 @@ _MADE = "flask-detector-openapi"
 @page.get("/v1/openapi.json")
 def openapi() -> Response:
     """Send the description."""
-    response = make_response(_json(_described()))
-    response.headers["Content-Type"] = "application/json"
-    return send_if_changed(response)
+    return send_if_changed(Response(_json(_described()), mimetype="application/json"))
 
 
 @page.get("/docs")

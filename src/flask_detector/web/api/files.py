@@ -16,7 +16,7 @@ from flask_detector.errors import (
 from flask_detector.formats import FORMATS, Format
 from flask_detector.jobs.records import Record
 from flask_detector.structures.labels import asked_labels
-from flask_detector.web.api.operations import Answer, Operation, get
+from flask_detector.web.api.operations import UNCHANGED, Success, get
 from flask_detector.web.api.params import DrawnQuery, ExportQuery, FileHeaders, from_fields
 from flask_detector.web.core import renditions
 from flask_detector.web.core.auth import find
@@ -28,75 +28,62 @@ _PARTS = frozenset({"boxes", "masks", "labels"})
 _OUTPUTS = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 _PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 _ETAG = {"ETag": "What identifies this content: send it as If-None-Match."}
-_UNCHANGED = Answer("The client has it already", media_types=())
 _MISSING = (UnknownDetection, DetectionExpired)
 _NO_RESULT = (DetectionNotFinished, DetectionFailed)
 
 
 @get(
     "/detections/<id>/image",
-    Operation(
-        summary="Fetch the picture, upright and without its metadata",
-        tag="Files",
-        answers={200: Answer("The picture", media_types=_PICTURES, headers=_ETAG), 304: _UNCHANGED},
-        errors=_MISSING,
-        headers=FileHeaders,
-        example="-O $API/detections/$ID/image",
-    ),
+    responses={200: Success("The picture", media_types=_PICTURES, headers=_ETAG), 304: UNCHANGED},
+    errors=_MISSING,
+    headers=FileHeaders,
+    example="-O $API/detections/$ID/image",
 )
 def image(id: str) -> Response:
-    """Send the picture."""
+    """Get the picture, upright and without its metadata."""
     record = find(id)
     return send_once(lambda: renditions.picture(service(), record))
 
 
 @get(
     "/detections/<id>/drawn.<any(jpg,png,webp):suffix>",
-    Operation(
-        summary="Fetch the picture at full size with what was found drawn on it",
-        tag="Files",
-        answers={
-            200: Answer(
-                "The drawn picture", media_types=("image/jpeg", "image/png", "image/webp"), headers=_ETAG
-            ),
-            304: _UNCHANGED,
-        },
-        errors=(BadParameter, UnknownLabel, *_MISSING, *_NO_RESULT),
-        query=DrawnQuery,
-        headers=FileHeaders,
-        example="-O '$API/detections/$ID/drawn.jpg?min_score=0.5&show=boxes,labels'",
-    ),
+    responses={
+        200: Success(
+            "The drawn picture", media_types=("image/jpeg", "image/png", "image/webp"), headers=_ETAG
+        ),
+        304: UNCHANGED,
+    },
+    errors=(BadParameter, UnknownLabel, *_MISSING, *_NO_RESULT),
+    query=DrawnQuery,
+    headers=FileHeaders,
+    example="-O '$API/detections/$ID/drawn.jpg?min_score=0.5&show=boxes,labels'",
 )
 def drawn(id: str, suffix: str) -> Response:
-    """Send the drawn picture."""
+    """Get the picture at full size with the detected objects drawn on it."""
     record = find(id)
-    wishes = from_fields(DrawnQuery, request.args)
-    hide = frozenset() if wishes.show is None else _PARTS.difference(wishes.show)
-    view = _view(record, wishes, hide)
+    query = from_fields(DrawnQuery, request.args)
+    hide = frozenset() if query.show is None else _PARTS.difference(query.show)
+    view = _view(record, query, hide)
     return send_once(lambda: renditions.drawn(service(), record, view, output=_OUTPUTS[suffix]))
 
 
 @get(
     "/detections/<id>/exports/<format>",
-    Operation(
-        summary="Fetch what was found as a file of another program's format",
-        tag="Files",
-        answers={
-            200: Answer(
-                "The file",
-                media_types=tuple(dict.fromkeys(f.media_type for f in FORMATS.values())),
-                headers=_ETAG,
-            ),
-            304: _UNCHANGED,
-        },
-        errors=(BadParameter, UnknownLabel, UnknownFormat, *_MISSING, *_NO_RESULT),
-        query=ExportQuery,
-        headers=FileHeaders,
-        example="-OJ $API/detections/$ID/exports/coco",
-    ),
+    responses={
+        200: Success(
+            "The file",
+            media_types=tuple(dict.fromkeys(f.media_type for f in FORMATS.values())),
+            headers=_ETAG,
+        ),
+        304: UNCHANGED,
+    },
+    errors=(BadParameter, UnknownLabel, UnknownFormat, *_MISSING, *_NO_RESULT),
+    query=ExportQuery,
+    headers=FileHeaders,
+    example="-OJ $API/detections/$ID/exports/coco",
 )
 def export(id: str, format: str) -> Response:
-    """Send an export."""
+    """Export a result in another program's format."""
     record = find(id)
     wanted = format_named(format)
     view = _view(record, from_fields(ExportQuery, request.args))
@@ -110,13 +97,13 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def _view(record: Record, wishes: ExportQuery, hide: frozenset[str] = frozenset()) -> View:
+def _view(record: Record, query: ExportQuery, hide: frozenset[str] = frozenset()) -> View:
     """Return the view that is asked for; raises UnknownLabel, or what has become of the detection."""
     labels = service().jobs.result_form(record.id)["labels"]
-    if wishes.classes is None:
-        return View(wishes.min_score, frozenset(), hide)
-    off = frozenset(labels).difference(known_labels(wishes.classes, labels))
-    return View(wishes.min_score, off, hide)
+    if query.classes is None:
+        return View(query.min_score, frozenset(), hide)
+    off = frozenset(labels).difference(known_labels(query.classes, labels))
+    return View(query.min_score, off, hide)
 
 
 def known_labels(texts: list[str], labels: Sequence[str]) -> list[str]:

@@ -9,12 +9,12 @@ from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import KeyReused
 from flask_detector.jobs.acceptance import Claim, Decision
 from flask_detector.web.api.params import SendHeaders, checked
-from flask_detector.web.api.uploads import Sent
+from flask_detector.web.api.uploads import Upload
 from flask_detector.web.core.auth import owner_of_request
 from flask_detector.web.core.service import service
 
 
-def look_up(brought: Sent) -> tuple[Claim | None, str | None]:
+def look_up(upload: Upload) -> tuple[Claim | None, str | None]:
     """Return what the request goes by, if it has an idempotency key, or else the id of what it made before.
 
     The same request may be taken in at this moment by another thread: whoever is first decides for both.
@@ -22,12 +22,12 @@ def look_up(brought: Sent) -> tuple[Claim | None, str | None]:
     Raises KeyReused where the key came with another request before, BadParameter for a key that is none.
     """
     header = request.headers.get("Idempotency-Key")
-    key = brought.options.idempotency_key
+    key = upload.options.idempotency_key
     if header is not None:
         key = checked(SendHeaders, {"Idempotency-Key": header}).idempotency_key
     if key is None:
         return None, None
-    place, fingerprint = _place_of(key), _fingerprint(brought)
+    place, fingerprint = _place_of(key), _fingerprint(upload)
     with reaching_redis():
         before = service().acceptance.look(place)
     if before is not None and _is_there((made := Decision.of(before)).id):
@@ -48,12 +48,12 @@ def _is_there(id: str) -> bool:
     return service().jobs.exists(id) or service().batches.exists(id)
 
 
-def _fingerprint(brought: Sent) -> str:
+def _fingerprint(upload: Upload) -> str:
     """Return what tells requests apart: the pictures' bytes and the options, not how they were sent."""
     digest = hashlib.sha256()
-    options = brought.options.model_dump(include={"model", "min_score", "classes", "masks", "callback_url"})
+    options = upload.options.model_dump(include={"model", "min_score", "classes", "masks", "callback_url"})
     digest.update(json.dumps(options, sort_keys=True).encode())
-    for picture, _ in brought.pictures:
+    for picture, _ in upload.pictures:
         digest.update(hashlib.file_digest(picture, "sha256").digest())  # type: ignore[arg-type]
         picture.seek(0)
     return digest.hexdigest()

@@ -17,8 +17,8 @@ from flask_detector import errors
 from flask_detector._version import __version__
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.schema import Error
-from flask_detector.web.api.operations import JSON, OPERATIONS, TAGS, Answer, Operation
-from flask_detector.web.core.errors import status_of_kind
+from flask_detector.web.api.operations import JSON, OPERATIONS, Operation, Success
+from flask_detector.web.core.errors import status_of
 from flask_detector.web.middleware import rate_limits
 
 _SCHEMAS = "#/components/schemas/"
@@ -48,7 +48,7 @@ def document(app: Flask) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "flask-detector", "version": __version__, "description": _DESCRIPTION},
         "security": [{}, {"bearer": []}, {"header": []}],
-        "tags": [{"name": name} for name in TAGS],
+        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in OPERATIONS.values())],
         "paths": paths,
         "components": {
             "schemas": _closed(schemas.all()),
@@ -96,7 +96,7 @@ def _operation(endpoint: str, rule: str, operation: Operation, schemas: _Schemas
         "tags": [operation.tag],
         "parameters": parameters,
         "responses": {
-            **{str(status): _answer(answer, schemas) for status, answer in operation.answers.items()},
+            **{str(status): _success(success, schemas) for status, success in operation.responses.items()},
             **_errors((*operation.errors, *_ALWAYS), schemas),
             **_OF_THE_SERVER,
         },
@@ -155,22 +155,22 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **choices[0]} if choices else schema
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
-    form: dict[str, Any] = {"description": answer.description}
-    headers = {**answer.headers, **rate_limits.HEADERS}
+def _success(success: Success, schemas: _Schemas) -> dict[str, Any]:
+    form: dict[str, Any] = {"description": success.description}
+    headers = {**success.headers, **rate_limits.HEADERS}
     form["headers"] = {
         name: {"description": words, "schema": {"type": "string"}} for name, words in headers.items()
     }
-    if answer.media_types:
-        content = {} if answer.form is None else {"schema": schemas.of(answer.form)}
-        form["content"] = {media_type.partition(";")[0]: content for media_type in answer.media_types}
+    if success.media_types:
+        content = {} if success.schema is None else {"schema": schemas.of(success.schema)}
+        form["content"] = {media_type.partition(";")[0]: content for media_type in success.media_types}
     return form
 
 
 def _errors(kinds: tuple[type[errors.DetectorError], ...], schemas: _Schemas) -> dict[str, Any]:
     by_status: dict[HTTPStatus, list[type[errors.DetectorError]]] = {}
     for kind in dict.fromkeys(kinds):
-        by_status.setdefault(status_of_kind(kind), []).append(kind)
+        by_status.setdefault(status_of(kind), []).append(kind)
     return {
         str(status.value): {
             "description": "  \n".join(f"`{kind.code}`: {_words(kind)}" for kind in by_status[status]),

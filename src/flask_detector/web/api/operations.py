@@ -1,8 +1,9 @@
-"""The API's blueprint, and what each of its functions says of itself, for openapi.py."""
+"""The API's blueprint, and what each of its operations declares for openapi.py."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from flask import Blueprint
 from pydantic import BaseModel
@@ -16,72 +17,67 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 JSON = "application/json"
 
-TAGS = ("Detections", "Files", "Batches", "Installation")
-Tag = Literal["Detections", "Files", "Batches", "Installation"]
-
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer of an operation that is no error.
+class Success:
+    """A response of an operation that is no error.
 
-    form: the type that the JSON is of; None for other media types, or for no content at all.
-    headers: what they say, by name.
+    schema: the type of its JSON; None for other media types, or for no content at all.
+    headers: their descriptions by name.
     """
 
     description: str
-    form: Any = None
+    schema: Any = None
     media_types: tuple[str, ...] = (JSON,)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+UNCHANGED = Success("The client has it already", media_types=())
+DELETED = Success("It is deleted", media_types=())
+
+
 @dataclass(frozen=True)
 class Operation:
-    """What a function of the API does.
+    """A function of the API as OpenAPI describes it.
 
-    answers: by status.
+    summary: the first line of the function's docstring.
+    tag: the module that it stands in.
+    responses: by status.
     errors: those that may come besides the ones that any operation may have.
     query, headers: models whose fields are parameters.
     body: for each media type the model of the request's body, or None for bare bytes.
-    example: what follows ``curl`` to try it; $API is the address of the API.
+    example: what follows ``curl`` to try it; $API is the URL of the API.
     """
 
     summary: str
-    tag: Tag
-    answers: Mapping[int, Answer]
+    tag: str
+    responses: Mapping[int, Success]
+    example: str
     errors: tuple[type[DetectorError], ...] = ()
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     body: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
-    example: str = ""
 
 
 OPERATIONS: dict[str, Operation] = {}
 
 
-def get(path: str, operation: Operation) -> Callable[[View], View]:
-    """Make a function answer GET, and describe it."""
-    return _described("GET", path, operation)
+@blueprint.before_request
+def _check_key() -> None:
+    key_of_request()
 
 
-def post(path: str, operation: Operation) -> Callable[[View], View]:
-    """Make a function answer POST, and describe it."""
-    return _described("POST", path, operation)
+def _route(method: str, path: str, **declared: Any) -> Callable[[View], View]:
+    """Register a function for a method and path, and describe it by an Operation's other fields."""
 
-
-def delete(path: str, operation: Operation) -> Callable[[View], View]:
-    """Make a function answer DELETE, and describe it."""
-    return _described("DELETE", path, operation)
-
-
-def _described(method: str, path: str, operation: Operation) -> Callable[[View], View]:
     def add(view: View) -> View:
-        OPERATIONS[f"{blueprint.name}.{view.__name__}"] = operation
+        summary = (view.__doc__ or "").partition("\n")[0].removesuffix(".")
+        tag = view.__module__.rpartition(".")[2].capitalize()
+        OPERATIONS[f"{blueprint.name}.{view.__name__}"] = Operation(summary, tag, **declared)
         blueprint.add_url_rule(path, view_func=view, methods=[method])
         return view
 
     return add
 
 
-@blueprint.before_request
-def _check_key() -> None:
-    key_of_request()
+get, post, delete = (partial(_route, method) for method in ("GET", "POST", "DELETE"))

@@ -1,4 +1,4 @@
-"""What a request asks for: its parameters and fields, checked, with an error that names the wrong one."""
+"""Query parameters, headers, form fields and JSON of a request, validated; errors name the field."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -33,7 +33,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_LABELS = "The labels that alone are kept, with commas between them or each on its own"
+_LABELS = "The only labels to keep, separated by commas or as a list"
 Labels = Annotated[
     list[Annotated[str, Field(pattern="[^, ]", max_length=10_000)]],
     BeforeValidator(_listed),
@@ -45,29 +45,29 @@ IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[
 
 
 class Strict(BaseModel):
-    """A set of parameters; one that is not known is refused, for it is probably a typo."""
+    """A set of parameters; an unknown one is refused, since it is probably a typo."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Options(Strict):
-    """How a picture is to be detected."""
+class LabelsQuery(Strict):
+    """Whose labels to list."""
 
-    model: Annotated[
-        str, Field(description="A model's name; `auto` for the default one.", max_length=200)
-    ] = AUTO
+    model: Annotated[str, Field(description="A model's name; `auto` for the default.", max_length=200)] = AUTO
+
+
+class Options(LabelsQuery):
+    """How to detect objects in a picture."""
+
     min_score: Annotated[
-        Score | None, Field(description="The lowest score to keep; the model's own unless given.")
+        Score | None, Field(description="The minimum score; the model's own by default.")
     ] = None
-    classes: Annotated[
-        Labels | None,
-        Field(description=f"{_LABELS}; all unless given."),
-    ] = None
+    classes: Annotated[Labels | None, Field(description=f"{_LABELS}; all by default.")] = None
     masks: Annotated[
         MaskForm, Field(description="How masks are sent: COCO's run lengths, polygons, or not at all.")
     ] = "rle"
     callback_url: Annotated[
-        Url | None, Field(description="Where to send a webhook when it is done or has failed.")
+        Url | None, Field(description="The URL of a webhook to call when it is done or has failed.")
     ] = None
     idempotency_key: Annotated[
         IdempotencyKey | None, Field(description="The same as the header Idempotency-Key.")
@@ -77,9 +77,9 @@ class Options(Strict):
 class UrlOptions(Options):
     """The options of a form."""
 
-    url: Annotated[
-        Url | None, Field(description="The address of a picture, where the settings allow that.")
-    ] = None
+    url: Annotated[Url | None, Field(description="The URL of a picture, where the settings allow that.")] = (
+        None
+    )
 
 
 class MultipartPictures(UrlOptions):
@@ -87,108 +87,90 @@ class MultipartPictures(UrlOptions):
 
     picture: Annotated[
         list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] | None,
-        Field(description="The files; a field of any name will do."),
+        Field(description="The files, in fields of any name."),
     ] = None
 
 
 class JsonPicture(UrlOptions):
     """A picture in JSON: `image` or `url`."""
 
-    image: Annotated[
-        str | None, Field(description="The picture's bytes in base64, or a data: URL of that kind.")
-    ] = None
-    filename: Annotated[str | None, Field(description="What the picture is called.", max_length=1000)] = None
+    image: Annotated[str | None, Field(description="The picture in base64, or as a data: URL.")] = None
+    filename: Annotated[str | None, Field(description="The picture's file name.", max_length=1000)] = None
+
+
+_Prefer = Annotated[
+    str | None,
+    Field(
+        alias="Prefer",
+        description="`wait=SECONDS`: respond once it has ended, at most so much later (RFC 7240).",
+    ),
+]
 
 
 class SendHeaders(BaseModel):
-    """The headers that sending a picture knows."""
+    """The headers of a request that sends a picture."""
 
-    prefer: Annotated[
-        str | None,
-        Field(
-            alias="Prefer",
-            description="`wait=SECONDS`: answer when it has ended, or after that time anyway (RFC 7240).",
-        ),
-    ] = None
+    prefer: _Prefer = None
     idempotency_key: Annotated[
         IdempotencyKey | None,
         Field(
             alias="Idempotency-Key",
-            description="Any text of your own: the same request with the same key is taken in once.",
+            description="Any text of yours: requests with the same key create one detection.",
         ),
     ] = None
 
 
-class WaitHeaders(BaseModel):
-    """The headers that asking for a detection knows."""
-
-    prefer: Annotated[
-        str | None, Field(alias="Prefer", description="`wait=SECONDS`: answer when it has ended (RFC 7240).")
-    ] = None
-    if_none_match: Annotated[
-        str | None,
-        Field(alias="If-None-Match", description="An ETag: 304 where nothing has changed since."),
-    ] = None
-
-
 class FileHeaders(BaseModel):
-    """The headers that asking for a file knows."""
+    """The headers of a request for a file."""
 
     if_none_match: Annotated[
-        str | None,
-        Field(alias="If-None-Match", description="An ETag: 304 where nothing has changed since."),
+        str | None, Field(alias="If-None-Match", description="An ETag: 304 where nothing has changed since.")
     ] = None
+
+
+class WaitHeaders(FileHeaders):
+    """The headers of a request for a detection."""
+
+    prefer: _Prefer = None
 
 
 class ShowQuery(Strict):
-    """How a detection is to be shown."""
+    """How to show a detection."""
 
     masks: Annotated[
-        MaskForm | None,
-        Field(description="How masks are sent; as it was asked for with the picture unless given."),
+        MaskForm | None, Field(description="How masks are sent; by default as the picture's sender asked.")
     ] = None
 
 
 class ExportQuery(Strict):
-    """What of a result is to be exported."""
+    """What to export of a result."""
 
-    min_score: Annotated[Score | None, Field(description="The lowest score; the usual one unless given.")] = (
-        None
-    )
-    classes: Annotated[
-        Labels | None,
-        Field(description=f"{_LABELS}."),
+    min_score: Annotated[
+        Score | None, Field(description="The minimum score; that of the detection by default.")
     ] = None
+    classes: Annotated[Labels | None, Field(description=f"{_LABELS}.")] = None
 
 
 class DrawnQuery(ExportQuery):
-    """What of a result is to be drawn."""
+    """What to draw of a result."""
 
     show: Annotated[
         Annotated[list[Literal["boxes", "masks", "labels"]], BeforeValidator(_split)] | None,
-        Field(description="What is drawn of each instance; all unless given."),
+        Field(description="What to draw of each object; everything by default."),
     ] = None
 
 
 class ListQuery(Strict):
-    """Which part of a list is asked for."""
+    """Which page of a list to return."""
 
-    limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 20
-    cursor: Annotated[str | None, Field(description="`next_cursor` of the page before.", pattern=CURSOR)] = (
-        None
-    )
-
-
-class LabelsQuery(Strict):
-    """Whose labels are asked for."""
-
-    model: Annotated[
-        str, Field(description="A model's name; `auto` for the default one.", max_length=200)
-    ] = AUTO
+    limit: Annotated[int, Field(ge=1, le=100, description="The page size.")] = 20
+    cursor: Annotated[
+        str | None, Field(description="`next_cursor` of the previous page.", pattern=CURSOR)
+    ] = None
 
 
 def from_fields(kind: type[Model], *fields: MultiDict[str, str]) -> Model:
-    """Return the wishes that parameters and form fields say; later ones come before earlier ones.
+    """Return the parameters that query strings and form fields give; later ones come before earlier ones.
 
     Raises BadParameter.
     """
@@ -200,7 +182,7 @@ def from_fields(kind: type[Model], *fields: MultiDict[str, str]) -> Model:
 
 
 def checked(kind: type[Model], given: dict[str, Any]) -> Model:
-    """Return the wishes of plain containers; raises BadParameter, which names the field."""
+    """Return the parameters in plain containers; raises BadParameter, which names the field."""
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -208,7 +190,7 @@ def checked(kind: type[Model], given: dict[str, Any]) -> Model:
 
 
 def from_json(kind: type[Model], data: bytes) -> Model:
-    """Return the wishes of a JSON object; raises BadParameter, which names the field."""
+    """Return the parameters in a JSON object; raises BadParameter, which names the field."""
     data = checked_json(data, most_keys=_MOST_KEYS, most_values=_MOST_VALUES)
     try:
         return kind.model_validate_json(data)

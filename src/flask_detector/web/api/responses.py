@@ -26,13 +26,13 @@ class Links(TypedDict):
     page: NotRequired[Annotated[str, Field(description="For people; of detections without a key.")]]
 
 
-class DetectionAnswer(Detection):
+class DetectionResponse(Detection):
     """A detection as it stands, and where its files are."""
 
     links: Links
 
 
-class Entry(TypedDict):
+class DetectionSummary(TypedDict):
     """A detection in a list."""
 
     id: str
@@ -47,10 +47,10 @@ class Entry(TypedDict):
     url: str
 
 
-class Page(TypedDict):
+class DetectionPage(TypedDict):
     """A part of a list, newest first."""
 
-    detections: list[Entry]
+    detections: list[DetectionSummary]
     next_cursor: Annotated[str | None, Field(description="Ask for what follows with it; null at the end.")]
 
 
@@ -61,7 +61,7 @@ class RefusedPicture(TypedDict):
     error: ErrorFacts
 
 
-class BatchAnswer(TypedDict):
+class BatchResponse(TypedDict):
     """Pictures that were sent together, in their order."""
 
     id: str
@@ -70,7 +70,7 @@ class BatchAnswer(TypedDict):
         Field(description="`done` when all have ended, well or not; `queued` when none has begun."),
     ]
     counts: Annotated[dict[str, int], Field(description="How many detections have each status.")]
-    detections: list[Entry]
+    detections: list[DetectionSummary]
     refused: list[RefusedPicture]
     url: str
 
@@ -93,20 +93,20 @@ class Model(TypedDict):
     default: Annotated[bool, Field(description="Whether it is what `auto` stands for.")]
 
 
-class Models(TypedDict):
+class ModelList(TypedDict):
     """All models that are known here."""
 
     models: list[Model]
 
 
-class Labels(TypedDict):
+class LabelList(TypedDict):
     """What a model can find, by class id."""
 
     model: str
     labels: list[str]
 
 
-def detection_answer(record: Record, masks: MaskForm | None = None) -> DetectionAnswer:
+def detection_response(record: Record, masks: MaskForm | None = None) -> DetectionResponse:
     """Return the form of a detection, with its result once it is done."""
     found = service().jobs.result_form(record.id) if record.status is JobStatus.DONE else None
     links: Links = {
@@ -121,7 +121,7 @@ def detection_answer(record: Record, masks: MaskForm | None = None) -> Detection
     return {**detection_form(record, found, masks or record.masks), "links": links}
 
 
-def entry(record: Record) -> Entry:
+def summary_of(record: Record) -> DetectionSummary:
     """Return the form of a detection in a list."""
     return {
         "id": record.id,
@@ -137,7 +137,7 @@ def entry(record: Record) -> Entry:
     }
 
 
-def batch_answer(batch: Batch, records: list[Record]) -> BatchAnswer:
+def batch_response(batch: Batch, records: list[Record]) -> BatchResponse:
     """Return the form of a batch with those of its detections that there still are."""
     counts: dict[str, int] = {}
     for record in records:
@@ -146,7 +146,7 @@ def batch_answer(batch: Batch, records: list[Record]) -> BatchAnswer:
         "id": batch.id,
         "status": _status_of(records),
         "counts": counts,
-        "detections": [entry(record) for record in records],
+        "detections": [summary_of(record) for record in records],
         "refused": [{"filename": one.filename, "error": failure_form(one.failure)} for one in batch.refused],
         "url": url_for("api.show_batch", id=batch.id),
     }
@@ -158,7 +158,7 @@ def _status_of(records: list[Record]) -> Literal["queued", "running", "done"]:
     return "queued" if all(record.status is JobStatus.QUEUED for record in records) else "running"
 
 
-def models_answer() -> Models:
+def model_list() -> ModelList:
     """Return the form of all models."""
     default, seconds = service().default_model(), service().seconds_by_model()
     forms: list[Any] = [

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import codecs
 import io
 import re
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ _FORM_FIELD = re.compile(rb"[\w%.+-]+=")
 
 
 @dataclass(frozen=True)
-class Sent:
+class Upload:
     """What a request brings: pictures with the names that they are called by, and how to detect them."""
 
     pictures: list[tuple[BinaryIO, str | None]]
@@ -42,7 +41,7 @@ class Sent:
             picture.close()
 
 
-def read() -> Sent:
+def read() -> Upload:
     """Return what the current request brings.
 
     Raises NoPicture, BadParameter, TooManyPictures, RequestTooLarge and what fetching an address raises.
@@ -68,18 +67,14 @@ def _is_picture() -> bool:
 
 def _is_form() -> bool:
     head = request_bodies.received().read(256)
-    return not head or _FORM_FIELD.match(head) is not None or _is_object(head)
+    return not head or _FORM_FIELD.match(head) is not None or request_bodies.is_object(head)
 
 
-def _is_object(head: bytes) -> bool:
-    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
+def _bare() -> Upload:
+    return Upload([(request_bodies.received(), None)], from_fields(Options, request.args))
 
 
-def _bare() -> Sent:
-    return Sent([(request_bodies.received(), None)], from_fields(Options, request.args))
-
-
-def _of_form() -> Sent:
+def _of_form() -> Upload:
     settings = service().settings
     _allow(settings.max_batch_bytes + MEGABYTE)
     files = [file for group in request.files.listvalues() for file in group]
@@ -89,31 +84,31 @@ def _of_form() -> Sent:
             f"You sent {len(files)} pictures; at most {settings.max_batch} are accepted at once."
         )
     if not files:
-        return Sent([_fetched(options.url)], options)
-    return Sent([(cast(BinaryIO, file.stream), file.filename) for file in files], options)
+        return Upload([_fetched(options.url)], options)
+    return Upload([(cast(BinaryIO, file.stream), file.filename) for file in files], options)
 
 
-def _of_bare_form() -> Sent:
-    if _is_object(request_bodies.received().read(256)):
+def _of_bare_form() -> Upload:
+    if request_bodies.is_object(request_bodies.received().read(256)):
         raise RequestError(
             "The body looks like JSON, but its Content-Type does not say so.",
             hint="Send it with Content-Type: application/json; with curl: --json in place of -d.",
         )
     options = from_fields(UrlOptions, request.args, request_bodies.fields())
-    return Sent([_fetched(options.url)], options)
+    return Upload([_fetched(options.url)], options)
 
 
-def _of_json() -> Sent:
-    wishes = from_json(JsonPicture, request_bodies.whole())
+def _of_json() -> Upload:
+    options = from_json(JsonPicture, request_bodies.whole())
     if request.args:
         asked = from_fields(Options, request.args).model_dump(exclude_unset=True)
-        wishes = checked(JsonPicture, {**asked, **wishes.model_dump(exclude_unset=True)})
-    if wishes.image is not None and wishes.url is not None:
+        options = checked(JsonPicture, {**asked, **options.model_dump(exclude_unset=True)})
+    if options.image is not None and options.url is not None:
         raise BadParameter("Both 'image' and 'url' are given.", hint="Send one of them.", field="url")
-    if wishes.image is None:
-        picture, name = _fetched(wishes.url)
-        return Sent([(picture, wishes.filename or name)], wishes)
-    return Sent([(io.BytesIO(_decoded(wishes.image)), wishes.filename)], wishes)
+    if options.image is None:
+        picture, name = _fetched(options.url)
+        return Upload([(picture, options.filename or name)], options)
+    return Upload([(io.BytesIO(_decoded(options.image)), options.filename)], options)
 
 
 def _allow(size: int) -> None:

@@ -16,14 +16,14 @@ from flask_detector.errors import NoPicture
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import as_one_ring, parts_of
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import Offer, detect, offer, offers
 from flask_detector.web.core.service import service
 
 _DEFAULT_THRESHOLD = 0.5
 
 
-dialect = Dialect("cvat", __name__, tell=telling("error"))
+dialect = Dialect("cvat", __name__, report=reporting("error"))
 
 
 @dialect.get("/api/functions")

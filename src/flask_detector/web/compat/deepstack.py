@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from flask import Response, jsonify
+from flask import Response, make_response
 
 from flask_detector._version import __version__
 from flask_detector.detectors import AUTO
@@ -31,7 +31,7 @@ from flask_detector.errors import (
 )
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import METHODS, Dialect, refuse_other_methods
+from flask_detector.web.compat.blueprint import Dialect
 from flask_detector.web.compat.detect import detect, offers
 from flask_detector.web.core.service import service
 
@@ -44,7 +44,7 @@ _CUSTOM = ("ipcam-general", "ipcam-combined", "ipcam-animal", "ipcam-dark", "lic
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
-def _tell(error: DetectorError, status: HTTPStatus) -> Response:
+def _report(error: DetectorError, status: HTTPStatus) -> Response:
     text = error.message
     if isinstance(error, AccessError):
         text = "Incorrect api key"
@@ -61,18 +61,15 @@ def _tell(error: DetectorError, status: HTTPStatus) -> Response:
 
 
 def _answer(body: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
-    response = jsonify(
-        body
-        | {"moduleName": "flask-detector", "timestampUTC": format_datetime(datetime.now(UTC), usegmt=True)}
-    )
-    response.status_code = status
-    return response
+    now = format_datetime(datetime.now(UTC), usegmt=True)
+    return make_response({**body, "moduleName": "flask-detector", "timestampUTC": now}, status)
 
 
 dialect = Dialect(
     "deepstack",
     __name__,
-    tell=_tell,
+    report=_report,
+    prefix="/v1/",
     sent_key=lambda: request_body.form("image").fields.get("api_key"),
     free={"ping", "version", "update"},
 )
@@ -125,14 +122,11 @@ def update() -> Response:
     return _answer({**body, "current": _version(), "latest": _version(), "version": _version(), "code": 200})
 
 
-@dialect.route("/v1/<path:rest>", methods=METHODS)
-def elsewhere(rest: str) -> Response:
-    """Tell that faces, scenes and the rest are not done here, as a DeepStack tells that runs without them."""
-    refuse_other_methods()
-    part = rest.removeprefix("vision/").split("/")[0]
-    if part in {"face", "scene", "enhance"}:
-        return _tell(RequestError(f"{part.capitalize()} endpoints not activated"), HTTPStatus.FORBIDDEN)
-    return _tell(RequestError("Page not found."), HTTPStatus.NOT_FOUND)
+@dialect.post("/v1/vision/<any(face, scene, enhance):part>")
+@dialect.post("/v1/vision/<any(face, scene, enhance):part>/<path:rest>")
+def inactive(part: str, rest: str = "") -> Response:
+    """Refuse faces, scenes and enhancing, as a DeepStack does that runs without them."""
+    return _report(RequestError(f"{part.capitalize()} endpoints not activated"), HTTPStatus.FORBIDDEN)
 
 
 def _detect(model: str, command: str) -> Response:

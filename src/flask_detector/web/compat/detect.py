@@ -19,9 +19,13 @@ from flask_detector.errors import (
     PictureError,
     ServiceError,
 )
+from flask_detector.imaging import encode
+from flask_detector.jobs.records import DetectionRequest
 from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import Detections
+from flask_detector.visualization import annotate
 from flask_detector.web.core.auth import known_key
+from flask_detector.web.core.renditions import turn
 from flask_detector.web.core.service import service
 
 # Each client that waits keeps a thread of the web process busy: where nobody works, not for longer than this.
@@ -58,13 +62,14 @@ def detect_each(
     client = None if key is None else key.owner
     model = service().settings.model_for(model)
     lowest = None if min_score is None else min(max(min_score, 0.0), 1.0)
+    request = DetectionRequest(model, lowest, client=client)
     queued: list[str] = []
     outcomes: list[str | PictureError] = []
     try:
         for picture in pictures:
             try:
                 source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-                id = service().accept(source, filename=None, model=model, min_score=lowest, client=client)
+                id = service().accept(source, request, filename=None)
             except PictureError as error:
                 outcomes.append(error)
             else:
@@ -102,6 +107,12 @@ def _forget(id: str) -> None:
         service().drop(id)
     except DetectorError as error:  # it expires by itself, and the workers sweep its picture up
         log.warning("a detection could not be deleted: %s", error)
+
+
+def drawn(picture: bytes, found: Detections, picture_format: str = "JPEG") -> bytes:
+    """Return the picture at full size with boxes, labels and masks, as a file of that format."""
+    with turn(service(), picture):
+        return encode.change(picture, service().limits, picture_format, annotate.Drawing(found).over)[0]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
-from flask import Response, jsonify, make_response, request
+from flask import Response, jsonify, request
 
 from flask_detector.detectors import AUTO
 from flask_detector.errors import (
@@ -22,9 +22,8 @@ from flask_detector.errors import (
 )
 from flask_detector.structures.detections import Detections
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling, unsupported
-from flask_detector.web.compat.detect import Offer, detect, offers
-from flask_detector.web.compat.draw import drawn
+from flask_detector.web.compat.blueprint import Dialect, reporting, unsupported
+from flask_detector.web.compat.detect import Offer, detect, drawn, offers
 
 _DEFAULT = "default"
 _ANY_LABEL = "*"
@@ -36,14 +35,14 @@ _OUTPUTS = {
 }
 
 
-def _tell(error: DetectorError, status: HTTPStatus) -> Response:
-    response = telling("error")(error, status)
+def _report(error: DetectorError, status: HTTPStatus) -> Response:
+    response = reporting("error")(error, status)
     if isinstance(error, ModelError):
         response.status_code = HTTPStatus.BAD_REQUEST
     return response
 
 
-dialect = Dialect("doods", __name__, tell=_tell, sent_key=lambda: request.headers.get("doods-auth-key"))
+dialect = Dialect("doods", __name__, report=_report, sent_key=lambda: request.headers.get("doods-auth-key"))
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,7 @@ def image() -> Response:
     asked = request_body.json_object()
     kind = _output(asked.get("image") or "jpeg")
     picture, found, _ = _detected(asked)
-    response = make_response(drawn(picture, found, kind))
-    response.mimetype = f"image/{kind.lower()}"
-    return response
+    return Response(drawn(picture, found, kind), mimetype=f"image/{kind.lower()}")
 
 
 @dialect.get("/stream")

@@ -17,13 +17,14 @@ from flask_detector.errors import BadParameter, NoPicture
 from flask_detector.imaging import sniff
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import detect, offer
+from flask_detector.web.core import request_bodies
 
 _DEFAULT_THRESHOLD = 0.5
 
 
-dialect = Dialect("huggingface", __name__, tell=telling("error"))
+dialect = Dialect("huggingface", __name__, report=reporting("error"))
 
 
 @dialect.post("/pipeline/object-detection")
@@ -61,7 +62,7 @@ def _detected(name: str) -> Detections:
         raise NoPicture("The request contains no picture.")
     picture = body
     parameters: object = {}
-    if sniff.format_of(body[:256]) is None and request_body.is_object(body):
+    if sniff.format_of(body[:256]) is None and request_bodies.is_object(body):
         asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
             raise NoPicture("The request contains no picture in 'inputs'.")

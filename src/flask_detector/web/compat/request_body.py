@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import codecs
 import io
 import math
 import re
@@ -97,11 +96,6 @@ def body() -> bytes:
     """Return the current request's body, which may be as large as a picture in base64."""
     allow_base64()
     return request_bodies.whole()
-
-
-def is_object(body: bytes) -> bool:
-    """Tell whether a body looks like a JSON object."""
-    return body[:256].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
 
 
 def parsed_object(body: bytes) -> dict[str, Any]:

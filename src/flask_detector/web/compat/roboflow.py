@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
-from flask import Response, jsonify, make_response, request
+from flask import Response, jsonify, request
 from werkzeug.routing import BaseConverter
 
 from flask_detector._version import __version__
@@ -21,9 +21,8 @@ from flask_detector.imaging import sniff
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import as_one_ring, parts_of
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling, unsupported
-from flask_detector.web.compat.detect import Offer, detect_each, offer, offers
-from flask_detector.web.compat.draw import drawn
+from flask_detector.web.compat.blueprint import Dialect, reporting, unsupported
+from flask_detector.web.compat.detect import Offer, detect_each, drawn, offer, offers
 
 _DEFAULT_CONFIDENCE = 0.4
 _MOST_DETECTIONS = 300
@@ -42,7 +41,7 @@ def _sent_key() -> str | None:
 # The client lists and clears models without its key.
 _FREE = {"info", "registry", "remove", "clear"}
 
-dialect = Dialect("roboflow", __name__, tell=telling("message"), sent_key=_sent_key, free=_FREE)
+dialect = Dialect("roboflow", __name__, report=reporting("message"), sent_key=_sent_key, free=_FREE)
 
 
 class _Project(BaseConverter):
@@ -97,7 +96,7 @@ def segment_instances() -> Response:
 @dialect.route("/workflows/<path:rest>", methods=["GET", "POST"])
 def workflows(rest: str, workspace: str = "") -> Response:
     """Tell that workflows are not run here."""
-    return telling("message")(unsupported("A workflow"), HTTPStatus.NOT_IMPLEMENTED)
+    return reporting("message")(unsupported("A workflow"), HTTPStatus.NOT_IMPLEMENTED)
 
 
 @dialect.post("/infer/<task>")
@@ -116,9 +115,7 @@ def legacy(project: str, version: str) -> Response:
     confidence, most = _percent(options.get("confidence")), options.get("max_detections")
     (found,) = _detected([picture], name, confidence, options.getlist("class_filter"), most)
     if options.get("format") == "image":
-        response = make_response(drawn(picture, found))
-        response.mimetype = "image/jpeg"
-        return response
+        return Response(drawn(picture, found), mimetype="image/jpeg")
     as_rle = options.get("response_mask_format") == "rle"
     answer = _answer(found, with_outlines=has_masks, as_rle=as_rle)
     if options.get("format") == "image_and_json":

@@ -41,7 +41,7 @@ Entries = Iterable[tuple[str, bytes]]
 
 def of_detection(service: Service, record: Record, view: View, name: str) -> Response:
     """Send a ZIP of the drawn picture, the picture, and what is shown of the result in each format."""
-    return send_pieces(_zip(_files_of(service, record, view)), name, service.places.one())
+    return send_pieces(_zip(_files_of(service, record, view)), name, renditions.place(service))
 
 
 def of_batch(service: Service, selected: "Selected", name: str) -> Response:
@@ -49,7 +49,7 @@ def of_batch(service: Service, selected: "Selected", name: str) -> Response:
 
     Raises what `data_set` raises.
     """
-    return send_pieces(_zip(_folders_of(service, selected)), name, service.places.one())
+    return send_pieces(_zip(_folders_of(service, selected)), name, renditions.place(service))
 
 
 def data_set(
@@ -81,7 +81,7 @@ def data_set(
                 yield record.filename, view.of_result(found, shown_score), picture
 
     pieces = dataset.stream(format, items(), selected.told())
-    return send_pieces(pieces, f"{len(selected)}_{format}.zip", service.places.one())
+    return send_pieces(pieces, f"{len(selected)}_{format}.zip", renditions.place(service))
 
 
 class Selected:

@@ -2,9 +2,10 @@
 
 import errno
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -48,7 +49,21 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.UnknownKey: HTTPStatus.UNAUTHORIZED,
 }
 
-_RETRY_AFTER_SECONDS = "5"
+_RETRY_AFTER_SECONDS = 5
+
+
+Report = Callable[[e.DetectorError, HTTPStatus], Response]
+
+
+class ReportingBlueprint(Blueprint):
+    """A blueprint that reports errors in a form of its own.
+
+    report: makes the response; the status is the API's for the error, and may be changed.
+    prefix: what begins all paths of these clients, also of those that no route answers; None for none.
+    """
+
+    report: Report
+    prefix: str | None = None
 
 
 def install(app: Flask) -> None:
@@ -61,52 +76,42 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def status_of(error: e.DetectorError) -> HTTPStatus:
-    """Return the HTTP status that an error becomes."""
-    return status_of_kind(type(error))
-
-
-def status_of_kind(kind: type[e.DetectorError]) -> HTTPStatus:
+def status_of(kind: type[e.DetectorError]) -> HTTPStatus:
     """Return the HTTP status that errors of a class become."""
     return next(STATUS[known] for known in kind.__mro__ if known in STATUS)
 
 
-def status_of_code(code: str) -> HTTPStatus:
-    """Return the HTTP status that the error with this code becomes."""
-    return next((status for kind, status in STATUS.items() if kind.code == code), STATUS[e.DetectorError])
+def answer(error: e.DetectorError, status: HTTPStatus | None = None, code: str | None = None) -> Response:
+    """Return the response that reports an error: as its dialect has it, as JSON for a program, or as a page.
 
-
-def answer(error: e.DetectorError) -> Response:
-    """Return the answer that tells of an error, as JSON where the client is a program."""
-    field = error.field if isinstance(error, e.BadParameter) else None
-    response = _answer(status_of(error), error.code, error.message, error.hint, field)
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-def body(code: str, message: str, hint: str, field: str | None = None) -> Error:
-    """Return the one JSON form of an error."""
-    facts: ErrorFacts = {"code": code, "message": message, "hint": hint}
-    if field is not None:
-        facts["field"] = field
-    return {"error": facts}
-
-
-def _answer(status: HTTPStatus, code: str, message: str, hint: str, field: str | None = None) -> Response:
-    if wants_json():
-        response = jsonify(body(code, message, hint, field))
+    status, code: in place of the ones that belong to the error's class.
+    """
+    status, code = status or status_of(type(error)), code or error.code
+    if (blueprint := _blueprint()) is not None:
+        response = blueprint.report(error, status)
+    elif wants_json():
+        facts: ErrorFacts = {"code": code, "message": error.message, "hint": error.hint}
+        if isinstance(error, e.BadParameter) and error.field is not None:
+            facts["field"] = error.field
+        body: Error = {"error": facts}
+        response = make_response(jsonify(body), status)
     else:
-        response = make_response(
-            render_template("pages/error.html", status=status, code=code, message=message, hint=hint)
-        )
-    response.status_code = status
-    response.headers["Cache-Control"] = "no-store"
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+        page = render_template("pages/error.html", status=status, code=code, error=error)
+        response = make_response(page, status)
+    if error.retry_after is not None or status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
     if code == e.UnknownEncoding.code:
         response.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 12.5.3
     return response
+
+
+def _blueprint() -> "ReportingBlueprint | None":
+    """Return the blueprint that reports errors of the current request, also where no route answers it."""
+    if request.blueprint is not None:
+        found = current_app.blueprints[request.blueprint]
+        return found if isinstance(found, ReportingBlueprint) else None
+    reporting = [one for one in current_app.blueprints.values() if isinstance(one, ReportingBlueprint)]
+    return next((one for one in reporting if one.prefix and request.path.startswith(one.prefix)), None)
 
 
 def wants_json() -> bool:
@@ -138,9 +143,10 @@ def _http_error(error: HTTPException) -> Response:
     }
     messages = {HTTPStatus.NOT_FOUND: "Page not found."}
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    response = _answer(status, code, messages.get(status, f"{status.phrase}."), hints.get(status, ""))
+    described = e.RequestError(messages.get(status, f"{status.phrase}."), hint=hints.get(status, ""))
+    response = answer(described, status, code)
     for name, value in error.get_headers():
-        if name in {"Allow", "Location"}:
+        if name in {"Allow", "Location", "Retry-After"}:
             response.headers[name] = value
     return response
 

@@ -11,13 +11,12 @@ from flask import request
 from werkzeug.http import parse_options_header
 
 from flask_detector import guarded_http
-from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge, ServiceError
+from flask_detector.errors import AddressRefused, AddressUnreachable, PictureTooLarge
 from flask_detector.web.core.service import service
 from flask_detector.web.core.text_encoding import decoded
 
 # For one picture, whatever it takes to get it. Those of one request have the time of a detection together.
 _SECONDS = 20.0
-_RETRY_SECONDS = 5
 
 # In a request's WSGI environment: until when it may fetch pictures.
 _UNTIL = "flask_detector.fetch_until"
@@ -55,19 +54,16 @@ def fetching() -> Iterator[Callable[[], float]]:
     if (outer := _deadline.get()) is not None:
         yield lambda: outer - time.monotonic()
         return
-    give_back = service().fetches.take()
-    if give_back is None:
-        raise ServiceError("Too many pictures are being fetched.", retry_after=_RETRY_SECONDS)
-    now, limit = time.monotonic(), service().settings.compat_timeout
-    until = min(now + _SECONDS, request.environ.setdefault(_UNTIL, now + max(limit, _SECONDS)))
-    token = _deadline.set(until)
-    try:
+    with service().fetching.held("Too many pictures are being fetched."):
+        now, limit = time.monotonic(), service().settings.compat_timeout
+        until = min(now + _SECONDS, request.environ.setdefault(_UNTIL, now + max(limit, _SECONDS)))
         if until <= now:
             raise AddressUnreachable(f"The request's pictures took longer than {limit:g} seconds to fetch.")
-        yield lambda: until - time.monotonic()
-    finally:
-        _deadline.reset(token)
-        give_back()
+        token = _deadline.set(until)
+        try:
+            yield lambda: until - time.monotonic()
+        finally:
+            _deadline.reset(token)
 
 
 def checked(answer: guarded_http.Answer) -> guarded_http.Answer:

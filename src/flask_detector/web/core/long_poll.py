@@ -3,16 +3,18 @@
 import re
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from flask import Response, request
 
+from flask_detector.errors import ServiceError
 from flask_detector.jobs.records import Record
 from flask_detector.web.core.service import service
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
-def wished_seconds() -> int:
+def seconds_to_wait() -> int:
     """Return how long the request wants to wait, at most as long as the settings allow; 0 for not at all."""
     found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
     return min(int(found[1]), service().settings.max_wait) if found else 0
@@ -25,13 +27,12 @@ def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
     busy. Of several, those that were deleted meanwhile are left out; a single one raises as
     `Service.wait_for` does.
     """
-    leave = service().seats.take()
-    if leave is None:
-        return _all(ids, 0)
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(service().waiting.held("Too many requests are waiting."))
+        except ServiceError:
+            seconds = 0
         return _all(ids, seconds)
-    finally:
-        leave()
 
 
 def _all(ids: Sequence[str], seconds: float) -> list[Record]:
@@ -47,7 +48,7 @@ def _all(ids: Sequence[str], seconds: float) -> list[Record]:
     return service().jobs.find_all(ids)
 
 
-def tell(response: Response, seconds: int, address: str | None = None) -> Response:
+def describe(response: Response, seconds: int, address: str | None = None) -> Response:
     """Say in the answer how long was waited at most, and where what the request made is."""
     if seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"

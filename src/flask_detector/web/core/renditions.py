@@ -3,7 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -31,6 +31,9 @@ Make = Callable[[bytes, Limits], bytes]
 _FOR_BROWSER = "browser"
 _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SIDE = 320
+
+# A page of many small pictures asks for all of them at once: they are made faster than this.
+_PATIENCE_SECONDS = 0.5
 
 _FEW_AT_A_TIME = threading.BoundedSemaphore(2)
 # One of 24 megapixels takes 20 to 240 MB meanwhile, as its format lets.
@@ -135,10 +138,18 @@ def _part_of(found: Detections, number: int) -> tuple[tuple[int, int, int, int],
     return (mask.x, mask.y, mask.x + mask.width, mask.y + mask.height), mask.bitmap()
 
 
+def place(service: Service) -> AbstractContextManager[None]:
+    """Hold a place for drawing within the block; raises ServiceError where none is free.
+
+    Each drawing keeps a thread busy: a few dozen of large pictures would keep all of them.
+    """
+    return service.drawing.held("Too many pictures are being drawn.", patience=_PATIENCE_SECONDS)
+
+
 @contextmanager
 def turn(service: Service, original: bytes) -> Iterator[None]:
-    """Wait until there is room for the picture; raises as `Places.one` and `decode.check` do."""
-    with service.places.one(), _FEW_AT_A_TIME:
+    """Wait until there is room for the picture; raises as `place` and `decode.check` do."""
+    with place(service), _FEW_AT_A_TIME:
         info = decode.check(original, service.limits)
         is_large = info.width * info.height > _LARGE_PICTURE
         with _ONE_LARGE_AT_A_TIME if is_large else nullcontext():

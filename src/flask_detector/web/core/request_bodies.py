@@ -8,7 +8,6 @@ import codecs
 import io
 import shutil
 import tempfile
-import threading
 import zlib
 from collections.abc import Callable
 from typing import IO, Any, BinaryIO, cast
@@ -29,6 +28,7 @@ from flask_detector.errors import (
     StorageUnavailable,
     UnknownEncoding,
 )
+from flask_detector.web.core.quota import Quota
 
 _MEMORY = "flask-detector-bodies"
 _PLAIN = "identity"
@@ -59,33 +59,9 @@ _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "def
 _PIECE = 1 << 16
 
 
-class Memory:
-    """The memory of this process for bodies that have to be read as a whole."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._left = size
-        self._changed = threading.Condition()
-
-    def take(self, size: int) -> int:
-        """Take so many bytes, or all that there is for one that needs more; raises ServiceError."""
-        size = min(size, self._size)
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._left >= size, _PATIENCE_SECONDS):
-                raise ServiceError("Too many large requests are being read.", retry_after=_RETRY_SECONDS)
-            self._left -= size
-        return size
-
-    def give_back(self, size: int) -> None:
-        """Let others have the memory."""
-        with self._changed:
-            self._left += size
-            self._changed.notify_all()
-
-
 def install(app: Flask, *, max_upload_bytes: int) -> None:
     """Bound the memory for large bodies, and read those that come compressed."""
-    memory = app.extensions[_MEMORY] = Memory(10 * max_upload_bytes)
+    memory = app.extensions[_MEMORY] = Quota(10 * max_upload_bytes, client_part=1)
     app.wsgi_app = _inflating(app.wsgi_app)  # type: ignore[method-assign]  # as Flask's documentation does
 
     @app.before_request
@@ -95,7 +71,7 @@ def install(app: Flask, *, max_upload_bytes: int) -> None:
 
     @app.teardown_request
     def let_go(_: BaseException | None) -> None:
-        memory.give_back(request.environ.pop(_TAKEN, 0))
+        memory.give_back("", request.environ.pop(_TAKEN, 0))
         if isinstance(file := request.environ.pop(_RECEIVED, None), tempfile.SpooledTemporaryFile):
             file.close()
 
@@ -126,6 +102,11 @@ def whole() -> bytes:
         _take(_COPIES * size)
     body.seek(0)
     return body.read()
+
+
+def is_object(body: bytes) -> bool:
+    """Tell whether a body looks like a JSON object."""
+    return body[:256].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
 
 
 def checked_json(body: bytes, *, most_keys: int = MOST_KEYS, most_values: int = MOST_VALUES) -> bytes:
@@ -195,8 +176,12 @@ def _received() -> IO[bytes]:
 
 
 def _take(size: int) -> None:
-    memory: Memory = current_app.extensions[_MEMORY]
-    request.environ[_TAKEN] = request.environ.get(_TAKEN, 0) + memory.take(size)
+    """Take memory for the request, all that there is for one that needs more; raises ServiceError."""
+    memory: Quota = current_app.extensions[_MEMORY]
+    size = min(size, memory.size)
+    if not memory.take("", size, patience=_PATIENCE_SECONDS):
+        raise ServiceError("Too many large requests are being read.", retry_after=_RETRY_SECONDS)
+    request.environ[_TAKEN] = request.environ.get(_TAKEN, 0) + size
 
 
 class _Inflated(io.RawIOBase):

@@ -63,12 +63,4 @@ def send_pieces(pieces: Iterator[bytes], name: str, place: AbstractContextManage
         held = here.pop_all()
     response = Response(stream_with_context(chain([first], pieces)), mimetype="application/zip")
     response.call_on_close(held.close)
-    response.headers["Cache-Control"] = "no-store"
     return to_keep(response, name)
-
-
-def unkept(page: str | Response) -> Response:
-    """Send a page or an answer that changes: no cache may keep it."""
-    response = make_response(page)
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO, TypedDict, Unpack, cast
+from typing import BinaryIO, cast
 
 import redis
 from flask import current_app, has_request_context, request
@@ -29,11 +29,9 @@ from flask_detector.jobs.share_links import ShareLinks
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
-from flask_detector.structures.detections import MaskForm
 from flask_detector.web.core.available_models import Offered
 from flask_detector.web.core.client_network import network_of
-from flask_detector.web.core.render_slots import Places
-from flask_detector.web.core.shares import Shares
+from flask_detector.web.core.quota import Quota
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +39,8 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 2.0
 
 
-class Wishes(TypedDict, total=False):
-    """How pictures are to be detected, and for whom: as in DetectionRequest.
-
-    client: told by the owner or the request unless given.
-    """
-
-    model: str
-    min_score: float | None
-    owner: str | None
-    client: str | None
-    classes: Sequence[str] | None
-    masks: MaskForm
-    callback_url: str | None
+# Whatever the model finds, for whoever knows the id.
+_PLAIN = DetectionRequest(AUTO)
 
 
 @dataclass(frozen=True)
@@ -83,10 +70,10 @@ class Service:
         self.models = model_store(settings)
         self.offered = Offered(self.models, self.jobs, settings)
         self.limits = Limits.of(settings)
-        self.places = Places(max(1, settings.web_threads // 4))
-        # Who waits for news, or for what another server sends, keeps a thread busy.
-        self.seats = Shares(max(1, settings.web_threads // 2))
-        self.fetches = Shares(max(1, settings.web_threads // 8))
+        # Whoever draws, waits for a detection or fetches a picture keeps a thread busy.
+        self.drawing = Quota(max(1, settings.web_threads // 4), is_reentrant=True)
+        self.waiting = Quota(max(1, settings.web_threads // 2))
+        self.fetching = Quota(max(1, settings.web_threads // 8))
 
     def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
         """Return all models that are known here, each with how far it is on its way to being used."""
@@ -112,10 +99,10 @@ class Service:
     def accept(
         self,
         source: BinaryIO | None,
+        request: DetectionRequest = _PLAIN,
         *,
         filename: str | None,
         claim: Claim | None = None,
-        **wishes: Unpack[Wishes],
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
@@ -124,22 +111,22 @@ class Service:
         Raises PictureError, ModelError or ServiceError; nothing is queued or kept then. Only where the answer
         of Redis is lost all of it may be there.
         """
-        request = self._request(**wishes)
+        request = self._checked(request)
         kept = self._keep(source, filename, request)
         return self._decide(kept.id, [kept], request, claim)
 
     def accept_all(
         self,
         pictures: Iterable[tuple[BinaryIO, str | None]],
+        request: DetectionRequest,
         *,
         claim: Claim | None = None,
-        **wishes: Unpack[Wishes],
     ) -> str:
         """Take in what is good of several pictures with their names, as a batch; return the batch's id.
 
         The batch says why the others were not accepted. Raises as `accept` does where none was.
         """
-        request = self._request(**wishes)
+        request = self._checked(request)
         kept: list[_Kept] = []
         refused: list[RefusedPicture] = []
         problems: list[DetectorError] = []
@@ -162,8 +149,8 @@ class Service:
             batch.id, kept, request, claim, also=lambda pipeline: self.batches.add(batch, pipeline)
         )
 
-    def _request(self, **wishes: Unpack[Wishes]) -> DetectionRequest:
-        request = DetectionRequest(**{"model": AUTO, **wishes})  # type: ignore[arg-type]
+    def _checked(self, request: DetectionRequest) -> DetectionRequest:
+        """Return the request with its client, where it names none; raises ModelError."""
         if request.model != AUTO:
             self.offered.check(request.model)
         return request if request.client is not None else replace(request, client=_client(request.owner))
@@ -237,16 +224,11 @@ class Service:
         return self.jobs.find(id)
 
     def again(self, record: Record) -> str:
-        """Queue a new detection of the same picture with the same wishes; return its id."""
-        return self.accept(
-            io.BytesIO(self.original(record.id)),
-            filename=record.filename,
-            model=record.model,
-            min_score=record.min_score,
-            owner=record.owner,
-            classes=record.classes,
-            masks=record.masks,
+        """Queue a new detection of the same picture with the same parameters; return its id."""
+        request = DetectionRequest(
+            record.model, record.min_score, record.classes, record.masks, owner=record.owner
         )
+        return self.accept(io.BytesIO(self.original(record.id)), request, filename=record.filename)
 
     def delete(self, record: Record) -> None:
         """Forget a detection and its picture at once.

@@ -1,50 +1,34 @@
-"""Live news of a detection, as server-sent events (WHATWG HTML, 9.2)."""
+"""What becomes of a detection, as server-sent events (WHATWG HTML, 9.2)."""
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
-from flask import Response, g, jsonify, stream_with_context
+from flask import Response, stream_with_context
 
-from flask_detector.errors import DetectionError, DetectorError, ServiceError
+from flask_detector.errors import DetectionError, DetectorError
 from flask_detector.jobs.records import Record
 from flask_detector.web.core.progress_steps import step_of
 from flask_detector.web.core.service import service
-from flask_detector.web.pages.detection import blueprint
 
-# The queue's order can change without a message: look again this often, in seconds. The page is told that the
-# line still holds each time; it connects anew when it hears nothing.
+# The queue's order can change without a message: look again this often, in seconds. The page gets an event
+# each time, and reconnects when none comes.
 _LOOK_AGAIN_SECONDS = 2.0
 
 _RECONNECT_MILLISECONDS = 1000
 
-
 _GONE = {"status": "gone", "position": None, "stage": None, "step": None, "final": True, "working": True}
-
-
-@blueprint.get("/events")
-def events() -> Response:
-    """Send the detection's state now and whenever it changes, until it has ended."""
-    return listen(g.record)
 
 
 def listen(record: Record) -> Response:
     """Send a detection's state now and whenever it changes, until it has ended; raises ServiceError."""
-    leave = service().seats.take()
-    if leave is None:  # a page asks for the state now and then instead
-        raise ServiceError("Too many open event streams.")
+    with ExitStack() as stack:  # a page that is refused polls the state instead
+        stack.enter_context(service().waiting.held("Too many open event streams."))
+        held = stack.pop_all()
     response = Response(stream_with_context(_stream(record.id)), mimetype="text/event-stream")
-    response.call_on_close(leave)
-    response.headers["Cache-Control"] = "no-store"
+    response.call_on_close(held.close)
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
-    return response
-
-
-@blueprint.get("/state")
-def state() -> Response:
-    """Send the detection's state once."""
-    response = jsonify(state_of(g.record))
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 

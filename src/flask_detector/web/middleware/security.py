@@ -43,6 +43,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 _UNUSED = ("display-capture", "geolocation", "hid", "microphone", "midi", "payment", "serial", "usb")
 
 HEADERS = {
+    "Cache-Control": "no-store",  # unless a route says otherwise
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -4,7 +4,7 @@ import threading
 import time
 
 import redis
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, make_response, request
 
 from flask_detector.errors import BrokerUnavailable, DetectorError
 from flask_detector.web.core.auth import require_admin
@@ -31,10 +31,7 @@ def healthz() -> str:
 def readyz() -> Response:
     """Tell whether a picture that is sent now would be detected: 200, or 503 that names what is missing."""
     missing = what_is_missing(service())
-    response = jsonify({"ready": not missing, "missing": missing})
-    response.status_code = 503 if missing else 200
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
 
 @blueprint.get("/metrics")
@@ -43,9 +40,7 @@ def metrics() -> Response:
     if not _may_read_metrics():
         require_admin()
     request_log.current().send(at_once=True)
-    response = Response(exposition.text(service()), content_type=exposition.CONTENT_TYPE)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(exposition.text(service()), content_type=exposition.CONTENT_TYPE)
 
 
 def what_is_missing(service: Service) -> list[dict[str, str]]:

@@ -7,15 +7,15 @@ an hour, ended by signing out and by revoking the key.
 import hashlib
 import logging
 import secrets
+from http import HTTPStatus
 from typing import cast
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.api_keys import Key, Scope
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import KeyNotAllowed, UnknownKey
-from flask_detector.web.core.responses import unkept
 from flask_detector.web.core.service import service
 from flask_detector.web.observability.health import what_is_missing
 
@@ -38,10 +38,10 @@ def _require_session() -> AnyResponse | None:
 
 
 @blueprint.get("")
-def show() -> Response:
+def show() -> str:
     """Show how queue and workers are doing, and what failed lately."""
     overview = service().overview
-    page = render_template(
+    return render_template(
         "pages/operator.html",
         operator=g.operator,
         missing=what_is_missing(service()),
@@ -55,19 +55,18 @@ def show() -> Response:
         retried=request.args.get("retried", type=int),
         cancelled=request.args.get("cancelled", type=int),
     )
-    return unkept(page)
 
 
 @blueprint.get("/login")
-def login() -> AnyResponse:
+def login() -> AnyResponse | str:
     """Show the form that asks for an administrator's key."""
     if g.operator is not None:
         return redirect(url_for("operator.show"), 303)
-    return unkept(render_template("pages/operator_login.html", refusal=None))
+    return render_template("pages/operator_login.html", refusal=None)
 
 
 @blueprint.post("/login")
-def begin() -> AnyResponse:
+def begin() -> AnyResponse | tuple[str, int]:
     """Begin a session, if the key is an administrator's."""
     try:
         key = service().keys.check(request.form.get("key", "").strip())
@@ -75,9 +74,7 @@ def begin() -> AnyResponse:
             raise KeyNotAllowed("This key gives access to the API, but not to this page.")
     except (UnknownKey, KeyNotAllowed) as refusal:
         log.warning("operator sign-in refused: %s", refusal.code)
-        response = unkept(render_template("pages/operator_login.html", refusal=refusal))
-        response.status_code = 403
-        return response
+        return render_template("pages/operator_login.html", refusal=refusal), HTTPStatus.FORBIDDEN
     token = secrets.token_urlsafe(32)
     with reaching_redis():
         service().connection.set(_session(token), key.id, ex=_SESSION_SECONDS)

@@ -4,20 +4,21 @@ The same pages stand at two addresses: ``/detections/<id>`` for whoever sent the
 ``/shared/<token>`` for those who were given the link, where nothing can be changed.
 """
 
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, render_template, request
 
-from flask_detector.errors import UnknownDetection
+from flask_detector.errors import UnknownDetection, kind_of
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
 from flask_detector.visualization import colors
-from flask_detector.web.core import archives, renditions
+from flask_detector.web.core import archives, renditions, sse
 from flask_detector.web.core.compression import compress
-from flask_detector.web.core.errors import status_of_code
+from flask_detector.web.core.errors import status_of
 from flask_detector.web.core.progress_steps import step_of, steps
-from flask_detector.web.core.responses import PRIVATE_HOUR, send, unkept
+from flask_detector.web.core.responses import PRIVATE_HOUR, send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
 from flask_detector.web.pages.visitor import may_see
@@ -45,20 +46,15 @@ def _add_key(endpoint: str, values: dict[str, Any]) -> None:
 
 
 @blueprint.get("")
-def show() -> Response:
+def show() -> tuple[str, int]:
     """Show a detection as it stands: waiting, done, failed or cancelled."""
     record: Record = g.record
     if record.status is JobStatus.DONE:
-        return unkept(_result_page(record))
-    page = _waiting_page(record) if not record.status.is_final else _ended_page(record)
-    response = unkept(page)
-    if record.failure is not None:
-        response.status_code = status_of_code(record.failure.code)
-    return response
-
-
-def _ended_page(record: Record) -> str:
-    return render_template(f"pages/{record.status}.html", record=record)
+        return _result_page(record), HTTPStatus.OK
+    if not record.status.is_final:
+        return _waiting_page(record), HTTPStatus.OK
+    status = HTTPStatus.OK if record.failure is None else status_of(kind_of(record.failure.code))
+    return render_template(f"pages/{record.status}.html", record=record), status
 
 
 def _waiting_page(record: Record) -> str:
@@ -99,6 +95,18 @@ def result() -> Response:
     response = jsonify(form)
     response.headers["Cache-Control"] = PRIVATE_HOUR
     return compress(response)
+
+
+@blueprint.get("/events")
+def events() -> Response:
+    """Send the detection's state now and whenever it changes, until it has ended."""
+    return sse.listen(g.record)
+
+
+@blueprint.get("/state")
+def state() -> Response:
+    """Send the detection's state once."""
+    return jsonify(sse.state_of(g.record))
 
 
 @blueprint.get("/picture")

@@ -2,25 +2,18 @@
 
 from typing import BinaryIO, cast
 
-from flask import (
-    Blueprint,
-    Response,
-    abort,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, abort, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.batches import Batch
-from flask_detector.jobs.records import Record
+from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.structures.labels import plural
 from flask_detector.web.core import archives
-from flask_detector.web.core.responses import go_to, unkept
-from flask_detector.web.core.service import Wishes, service
+from flask_detector.web.core.responses import go_to
+from flask_detector.web.core.service import service
 from flask_detector.web.core.view import score
 from flask_detector.web.pages.visitor import may_see, visitor
 
@@ -32,9 +25,9 @@ _PAGE = 48  # detections on one page of the history
 
 
 @blueprint.get("/")
-def home() -> Response:
+def home() -> str:
     """Show the upload form."""
-    page = render_template(
+    return render_template(
         "pages/home.html",
         settings=service().settings,
         workers=service().jobs.workers(),
@@ -44,7 +37,6 @@ def home() -> Response:
         pace=service().seconds_by_model(),
         most_together=_MOST_TOGETHER,
     )
-    return unkept(page)
 
 
 @blueprint.post("/detections")
@@ -59,16 +51,16 @@ def create() -> AnyResponse:
             f"You sent {len(files)} pictures; at most {_MOST_TOGETHER} are accepted at once."
         )
     pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
-    wishes: Wishes = {
-        "model": request.form.get("model", AUTO),
-        "min_score": score(request.form.get("min_score"), name="min_score"),
-        "owner": visitor(),
-    }
+    detection = DetectionRequest(
+        request.form.get("model", AUTO),
+        score(request.form.get("min_score"), name="min_score"),
+        owner=visitor(),
+    )
     if len(pictures) > 1:
-        id = service().accept_all(pictures, **wishes)
+        id = service().accept_all(pictures, detection)
         return go_to(url_for("pages.batch", id=id), id=id)
     source, filename = pictures[0] if pictures else (None, None)
-    id = service().accept(source, filename=filename, **wishes)
+    id = service().accept(source, detection, filename=filename)
     return go_to(url_for("detection.show", key=id), id=id)
 
 
@@ -90,17 +82,16 @@ def create_batch() -> AnyResponse:
 
 
 @blueprint.get("/batches/<id>")
-def batch(id: str) -> Response:
+def batch(id: str) -> str:
     """Show the pictures that were sent together."""
     found, records = _batch(id)
-    page = render_template(
+    return render_template(
         "pages/batch.html",
         batch=found,
         records=records,
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
     )
-    return unkept(page)
 
 
 @blueprint.get("/batches/<id>/everything.zip")
@@ -119,7 +110,7 @@ def batch_dataset(id: str, name: str) -> Response:
 
 
 @blueprint.get("/history")
-def history() -> Response:
+def history() -> str:
     """Show the detections of this browser, newest first, those with a label if one is asked for."""
     records = _mine()
     number = len(records)
@@ -129,16 +120,14 @@ def history() -> Response:
         records = [r for r in records if any(label.lower() in known.lower() for known in r.counts or {})]
     last = max(1, -(-len(records) // _PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
-    return unkept(
-        render_template(
-            "pages/history.html",
-            records=records[(page - 1) * _PAGE : page * _PAGE],
-            number=number,
-            labels=labels,
-            label=label,
-            page=page,
-            last=last,
-        )
+    return render_template(
+        "pages/history.html",
+        records=records[(page - 1) * _PAGE : page * _PAGE],
+        number=number,
+        labels=labels,
+        label=label,
+        page=page,
+        last=last,
     )
 
 
@@ -151,9 +140,9 @@ def clear_history() -> AnyResponse:
 
 
 @blueprint.get("/about")
-def about() -> Response:
+def about() -> str:
     """Say which models there are, what the limits are, and how the queue is doing."""
-    page = render_template(
+    return render_template(
         "pages/about.html",
         settings=service().settings,
         workers=service().jobs.workers(),
@@ -163,7 +152,6 @@ def about() -> Response:
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},
         pace=service().seconds_by_model(),
     )
-    return unkept(page)
 
 
 def _batch(id: str) -> tuple[Batch, list[Record]]:

@@ -24,7 +24,6 @@ class Refusal:
             "Connection": "close",
             "Content-Type": "text/plain; charset=utf-8",
             "Content-Length": str(len(text)),
-            "Cache-Control": "no-store",
             **HEADERS,
         }
         lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{k}: {v}" for k, v in headers.items())]

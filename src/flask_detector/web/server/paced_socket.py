@@ -13,10 +13,10 @@ import socket
 import struct
 import tempfile
 import termios
-import threading
 import time
-from collections import Counter
 from typing import Any
+
+from flask_detector.web.core.quota import Quota
 
 # A request may take this long, and a second more for each so many bytes of it; an answer likewise. No more is
 # ever saved up than that: nobody sends a megabyte quickly and then keeps a thread for minutes.
@@ -51,40 +51,13 @@ class Pace:
         return self._until - time.monotonic()
 
 
-class Room:
-    """The room for what clients have not taken of their answers, of which one client has at most half."""
-
-    def __init__(self, size: int) -> None:
-        self._left = size
-        self._most = size // 2
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def take(self, client: str, size: int) -> bool:
-        """Take room for so many bytes, if there is."""
-        with self._lock:
-            if size > self._left or self._taken[client] + size > self._most:
-                return False
-            self._left -= size
-            self._taken[client] += size
-            return True
-
-    def give_back(self, client: str, size: int) -> None:
-        """Let others have the room."""
-        with self._lock:
-            self._left += size
-            self._taken[client] -= size
-            if not self._taken[client]:
-                del self._taken[client]
-
-
 class PacedSocket(socket.socket):
     """A connection on which requests and answers must move.
 
     It is used by one thread at a time: by the one that answers, and between answers by the server's loop.
     """
 
-    def __init__(self, connection: socket.socket, room: Room, client: str) -> None:
+    def __init__(self, connection: socket.socket, room: Quota, client: str) -> None:
         super().__init__(fileno=connection.detach())
         self.setblocking(False)
         self.client = client

@@ -23,9 +23,10 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from flask_detector.web.core.client_network import network_of
+from flask_detector.web.core.quota import Quota
 from flask_detector.web.server.asked_body import AskedBody, check_host, closing
 from flask_detector.web.server.bad_requests import Refusal
-from flask_detector.web.server.paced_socket import PacedSocket, Room
+from flask_detector.web.server.paced_socket import PacedSocket
 
 # How long the system tries to send what the other side does not take, in milliseconds.
 _SEND_MILLISECONDS = 60_000
@@ -62,7 +63,8 @@ class PatientWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         settings = self.app.settings
         self._threads_of_one = settings.web_threads
-        self._room = Room(4 * settings.max_batch_bytes)
+        # For what clients have not taken of their answers.
+        self._room = Quota(4 * settings.max_batch_bytes, client_part=0.5)
         self._busy: Counter[str] = Counter()
         self._waiting: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._watched: dict[Any, _Watched] = {}
@@ -272,7 +274,7 @@ class _Kept:
         return True
 
 
-def _paced(conn: Any, room: Room) -> PacedSocket:
+def _paced(conn: Any, room: Quota) -> PacedSocket:
     address = conn.client[0] if isinstance(conn.client, tuple) and conn.client else ""
     sock = PacedSocket(conn.sock, room, network_of(address))
     if sys.platform == "linux" and sock.family != socket.AF_UNIX:

@@ -15,11 +15,10 @@ from flask_detector.detectors import AUTO
 from flask_detector.errors import (
     BadParameter,
     ModelError,
-    RequestError,
 )
 from flask_detector.imaging import sniff
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import METHODS, Dialect, refuse_other_methods, telling
+from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import Offer, detect, offer, offers
 from flask_detector.web.compat.kserve.tensors import INPUT, inputs, outputs_of, tensor, wanted
 from flask_detector.web.core.service import service
@@ -28,7 +27,9 @@ _HEADER_LENGTH = "Inference-Header-Content-Length"
 _VERSION = "1"
 
 
-dialect = Dialect("kserve", __name__, tell=telling("error"), free={"server", "live", "ready"})
+dialect = Dialect(
+    "kserve", __name__, report=reporting("error"), prefix="/v2/", free={"server", "live", "ready"}
+)
 
 
 @dialect.get("/v2")
@@ -140,13 +141,6 @@ def infer(name: str, version: str = _VERSION) -> Response:
     return response
 
 
-@dialect.route("/v2/<path:rest>", methods=METHODS)
-def elsewhere(rest: str) -> Response:
-    """Tell that loading, shared memory, statistics and the like are not there."""
-    refuse_other_methods()
-    return telling("error")(RequestError(f"/v2/{rest[:80]} is not supported."), HTTPStatus.NOT_FOUND)
-
-
 def _offer(name: str, version: str) -> Offer:
     if version != _VERSION:
         raise ModelError(f"The model {name[:80]} has no version {version[:20]}.", hint="It has version 1.")
@@ -155,9 +149,8 @@ def _offer(name: str, version: str) -> Offer:
 
 def _readiness(facts: dict[str, Any]) -> Response:
     is_ready = bool(service().jobs.workers())
-    response = jsonify({**facts, "ready": is_ready})
-    response.status_code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return response
+    status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return make_response({**facts, "ready": is_ready}, status)
 
 
 def _parsed(body: bytes) -> tuple[dict[str, Any], bytes]:

@@ -14,7 +14,7 @@ from flask_detector.errors import AddressUnreachable, BadParameter, DetectorErro
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
 from flask_detector.web.compat import request_body
-from flask_detector.web.compat.blueprint import Dialect, telling
+from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import Offer, detect_each, offers
 from flask_detector.web.compat.label_studio.brush_rle import packed
 from flask_detector.web.compat.label_studio.label_config import Control, controls_of, has_controls
@@ -28,9 +28,9 @@ def _sent_key() -> str | None:
     return sent_by.password if sent_by is not None and sent_by.type == "basic" else None
 
 
-def _tell(error: DetectorError, status: HTTPStatus) -> Response:
+def _report(error: DetectorError, status: HTTPStatus) -> Response:
     """Tell of an error in the status line, too: nothing else of an answer is shown in Label Studio."""
-    response = telling("error")(error, status)
+    response = reporting("error")(error, status)
     words = "".join(c if c.isprintable() else " " for c in str(error)).encode("ascii", "replace").decode()
     response.status = f"{response.status_code} {words[:_LONGEST_REASON]}"
     return response
@@ -38,7 +38,7 @@ def _tell(error: DetectorError, status: HTTPStatus) -> Response:
 
 _LONGEST_REASON = 400
 
-dialect = Dialect("label-studio", __name__, tell=_tell, sent_key=_sent_key, free={"health"})
+dialect = Dialect("label-studio", __name__, report=_report, sent_key=_sent_key, free={"health"})
 
 # What is a single task's trouble, not the whole request's.
 TaskError = PictureError | AddressUnreachable

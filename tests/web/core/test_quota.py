@@ -19,7 +19,7 @@ from PIL import Image
 
 from flask_detector.errors import ServiceError
 from flask_detector.settings import Settings
-from flask_detector.web.core.render_slots import Places
+from flask_detector.web.core.quota import Quota
 from tests.support.ports import free_port
 from tests.support.stack import environment_of
 from tests.support.waiting import wait_until, wait_until_answered
@@ -28,25 +28,25 @@ MANY = 64
 
 
 def test_who_finds_no_place_is_refused_after_a_moment() -> None:
-    places = Places(1)
-    with places.one(), ThreadPoolExecutor(1) as pool:
+    places = Quota(1, is_reentrant=True)
+    with places.held("none"), ThreadPoolExecutor(1) as pool:
         assert isinstance(pool.submit(_refusal, places).result(10), ServiceError)
     assert _refusal(places) is None
 
 
 def test_a_request_that_has_a_place_needs_no_other() -> None:
-    places = Places(1)
-    with places.one():
-        with places.one():
+    places = Quota(1, is_reentrant=True)
+    with places.held("none"):
+        with places.held("none"):
             pass
         with ThreadPoolExecutor(1) as pool:
             assert isinstance(pool.submit(_refusal, places).result(10), ServiceError)
     assert _refusal(places) is None
 
 
-def _refusal(places: Places) -> ServiceError | None:
+def _refusal(places: Quota) -> ServiceError | None:
     try:
-        with places.one():
+        with places.held("none", patience=0.5):
             return None
     except ServiceError as error:
         return error
