@@ -130,7 +130,7 @@ def _bad_form_token(error: CSRFError) -> Response:
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
     limit = service().settings.max_upload_mb
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/v1/"):
         return answer(e.RequestTooLarge("The request has more bytes or more parts than are accepted here."))
     return answer(e.PictureTooLarge(f"The file has more than {limit:g} MB, the most that is accepted."))
 
