@@ -84,7 +84,7 @@ _SLIDER = f"""async () => {{
 }}"""
 
 _ZOOM = f"""async () => {{
-  const frame = document.querySelector(".frame");
+  const frame = document.querySelector(".result-frame");
   frame.focus();
   const wheel = (i) => frame.dispatchEvent(new WheelEvent("wheel", {{
     deltaY: i % 80 < 40 ? -25 : 25, ctrlKey: true, clientX: 400 + i, clientY: 300,
@@ -94,7 +94,7 @@ _ZOOM = f"""async () => {{
 }}"""
 
 _PAN = f"""async () => {{
-  const frame = document.querySelector(".frame");
+  const frame = document.querySelector(".result-frame");
   for (let i = 0; i < 4; i++) document.querySelector("[name=in]").click();
   const keys = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"];
   const press = (i) => frame.dispatchEvent(new KeyboardEvent("keydown", {{
@@ -164,9 +164,9 @@ def result_page(browser: Browser, url: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     start = time.perf_counter()
     page.goto(url)
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     ready = time.perf_counter() - start
-    shown = page.locator(".shape:not([hidden])").count()
+    shown = page.locator(".result-shape:not([hidden])").count()
     print(f"result page: {shown} objects over 24 megapixels are there after {ready:.2f} s")
     page.wait_for_timeout(2000)
     slider = page.evaluate(_SLIDER)

@@ -61,7 +61,7 @@ def send(sender: BrowserContext, url: str, picture: Path) -> str:
     page.goto(url)
     page.set_input_files("#picture", picture)
     page.get_by_role("button", name="Detect objects").click()
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     page.close()
     return page.url
 
@@ -76,7 +76,7 @@ def take(browser: Browser, sender: StorageState, address: str, shot: Shot) -> No
         storage_state=sender,
     )
     page.goto(address)
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     page.wait_for_load_state("networkidle")
     taken = io.BytesIO(page.screenshot(full_page=shot.full_page))
     Image.open(taken).save(FOLDER / shot.name, quality=82, method=6)

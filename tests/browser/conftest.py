@@ -108,7 +108,7 @@ def send() -> Callable[[Page, Path], None]:
     def send(page: Page, picture: Path) -> None:
         page.set_input_files("#picture", picture)
         page.get_by_role("button", name="Detect objects").click()
-        page.locator(".shapes").wait_for()
+        page.locator(".result-shapes").wait_for()
 
     return send
 
@@ -120,7 +120,7 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
     page.goto("/")
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    page.locator(".shapes").wait_for(timeout=20 * SECONDS)
+    page.locator(".result-shapes").wait_for(timeout=20 * SECONDS)
     path = urlsplit(page.url).path
     page.close()
     return path

@@ -161,7 +161,7 @@ def test_axe_finds_nothing(
     page = open_page(paths[name], color_scheme=scheme, viewport={"width": width, "height": 900})
     complaints.clear()  # the browser's note that an unknown or failed detection is one
     if name in {"result", "crowd", "shared"}:
-        page.locator(".shapes").wait_for()
+        page.locator(".result-shapes").wait_for()
     if name == "admin":
         sign_in(page)
     check(page)
@@ -173,7 +173,7 @@ def test_axe_finds_nothing_in_what_opens_and_appears(
 ) -> None:
     page = open_page(viewport={"width": PHONE, "height": 844}, color_scheme="dark")
     page.set_input_files("#picture", [pictures / "park.jpg", pictures / "zoo.jpg"])
-    page.locator(".options > summary").click()
+    page.locator(".home-options > summary").click()
     check(page)
     page.get_by_role("button", name="Detect objects").click()
     page.get_by_text("Download all").click()
@@ -182,7 +182,7 @@ def test_axe_finds_nothing_in_what_opens_and_appears(
     page.get_by_text("Delete all", exact=True).click()
     check(page)
     crowd = open_page(paths["crowd"], viewport={"width": PHONE, "height": 844})
-    crowd.locator(".shapes").wait_for()
+    crowd.locator(".result-shapes").wait_for()
     crowd.locator("[role=option]").first.click()
     crowd.get_by_role("button", name="Compare").click()
     crowd.get_by_text("More", exact=True).click()

@@ -39,7 +39,7 @@ def test_waiting_shows_the_picture_and_gives_way_to_the_result_by_itself(
         expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
         expect(page.get_by_role("img", name="park.jpg")).to_be_visible()
         expect(page.get_by_role("listitem").first).to_have_attribute("aria-current", "step")
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
 
 
 def test_a_page_that_gets_no_events_asks_now_and_then(
@@ -53,7 +53,7 @@ def test_a_page_that_gets_no_events_asks_now_and_then(
         page.set_input_files("#picture", pictures / "park.jpg")
         page.get_by_role("button", name="Detect objects").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     assert [text for text in complaints if "503" not in text] == []
     complaints.clear()
 
@@ -71,7 +71,7 @@ def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
     page.get_by_role("button", name="Run again").click()
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     address = page.url
     page.get_by_role("button", name="Delete now").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
@@ -96,7 +96,7 @@ def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
     page.get_by_role("button", name="Try again").click()
     expect(heading).to_have_text("Waiting in the queue")
     idle_parts.work_off()
-    expect(page.locator(".shapes")).to_be_visible()
+    expect(page.locator(".result-shapes")).to_be_visible()
     assert [text for text in complaints if "500" not in text] == []
     complaints.clear()
 
@@ -108,7 +108,7 @@ def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
     page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
     expect(page.get_by_text("No worker is running")).to_be_visible()
     expect(page.get_by_text("Next in the queue.")).to_be_visible()
-    expect(page.locator(".steps li")).to_have_text(
+    expect(page.locator(".waiting-steps li")).to_have_text(
         ["In the queue", "Read the picture", "Run the model", "Find objects"]
     )
     other = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))

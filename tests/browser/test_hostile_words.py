@@ -83,7 +83,7 @@ def test_hostile_names_and_labels_are_shown_and_not_run(
     page.get_by_role("button", name="Detect objects").click()
     page.wait_for_url("**/detections/*")
     work_off()
-    page.locator(".shapes").wait_for()  # the waiting page goes on by itself
+    page.locator(".result-shapes").wait_for()  # the waiting page goes on by itself
     result = page.url
 
     def quiet() -> None:

@@ -97,7 +97,7 @@ def shown(idle_parts: Any, open_page: OpenPage, tmp_path: Path) -> Callable[...,
         address = idle_parts.send(file.getvalue())
         idle_parts.work_off(result=result)
         page = open_page(f"{address}?{query}", **{"viewport": {"width": 1280, "height": 900}, **options})
-        page.locator(".shapes").wait_for()
+        page.locator(".result-shapes").wait_for()
         return page
 
     return show
@@ -114,10 +114,10 @@ def _zoom_to(page: Page, x: float, y: float, pixel_size: float) -> None:
     """Turn the wheel over a point of the picture until its pixels are of that size."""
     page.evaluate(
         """([x, y, size]) => {
-          const frame = document.querySelector(".frame");
+          const frame = document.querySelector(".result-frame");
           const { left, top, width, height } = frame.getBoundingClientRect();
-          const image = frame.querySelector(".picture").getBoundingClientRect();
-          const now = image.width / frame.querySelector(".picture").width;
+          const image = frame.querySelector(".result-picture").getBoundingClientRect();
+          const now = image.width / frame.querySelector(".result-picture").width;
           const event = (at) => new WheelEvent("wheel", { deltaY: -Math.log(at) / 0.0088, ctrlKey: true,
             clientX: image.left + x * now, clientY: image.top + y * now, bubbles: true, cancelable: true });
           frame.dispatchEvent(event(size / now));
@@ -129,8 +129,8 @@ def _zoom_to(page: Page, x: float, y: float, pixel_size: float) -> None:
 def _compare(page: Page, drawn: Bitmap) -> tuple[int, int]:
     """Return how many screen pixels of either are farther than one from all of the other."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    frame = page.locator(".frame")
-    box, view = frame.bounding_box(), page.locator(".shapes").get_attribute("viewBox")
+    frame = page.locator(".result-frame")
+    box, view = frame.bounding_box(), page.locator(".result-shapes").get_attribute("viewBox")
     assert box is not None
     assert view is not None
     left, top, width, height = map(float, view.split())
@@ -167,7 +167,8 @@ def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], n
     page = shown(_found(size, placed))
     drawn = _drawn(page)
     assert all(
-        path for path in page.locator(".mask").evaluate_all("all => all.map(one => one.getAttribute('d'))")
+        path
+        for path in page.locator(".result-mask").evaluate_all("all => all.map(one => one.getAttribute('d'))")
     )
     assert _compare(page, drawn)[1] == 0, "from afar something is lost"
     for pixel_size in (1, 3):
@@ -179,7 +180,7 @@ def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], n
 
 def _click(page: Page, x: float, y: float) -> None:
     """Click at a point of the picture."""
-    image = page.locator(".frame .picture").bounding_box()
+    image = page.locator(".result-frame .result-picture").bounding_box()
     assert image is not None
     size = image["width"] / LARGE[0]
     page.mouse.click(image["x"] + x * size, image["y"] + y * size)
@@ -191,7 +192,7 @@ def test_a_thin_object_can_be_chosen_whatever_lies_around_it(shown: Callable[...
     page = shown(_found(LARGE, [*around, (3000, 90, pole)]), "")
     for x, y, index in ((3003, 700, "3"), (1500, 1501, "1"), (1650, 1350, "2"), (200, 2000, "0")):
         _click(page, x, y)
-        expect(page.locator(".shape.lit")).to_have_attribute("data-index", index)
+        expect(page.locator(".result-shape.lit")).to_have_attribute("data-index", index)
 
 
 def test_a_box_too_small_to_see_is_drawn_and_can_be_chosen(shown: Callable[..., Page]) -> None:
@@ -200,14 +201,14 @@ def test_a_box_too_small_to_see_is_drawn_and_can_be_chosen(shown: Callable[..., 
     boxes[0, 2:] += 1  # the others are points
     found = replace(_found(LARGE, [(0, 0, _solid(1, 1))] * 3), boxes=boxes, masks=None)
     page = shown(found, "hide=labels")
-    page.evaluate("document.querySelector('.frame').style.background = 'black'")
-    frame = Image.open(io.BytesIO(page.locator(".frame").screenshot())).convert("RGB")
+    page.evaluate("document.querySelector('.result-frame').style.background = 'black'")
+    frame = Image.open(io.BytesIO(page.locator(".result-frame").screenshot())).convert("RGB")
     rows, columns = np.nonzero(np.asarray(frame).max(axis=2) > SEEN)
     for x, y in corners * frame.width / LARGE[0]:
         assert ((np.abs(columns - x) < 4) & (np.abs(rows - y) < 4)).sum() >= 2
     for index, (x, y) in enumerate(corners.tolist()):
         _click(page, min(x + 10, 3995), y + 10)
-        expect(page.locator(".shape.lit")).to_have_attribute("data-index", str(index))
+        expect(page.locator(".result-shape.lit")).to_have_attribute("data-index", str(index))
 
 
 def test_an_object_whose_mask_is_empty_has_a_box_on_the_page_and_is_cut_out_by_it(
@@ -217,8 +218,8 @@ def test_an_object_whose_mask_is_empty_has_a_box_on_the_page_and_is_cut_out_by_i
     empty = Mask.from_bitmap(np.zeros((0, 0), bool))
     found = replace(_found((640, 480), [(0, 0, _solid(1, 1))] * 2), boxes=boxes, masks=(empty, empty))
     page = shown(found, "")
-    expect(page.locator(".shape:not([hidden]) .outline")).to_have_count(2)
-    expect(page.locator(".mask[d]:not([d=''])")).to_have_count(0)
+    expect(page.locator(".result-shape:not([hidden]) .result-outline")).to_have_count(2)
+    expect(page.locator(".result-mask[d]:not([d=''])")).to_have_count(0)
     for number, size in enumerate([(4, 10), (1, 1)]):
         address = page.url.partition("?")[0] + f"/instances/{number}.png"
         with urllib.request.urlopen(address, timeout=30) as answer:

@@ -35,7 +35,7 @@ def test_a_waiting_page_goes_on_after_the_web_process_was_killed_and_started_aga
         parts.start_web()
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     parts.work_off()
-    expect(page.locator(".shapes")).to_be_visible(timeout=30_000)
+    expect(page.locator(".result-shapes")).to_be_visible(timeout=30_000)
     forgive(complaints, "ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY")
 
 
@@ -56,7 +56,7 @@ def test_a_line_that_is_silently_dead_is_given_up(
     page.route("**/events", answer)
     page.goto(address)
     parts.work_off()
-    expect(page.locator(".shapes")).to_be_visible(timeout=60_000)
+    expect(page.locator(".result-shapes")).to_be_visible(timeout=60_000)
     forgive(complaints, "a request to")
 
 
@@ -84,5 +84,5 @@ def test_a_waiting_page_outlasts_redis(
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting in the queue")
     parts.start_redis()
     parts.work_off()
-    expect(page.locator(".shapes")).to_be_visible(timeout=30_000)
+    expect(page.locator(".result-shapes")).to_be_visible(timeout=30_000)
     forgive(complaints, "503", "ERR_INCOMPLETE")

@@ -104,7 +104,7 @@ def test_no_reference_of_any_page_leads_out_of_the_path_or_to_nothing(
     page.goto(f"{site}/")
     page.set_input_files("#picture", pictures / "street.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     result = page.url
     page.get_by_role("button", name="Create link").click()
     link = page.locator("#link").input_value()

@@ -20,9 +20,9 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 def result(open_page: Callable[..., Page], result_path: str) -> Page:
     """The page of a finished detection, without its weaker objects and its first class."""
     page = open_page(result_path)
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     page.get_by_role("slider", name="Minimum score").fill("45")
-    page.locator(".classes li:visible").first.get_by_role("checkbox").uncheck()
+    page.locator(".result-classes li:visible").first.get_by_role("checkbox").uncheck()
     return page
 
 
@@ -53,20 +53,20 @@ def test_the_drawn_picture_comes_in_each_format_with_what_is_switched_on(
     changed = np.abs(pixels(drawn).astype(int) - pixels(bare)).max(axis=2) > 60
     assert 0.001 < changed.mean() < 0.2
     # The frame of the best instance that is shown is drawn where its row says that it is.
-    first = result.locator("[role=option]:visible .instance-facts").first.inner_text()
+    first = result.locator("[role=option]:visible .result-instance-facts").first.inner_text()
     x, y = (int(number) for number in first.split("at ")[1].split("\n")[0].split(" px")[0].split(",")[:2])
     assert changed[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5].any()
 
 
 def test_the_data_come_in_each_format(result: Page) -> None:
     number = result.locator("[role=option]:visible").count()
-    labels = set(result.locator("[role=option]:visible .instance-label").all_inner_texts())
+    labels = set(result.locator("[role=option]:visible .result-instance-label").all_inner_texts())
     page = result
     for i, (name, form) in enumerate(FORMATS.items()):
         if i % 6 == 5:  # Chromium asks before it lets one page begin more than ten downloads
             page = result.context.new_page()
             page.goto(result.url)
-            page.locator(".shapes").wait_for()
+            page.locator(".result-shapes").wait_for()
         filename, data = taken(page, form.title)
         assert filename == f"apartment{form.suffix}", name
         assert data, name
@@ -96,7 +96,7 @@ def test_an_outlined_object_is_cut_out_along_its_mask(open_page: Callable[..., P
     with Image.open(downloading.value.path()) as cut:
         assert (cut.format, cut.mode) == ("PNG", "RGBA")
         alpha = np.asarray(cut)[:, :, 3]
-    area = int(row.locator(".instance-area").inner_text().removesuffix(" px").replace(",", ""))
+    area = int(row.locator(".result-instance-area").inner_text().removesuffix(" px").replace(",", ""))
     assert set(np.unique(alpha)) == {0, 255}
     assert (alpha == 255).sum() == area
 

@@ -26,13 +26,13 @@ def test_a_chosen_picture_comes_back_with_boxes_a_list_and_a_download_in_its_for
     page: Page, send: Callable[[Page, Path], None], pictures: Path, tmp_path: Path
 ) -> None:
     send(page, pictures / "apartment.jpg")
-    boxes = page.locator(".shape:not([hidden]) .outline")
+    boxes = page.locator(".result-shape:not([hidden]) .result-outline")
     rows = page.locator("[role=option]:visible")
     assert boxes.count() > 3
     assert rows.count() == boxes.count()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"{boxes.count()} objects found")
-    expect(page.locator(".classes")).to_contain_text("chair")
-    frame = page.locator(".frame img").bounding_box()
+    expect(page.locator(".result-classes")).to_contain_text("chair")
+    frame = page.locator(".result-frame img").bounding_box()
     box = boxes.first.bounding_box()
     assert frame is not None
     assert box is not None
@@ -50,18 +50,18 @@ def test_a_chosen_picture_comes_back_with_boxes_a_list_and_a_download_in_its_for
 def test_a_picture_can_be_dropped_or_pasted_anywhere(page: Page, pictures: Path, kind: str) -> None:
     content = base64.b64encode((pictures / "park.jpg").read_bytes()).decode()
     page.evaluate(_FILE_EVENT, [kind, "from elsewhere.jpg", content])
-    expect(page.locator(".chosen-name")).to_have_text("from elsewhere.jpg")
+    expect(page.locator(".home-chosen-name")).to_have_text("from elsewhere.jpg")
     with Image.open(pictures / "park.jpg") as original:
         size = f"{original.width} \N{MULTIPLICATION SIGN} {original.height} pixels"
-    expect(page.locator(".chosen-size")).to_contain_text(size)
+    expect(page.locator(".home-chosen-size")).to_contain_text(size)
     page.keyboard.press("Enter")
-    expect(page.locator(".file")).to_have_text("from elsewhere.jpg")
+    expect(page.locator(".result-file")).to_have_text("from elsewhere.jpg")
 
 
 def test_the_example_picture_is_there_for_who_has_none(page: Page) -> None:
     page.get_by_role("button", name="No picture handy?").click()
     page.get_by_role("button", name="Detect objects").click()
-    expect(page.locator(".file")).to_have_text("example.jpg")
+    expect(page.locator(".result-file")).to_have_text("example.jpg")
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "bytes", "pixels"])
@@ -138,9 +138,9 @@ def test_a_phone_offers_its_camera(open_page: Callable[..., Page], pictures: Pat
     expect(page.get_by_text("Take a photo")).to_be_visible()
     assert camera.get_attribute("capture") == "environment"
     camera.set_input_files(pictures / "park.jpg")
-    expect(page.locator(".chosen-name")).to_have_text("park.jpg")
+    expect(page.locator(".home-chosen-name")).to_have_text("park.jpg")
     page.get_by_role("button", name="Detect objects").tap()
-    expect(page.locator(".file")).to_have_text("park.jpg")
+    expect(page.locator(".result-file")).to_have_text("park.jpg")
 
 
 def test_a_desktop_offers_no_camera(page: Page) -> None:
@@ -149,19 +149,19 @@ def test_a_desktop_offers_no_camera(page: Page) -> None:
 
 def test_model_and_lowest_score_are_chosen_before_sending(page: Page, pictures: Path) -> None:
     page.set_input_files("#picture", pictures / "apartment.jpg")
-    options = page.locator(".options > summary")
+    options = page.locator(".home-options > summary")
     expect(options).to_contain_text("NanoDet-g, default minimum score")
     options.click()
     usual = page.get_by_role("radio", name="NanoDet-g")
     expect(usual).to_be_checked()
-    expect(page.locator(".model", has=usual)).to_contain_text("boxes only · 22.9 box AP")
+    expect(page.locator(".home-model", has=usual)).to_contain_text("boxes only · 22.9 box AP")
     page.get_by_text("more, not installed").click()
-    expect(page.locator(".absent")).to_contain_text("flask-detector models pull rtmdet-ins-s")
+    expect(page.locator(".home-absent")).to_contain_text("flask-detector models pull rtmdet-ins-s")
     page.get_by_label("Minimum score").select_option("60%")
-    expect(page.locator(".options-now")).to_have_text("NanoDet-g, minimum score 60%")
+    expect(page.locator(".home-options-now")).to_have_text("NanoDet-g, minimum score 60%")
     page.get_by_role("button", name="Detect objects").click()
-    page.locator(".shapes").wait_for()
-    scores = [int(text.rstrip("%")) for text in page.locator(".instance-score").all_inner_texts()]
+    page.locator(".result-shapes").wait_for()
+    scores = [int(text.rstrip("%")) for text in page.locator(".result-instance-score").all_inner_texts()]
     assert scores
     assert min(scores) >= 60
 
@@ -172,12 +172,12 @@ def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     page = open_page(java_script_enabled=False)
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    drawn = page.locator(".frame img")
+    drawn = page.locator(".result-frame img")
     expect(drawn).to_be_visible()
     address = drawn.get_attribute("src") or ""
     assert address.endswith("/drawn")
     assert page.request.get(address).headers["content-type"] == "image/jpeg"
-    expect(page.locator(".instances li:visible").first).to_contain_text("%")
+    expect(page.locator(".result-instances li:visible").first).to_contain_text("%")
     expect(page.get_by_role("slider")).to_be_hidden()
     page.get_by_role("button", name="Delete now").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")

@@ -26,7 +26,7 @@ def test_several_pictures_have_one_page_and_what_is_no_picture_is_named(
     text = tmp_path / "notes.txt"
     text.write_text("This is not a picture.")
     own_page.set_input_files("#picture", [pictures / "apartment.jpg", text, pictures / "park.jpg"])
-    expect(own_page.locator(".chosen li")).to_have_count(2)
+    expect(own_page.locator(".home-chosen li")).to_have_count(2)
     expect(own_page.get_by_role("alert")).to_contain_text("notes.txt: The file is not a picture")
     own_page.get_by_role("button", name="Detect objects").click()
     expect(own_page.get_by_role("heading", level=1)).to_have_text("2 pictures")
@@ -51,11 +51,11 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
 ) -> None:
     send(own_page, pictures / "apartment.jpg")
     own_page.get_by_role("button", name="Create link").click()
-    own_page.locator(".shapes").wait_for()
+    own_page.locator(".result-shapes").wait_for()
     own_page.get_by_role("slider").fill("60")
     link = own_page.get_by_role("textbox", name="Link").input_value()
     stranger = open_page(link, **_STRANGER)
-    stranger.locator(".shapes").wait_for()
+    stranger.locator(".result-shapes").wait_for()
     assert (
         stranger.locator("[role=option]:visible").count() == own_page.locator("[role=option]:visible").count()
     )
@@ -73,7 +73,7 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
 def test_a_chosen_instance_is_described_and_can_be_cut_out(open_page: OpenPage, result_path: str) -> None:
     page = open_page(result_path)
     page.locator("[role=option]:visible").nth(1).click()
-    expect(page.locator(".picked")).to_contain_text("pixels at")
+    expect(page.locator(".result-picked")).to_contain_text("pixels at")
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Download crop as PNG").click()
     assert downloading.value.suggested_filename.endswith("_2.png")
@@ -81,7 +81,7 @@ def test_a_chosen_instance_is_described_and_can_be_cut_out(open_page: OpenPage, 
 
 def test_the_list_can_be_ordered_by_place(open_page: OpenPage, result_path: str) -> None:
     page = open_page(result_path)
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     by_score = page.locator("[role=option]:visible").all_inner_texts()
     page.get_by_label("Sort objects").select_option("left to right")
     by_place = page.locator("[role=option]:visible").all_inner_texts()
@@ -98,7 +98,7 @@ def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: S
     page.goto("/")
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    page.locator(".shapes").wait_for()
+    page.locator(".result-shapes").wait_for()
     for name, kind in (("annotated picture", "image/png"), ("JSON", "text/plain")):
         page.get_by_text("More", exact=True).click()
         page.get_by_role("button", name=name).click()

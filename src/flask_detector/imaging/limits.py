@@ -29,16 +29,28 @@ class Limits:
     def check_bytes(self, count: int) -> None:
         """Raise EmptyPicture or PictureTooLarge for a file of so many bytes, unless it is accepted."""
         if count == 0:
-            raise EmptyPicture("The file is empty.")
+            raise empty()
         if count > self.max_bytes:
-            raise PictureTooLarge(
-                f"The file has {count / 1e6:.1f} MB; at most {self.max_bytes / 1e6:g} are accepted here."
-            )
+            raise self.too_large(f"{count / 1e6:.1f}")
 
     def check_pixels(self, count: int) -> None:
         """Raise TooManyPixels for a picture of so many, unless it is accepted."""
         if count > self.max_pixels:
-            raise TooManyPixels(
-                f"The picture has {count / 1e6:.1f} million pixels; "
-                f"at most {self.max_pixels / 1e6:g} are accepted here."
-            )
+            raise self.too_many_pixels(f"{count / 1e6:.1f}")
+
+    def too_large(self, megabytes: str) -> PictureTooLarge:
+        """Return the error for a file of so many megabytes."""
+        return PictureTooLarge(
+            f"The file has {megabytes} MB; at most {self.max_bytes / 1e6:g} are accepted here."
+        )
+
+    def too_many_pixels(self, millions: str) -> TooManyPixels:
+        """Return the error for a picture of so many million pixels."""
+        return TooManyPixels(
+            f"The picture has {millions} million pixels; at most {self.max_pixels / 1e6:g} are accepted here."
+        )
+
+
+def empty() -> EmptyPicture:
+    """Return the error for a file without bytes."""
+    return EmptyPicture("The file is empty.")

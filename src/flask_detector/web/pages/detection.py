@@ -87,12 +87,15 @@ def _result_page(record: Record) -> str:
 
 @blueprint.get("/result.json")
 def result() -> Response:
-    """Send the result in its documented form, with the colour of each class that the overlay needs."""
+    """Send the result as documented, with the colours of the classes for the overlay."""
     found, shown_score = service().jobs.result(g.record.id)
-    form = found.to_json()
-    form["shown_score"] = shown_score
-    form["colours"] = {label: colors.colour_of(c) for c, label in enumerate(found.labels)}
-    response = jsonify(form)
+    colours = {label: colors.colour_of(c) for c, label in enumerate(found.labels)}
+    document = found.to_json() | {
+        "shown_score": shown_score,
+        "colours": colours,
+        "text_colours": {label: colors.text_colour_on(colour) for label, colour in colours.items()},
+    }
+    response = jsonify(document)
     response.headers["Cache-Control"] = PRIVATE_HOUR
     return compress(response)
 

@@ -8,6 +8,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector.detectors import AUTO, MAIN_MODEL
 from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
 from flask_detector.formats import FORMATS
+from flask_detector.imaging import sniff
+from flask_detector.imaging.limits import Limits, empty
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.structures.labels import plural
@@ -36,7 +38,19 @@ def home() -> str:
         main_model=MAIN_MODEL,
         pace=service().seconds_by_model(),
         most_together=_MOST_TOGETHER,
+        refusals=_refusals(service().limits),
     )
+
+
+def _refusals(limits: Limits) -> dict[str, dict[str, str]]:
+    """Return what the page says of files that it does not even send; `{}` stands for their size."""
+    errors = {
+        "empty": empty(),
+        "bytes": limits.too_large("{}"),
+        "pixels": limits.too_many_pixels("{}"),
+        "format": sniff.refusal(b""),
+    }
+    return {name: {"message": error.message, "hint": error.hint} for name, error in errors.items()}
 
 
 @blueprint.post("/detections")

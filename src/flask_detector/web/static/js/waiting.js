@@ -1,20 +1,7 @@
-/** The waiting page: tells how far the detection is, and gives way to its end. */
+/** The waiting page: shows how far the detection is, and reloads when it has ended. */
 
 import { follow } from "./shared/follow.js";
 import { count } from "./shared/format.js";
-
-// What the stages of the detectors are called here; one that isn't named is simply "detecting objects".
-/** @type {Record<string, string>} */
-const STAGES = {
-  decode: "Reading the picture.",
-  prepare: "Resizing the picture.",
-  features: "Extracting features.",
-  proposals: "Finding candidate regions.",
-  boxes: "Classifying regions.",
-  select: "Selecting the best detections.",
-  masks: "Drawing outlines.",
-  paste: "Drawing outlines.",
-};
 
 const page = /** @type {HTMLElement} */ (document.getElementById("waiting"));
 const title = /** @type {HTMLElement} */ (page.querySelector("h1"));
@@ -31,15 +18,15 @@ function show(state) {
     return;
   }
   const running = state.status === "running";
+  const reached = Math.max(steps.findIndex((item) => item.dataset.step === state.step), 0);
   title.textContent = running ? "Detecting objects" : "Waiting in the queue";
   words.textContent = running
-    ? (STAGES[state.stage ?? ""] ?? "Detecting objects.")
+    ? `${steps[reached].textContent}.`
     : state.position
       ? `${count(state.position, "picture")} ahead of it.`
       : "Next in the queue.";
   idle.hidden = state.working;
-  const reached = steps.findIndex((item) => item.dataset.step === state.step);
-  progress.value = Math.max(reached, 0);
+  progress.value = reached;
   steps.forEach((item, i) => {
     item.classList.toggle("done", i < reached);
     item.classList.toggle("now", i === reached);

@@ -46,8 +46,8 @@ export class Chosen {
   async #add(file, onRefused) {
     const row = /** @type {HTMLElement} */ (this.template.content.cloneNode(true)).children[0];
     const image = /** @type {HTMLImageElement} */ (row.querySelector("img"));
-    const size = /** @type {HTMLElement} */ (row.querySelector(".chosen-size"));
-    /** @type {HTMLElement} */ (row.querySelector(".chosen-name")).textContent = file.name;
+    const size = /** @type {HTMLElement} */ (row.querySelector(".home-chosen-size"));
+    /** @type {HTMLElement} */ (row.querySelector(".home-chosen-name")).textContent = file.name;
     size.textContent = bytes(file.size);
     this.list.append(row);
     image.src = URL.createObjectURL(file);

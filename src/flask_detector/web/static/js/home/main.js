@@ -13,22 +13,22 @@ const PATIENCE_MILLISECONDS = 1000;
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("picture"));
-const list = /** @type {HTMLElement} */ (form.querySelector(".chosen"));
-const sending = /** @type {HTMLElement} */ (form.querySelector(".sending"));
+const list = /** @type {HTMLElement} */ (form.querySelector(".home-chosen"));
+const sending = /** @type {HTMLElement} */ (form.querySelector(".home-sending"));
 const progress = /** @type {HTMLProgressElement} */ (form.querySelector("progress"));
-const words = /** @type {HTMLElement} */ (form.querySelector(".sending-words"));
+const words = /** @type {HTMLElement} */ (form.querySelector(".home-sending-words"));
 const notice = /** @type {HTMLElement} */ (form.querySelector(".notice"));
-const detect = /** @type {HTMLButtonElement} */ (form.querySelector(".detect"));
-const other = /** @type {HTMLButtonElement} */ (form.querySelector(".other"));
-const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".cancel"));
-const photo = /** @type {HTMLElement} */ (form.querySelector(".photo"));
-const example = /** @type {HTMLElement} */ (document.querySelector(".example"));
+const detect = /** @type {HTMLButtonElement} */ (form.querySelector(".home-detect"));
+const other = /** @type {HTMLButtonElement} */ (form.querySelector(".home-other"));
+const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".home-cancel"));
+const photo = /** @type {HTMLElement} */ (form.querySelector(".home-photo"));
+const example = /** @type {HTMLElement} */ (document.querySelector(".home-example"));
 
-const chosen = new Chosen(
-  list,
-  /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture")),
-  { bytes: Number(form.dataset.maxBytes), pixels: Number(form.dataset.maxPixels) },
-);
+const chosen = new Chosen(list, /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture")), {
+  bytes: Number(form.dataset.maxBytes),
+  pixels: Number(form.dataset.maxPixels),
+  refusals: JSON.parse(form.dataset.refusals ?? ""),
+});
 
 /** @type {AbortController | null} */
 let current = null;
@@ -220,7 +220,7 @@ exampleButton.addEventListener("click", async () => {
   await show([file]);
 });
 example.hidden = false;
-/** @type {HTMLElement} */ (form.querySelector(".drop-ways")).hidden = false;
+/** @type {HTMLElement} */ (form.querySelector(".home-drop-ways")).hidden = false;
 photo.hidden = !matchMedia("(pointer: coarse)").matches;
 enter("empty");
 if (input.files?.length) {

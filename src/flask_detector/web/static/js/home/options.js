@@ -2,7 +2,7 @@
 
 /** @param {HTMLFormElement} form */
 export function connectOptions(form) {
-  const line = /** @type {HTMLElement} */ (form.querySelector(".options-now"));
+  const line = /** @type {HTMLElement} */ (form.querySelector(".home-options-now"));
   const show = () => {
     const chosen = form.querySelectorAll("[name=model]:checked, [name=min_score] :checked");
     line.textContent = [...chosen].map((one) => /** @type {HTMLElement} */ (one).dataset.title).join(", ");

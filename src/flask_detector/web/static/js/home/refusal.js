@@ -1,38 +1,23 @@
-/** Refuses at once what the server would refuse, in the server's words (`errors.py`, `images.py`). */
+/** Refuses at once what the server would refuse, in the server's words. */
 
 /** @typedef {{message: string, hint: string}} Refusal */
-/** @typedef {{bytes: number, pixels: number}} Limits */
+/** @typedef {{bytes: number, pixels: number, refusals: Record<"empty" | "bytes" | "pixels" | "format", Refusal>}} Limits */
 
 /**
- * Say why a file can't be sent, or null.
- *
- * A file is what its first bytes say. What could be a picture is left for the server to judge.
+ * Return why a file can't be sent, or null. What could be a picture is left for the server to judge.
  *
  * @param {File} file
  * @param {Limits} limits
  * @returns {Promise<Refusal | null>}
  */
-export async function refusal(file, limits) {
+export async function refusal(file, { bytes, refusals }) {
   if (file.size === 0) {
-    return {
-      message: "The file is empty.",
-      hint: "Check that the file opens on your computer, then send it again.",
-    };
+    return refusals.empty;
   }
-  if (file.size > limits.bytes) {
-    const size = (file.size / 1e6).toFixed(1);
-    return {
-      message: `The file has ${size} MB; at most ${limits.bytes / 1e6} are accepted here.`,
-      hint: "Send a smaller file, for example a JPEG of the same picture.",
-    };
+  if (file.size > bytes) {
+    return inMillions(refusals.bytes, file.size);
   }
-  if (!isPicture(new Uint8Array(await file.slice(0, 16).arrayBuffer()))) {
-    return {
-      message: "The file is not a picture of a known format.",
-      hint: "Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture.",
-    };
-  }
-  return null;
+  return isPicture(new Uint8Array(await file.slice(0, 16).arrayBuffer())) ? null : refusals.format;
 }
 
 /**
@@ -42,7 +27,7 @@ export async function refusal(file, limits) {
  * @param {Limits} limits
  * @returns {Promise<{width: number, height: number, refusal: Refusal | null} | null>}
  */
-export async function measure(image, limits) {
+export async function measure(image, { pixels, refusals }) {
   try {
     await new Promise((resolve, reject) => {
       image.onload = resolve;
@@ -52,17 +37,13 @@ export async function measure(image, limits) {
     return null;
   }
   const { naturalWidth: width, naturalHeight: height } = image;
-  const pixels = width * height;
-  const refusal =
-    pixels <= limits.pixels
-      ? null
-      : {
-          message:
-            `The picture has ${(pixels / 1e6).toFixed(1)} million pixels; ` +
-            `at most ${limits.pixels / 1e6} are accepted here.`,
-          hint: "Scale the picture down and send it again.",
-        };
-  return { width, height, refusal };
+  const count = width * height;
+  return { width, height, refusal: count <= pixels ? null : inMillions(refusals.pixels, count) };
+}
+
+/** @param {Refusal} refusal @param {number} count @returns {Refusal} */
+function inMillions({ message, hint }, count) {
+  return { message: message.replace("{}", (count / 1e6).toFixed(1)), hint };
 }
 
 /** @param {Uint8Array} head */

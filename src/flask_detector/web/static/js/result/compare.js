@@ -17,7 +17,7 @@ const KEYS = {
 
 /** @param {HTMLElement} frame @param {HTMLElement} overlay what is drawn @param {HTMLButtonElement} button */
 export function connectComparison(frame, overlay, button) {
-  const divider = /** @type {HTMLElement} */ (frame.querySelector(".divider"));
+  const divider = /** @type {HTMLElement} */ (frame.querySelector(".result-divider"));
   let place = 50;
 
   /** @param {number} to percent of the width */

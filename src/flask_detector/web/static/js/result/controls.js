@@ -6,7 +6,7 @@ import { count, percent } from "../shared/format.js";
 
 /** @param {HTMLElement} page @param {View} view */
 export function connectScore(page, view) {
-  const section = /** @type {HTMLElement | null} */ (page.querySelector(".score"));
+  const section = /** @type {HTMLElement | null} */ (page.querySelector(".result-score"));
   if (!section) {
     return;
   }
@@ -22,7 +22,7 @@ export function connectScore(page, view) {
   view.addEventListener("change", show);
   show();
   section.hidden = false;
-  const weaker = /** @type {HTMLElement | null} */ (page.querySelector(".weaker"));
+  const weaker = /** @type {HTMLElement | null} */ (page.querySelector(".result-weaker"));
   if (weaker) {
     weaker.hidden = false;
   }
@@ -30,13 +30,13 @@ export function connectScore(page, view) {
 
 /** @param {HTMLElement} page @param {import("./main.js").Result} result @param {View} view */
 export function connectClasses(page, result, view) {
-  const items = /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(".classes li"));
+  const items = /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll(".result-classes li"));
   const labels = new Set(result.instances.map((instance) => instance.label));
   const rows = [...items].map((item) => ({
     item,
     label: item.dataset.label ?? "",
     box: /** @type {HTMLInputElement} */ (item.querySelector("input")),
-    count: /** @type {HTMLElement} */ (item.querySelector(".class-count")),
+    count: /** @type {HTMLElement} */ (item.querySelector(".result-class-count")),
   }));
   const show = () => {
     const counts = view.counts();
@@ -54,7 +54,7 @@ export function connectClasses(page, result, view) {
       view.setOff(off);
     });
   }
-  const buttons = /** @type {HTMLElement | null} */ (page.querySelector(".all-none"));
+  const buttons = /** @type {HTMLElement | null} */ (page.querySelector(".result-all-none"));
   if (buttons) {
     buttons.querySelector("[name=all]")?.addEventListener("click", () => view.setOff([]));
     buttons.querySelector("[name=none]")?.addEventListener("click", () => view.setOff(labels));

@@ -15,7 +15,7 @@ export class Labels {
   constructor(overlay, result, view) {
     this.instances = result.instances;
     this.view = view;
-    this.labels = this.instances.map(({ label, score }) => made(label, score, result.colours[label]));
+    this.labels = this.instances.map(({ label, score }) => made(label, score, result));
     overlay.append(...this.labels);
     this.sizes = this.labels.map((label) => ({ width: label.offsetWidth, height: label.offsetHeight }));
     view.addEventListener("change", () => this.#place());
@@ -162,25 +162,13 @@ function overlap(a, b) {
   return width > 0 && height > 0 ? width * height : 0;
 }
 
-/** @param {string} name @param {number} score @param {[number, number, number]} colour */
-function made(name, score, colour) {
+/** @param {string} name @param {number} score @param {import("./main.js").Result} result */
+function made(name, score, { colours, text_colours }) {
   const label = document.createElement("span");
-  label.className = `label ${isLight(colour) ? "on-light" : "on-dark"}`;
+  label.className = "result-label";
   label.textContent = `${name} ${percent(score)}`;
   label.ariaHidden = "true"; // the list says the same
-  label.style.setProperty("--colour", `rgb(${colour.join(" ")})`);
+  label.style.background = `rgb(${colours[name].join(" ")})`;
+  label.style.color = `rgb(${text_colours[name].join(" ")})`;
   return label;
-}
-
-/**
- * Tell whether black is easier to read on a colour than white (relative luminance, WCAG 2.2).
- *
- * @param {[number, number, number]} colour sRGB, 0..255
- */
-function isLight(colour) {
-  const [red, green, blue] = colour.map((channel) => {
-    const c = channel / 255;
-    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179;
 }

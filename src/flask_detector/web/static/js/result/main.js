@@ -25,18 +25,19 @@ import { View } from "./view.js";
  * @property {number} height
  * @property {Instance[]} instances
  * @property {number} shown_score
- * @property {Record<string, [number, number, number]>} colours
+ * @property {Record<string, [number, number, number]>} colours of the classes' boxes and masks
+ * @property {Record<string, [number, number, number]>} text_colours of their labels
  */
 
 const page = /** @type {HTMLElement} */ (document.getElementById("result"));
-const frame = /** @type {HTMLElement} */ (page.querySelector(".frame"));
-const tools = /** @type {HTMLElement} */ (page.querySelector(".tools"));
+const frame = /** @type {HTMLElement} */ (page.querySelector(".result-frame"));
+const tools = /** @type {HTMLElement} */ (page.querySelector(".result-tools"));
 
 const size = { width: Number(page.dataset.width), height: Number(page.dataset.height) };
 const camera = new Camera(size.width, size.height);
 const image = new Image(size.width, size.height);
-image.className = "picture";
-image.alt = page.querySelector(".file")?.textContent ?? "";
+image.className = "result-picture";
+image.alt = page.querySelector(".result-file")?.textContent ?? "";
 image.draggable = false;
 image.src = page.dataset.picture ?? "";
 camera.addEventListener("change", () => {
@@ -53,7 +54,7 @@ frame.prepend(image);
 const result = await (await fetch(page.dataset.result ?? "")).json();
 const view = new View(result);
 const overlay = document.createElement("div");
-overlay.className = "overlay";
+overlay.className = "result-overlay";
 image.after(overlay);
 new Shapes(overlay, result, view, camera);
 const labels = new Labels(overlay, result, view);

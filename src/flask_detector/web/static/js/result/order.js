@@ -12,8 +12,8 @@ const RANKS = {
 
 /** @param {HTMLElement} page @param {import("./view.js").View} view */
 export function connectOrder(page, view) {
-  const select = /** @type {HTMLSelectElement | null} */ (page.querySelector(".order"));
-  const list = page.querySelector(".instances");
+  const select = /** @type {HTMLSelectElement | null} */ (page.querySelector(".result-order"));
+  const list = page.querySelector(".result-instances");
   if (!select || !list) {
     return;
   }

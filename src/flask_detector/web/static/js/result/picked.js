@@ -4,7 +4,7 @@ import { percent } from "../shared/format.js";
 
 /** @param {HTMLElement} page @param {import("./view.js").View} view */
 export function connectPicked(page, view) {
-  const caption = /** @type {HTMLElement} */ (page.querySelector(".picked"));
+  const caption = /** @type {HTMLElement} */ (page.querySelector(".result-picked"));
   const [name, facts] = /** @type {HTMLElement[]} */ ([...caption.children]);
   const link = /** @type {HTMLAnchorElement} */ (caption.querySelector("a"));
   const first = link.dataset.address ?? "";

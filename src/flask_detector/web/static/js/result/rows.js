@@ -13,7 +13,7 @@ const KEY_STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: 
  * @param {(index: number) => void} onChosen
  */
 export function connectRows(page, view, onChosen) {
-  const list = /** @type {HTMLElement | null} */ (page.querySelector(".instances"));
+  const list = /** @type {HTMLElement | null} */ (page.querySelector(".result-instances"));
   if (!list) {
     return;
   }

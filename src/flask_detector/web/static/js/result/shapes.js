@@ -24,7 +24,7 @@ export class Shapes {
     this.result = result;
     this.view = view;
     this.camera = camera;
-    this.svg = element("svg", { class: "shapes", "aria-hidden": "true" });
+    this.svg = element("svg", { class: "result-shapes", "aria-hidden": "true" });
     this.groups = result.instances.map((instance, i) => group(instance, i, result.colours[instance.label]));
     // Small ones last, so that one within another can be pointed at.
     const order = [...this.groups].sort((a, b) => area(result, b) - area(result, a));
@@ -143,7 +143,7 @@ class Outlined {
   /** @param {Mask} mask @param {SVGElement} g */
   constructor(mask, g) {
     this.mask = mask;
-    this.path = element("path", { class: "mask", "fill-rule": "evenodd" });
+    this.path = element("path", { class: "result-mask", "fill-rule": "evenodd" });
     g.prepend(this.path);
   }
 
@@ -211,9 +211,9 @@ function group({ box: [x1, y1, x2, y2] }, index, colour) {
     width: String(Math.max(x2 - x1, THINNEST)),
     height: String(Math.max(y2 - y1, THINNEST)),
   };
-  const g = element("g", { class: "shape", "data-index": String(index) });
+  const g = element("g", { class: "result-shape", "data-index": String(index) });
   g.style.setProperty("--colour", `rgb(${colour.join(" ")})`);
-  g.append(...["area", "halo", "outline"].map((name) => element("rect", { class: name, ...place })));
+  g.append(...["area", "halo", "outline"].map((name) => element("rect", { class: `result-${name}`, ...place })));
   return g;
 }
 
