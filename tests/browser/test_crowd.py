@@ -139,7 +139,7 @@ def test_two_fingers_zoom_the_picture_and_one_moves_it(open_page: OpenPage, crow
     x, y = area["x"] + area["width"] / 2, area["y"] + area["height"] / 2
     fingers = Fingers(page)
     fingers.move([(x - 20, y), (x + 20, y)], [(x - 100, y), (x + 100, y)])
-    expect(page.locator(".result-frame")).to_have_class("frame zoomed")
+    expect(page.locator(".result-frame")).to_have_class("result-frame zoomed")
     assert page.evaluate("visualViewport.scale") == 1, "the page itself was zoomed"
     width = _view(page)[2]
     assert width < 1000

@@ -38,7 +38,7 @@ def test_keys_alone_lead_from_a_picture_to_its_download(page: Page, pictures: Pa
     assert downloading.value.suggested_filename == "apartment.json"
     tab_to(page, ".result-frame")
     page.keyboard.press("+")
-    expect(page.locator(".result-frame")).to_have_class("frame zoomed")
+    expect(page.locator(".result-frame")).to_have_class("result-frame zoomed")
     tab_to(page, "[name=labels]")
     page.keyboard.press("Space")
     expect(page.locator(".result-label:visible")).to_have_count(0)

@@ -114,11 +114,11 @@ def test_boxes_stay_on_their_objects_while_zooming(result: Page, way: str) -> No
             result.keyboard.press("ArrowRight")
         case "button":
             result.get_by_role("button", name="Zoom in").click()
-    expect(frame).to_have_class("frame zoomed")
+    expect(frame).to_have_class("result-frame zoomed")
     after = _corner_in_picture(result)
     assert after == pytest.approx(before, abs=0.02)
     result.get_by_role("button", name="Fit to window").click()
-    expect(frame).to_have_class("frame")
+    expect(frame).to_have_class("result-frame")
 
 
 def test_dragging_moves_a_zoomed_picture_and_chooses_nothing(result: Page) -> None:
@@ -155,7 +155,7 @@ def test_the_wheel_scrolls_the_page_past_a_picture_that_nobody_zoomed(result: Pa
     result.mouse.wheel(0, 200)
     # Not wait_for_function(): what it repeats in the page, the page's policy forbids as eval.
     wait_until(lambda: result.evaluate("scrollY > 100"), 10)
-    expect(result.locator(".result-frame")).to_have_class("frame")
+    expect(result.locator(".result-frame")).to_have_class("result-frame")
 
 
 def test_the_list_is_one_stop_for_the_tab_key_and_arrows_go_through_it(result: Page) -> None:
