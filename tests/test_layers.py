@@ -19,10 +19,10 @@ RULES: dict[str, tuple[str, str]] = {
     "structures": ("", "numpy"),
     "visualization": ("structures", "PIL anyascii numpy"),
     "formats": ("atomic_files detectors.coco_labels imaging structures", "PIL numpy supervision"),
-    "detectors": ("errors imaging process settings structures", "PIL numpy"),
+    "detectors": ("atomic_files errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),
-    "detectors.zoo": ("_version detectors errors process settings", "net"),
-    "storage": ("errors settings url_paths", ""),
+    "detectors.zoo": ("_version atomic_files detectors errors process settings", "net"),
+    "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),
     "worker": (

@@ -78,6 +78,8 @@ def slow(*values: object) -> object:
         slow(["serve", "--port", "x"], {}, 2, "--port"),
         (["serve", "--nothing"], {}, 2, "--nothing"),
         slow(["web", "superfluous"], {}, 2, "superfluous"),
+        (["keys", "list"], NO_REDIS, 1, "can't be reached"),
+        slow(["models", "pull", "none-such"], {}, 1, "none-such"),
     ],
 )
 def test_a_command_that_ends_at_once_says_so_in_one_line(

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from importlib import import_module
 
 import click
@@ -41,9 +40,13 @@ class _Commands(ExplainedGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Set a service's log up before anything of it is imported: what is wrong there is a line, too."""
-        if args[0] in _SERVICES:
-            logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT", ""), args[0])
+        """Set up logging before the command is imported, so that a failing import is logged too.
+
+        Only services choose JSON by themselves; other commands are for people unless it is asked for.
+        """
+        log_format = os.environ.get("DETECTOR_LOG_FORMAT", "")
+        if args[0] in _SERVICES or (log_format == "json" and args[0] in _COMMANDS):
+            logs.set_up(log_format, args[0])
         return super().resolve_command(ctx, args)
 
 
@@ -51,16 +54,12 @@ class _Commands(ExplainedGroup):
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, message="flask-detector %(version)s")
-@click.pass_context
-def main(context: click.Context) -> None:
+def main() -> None:
     """Detect objects in pictures: in the browser, over HTTP, or from the command line.
 
     Settings are environment variables; docs/settings.md lists them.
     """
-    if context.invoked_subcommand not in _SERVICES:
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.INFO,
-            format="%(asctime)s %(levelname)s %(message)s",
-            datefmt="%H:%M:%S",
-        )
+    # Does nothing where logging is set up already.
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+    )

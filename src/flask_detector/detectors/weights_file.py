@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from flask_detector.atomic_files import write_whole
 from flask_detector.errors import CheckpointError
 
 Floats = npt.NDArray[np.float32]
@@ -145,10 +146,7 @@ def write_weights(
             file.flush()
             os.fsync(file.fileno())
         manifest = {"graph_version": GRAPH_VERSION, "architecture": architecture, **facts, "arrays": places}
-        with (unfinished / _MANIFEST).open("w", encoding="utf-8") as text:
-            json.dump(manifest, text)
-            text.flush()
-            os.fsync(text.fileno())
+        write_whole(unfinished / _MANIFEST, json.dumps(manifest).encode(), sync_to_disk=True)
 
 
 def check_finite(layer: str, *arrays: Floats) -> None:

@@ -1,6 +1,5 @@
 """Pictures in a local folder, or one that several machines mount."""
 
-import os
 import shutil
 import tempfile
 import time
@@ -9,8 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from flask_detector.atomic_files import sync, write_whole
 from flask_detector.errors import StorageUnavailable
 from flask_detector.storage.base import ORIGINAL, check_key, is_id
+
+_PIECE = 1 << 20
 
 
 class FolderStorage:
@@ -30,7 +32,11 @@ class FolderStorage:
             self._make()
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write(target, source, sync=self._sync)
+                pieces = iter(lambda: source.read(_PIECE), b"")
+                write_whole(target, pieces, mode=0o600, sync_to_disk=self._sync)
+                if self._sync:
+                    for folder in target.parents[1:4]:  # the folder of all pictures may be new, too
+                        sync(folder)
             except BaseException:
                 with suppress(OSError):  # there is more in it
                     target.parent.rmdir()
@@ -75,33 +81,6 @@ class FolderStorage:
     def _path(self, id: str, name: str) -> Path:
         check_key(id, name)
         return self._folder / id[:2] / id / name
-
-
-def _write(target: Path, source: BinaryIO, *, sync: bool) -> None:
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
-        place = Path(file.name)
-        try:
-            shutil.copyfileobj(source, file, 1 << 20)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-            os.replace(place, target)
-            place = target
-            if sync:
-                for folder in target.parents[:4]:  # up to the one that holds the folder of all pictures
-                    _sync_folder(folder)
-        except BaseException:
-            place.unlink()
-            raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.queue import new_id
+from flask_detector.web.core import long_poll
 from flask_detector.web.core.service import Service
 from tests.support.waiting import wait_until
 
@@ -51,8 +52,8 @@ def test_a_preference_that_is_not_understood_is_ignored(post: Post, preference: 
     assert "Preference-Applied" not in post(headers={"Prefer": preference}).headers
 
 
-def test_nobody_waits_longer_than_the_settings_allow(service: Service, post: Post) -> None:
-    service.settings = service.settings.model_copy(update={"max_wait": 1})
+def test_nobody_waits_longer_than_is_allowed(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_poll, "MAX_WAIT_SECONDS", 1)
     assert post(headers={"Prefer": "wait=99999"}).headers["Preference-Applied"] == "wait=1"
 
 

@@ -192,7 +192,7 @@ def test_two_installations_on_one_host_do_not_take_each_others_sessions() -> Non
     "path",
     [
         "/static/x/../../../../etc/passwd",
-        "/static/%2e%2e/%2e%2e/settings.py",
+        "/static/%2e%2e/%2e%2e/errors.py",
         "/detections/..%2f..%2fsecret_key",
         "/detections/../../secret_key/picture",
         "/shared/..%2f..%2fsecret_key/picture",

@@ -3,13 +3,13 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask_detector.atomic_files import sync
 from flask_detector.detectors.zoo.http_range import Answer, Broken, Changed, HttpSource
 from flask_detector.detectors.zoo.install_state import write_json
 from flask_detector.errors import DownloadError
@@ -80,15 +80,6 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have the bytes of a file (or the names of a folder) on the disk before what follows."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def part_of(target: Path) -> Path:

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flask_detector.detectors.zoo.download import DISK_FULL, MAKE_ROOM, sync
+from flask_detector.atomic_files import sync
+from flask_detector.detectors.zoo.download import DISK_FULL, MAKE_ROOM
 from flask_detector.detectors.zoo.install_state import (
     ModelState,
     OnState,

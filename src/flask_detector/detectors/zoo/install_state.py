@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flask_detector.atomic_files import write_whole
+
 _SECONDS_BETWEEN_WRITES = 0.3
 
 
@@ -123,8 +125,6 @@ class StateFile:
         self._written = None
 
 
-def write_json(path: Path, form: object) -> None:
-    """Write a small JSON file so that a reader finds the old or the new one, never a part."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(json.dumps(form, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+def write_json(path: Path, document: object) -> None:
+    """Write a small JSON file; a reader finds the old or the new one, never a part."""
+    write_whole(path, f"{json.dumps(document, indent=2)}\n".encode())

@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from flask_detector.atomic_files import sync
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
-from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of, sync
+from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
 from flask_detector.detectors.zoo.ranking import best_first

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 
 from flask_detector.web.api.openapi import document
 from flask_detector.web.core.etags import send_if_changed
+from flask_detector.web.core.long_poll import MAX_WAIT_SECONDS
 from flask_detector.web.core.service import service
 
 page = Blueprint("api_page", __name__, url_prefix="/api")
@@ -23,7 +24,12 @@ def openapi() -> Response:
 @page.get("/docs")
 def docs() -> Response:
     """Show the description."""
-    text = render_template("pages/api.html", api=_described(), settings=service().settings)
+    text = render_template(
+        "pages/api.html",
+        api=_described(),
+        settings=service().settings,
+        max_wait_seconds=MAX_WAIT_SECONDS,
+    )
     return send_if_changed(make_response(text))
 
 

@@ -11,13 +11,14 @@ from flask_detector.errors import ServiceError
 from flask_detector.jobs.records import Record
 from flask_detector.web.core.service import service
 
+MAX_WAIT_SECONDS = 60
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
 def seconds_to_wait() -> int:
-    """Return how long the request wants to wait, at most as long as the settings allow; 0 for not at all."""
+    """Return how long the request wants to wait, at most MAX_WAIT_SECONDS; 0 for not at all."""
     found = _WAIT.search(",".join(request.headers.getlist("Prefer")))
-    return min(int(found[1]), service().settings.max_wait) if found else 0
+    return min(int(found[1]), MAX_WAIT_SECONDS) if found else 0
 
 
 def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
