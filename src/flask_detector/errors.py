@@ -66,6 +66,12 @@ class DetectorError(Exception):
     code: ClassVar[str] = "internal_error"
     default_hint: ClassVar[str] = ""
 
+    def __init_subclass__(cls, *, code: str | None = None, hint: str | None = None) -> None:
+        """code: of the class; hint: unless an error has its own. Without one, those of the parent class."""
+        super().__init_subclass__()
+        cls.code = code or cls.code
+        cls.default_hint = cls.default_hint if hint is None else hint
+
     def __init__(self, message: str, *, hint: str | None = None, retry_after: int | None = None) -> None:
         """retry_after: the seconds after which the same request may succeed, where that is known."""
         super().__init__(message)
@@ -77,306 +83,230 @@ class DetectorError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
-class PictureError(DetectorError):
+class PictureError(DetectorError, code="bad_picture"):
     """The picture can't be used."""
 
-    code = "bad_picture"
 
-
-class NoPicture(PictureError):
+class NoPicture(PictureError, code="no_picture", hint="Choose a picture and send it again."):
     """The request contains no picture."""
 
-    code = "no_picture"
-    default_hint = "Choose a picture and send it again."
 
-
-class EmptyPicture(PictureError):
+class EmptyPicture(
+    PictureError, code="empty_picture", hint="Check that the file opens on your computer, then send it again."
+):
     """The file has no bytes."""
 
-    code = "empty_picture"
-    default_hint = "Check that the file opens on your computer, then send it again."
 
-
-class NotAPicture(PictureError):
+class NotAPicture(
+    PictureError, code="not_a_picture", hint="Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
+):
     """The file is not in a known picture format."""
 
-    code = "not_a_picture"
-    default_hint = "Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
 
-
-class UnsupportedPicture(PictureError):
+class UnsupportedPicture(
+    PictureError,
+    code="unsupported_picture",
+    hint="Save it as JPEG or 8-bit PNG in an image editor, and send that.",
+):
     """The file is a picture, but of a kind that is not supported."""
 
-    code = "unsupported_picture"
-    default_hint = "Open it in an image editor, save it as JPEG or 8-bit PNG, and send that."
 
-
-class DamagedPicture(PictureError):
+class DamagedPicture(
+    PictureError,
+    code="damaged_picture",
+    hint="Send the original again. If it opens in other programs, save it there as JPEG or PNG.",
+):
     """The file starts as a picture but is cut short or corrupt."""
 
-    code = "damaged_picture"
-    default_hint = (
-        "The file may not have been copied completely. Send the original again; if it opens in other "
-        "programs, save it there as JPEG or PNG and send that."
-    )
 
-
-class PictureTooLarge(PictureError):
+class PictureTooLarge(
+    PictureError,
+    code="picture_too_large",
+    hint="Send a smaller file, for example a JPEG of the same picture.",
+):
     """The file has more bytes than this installation accepts."""
 
-    code = "picture_too_large"
-    default_hint = "Send a smaller file, for example a JPEG of the same picture."
 
-
-class TooManyPixels(PictureError):
+class TooManyPixels(PictureError, code="too_many_pixels", hint="Scale the picture down and send it again."):
     """The picture has more pixels than this installation accepts."""
 
-    code = "too_many_pixels"
-    default_hint = "Scale the picture down and send it again."
 
-
-class ModelError(DetectorError):
+class ModelError(DetectorError, code="model_error"):
     """The model can't be used."""
 
-    code = "model_error"
 
-
-class UnknownModel(ModelError):
+class UnknownModel(ModelError, code="unknown_model", hint="Run 'flask-detector models' to list the names."):
     """No model has that name."""
 
-    code = "unknown_model"
-    default_hint = "Run 'flask-detector models' to list the names."
 
-
-class ModelNotInstalled(ModelError):
+class ModelNotInstalled(ModelError, code="model_not_installed"):
     """The model exists, but its weights are not on this machine."""
 
-    code = "model_not_installed"
 
-
-class CheckpointError(ModelError):
+class CheckpointError(ModelError, code="bad_checkpoint", hint="Download or copy the file again."):
     """A weights file can't be read."""
 
-    code = "bad_checkpoint"
-    default_hint = "Download or copy the file again."
 
-
-class UnsafeCheckpoint(CheckpointError):
+class UnsafeCheckpoint(
+    CheckpointError, code="unsafe_checkpoint", hint="Nothing was executed. Use a checkpoint that you trust."
+):
     """A weights file asks for something other than tensors and plain containers."""
 
-    code = "unsafe_checkpoint"
-    default_hint = "None of it was executed. Use a checkpoint from a source that you trust."
 
-
-class ForeignCheckpoint(CheckpointError):
+class ForeignCheckpoint(
+    CheckpointError, code="foreign_checkpoint", hint="Use a checkpoint of Mask R-CNN R-50 FPN or RTMDet."
+):
     """A weights file is of another network, or lacks tensors, or has others or other shapes."""
 
-    code = "foreign_checkpoint"
-    default_hint = "Use a checkpoint of Mask R-CNN R-50 FPN from MMDetection or torchvision."
 
-
-class DownloadError(ModelError):
+class DownloadError(ModelError, code="download_failed"):
     """A weights file could not be fetched."""
 
-    code = "download_failed"
 
-
-class DetectionError(DetectorError):
+class DetectionError(DetectorError, code="detection_error"):
     """The detection asked for can't be shown."""
 
-    code = "detection_error"
 
-
-class UnknownDetection(DetectionError):
+class UnknownDetection(DetectionError, code="unknown_detection", hint="Check the URL, or send the picture."):
     """No detection has that id."""
 
-    code = "unknown_detection"
-    default_hint = "Check the URL, or send the picture again."
 
-
-class DetectionExpired(DetectionError):
+class DetectionExpired(DetectionError, code="detection_expired", hint="Send the picture again."):
     """The detection existed; it and its picture have been deleted."""
 
-    code = "detection_expired"
-    default_hint = "Send the picture again."
 
-
-class DetectionNotFinished(DetectionError):
+class DetectionNotFinished(DetectionError, code="detection_not_finished", hint="Ask again in a moment."):
     """The detection has no result yet."""
 
-    code = "detection_not_finished"
-    default_hint = "Ask again in a moment."
 
-
-class DetectionFailed(DetectionError):
+class DetectionFailed(DetectionError, code="detection_failed", hint="Try again, or see the worker's log."):
     """The detection ended without a result."""
 
-    code = "detection_failed"
-    default_hint = "Try again; if it fails again, see the worker's log."
 
-
-class ServiceError(DetectorError):
+class ServiceError(DetectorError, code="service_unavailable", hint="Try again in a moment."):
     """The service is temporarily unavailable; the same request may succeed later."""
 
-    code = "service_unavailable"
-    default_hint = "Try again in a moment."
 
-
-class QueueFull(ServiceError):
+class QueueFull(ServiceError, code="queue_full"):
     """Too many pictures are already waiting."""
 
-    code = "queue_full"
 
-
-class ShareUsedUp(ServiceError):
+class ShareUsedUp(ServiceError, code="share_used_up", hint="Wait for the number of seconds in Retry-After."):
     """The sender has reached the limit of waiting pictures per client."""
 
-    code = "share_used_up"
-    default_hint = "Wait until some of them are done; Retry-After gives the seconds."
 
-
-class BrokerUnavailable(ServiceError):
+class BrokerUnavailable(
+    ServiceError, code="broker_unavailable", hint="Nothing is lost. Try again in a moment."
+):
     """Redis can't be reached."""
 
-    code = "broker_unavailable"
-    default_hint = "Nothing is lost. Try again in a moment."
 
-
-class StorageUnavailable(ServiceError):
+class StorageUnavailable(ServiceError, code="storage_unavailable"):
     """Pictures can't be written or read."""
 
-    code = "storage_unavailable"
 
-
-class RequestError(DetectorError):
+class RequestError(DetectorError, code="bad_request"):
     """The request itself is wrong."""
 
-    code = "bad_request"
 
-
-class BadParameter(RequestError):
+class BadParameter(RequestError, code="bad_parameter"):
     """A parameter has a value that can't be used."""
-
-    code = "bad_parameter"
 
     def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.field = field
 
 
-class BrokenForm(RequestError):
+class BrokenForm(
+    RequestError,
+    code="broken_form",
+    hint="Let your HTTP client build the form and its Content-Type, and send it again.",
+):
     """The form with the picture is truncated or malformed."""
 
-    code = "broken_form"
-    default_hint = "Let your HTTP client build the form and its Content-Type itself, and send it again."
 
-
-class BadFormToken(RequestError):
+class BadFormToken(
+    RequestError, code="bad_form_token", hint="Reload the page and try again; cookies must be allowed."
+):
     """A form was sent without its CSRF token."""
 
-    code = "bad_form_token"
-    default_hint = "Reload the page and try again; cookies must be allowed."
 
-
-class UnknownLabel(BadParameter):
+class UnknownLabel(BadParameter, code="unknown_label", hint="See /api/v1/labels for a model's labels."):
     """The model has no such label."""
 
-    code = "unknown_label"
-    default_hint = "See /api/v1/labels for a model's labels."
 
-
-class UnknownFormat(RequestError):
+class UnknownFormat(RequestError, code="unknown_format"):
     """There is no such export format."""
 
-    code = "unknown_format"
 
-
-class TooManyPictures(RequestError):
+class TooManyPictures(RequestError, code="too_many_pictures", hint="Send them in several requests."):
     """The request has more pictures than are accepted at once."""
 
-    code = "too_many_pictures"
-    default_hint = "Send them in several requests."
 
-
-class RequestTooLarge(RequestError):
+class RequestTooLarge(
+    RequestError,
+    code="request_too_large",
+    hint="Send fewer pictures at once, or plain bytes instead of base64.",
+):
     """The request has more bytes, or more parts, than are accepted at once."""
 
-    code = "request_too_large"
-    default_hint = "Send fewer pictures at once, or the bytes of a picture as they are instead of base64."
 
-
-class UnknownEncoding(RequestError):
+class UnknownEncoding(
+    RequestError, code="unknown_encoding", hint="Send it uncompressed, or in gzip or deflate."
+):
     """The request's body is compressed in an unsupported way."""
 
-    code = "unknown_encoding"
-    default_hint = "Send it uncompressed, or use gzip or deflate."
 
-
-class RateLimited(RequestError):
+class RateLimited(RequestError, code="rate_limited", hint="Wait for the number of seconds in Retry-After."):
     """Too many requests."""
 
-    code = "rate_limited"
-    default_hint = "Wait for the number of seconds in Retry-After."
 
-
-class KeyReused(RequestError):
+class KeyReused(RequestError, code="idempotency_key_reused", hint="Use a new key for each picture."):
     """The idempotency key was already used for another request."""
 
-    code = "idempotency_key_reused"
-    default_hint = "Use a new key for each picture; reuse one only to retry the same request."
 
-
-class AddressRefused(RequestError):
+class AddressRefused(RequestError, code="address_refused"):
     """A given URL may not be fetched from this server."""
 
-    code = "address_refused"
 
-
-class AddressUnreachable(RequestError):
+class AddressUnreachable(RequestError, code="address_unreachable", hint="Check the URL, then try again."):
     """A given URL could not be fetched."""
 
-    code = "address_unreachable"
-    default_hint = "Check that the URL opens, then try again."
 
-
-class ForeignHost(RequestError):
+class ForeignHost(
+    RequestError,
+    code="foreign_host",
+    hint="Use another host name, or add this one to DETECTOR_TRUSTED_HOSTS.",
+):
     """The request's host name does not belong to this installation."""
 
-    code = "foreign_host"
-    default_hint = "Use a host name of this installation, or add this one to DETECTOR_TRUSTED_HOSTS."
 
-
-class AccessError(DetectorError):
+class AccessError(DetectorError, code="access_denied"):
     """Access is denied."""
 
-    code = "access_denied"
 
-
-class KeyMissing(AccessError):
+class KeyMissing(
+    AccessError,
+    code="key_missing",
+    hint="Send 'Authorization: Bearer KEY'; 'flask-detector keys create' creates one.",
+):
     """An API key is required, and the request has none."""
 
-    code = "key_missing"
-    default_hint = "Send it as 'Authorization: Bearer KEY'; create one with 'flask-detector keys create'."
 
-
-class UnknownKey(AccessError):
+class UnknownKey(
+    AccessError, code="unknown_key", hint="Check that the whole key was sent, or create a new one."
+):
     """The API key is unknown or was revoked."""
 
-    code = "unknown_key"
-    default_hint = "Check that the whole key was sent; create a new one with 'flask-detector keys create'."
 
-
-class KeyNotAllowed(AccessError):
+class KeyNotAllowed(
+    AccessError, code="key_not_allowed", hint="Create one with 'flask-detector keys create --admin'."
+):
     """The API key is valid, but does not allow this."""
 
-    code = "key_not_allowed"
-    default_hint = "Use a key created with 'flask-detector keys create --admin'."
 
-
-class SettingsError(DetectorError):
+class SettingsError(DetectorError, code="bad_settings"):
     """The installation is misconfigured."""
-
-    code = "bad_settings"
 
 
 def codes() -> list[str]:
