@@ -8,29 +8,31 @@ from pathlib import Path
 
 
 def write_whole(
-    path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o666, sync_to_disk: bool = False
+    path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o666, sync_folders: Iterable[Path] = ()
 ) -> None:
     """Write a file under a temporary name next to it, then rename it: readers never see a part of it.
 
     mode: the file's permissions, before the umask.
-    sync_to_disk: whether its bytes and its name survive a power cut once this returns.
+    sync_folders: the folders whose names, together with the file's bytes, are to survive a power cut.
 
     Raises OSError, and then leaves nothing behind.
     """
-    temporary = path.with_name(f".{path.name[-200:]}.{secrets.token_hex(4)}.part")
+    temporary = written = path.with_name(f".{path.name[-200:]}.{secrets.token_hex(4)}.part")
+    folders = list(sync_folders)
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
-            if sync_to_disk:
+            if folders:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+        written = path
+        for folder in folders:
+            sync(folder)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink()
+            written.unlink()
         raise
-    if sync_to_disk:
-        sync(path.parent)
 
 
 def sync(path: Path) -> None:

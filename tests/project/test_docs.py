@@ -90,6 +90,12 @@ def test_each_error_is_documented_with_its_status() -> None:
         assert rows[code] == str(status_of(errors.kind_of(code)).value), code
 
 
+def test_each_error_is_documented_in_the_words_of_its_class() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| \d{3} \| (.*) \|$", text_of("docs/api.md"), re.MULTILINE))
+    for code in set(errors.codes()) - {errors.SettingsError.code}:
+        assert f"{rows[code]}." == str(errors.kind_of(code).__doc__).partition("\n")[0]
+
+
 def test_the_pauses_between_webhooks_are_documented() -> None:
     assert PAUSES == (5, 30, 2 * 60, 10 * 60, 3600, 4 * 3600, 8 * 3600)
     assert "5 and 30 seconds, 2 and 10 minutes, 1, 4 and 8 hours" in text_of("docs/api.md").replace("\n", " ")

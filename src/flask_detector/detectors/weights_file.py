@@ -146,7 +146,7 @@ def write_weights(
             file.flush()
             os.fsync(file.fileno())
         manifest = {"graph_version": GRAPH_VERSION, "architecture": architecture, **facts, "arrays": places}
-        write_whole(unfinished / _MANIFEST, json.dumps(manifest).encode(), sync_to_disk=True)
+        write_whole(unfinished / _MANIFEST, json.dumps(manifest).encode(), sync_folders=[unfinished])
 
 
 def check_finite(layer: str, *arrays: Floats) -> None:

@@ -40,20 +40,20 @@ class Histogram:
     bounds: tuple[float, ...]
 
 
-REQUESTS = Counter("detector_http_requests", "Answered requests.", ("method", "route", "status"))
+REQUESTS = Counter("detector_http_requests", "HTTP requests.", ("method", "route", "status"))
 REQUEST_SECONDS = Histogram(
-    "detector_http_request_seconds", "Time until the answer begins.", ("method", "route"), _FAST
+    "detector_http_request_seconds", "Time until the response starts.", ("method", "route"), _FAST
 )
 DETECTIONS = Counter("detector_detections", "Ended detections.", ("model", "outcome"))
 OUTCOMES = ("done", "failed")
 NO_MODEL = "(none)"
 """In place of a model's name where a detection did not come as far as to one."""
-FAILURES = Counter("detector_failures", "Failed detections by the code of their error.", ("code",))
-RETRIES = Counter("detector_retries", "Pictures taken again after a try that did not end.", ())
+FAILURES = Counter("detector_failures", "Failed detections by error code.", ("code",))
+RETRIES = Counter("detector_retries", "Pictures taken again after an attempt that did not finish.", ())
 WAITING_SECONDS = Histogram("detector_waiting_seconds", "Time that pictures waited for a worker.", (), _LONG)
-DETECTION_SECONDS = Histogram("detector_detection_seconds", "Time of whole detections.", ("model",), _SLOW)
+DETECTION_SECONDS = Histogram("detector_detection_seconds", "Duration of detections.", ("model",), _SLOW)
 STAGE_SECONDS = Histogram(
-    "detector_stage_seconds", "Time of a stage of detections.", ("model", "stage"), _SLOW
+    "detector_stage_seconds", "Duration of the stages of detections.", ("model", "stage"), _SLOW
 )
 
 MEASURES: tuple[Counter | Histogram, ...] = (

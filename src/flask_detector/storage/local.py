@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from flask_detector.atomic_files import sync, write_whole
+from flask_detector.atomic_files import write_whole
 from flask_detector.errors import StorageUnavailable
 from flask_detector.storage.base import ORIGINAL, check_key, is_id
 
@@ -33,10 +33,9 @@ class FolderStorage:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 pieces = iter(lambda: source.read(_PIECE), b"")
-                write_whole(target, pieces, mode=0o600, sync_to_disk=self._sync)
-                if self._sync:
-                    for folder in target.parents[1:4]:  # the folder of all pictures may be new, too
-                        sync(folder)
+                # Up to the one that contains the folder of all pictures, which may be new, too.
+                folders = target.parents[:4] if self._sync else ()
+                write_whole(target, pieces, mode=0o600, sync_folders=folders)
             except BaseException:
                 with suppress(OSError):  # there is more in it
                     target.parent.rmdir()

@@ -48,7 +48,7 @@ class _Collector:
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("detector", "What runs here.", value={"version": __version__})
+        yield InfoMetricFamily("detector", "Version of flask-detector.", value={"version": __version__})
         yield from self._of_data()
         own = request_log.current().presence.processes()
         try:
@@ -58,7 +58,7 @@ class _Collector:
             up = 1
         except (redis.RedisError, BrokerUnavailable):
             others, found, up = [], [], 0
-        yield GaugeMetricFamily("detector_redis_up", "1 while Redis answers this web process.", value=up)
+        yield GaugeMetricFamily("detector_redis_up", "1 while this web process can reach Redis.", value=up)
         yield _memory([*others, *own])
         yield from found
 
@@ -67,7 +67,7 @@ class _Collector:
         if folder.exists():
             yield GaugeMetricFamily(
                 "detector_data_free_bytes",
-                "Room that is left where the web process keeps its data.",
+                "Free disk space of the web process's data folder.",
                 value=shutil.disk_usage(folder).free,
             )
 
@@ -84,10 +84,10 @@ class _Collector:
     def _of_queue(self) -> Iterator[Metric]:
         numbers = self._service.overview.numbers()
         for name, what, value in [
-            ("detector_queue_waiting", "Pictures that wait.", numbers.waiting),
-            ("detector_queue_limit", "Pictures that may wait.", self._service.settings.max_queue),
-            ("detector_queue_running", "Detections in hand.", numbers.running),
-            ("detector_queue_oldest_seconds", "Age of the picture that is next.", numbers.oldest_seconds),
+            ("detector_queue_waiting", "Waiting pictures.", numbers.waiting),
+            ("detector_queue_limit", "Maximum number of waiting pictures.", self._service.settings.max_queue),
+            ("detector_queue_running", "Running detections.", numbers.running),
+            ("detector_queue_oldest_seconds", "Age of the oldest waiting picture.", numbers.oldest_seconds),
         ]:
             yield GaugeMetricFamily(name, what, value=value)
 
@@ -135,13 +135,15 @@ def _memory(processes: list[Process]) -> Metric:
 
 def _of_workers(workers: list[WorkerInfo]) -> Iterator[Metric]:
     labels = ["host", "process", "name", "model"]
-    up = GaugeMetricFamily("detector_worker_up", "A worker that was heard of lately.", labels=labels)
-    busy = GaugeMetricFamily("detector_worker_busy", "1 while the worker detects.", labels=labels)
+    up = GaugeMetricFamily("detector_worker_up", "1 for a worker with a recent heartbeat.", labels=labels)
+    busy = GaugeMetricFamily(
+        "detector_worker_busy", "1 while the worker is processing a picture.", labels=labels
+    )
     for worker in workers:
         named = [worker.host, str(worker.pid), short(worker.name), worker.model]
         up.add_metric(named, 1)
         busy.add_metric(named, int(worker.busy))
-    yield GaugeMetricFamily("detector_workers", "Workers that were heard of lately.", value=len(workers))
+    yield GaugeMetricFamily("detector_workers", "Workers with a recent heartbeat.", value=len(workers))
     yield from (up, busy)
 
 
