@@ -35,7 +35,7 @@ class CrowdDetector:
     labels = COCO_LABELS
     has_masks = True
     default_min_score = 0.5
-    enough = None
+    max_side = None
 
     def detect(
         self, image: Picture | Pixels, *, min_score: float | None = None, on_stage: OnStage | None = None

@@ -40,7 +40,7 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def reduced(data: bytes) -> tuple[int, int]:
-        found, info = decode.load(data, limits, enough=24)
+        found, info = decode.load(data, limits, max_side=24)
         read = 0
         for top in range(0, found.rows, 16):
             read += len(found[top : top + 16])

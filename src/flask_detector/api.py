@@ -99,7 +99,7 @@ class PictureDetector:
         """
         start = time.perf_counter()
         read = reader_of(picture, self._limits)
-        pixels = read(self._detector.enough)
+        pixels = read(self._detector.max_side)
         decoded = time.perf_counter()
         found = self._detector.detect(pixels, min_score=min_score, on_stage=on_stage)
         timings = {"decode": decoded - start, **found.timings}
@@ -210,16 +210,16 @@ class Detections(structures.Detections):
 def reader_of(picture: Source, limits: Limits) -> Callable[[int | None], Pixels]:
     """Return a function that gives the pixels, each time anew; only what it was given is kept in between.
 
-    It takes how many pixels along the long side are enough, None for all of them, as `decode.load` does.
+    It takes how many pixels along the long side are needed, None for all of them, as `decode.load` does.
 
     Raises TypeError where the picture is of none of these kinds.
     """
     match picture:
         case str() | os.PathLike():
             path = Path(picture).absolute()
-            return lambda enough: decode.load(path.read_bytes(), limits, enough=enough)[0]
+            return lambda max_side: decode.load(path.read_bytes(), limits, max_side=max_side)[0]
         case bytes():
-            return lambda enough: decode.load(picture, limits, enough=enough)[0]
+            return lambda max_side: decode.load(picture, limits, max_side=max_side)[0]
         case Image.Image():
             return lambda _: Pixels(picture)
         case np.ndarray():
@@ -237,4 +237,4 @@ def reader_of(picture: Source, limits: Limits) -> Callable[[int | None], Pixels]
     content = picture.read()
     if not isinstance(content, bytes):
         raise TypeError("The file is open as text; open it with mode 'rb'.")
-    return lambda enough: decode.load(content, limits, enough=enough)[0]
+    return lambda max_side: decode.load(content, limits, max_side=max_side)[0]

@@ -55,9 +55,9 @@ def test_a_scan_that_ends_early_is_noticed_though_an_end_marker_follows(kind: st
     lengths = [len(whole) - count for count in (6, 10, 20, 50) if len(whole) - count > begins + 20]
     lengths += [len(whole) * share // 100 for share in (30, 50, 75, 90, 99)]
     for length in lengths:
-        for enough in (None, 100):
+        for max_side in (None, 100):
             with pytest.raises(DamagedPicture):
-                load(whole[:length] + END, LIMITS, enough=enough)
+                load(whole[:length] + END, LIMITS, max_side=max_side)
 
 
 @pytest.mark.parametrize("kind", KINDS)

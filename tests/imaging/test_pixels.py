@@ -53,7 +53,7 @@ def test_what_is_forgotten_can_not_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "enough", "reduced"),
+    ("size", "max_side", "reduced"),
     [
         ((4000, 300), 1024, 2),
         ((4100, 301), 1024, 4),
@@ -63,18 +63,18 @@ def test_what_is_forgotten_can_not_be_read() -> None:
     ],
 )
 def test_a_jpeg_is_decoded_no_smaller_than_is_enough(
-    size: tuple[int, int], enough: int, reduced: int
+    size: tuple[int, int], max_side: int, reduced: int
 ) -> None:
-    pixels, info = decode.load(photograph(*size), LIMITS, enough=enough)
+    pixels, info = decode.load(photograph(*size), LIMITS, max_side=max_side)
 
     assert pixels.reduced == reduced
     assert (pixels.width, pixels.height) == (info.width, info.height) == size
     assert (pixels.columns, pixels.rows) == (-(-size[0] // reduced), -(-size[1] // reduced))
-    assert reduced == 1 or max(pixels.columns, pixels.rows) >= enough
+    assert reduced == 1 or max(pixels.columns, pixels.rows) >= max_side
 
 
 def test_other_formats_are_decoded_at_their_size() -> None:
-    pixels, _ = decode.load(turned(1, 3000, 40), LIMITS, enough=100)
+    pixels, _ = decode.load(turned(1, 3000, 40), LIMITS, max_side=100)
     assert pixels.reduced == 1
 
 
@@ -84,7 +84,7 @@ def test_the_network_sees_the_same_in_a_reduced_picture() -> None:
     data = photograph(4101, 3003)
     width, height = network_size(4101, 3003)
     whole, _ = decode.decode(data, LIMITS)
-    reduced, _ = decode.load(data, LIMITS, enough=NanoDet.enough)
+    reduced, _ = decode.load(data, LIMITS, max_side=NanoDet.max_side)
 
     difference = resize(whole, width, height).astype(int) - resize(reduced, width, height)
 

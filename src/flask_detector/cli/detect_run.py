@@ -28,7 +28,7 @@ def here(detector: Detector, limits: Limits, min_score: float | None) -> Detect:
     """Return a function that detects on this machine."""
 
     def detect(data: bytes, filename: str) -> Detections:
-        pixels, _ = decode.load(data, limits, enough=detector.enough)
+        pixels, _ = decode.load(data, limits, max_side=detector.max_side)
         return detector.detect(pixels, min_score=min_score)
 
     return detect

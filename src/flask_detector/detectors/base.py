@@ -36,7 +36,7 @@ class Detector(Protocol):
         """The lowest score that is worth showing, as a number in 0..1."""
 
     @property
-    def enough(self) -> int | None:
+    def max_side(self) -> int | None:
         """How many pixels along the long side it makes use of; None for all that there are."""
 
     def detect(

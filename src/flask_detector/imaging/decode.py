@@ -64,7 +64,7 @@ def load(
     source: bytes | BinaryIO,
     limits: Limits,
     *,
-    enough: int | None = None,
+    max_side: int | None = None,
     patience: float = _PATIENCE_SECONDS,
 ) -> tuple[Pixels, PictureInfo]:
     """Return the pixels of a file's first picture, and what the file holds.
@@ -74,7 +74,7 @@ def load(
     profile into sRGB, since without it the colours are guessed. RGB numbers stay as they are, whatever their
     profile: detectors are trained on pictures that were read so. The info keeps the profile, for `encode`.
 
-    enough: how many pixels along the long side are all that is wanted. A JPEG may then come at a half, a
+    max_side: how many pixels along the long side are needed, None for all. A JPEG may then come at a half, a
         quarter or an eighth of its size, which takes a fraction of the time and of the memory.
     patience: how many seconds to wait where memory has room for one such picture at a time.
 
@@ -88,8 +88,8 @@ def load(
                 jpeg_scans.check_whole(data)
             elif image.format == "PNG":
                 png_chunks.check_whole(data)
-            if enough is not None and image.format == "JPEG":
-                reduced = _reduce(image, enough)
+            if max_side is not None and image.format == "JPEG":
+                reduced = _reduce(image, max_side)
                 image.load()
                 return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
             return Pixels(image, stored_rows(image, data)), info
@@ -111,9 +111,9 @@ def _room(size: int, patience: float) -> Iterator[None]:
         ) from error
 
 
-def _reduce(image: Image.Image, enough: int) -> int:
+def _reduce(image: Image.Image, max_side: int) -> int:
     """Have a JPEG decoded at a fraction of its size; return how many times smaller: 1, 2, 4 or 8."""
-    wanted = max(1, max(image.size) // enough)
+    wanted = max(1, max(image.size) // max_side)
     width = image.width
     drafted = image.draft(None, (max(1, image.width // wanted), max(1, image.height // wanted)))
     return 1 if drafted is None else round(width / drafted[1][2])

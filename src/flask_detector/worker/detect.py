@@ -46,7 +46,7 @@ def detect(
     start = time.perf_counter()
     settings = context.settings
     pixels, _ = decode.load(
-        data, Limits.of(settings), enough=detector.enough, patience=settings.job_timeout / 2
+        data, Limits.of(settings), max_side=detector.max_side, patience=settings.job_timeout / 2
     )
     decoding = time.perf_counter() - start
     lowest = LOWEST_SCORE if min_score is None else min_score

@@ -32,7 +32,7 @@ class StandIn:
     labels = LABELS
     has_masks = True
     default_min_score = 0.5
-    enough = None
+    max_side = None
 
     def rest(self) -> None:
         pass

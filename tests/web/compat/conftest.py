@@ -165,7 +165,7 @@ class StandIn:
     labels = COCO_LABELS
     has_masks = True
     default_min_score = 0.5
-    enough = None
+    max_side = None
 
     def rest(self) -> None:
         """Have nothing to give back."""

@@ -35,7 +35,7 @@ class MaskRCNN:
     has_masks = True
     default_min_score = 0.5
     # The originals resize the picture as it is, and so does this.
-    enough = None
+    max_side = None
 
     def __init__(
         self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO

@@ -49,7 +49,7 @@ class NanoDet:
     # The filter that resizes pictures averages blocks of pixels down to about this size first. On 50 pictures
     # of COCO val, enlarged 3.3 to 8 times (JPEG, quality 85 and 92), AP was at most 0.0024 lower than with
     # all pixels, and elsewhere higher; with 3 * LONG_SIDE at most 0.0013, for four times the memory.
-    enough = 2 * LONG_SIDE
+    max_side = 2 * LONG_SIDE
 
     def __init__(
         self, path: Path | None = None, *, threads: int = 1, precision: Precision = Precision.AUTO

@@ -30,7 +30,7 @@ class RTMDet:
 
     default_min_score = 0.3
     # The original resizes the picture as it is, and so does this.
-    enough = None
+    max_side = None
 
     def __init__(
         self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO

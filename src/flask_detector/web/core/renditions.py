@@ -62,7 +62,7 @@ def thumbnail(service: Service, record: Record) -> File:
 
 def small_copy(data: bytes, limits: Limits) -> bytes:
     """Return a picture's small copy, a JPEG file. Raises what `decode.load` raises."""
-    pixels, info = decode.load(data, limits, enough=2 * _THUMBNAIL_SIDE)
+    pixels, info = decode.load(data, limits, max_side=2 * _THUMBNAIL_SIDE)
     scale = min(1.0, _THUMBNAIL_SIDE / max(info.width, info.height))
     width, height = max(1, round(info.width * scale)), max(1, round(info.height * scale))
     small = pixels.resized(width, height, Image.Resampling.BICUBIC)
