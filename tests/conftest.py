@@ -1,13 +1,10 @@
 """Real parts for the tests: a Redis, workers, a running installation, pictures."""
 
 import http.client
-import importlib.util
-import json
 import logging
 import os
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -16,7 +13,6 @@ from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import redis
 from PIL import Image
@@ -94,50 +90,6 @@ def shared() -> Path:
 def pictures(shared: Path) -> Path:
     """The seven test pictures."""
     return shared / "pictures"
-
-
-@pytest.fixture(scope="session")
-def write_weights(shared: Path) -> Callable[[str, Path], None]:
-    """A function that writes the stand-in for the weights of ``<origin>/<model>`` as a safetensors file."""
-
-    def write(name: str, path: Path) -> None:
-        _write(path, _synthetic(shared / "reference", name))
-
-    return write
-
-
-@pytest.fixture(scope="session")
-def write_safetensors() -> Callable[..., None]:
-    """A function that writes arrays of float32 and int64, by name, and texts as a safetensors file."""
-    return _write
-
-
-def _synthetic(reference: Path, name: str) -> dict[str, "np.ndarray[Any, Any]"]:
-    path = reference / "mmdet" / "synthetic_checkpoint.py"
-    specification = importlib.util.spec_from_file_location("synthetic_checkpoint", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module: Any = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    form = json.loads((reference / f"{name}.params.json").read_text())
-    shapes = [(parameter, tuple(shape)) for parameter, shape, _ in form["params"]]
-    arrays: dict[str, np.ndarray[Any, Any]] = module.synthesize(shapes, pixel_scale=form["pixel_scale"])
-    return arrays
-
-
-def _write(path: Path, arrays: dict[str, "np.ndarray[Any, Any]"], **meta: str) -> None:
-    header: dict[str, Any] = {"__metadata__": meta} if meta else {}
-    offset = 0
-    for name, array in arrays.items():
-        kind = {"float32": "F32", "int64": "I64"}[str(array.dtype)]
-        end = offset + array.nbytes
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for array in arrays.values():
-            file.write(array.tobytes())
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL
 from tests.support.stack import environment_of
 from tests.support.waiting import wait_until
+from tests.support.weights import mask_rcnn_weights, write_safetensors
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +40,9 @@ main()
 
 
 @pytest.fixture
-def published(
-    write_weights: Callable[[str, Path], None], tmp_path: Path, serve_http: Callable[[HTTPServer], str]
-) -> list[str]:
+def published(shared: Path, tmp_path: Path, serve_http: Callable[[HTTPServer], str]) -> list[str]:
     """The address, the sha256 and the size of weights on a server."""
-    write_weights("mmdet/mask_rcnn_r50_fpn", tmp_path / "weights.safetensors")
+    write_safetensors(tmp_path / "weights.safetensors", mask_rcnn_weights(shared, "mmdet/mask_rcnn_r50_fpn"))
     data = (tmp_path / "weights.safetensors").read_bytes()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,12 +1,14 @@
 """Full-size stand-ins for trained weights, made and converted once a session."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from flask_detector.detectors.convert import convert
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from tests.support.weights import mask_rcnn_weights, write_safetensors
 
 # Where a variant's parameters are listed.
 PARAMETERS = {
@@ -19,20 +21,16 @@ PARAMETERS = {
 
 
 @pytest.fixture(scope="session")
-def converted(
-    write_weights: Callable[[str, Path], None], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Variant], Path]:
+def converted(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], Path]:
     """A function that returns a folder of converted weights of a variant."""
-    made: dict[Variant, Path] = {}
 
+    @cache
     def converted(variant: Variant) -> Path:
-        if variant not in made:
-            folder = tmp_path_factory.mktemp(variant)
-            checkpoint = folder / "weights.safetensors"
-            write_weights(PARAMETERS[variant], checkpoint)
-            convert(checkpoint, folder / "converted", variant=variant)
-            checkpoint.unlink()
-            made[variant] = folder / "converted"
-        return made[variant]
+        folder = tmp_path_factory.mktemp(variant)
+        checkpoint = folder / "weights.safetensors"
+        write_safetensors(checkpoint, mask_rcnn_weights(shared, PARAMETERS[variant]))
+        convert(checkpoint, folder / "converted", variant=variant)
+        checkpoint.unlink()
+        return folder / "converted"
 
     return converted

@@ -13,9 +13,9 @@ from flask_detector.detectors.rtmdet.architecture import Architecture as RTMDetS
 from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
+from tests.support.weights import write_safetensors
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
-Write = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def tiny(synthesized: Callable[[str], Arrays]) -> Arrays:
     return synthesized("tiny")
 
 
-def test_prefixes_and_counters_play_no_part(tiny: Arrays, write_safetensors: Write, tmp_path: Path) -> None:
+def test_prefixes_and_counters_play_no_part(tiny: Arrays, tmp_path: Path) -> None:
     write_safetensors(tmp_path / "a.safetensors", {f"module.{name}": array for name, array in tiny.items()})
     convert(tmp_path / "a.safetensors", tmp_path / "converted")
     found = WeightsFile.open(tmp_path / "converted")
@@ -32,9 +32,7 @@ def test_prefixes_and_counters_play_no_part(tiny: Arrays, write_safetensors: Wri
     assert len(found.labels) == 80
 
 
-def test_a_users_own_number_of_classes_is_taken(
-    tiny: Arrays, write_safetensors: Write, tmp_path: Path
-) -> None:
+def test_a_users_own_number_of_classes_is_taken(tiny: Arrays, tmp_path: Path) -> None:
     own = {name: array[:3] if ".rtm_cls." in name else array for name, array in tiny.items()}
     write_safetensors(tmp_path / "own.safetensors", own)
     convert(tmp_path / "own.safetensors", tmp_path / "converted")
@@ -54,7 +52,7 @@ def test_a_users_own_number_of_classes_is_taken(
     ],
 )
 def test_what_no_tensor_tells_of_boxes_is_taken_from_the_config_or_the_size(
-    channels: int, config: str, variant: str, write_safetensors: Write, tmp_path: Path
+    channels: int, config: str, variant: str, tmp_path: Path
 ) -> None:
     low = channels
     size = RTMDetSize((low // 4, low // 2, low, 2 * low, 4 * low), (1, 1, 1, 1), 1, 2, False, False)
@@ -80,7 +78,7 @@ def test_what_no_tensor_tells_of_boxes_is_taken_from_the_config_or_the_size(
     ],
 )
 def test_what_does_not_fit_is_said(
-    tiny: Arrays, write_safetensors: Write, tmp_path: Path, spoil: Callable[[Arrays], Any], words: str
+    tiny: Arrays, tmp_path: Path, spoil: Callable[[Arrays], Any], words: str
 ) -> None:
     tensors = dict(tiny)
     spoil(tensors)
@@ -90,9 +88,7 @@ def test_what_does_not_fit_is_said(
     assert not (tmp_path / "converted").exists()
 
 
-def test_values_that_are_no_numbers_are_refused(
-    tiny: Arrays, write_safetensors: Write, tmp_path: Path
-) -> None:
+def test_values_that_are_no_numbers_are_refused(tiny: Arrays, tmp_path: Path) -> None:
     bad = tiny["neck.downsamples.0.conv.weight"].copy()
     bad[0, 0, 0, 0] = np.nan
     write_safetensors(tmp_path / "nan.safetensors", {**tiny, "neck.downsamples.0.conv.weight": bad})
@@ -100,9 +96,7 @@ def test_values_that_are_no_numbers_are_refused(
         convert(tmp_path / "nan.safetensors", tmp_path / "converted")
 
 
-def test_a_variant_of_mask_r_cnn_is_none_of_it(
-    tiny: Arrays, write_safetensors: Write, tmp_path: Path
-) -> None:
+def test_a_variant_of_mask_r_cnn_is_none_of_it(tiny: Arrays, tmp_path: Path) -> None:
     write_safetensors(tmp_path / "a.safetensors", tiny)
     with pytest.raises(BadParameter, match="is of RTMDet"):
         convert(tmp_path / "a.safetensors", tmp_path / "converted", variant=Variant.MMDET_CAFFE)
