@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types browser-types licences audit sbom clean
+.PHONY: help run test test-all lint types browser-types licences audit sbom benchmarks clean
 
 help:
 	@echo 'make run       install what is needed and serve on http://127.0.0.1:5000 (PORT=8000 make run: another port)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make lint      check formatting, style and types'
 	@echo 'make audit     ask whether what is installed is known to be vulnerable'
 	@echo 'make sbom      list what is installed with all versions (CycloneDX), in sbom.json'
+	@echo 'make benchmarks  measure how fast and how large all of it is, and renew the tables of docs/performance.md'
 	@echo 'make clean     remove what these commands made'
 
 run: $(VENV)/.run
@@ -49,6 +50,20 @@ sbom: $(VENV)/.test
 	$(BIN)/cyclonedx-py environment $(VENV)/served/bin/python --pyproject pyproject.toml \
 		--output-reproducible --validate --output-file sbom.json
 
+# Takes about an hour. SHARED has the reference pictures and the stand-in weights; TORCH_PYTHON has torchvision.
+SHARED ?= ../shared
+PICTURES = $(addprefix $(SHARED)/,coco_val50/images/000000006818.jpg pictures/apartment.jpg coco_val50/images/000000037777.jpg)
+MEASURE := $(VENV)/benchmark/bin/python -m benchmarks
+
+benchmarks: $(VENV)/.benchmark
+	$(MEASURE).models $(SHARED) --record $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON))
+	$(MEASURE).service $(firstword $(PICTURES)) --record
+	$(MEASURE).load $(PICTURES) --record
+	$(MEASURE).pages --record
+	$(MEASURE).memory $(SHARED) --record
+	$(MEASURE).memory $(SHARED) --large all --number 12 --model nanodet-g --record
+	$(MEASURE).report
+
 clean:
 	rm -rf sbom.json $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
 
@@ -78,6 +93,12 @@ $(VENV)/.readers: $(BIN)/python tests/formats/readers/requirements.txt
 $(VENV)/.clients: $(BIN)/python tests/web/compat/scripts/requirements.txt
 	$(PYTHON) -m venv $(VENV)/clients
 	$(VENV)/clients/bin/python -m pip install $(PIP_OPTIONS) --requirement tests/web/compat/scripts/requirements.txt
+	@touch $@
+
+# Another server, beside which ours is measured, and what measures.
+$(VENV)/.benchmark: $(BIN)/python pyproject.toml
+	$(PYTHON) -m venv $(VENV)/benchmark
+	$(VENV)/benchmark/bin/python -m pip install $(PIP_OPTIONS) --editable '.[benchmark]'
 	@touch $@
 
 node_modules/.installed: package.json

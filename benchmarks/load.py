@@ -1,6 +1,6 @@
 """Ten thousand uploads by 64 clients at once: none lost, none doubled, how fast, and what the service adds.
 
-    python benchmarks/load.py PICTURE [--number 10000] [--clients 64] [--idle 30]
+    python -m benchmarks.load PICTURE... [--number 10000] [--clients 64] [--idle 30]
 
 Starts an installation of its own (embedded Redis, one worker, the embedded model). First its idle cost is
 measured: CPU time and Redis commands. Then each client sends pictures one after another over one connection,
@@ -9,7 +9,7 @@ all are accepted and have ended, each is looked up: it must have ended once, as 
 in this process decodes and detects the same picture, with as many threads as the worker uses: the bare
 detector. Memory is the proportional set size (PSS, Linux), looked at once a second.
 
-The defaults take about ten minutes on two cores; `--number 500` gives an idea within one.
+The defaults take about ten minutes for each picture on two cores; `--number 500` gives an idea within one.
 """
 
 import argparse
@@ -26,34 +26,49 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import redis
+from PIL import Image
 from rq.results import Result
 
+from benchmarks import results
+from benchmarks.installation import installation
 from flask_detector import load_detector
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
-from installation import installation
 
 LIMITS = Limits(100_000_000, 100_000_000)
 
 
 def main() -> None:
     """Run the measurement and print its tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("picture", type=Path)
+    parser = results.arguments(__doc__)
+    parser.add_argument("picture", type=Path, nargs="+")
     parser.add_argument("--number", type=int, default=10_000, help="how many pictures are sent")
     parser.add_argument("--clients", type=int, default=64, help="how many clients send at once")
     parser.add_argument("--idle", type=float, default=30, help="seconds for which the idle cost is measured")
     options = parser.parse_args()
-    data: bytes = options.picture.read_bytes()
-    if not data.startswith(b"\xff\xd8"):
-        raise SystemExit("The picture must be a JPEG: its comment is made different for each upload.")
+    figures: results.Figures = {}
+    for path in options.picture:
+        data = path.read_bytes()
+        if not data.startswith(b"\xff\xd8"):
+            raise SystemExit("A picture must be a JPEG: its comment is made different for each upload.")
+        with Image.open(path) as image:
+            name = f"{image.width}x{image.height}"
+        print(f"\n{path}, {name}")
+        figures[name] = measured(data, options)
+    if options.record:
+        results.record("load", "python -m benchmarks.load PICTURE ...", figures)
+
+
+def measured(data: bytes, options: argparse.Namespace) -> dict[str, float]:
+    """Measure with one picture, in an installation of its own; print and return the figures."""
     with tempfile.TemporaryDirectory() as folder, running_in(Path(folder)) as (process, port, settings):
         jobs = Jobs(redis.Redis(unix_socket_path=str(Path(folder) / "redis" / "redis.sock")), settings)
-        print_idle_cost(jobs, process, options.idle)
+        figures = print_idle_cost(jobs, process, options.idle)
         before = bare(data, settings, 200)
         load = Load(port, data, options.number)
         spent = Spent(process)
@@ -63,9 +78,10 @@ def main() -> None:
         alone = time.process_time()
         after = bare(data, settings, 200)
         alone = (time.process_time() - alone) / 200
-        print_outcome(load, jobs, seconds, statistics.mean([before, after]), options.clients)
+        figures |= print_outcome(load, jobs, seconds, statistics.mean([before, after]), options.clients)
         spent.print(options.number, alone)
         memory.print()
+    return figures
 
 
 @dataclass
@@ -129,22 +145,23 @@ class Load:
         return False
 
 
-def print_outcome(load: Load, jobs: Jobs, seconds: float, bare_rate: float, clients: int) -> None:
-    """Print what became of the uploads, and how fast; complain where one is lost or doubled."""
+def print_outcome(load: Load, jobs: Jobs, seconds: float, bare_rate: float, clients: int) -> dict[str, float]:
+    """Print and return what became of the uploads, and how fast; complain where one is lost or doubled."""
     records = jobs.find_all(load.ids)
     results = [jobs.queue.connection.xlen(Result.get_key(id)) for id in load.ids]
     statuses = collections.Counter(record.status.value for record in records)
     doubled = sum(number > 1 for number in results) + len(load.ids) - len(set(load.ids))
     lost = load.number - len(records)
-    waits = sorted(1000 * one for one in load.seconds)
+    p50, p99 = (1000 * float(second) for second in np.percentile(load.seconds, [50, 99]))
     rate = load.number / seconds
     print(f"\n{load.number} uploads by {clients} clients in {seconds:.1f} s")
     print(f"  ended: {dict(statuses)}; lost: {lost}; doubled: {doubled}; refused: {dict(load.refusals)}")
-    print(f"  answer to an accepted upload: p50 {statistics.median(waits):.1f} ms, p99 {p99(waits):.1f} ms")
+    print(f"  answer to an accepted upload: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     ratio = rate / bare_rate
     print(f"  throughput: {rate:.1f} pictures a second; bare detector: {bare_rate:.1f}; ratio {ratio:.2f}")
     if lost or doubled or statuses["done"] != load.number:
         raise SystemExit("A picture was lost, doubled or failed.")
+    return {"number": load.number, "rate": rate, "ratio": ratio, "accepted_p50": p50, "accepted_p99": p99}
 
 
 def bare(data: bytes, settings: Settings, number: int) -> float:
@@ -157,8 +174,8 @@ def bare(data: bytes, settings: Settings, number: int) -> float:
     return number / (time.perf_counter() - start)
 
 
-def print_idle_cost(jobs: Jobs, process: psutil.Process, seconds: float) -> None:
-    """Print what the installation takes while nothing happens."""
+def print_idle_cost(jobs: Jobs, process: psutil.Process, seconds: float) -> dict[str, float]:
+    """Print and return what the installation takes while nothing happens."""
     time.sleep(3)  # what a start brings with it is over
     members = [process, *process.children(recursive=True)]
     before = [sum(member.cpu_times()[:2]) for member in members]
@@ -166,9 +183,12 @@ def print_idle_cost(jobs: Jobs, process: psutil.Process, seconds: float) -> None
     time.sleep(seconds)
     commands = jobs.queue.connection.info("stats")["total_commands_processed"] - commands - 1
     print(f"idle for {seconds:g} s: {commands / seconds:.1f} Redis commands a second")
+    percent = 0.0
     for member, cpu in zip(members, before, strict=True):
-        used = sum(member.cpu_times()[:2]) - cpu
-        print(f"  {name_of(member):16}{100 * used / seconds:6.2f} % of a CPU")
+        used = 100 * (sum(member.cpu_times()[:2]) - cpu) / seconds
+        percent += used
+        print(f"  {name_of(member):16}{used:6.2f} % of a CPU")
+    return {"idle_commands": commands / seconds, "idle_cpu_percent": percent}
 
 
 class Spent:
@@ -239,11 +259,6 @@ def running_in(folder: Path) -> Iterator[tuple[psutil.Process, int, Settings]]:
     """Run an installation, whose log lies beside its data; yield its process, its port and its settings."""
     with (folder / "log").open("wb") as log, installation(folder, log) as (process, port):
         yield psutil.Process(process), port, Settings(data_dir=folder, offline=True)
-
-
-def p99(ordered: list[float]) -> float:
-    """Return the 99th percentile of an ordered list."""
-    return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ wait for the end, fetch the page's picture, the drawn one at full size, and the 
 photograph of 24 megapixels. The processes are sampled meanwhile; printed is each one's proportional set size
 (PSS) where the sum of all was highest, beside the sum at rest before and after:
 
-    python benchmarks/memory.py ../shared [--number 50] [--model nanodet-g] [--model mask-rcnn]
+    python -m benchmarks.memory ../shared [--number 50] [--model nanodet-g] [--model mask-rcnn]
 
 With `--large FORMAT`, once or several times, the photograph comes in those formats, with `--large all` in
 each that there is, and every one in an installation of its own; a table has a line for each.
@@ -14,7 +14,6 @@ The argument is the folder with pictures and the synthetic weights that stand in
 the numbers are those of /proc/*/smaps_rollup.
 """
 
-import argparse
 import http.client
 import io
 import itertools
@@ -31,8 +30,10 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from installation import fetch, installation
-from mask_rcnn import synthetic_weights, write_safetensors
+from benchmarks import results
+from benchmarks.installation import fetch, installation
+from tests.support.pictures import encoded
+from tests.support.weights import mask_rcnn_weights, write_safetensors
 
 LIMITS = {"nanodet-g": 256, "mask-rcnn": 512}
 
@@ -41,13 +42,6 @@ LARGE = (6000, 4000)
 _SAMPLES_PER_SECOND = 50
 
 Sample = dict[str, float]
-
-
-def saved(image: Image.Image, picture_format: str, **options: object) -> bytes:
-    """Return an image as a file."""
-    file = io.BytesIO()
-    image.save(file, picture_format, **options)
-    return file.getvalue()
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
@@ -75,28 +69,28 @@ def heic(image: Image.Image) -> bytes:
 
 # All are smaller than the 25 MB that an upload may have; a TIFF or BMP without compression has 72.
 LARGE_FORMATS: dict[str, Callable[[Image.Image], bytes]] = {
-    "jpeg": lambda image: saved(image, "JPEG", quality=92),
-    "jpeg-progressive": lambda image: saved(image, "JPEG", quality=92, progressive=True),
-    "jpeg-turned": lambda image: saved(image, "JPEG", quality=92, exif=turned()),
-    "jpeg-cmyk": lambda image: saved(image.convert("CMYK"), "JPEG", quality=92),
-    "png": lambda image: saved(image, "PNG", compress_level=1),
-    "png-turned": lambda image: saved(image, "PNG", compress_level=1, exif=turned()),
-    "png-alpha": lambda image: saved(with_alpha(image), "PNG", compress_level=1),
-    "png-palette": lambda image: saved(image.quantize(256), "PNG", compress_level=1),
-    "png-grey-16": lambda image: saved(image.convert("L").convert("I;16"), "PNG", compress_level=1),
-    "tiff": lambda image: saved(image, "TIFF", compression="tiff_adobe_deflate"),
-    "webp": lambda image: saved(image, "WEBP", quality=90, method=0),
-    "webp-lossless": lambda image: saved(image, "WEBP", lossless=True, quality=0, method=0),
+    "jpeg": lambda image: encoded(image, "JPEG", quality=92),
+    "jpeg-progressive": lambda image: encoded(image, "JPEG", quality=92, progressive=True),
+    "jpeg-turned": lambda image: encoded(image, "JPEG", quality=92, exif=turned()),
+    "jpeg-cmyk": lambda image: encoded(image.convert("CMYK"), "JPEG", quality=92),
+    "png": lambda image: encoded(image, "PNG", compress_level=1),
+    "png-turned": lambda image: encoded(image, "PNG", compress_level=1, exif=turned()),
+    "png-alpha": lambda image: encoded(with_alpha(image), "PNG", compress_level=1),
+    "png-palette": lambda image: encoded(image.quantize(256), "PNG", compress_level=1),
+    "png-grey-16": lambda image: encoded(image.convert("L").convert("I;16"), "PNG", compress_level=1),
+    "tiff": lambda image: encoded(image, "TIFF", compression="tiff_adobe_deflate"),
+    "webp": lambda image: encoded(image, "WEBP", quality=90, method=0),
+    "webp-lossless": lambda image: encoded(image, "WEBP", lossless=True, quality=0, method=0),
     "heic": heic,
-    "avif": lambda image: saved(image, "AVIF", quality=80, speed=10),
-    "gif": lambda image: saved(image.quantize(256), "GIF"),
-    "bmp-palette": lambda image: saved(image.quantize(256), "BMP"),
+    "avif": lambda image: encoded(image, "AVIF", quality=80, speed=10),
+    "gif": lambda image: encoded(image.quantize(256), "GIF"),
+    "bmp-palette": lambda image: encoded(image.quantize(256), "BMP"),
 }
 
 
 def main() -> None:
     """Measure the models and print a table for each."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = results.arguments(__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--number", type=int, default=50, help="how many pictures")
     parser.add_argument("--model", choices=LIMITS, action="append", help="instead of all")
@@ -106,6 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     large = options.large or ["jpeg"]
     formats = list(LARGE_FORMATS) if "all" in large else list(dict.fromkeys(large))
+    figures: results.Figures = {}
     for model in options.model or LIMITS:
         if len(formats) > 1:
             print(f"\n{model}: megabytes (PSS), each process at its own peak; {LIMITS[model]} are wanted")
@@ -116,10 +111,16 @@ def main() -> None:
                 if model == "mask-rcnn":
                     add_weights(options.shared, Path(folder))
                 measurement = measured(model, Path(folder), pictures)
+            peak = {"peak": total(measurement.peak)}
             if len(formats) > 1:
                 report_line(name, max(map(len, pictures)), measurement)
+                figures[f"{model}, {name}"] = peak
             else:
                 report(model, measurement)
+                figures[model] = {"rest": total(measurement.before), **peak}
+    if options.record:
+        name, more = ("memory-formats", " --large all") if len(formats) > 1 else ("memory", "")
+        results.record(name, f"python -m benchmarks.memory ../shared{more}", figures)
 
 
 def sent_pictures(shared: Path, number: int, large: str) -> list[bytes]:
@@ -138,7 +139,7 @@ def sent_pictures(shared: Path, number: int, large: str) -> list[bytes]:
 def add_weights(shared: Path, folder: Path) -> None:
     """Add the synthetic weights as a model of the installation's own."""
     weights = folder / "weights.safetensors"
-    write_safetensors(weights, synthetic_weights(shared))
+    write_safetensors(weights, mask_rcnn_weights(shared, "torchvision/maskrcnn_resnet50_fpn"))
     command = [sys.executable, "-m", "flask_detector", "models", "add", "mask-rcnn", str(weights)]
     subprocess.run(command, env={**os.environ, "DETECTOR_DATA_DIR": str(folder)}, check=True)
     weights.unlink()

@@ -9,18 +9,18 @@ crowd.py. Prints
   between two frames while it moves;
 - the time between two frames while the picture is zoomed and moved.
 
-    python benchmarks/pages.py [--chromium PATH]
+    python -m benchmarks.pages [--chromium PATH]
 
 Headless Chromium draws without a graphics processor: frames are dearer here than on a desk.
 """
 
-import argparse
 import http.client
 import io
 import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,8 +35,10 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
+from benchmarks import results
 from flask_detector.broker.local_server import LocalRedis
-from installation import free_port, wait_for
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until_answered
 
 CROWD = Path(__file__).with_name("crowd.py")
 ROUNDS = 5
@@ -106,25 +108,29 @@ _PAN = f"""async () => {{
 
 def main() -> None:
     """Run the measurements and print the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = results.arguments(__doc__)
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, environment):
         id = detected(url, environment)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
-            first_page(browser, url)
-            result_page(browser, f"{url}/detections/{id}")
+            figures = {**first_page(browser, url), **result_page(browser, f"{url}/detections/{id}")}
             browser.close()
+    if options.record:
+        results.record("pages", "python -m benchmarks.pages", figures)
 
 
-def first_page(browser: Browser, url: str) -> None:
-    """Print size and time of the front page, loaded by a browser that has nothing of it yet."""
+def first_page(browser: Browser, url: str) -> results.Figures:
+    """Print and return size and time of the front page, loaded by a browser that has nothing of it yet."""
     size, requests, _ = load(browser, url, latency=0, throttled=False)
     print(f"first page: {size / 1000:.1f} kB in {requests} requests")
+    figures: dict[str, float] = {"bytes": size, "requests": requests}
     for latency in (0, 150):
-        times = sorted(patiently(browser, url, latency=latency) for _ in range(ROUNDS))
-        print(f"usable at 1.6 Mbit/s, {latency} ms: {times[ROUNDS // 2]:.2f} s (median of {ROUNDS})")
+        seconds = statistics.median(patiently(browser, url, latency=latency) for _ in range(ROUNDS))
+        print(f"usable at 1.6 Mbit/s, {latency} ms: {seconds:.2f} s (median of {ROUNDS})")
+        figures[f"usable_after_{latency}_ms"] = seconds
+    return {"first page": figures}
 
 
 def patiently(browser: Browser, url: str, *, latency: int) -> float:
@@ -159,8 +165,8 @@ def load(browser: Browser, url: str, *, latency: int, throttled: bool) -> tuple[
     return round(sum(sizes)), len(sizes), usable
 
 
-def result_page(browser: Browser, url: str) -> None:
-    """Print how the page of a large picture with a hundred objects answers to the hand."""
+def result_page(browser: Browser, url: str) -> results.Figures:
+    """Print and return how the page of a large picture with a hundred objects answers to the hand."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     start = time.perf_counter()
     page.goto(url)
@@ -170,17 +176,19 @@ def result_page(browser: Browser, url: str) -> None:
     print(f"result page: {shown} objects over 24 megapixels are there after {ready:.2f} s")
     page.wait_for_timeout(2000)
     slider = page.evaluate(_SLIDER)
-    print_times("slider, own work", slider["work"])
-    print_times("slider, frames", slider["frames"])
-    print_times("zoom, frames", page.evaluate(_ZOOM))
-    print_times("move, frames", page.evaluate(_PAN))
+    times = {
+        "slider, own work": slider["work"],
+        "slider, frames": slider["frames"],
+        "zoom, frames": page.evaluate(_ZOOM),
+        "move, frames": page.evaluate(_PAN),
+    }
     page.close()
-
-
-def print_times(what: str, milliseconds: list[float]) -> None:
-    """Print median, 95th percentile and maximum."""
-    p50, p95 = np.percentile(milliseconds, [50, 95])
-    print(f"{what:20} median {p50:5.1f} ms, 95% {p95:5.1f} ms, longest {max(milliseconds):5.1f} ms")
+    figures: results.Figures = {}
+    for what, milliseconds in times.items():
+        p50, p95 = (float(ms) for ms in np.percentile(milliseconds, [50, 95]))
+        print(f"{what:20} median {p50:5.1f} ms, 95% {p95:5.1f} ms, longest {max(milliseconds):5.1f} ms")
+        figures[what] = {"p50": p50, "p95": p95}
+    return figures
 
 
 @contextmanager
@@ -200,8 +208,9 @@ def served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         server.wait_until_ready(broker)
         web = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
-        wait_for(port, "/healthz")
-        yield f"http://127.0.0.1:{port}", environment
+        url = f"http://127.0.0.1:{port}"
+        wait_until_answered(url, web)
+        yield url, environment
     finally:
         for process in filter(None, (web, broker)):
             process.send_signal(signal.SIGTERM)

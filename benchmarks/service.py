@@ -14,14 +14,14 @@ more less the time that the picture waited for a worker that was at work on anot
 as many workers can spare. LitServe and DeepStack report no stages: their share is the whole time less the
 bare detector's median at the same number of clients.
 
-    python -m venv /path; /path/bin/pip install -e '.[benchmark]'
-    /path/bin/python benchmarks/service.py PICTURE [--clients 4] [--workers 2] [--number 200]
+    make .venv/.benchmark
+    .venv/benchmark/bin/python -m benchmarks.service PICTURE [--clients 4] [--workers 2] [--number 200]
 """
 
-import argparse
 import http.client
 import importlib.util
 import json
+import math
 import os
 import signal
 import statistics
@@ -36,9 +36,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks import results
+from benchmarks.installation import fetch, installation, running
 from flask_detector import load_detector
 from flask_detector.settings import Settings
-from installation import fetch, free_port, installation, running, wait_for
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until_answered
 
 _BOUNDARY = "a-boundary-of-no-picture"
 
@@ -57,7 +62,7 @@ Once = Callable[[bytes], Time]
 
 def main() -> None:
     """Run the measurements and print their table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = results.arguments(__doc__)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
@@ -73,7 +78,10 @@ def main() -> None:
             for way, client in ways.items():
                 times[way] += run_clients(client, data, options.clients, each)
     print(f"{options.picture.name}, {options.clients} clients, {options.workers} workers, milliseconds\n")
-    print_table(times)
+    figures = figures_of(times)
+    print_table(figures)
+    if options.record:
+        results.record("service", "python -m benchmarks.service PICTURE", figures)
 
 
 def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Callable[[], Once]]:
@@ -162,33 +170,37 @@ def litserve(workers: int) -> Iterator[int]:
     port = free_port()
     script = Path(__file__).with_name("litserve_server.py")
     command = [sys.executable, str(script), str(port), str(workers)]
-    with running(command, dict(os.environ), signal.SIGTERM):
-        wait_for(port, "/health")
+    with running(command, dict(os.environ), signal.SIGTERM) as process:
+        wait_until_answered(f"http://127.0.0.1:{port}", process, path="/health")
         yield port
 
 
-def print_table(times: dict[str, list[Time]]) -> None:
-    """Print each way's times."""
+def figures_of(times: dict[str, list[Time]]) -> results.Figures:
+    """Return each way's milliseconds: all of them, and what is the service's own."""
     bare = statistics.median(one.whole for one in times["bare"])
-    print(
-        f"{'':10}{'whole p50':>10}{'p99':>7}{'own share p50':>15}{'p99':>7}{'less waiting p50':>18}{'p99':>7}"
-    )
+    figures: results.Figures = {}
     for way, found in times.items():
-        whole = [one.whole for one in found]
-        row = f"{way:10}{at(whole, 0.5):10.1f}{at(whole, 0.99):7.1f}"
+        kinds = {"whole": [one.whole for one in found]}
         if found[0].model:
-            own = [one.whole - one.model for one in found]
-            alone = [one.whole - one.model - one.queued for one in found]
-            row += f"{at(own, 0.5):15.1f}{at(own, 0.99):7.1f}{at(alone, 0.5):18.1f}{at(alone, 0.99):7.1f}"
+            kinds["own"] = [one.whole - one.model for one in found]
+            kinds["own_less_waiting"] = [one.whole - one.model - one.queued for one in found]
         else:
-            more = [ms - bare for ms in whole]
-            row += f"{'':22}{at(more, 0.5):18.1f}{at(more, 0.99):7.1f}"
-        print(row)
+            kinds["own_less_waiting"] = [one.whole - bare for one in found]
+        figures[way] = {
+            f"{kind}_p{percent}": float(np.percentile(values, percent))
+            for kind, values in kinds.items()
+            for percent in (50, 99)
+        }
+    return figures
 
 
-def at(values: list[float], fraction: float) -> float:
-    """Return the value that this fraction of the values does not exceed."""
-    return sorted(values)[min(len(values) - 1, int(fraction * len(values)))]
+def print_table(figures: results.Figures) -> None:
+    """Print each way's times."""
+    columns = ["whole", "own", "own_less_waiting"]
+    print(f"{'':10}" + "".join(f"{column + ' p50':>22}{'p99':>7}" for column in columns))
+    for way, found in figures.items():
+        cells = [(found.get(f"{c}_p50", math.nan), found.get(f"{c}_p99", math.nan)) for c in columns]
+        print(f"{way:10}" + "".join(f"{p50:22.1f}{p99:7.1f}" for p50, p99 in cells))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Measurements: `make benchmarks` runs them, and renews the tables that docs and README show."""

@@ -1,0 +1,203 @@
+"""Mask R-CNN and RTMDet-Ins beside torchvision's Mask R-CNN: same picture and threads, in one run.
+
+Each detector lives in a process of its own and they take turns, so that whatever else the machine does meets
+all of them alike. torch and torchvision are needed for this file only and may be in another environment;
+without them the others are compared with our Mask R-CNN in float32:
+
+    python -m benchmarks.models ../shared [--torch-python PATH] [--rounds 5] [--threads 2]
+
+The first argument is the folder with pictures and the synthetic weights. Printed are the medians, how many
+times as fast as the first one that is, the stages, and the peak resident memory of each process (10^6 bytes):
+after the picture of about a megapixel, and after one of 24 megapixels, whose own 72 MB are among them.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from tests.support.weights import mask_rcnn_weights, rtmdet_weights, write_safetensors
+
+# A model's name, and the numbers that it computes in.
+CONTESTANTS = {
+    "torchvision, float32": ("torchvision", "float32"),
+    "Mask R-CNN, float32": ("mask-rcnn", "float32"),
+    "Mask R-CNN, bfloat16": ("mask-rcnn", "bfloat16"),
+    "RTMDet-Ins s, float32": ("s", "float32"),
+    "RTMDet-Ins s, bfloat16": ("s", "bfloat16"),
+    "RTMDet-Ins tiny, float32": ("tiny", "float32"),
+}
+LARGE = (6000, 4000)
+PARAMETERS = "torchvision/maskrcnn_resnet50_fpn"
+
+# From a Pillow image to how many objects were found, and the seconds of each stage.
+Detect = Callable[[Any], tuple[int, dict[str, float]]]
+
+
+def main() -> None:
+    """Run the contest, or one contestant of it."""
+    parser = results.arguments(__doc__)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--torch-python", help="a Python that has torchvision")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--as", dest="contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contestant is not None:
+        take_part(options)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures = contest(options, Path(folder))
+    if options.record:
+        results.record("models", "python -m benchmarks.models ../shared --torch-python PYTHON", figures)
+
+
+def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
+    """Let the contestants take turns; print and return what they needed."""
+    processes = {name: start(name, options, folder) for name in entered(options, folder)}
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in processes}
+    for number in range(options.rounds + 1):
+        for name, process in processes.items():
+            answer = ask(process, "")
+            if number:  # the first round warms up
+                rounds[name].append(answer)
+    figures: results.Figures = {}
+    print(f"\n{'':26}{'median ms':>10}{'times as fast':>15}{'peak MB':>9}{'24 MP':>9}{'found':>7}")
+    for name, answers in rounds.items():
+        seconds, last = statistics.median(one["seconds"] for one in answers), answers[-1]
+        large = ask(processes[name], "large")
+        processes[name].communicate()
+        stages = {s: statistics.median(one["stages"][s] for one in answers) for s in last["stages"]}
+        figures[name] = {"seconds": seconds, "peak_mb": last["peak"], "large_mb": large["peak"]}
+        if "network" in stages:
+            figures[name]["other_seconds"] = sum(stages.values()) - stages["network"]
+        ratio = next(iter(figures.values()))["seconds"] / seconds
+        row = f"{name:26}{1000 * seconds:10.0f}{ratio:15.2f}{last['peak']:9.0f}{large['peak']:9.0f}"
+        print(f"{row}{last['found']:7}")
+        print("  " + ", ".join(f"{stage} {1000 * spent:.0f} ms" for stage, spent in stages.items()))
+    return figures
+
+
+def entered(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Convert the weights; return the names of the contestants that can run here."""
+    from flask_detector.detectors.convert import convert
+    from flask_detector.detectors.mask_rcnn.variants import Variant
+    from flask_detector.detectors.openvino_runtime import cpu_has_bfloat16
+
+    weights = {size: rtmdet_weights(options.shared, size) for size in ("s", "tiny")}
+    weights["mask-rcnn"] = mask_rcnn_weights(options.shared, PARAMETERS)
+    for model, arrays in weights.items():
+        write_safetensors(folder / f"{model}.safetensors", arrays)
+        variant = Variant.TORCHVISION_V1_EPS if model == "mask-rcnn" else None
+        convert(folder / f"{model}.safetensors", folder / model, variant=variant)
+    can = {"torchvision": options.torch_python is not None, "bfloat16": cpu_has_bfloat16()}
+    return [name for name, facts in CONTESTANTS.items() if all(can.get(fact, True) for fact in facts)]
+
+
+def start(name: str, options: argparse.Namespace, folder: Path) -> "subprocess.Popen[str]":
+    """Start a contestant, and return when it is ready."""
+    model, _ = CONTESTANTS[name]
+    python = options.torch_python if model == "torchvision" else sys.executable
+    command = [python, "-m", "benchmarks.models", str(options.shared), "--as", name]
+    command += ["--weights", str(folder / model), "--threads", str(options.threads)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print(f"{name}: ready after {answer_of(process)['seconds']:.2f} s")
+    return process
+
+
+def take_part(options: argparse.Namespace) -> None:
+    """Load a detector, then detect once for each line that comes in."""
+    from PIL import Image
+
+    model, precision = CONTESTANTS[options.contestant]
+    began = time.perf_counter()
+    if model == "torchvision":
+        detect = torchvision(options.shared, options.threads)
+    else:
+        detect = ours(options.weights, model, precision, options.threads)
+    tell(seconds=time.perf_counter() - began)
+    with Image.open(options.shared / "pictures" / "apartment.jpg") as file:
+        picture = file.convert("RGB")
+    for line in sys.stdin:
+        shown = picture.resize(LARGE) if line.strip() == "large" else picture.copy()
+        began = time.perf_counter()
+        found, stages = detect(shown)
+        tell(seconds=time.perf_counter() - began, found=found, stages=stages, peak=peak_memory())
+
+
+def ours(weights: Path, model: str, precision: str, threads: int) -> Detect:
+    """Load our detector from its converted weights."""
+    from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+    from flask_detector.detectors.openvino_runtime import Precision
+    from flask_detector.detectors.rtmdet.model import RTMDet
+    from flask_detector.imaging.pixels import Pixels
+
+    kind = MaskRCNN if model == "mask-rcnn" else RTMDet
+    detector = kind(weights, name=model, threads=threads, precision=Precision(precision))
+
+    def detect(picture: Any) -> tuple[int, dict[str, float]]:
+        found = detector.detect(Pixels(picture), min_score=0.05)
+        return len(found), dict(found.timings)
+
+    return detect
+
+
+def torchvision(shared: Path, threads: int) -> Detect:
+    """Load torchvision's detector with the same weights."""
+    import numpy as np
+    import torch
+    from torchvision.models.detection import maskrcnn_resnet50_fpn
+
+    torch.set_num_threads(threads)
+    model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)
+    weights = mask_rcnn_weights(shared, PARAMETERS)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    model.eval()
+
+    def detect(picture: Any) -> tuple[int, dict[str, float]]:
+        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+        with torch.inference_mode():
+            (answer,) = model([pixels])
+        return len(answer["scores"]), {}
+
+    return detect
+
+
+def peak_memory() -> float:
+    """Return this process's highest resident memory so far, in megabytes (10^6 bytes)."""
+    (line,) = [x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def tell(**facts: object) -> None:
+    """Send facts to the contest."""
+    print(json.dumps(facts), flush=True)
+
+
+def ask(process: "subprocess.Popen[str]", line: str) -> dict[str, Any]:
+    """Let a contestant detect once."""
+    if process.stdin is None:
+        raise RuntimeError("a contestant needs a way to be asked")
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    return answer_of(process)
+
+
+def answer_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Wait for what a contestant tells."""
+    if process.stdout is None or not (line := process.stdout.readline()):
+        raise SystemExit("a contestant ended; is torchvision installed in its Python? See --torch-python")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+if __name__ == "__main__":
+    main()
