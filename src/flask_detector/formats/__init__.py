@@ -29,7 +29,7 @@ from flask_detector.formats import (
     pascal_voc,
     yolo,
 )
-from flask_detector.formats.dataset_zip import Dataset
+from flask_detector.formats.dataset_zip import Dataset, PerPicture, Write, file_of_one, zip_of_one
 from flask_detector.structures.detections import Detections
 
 __all__ = ["FORMATS", "Format"]
@@ -48,7 +48,7 @@ class Format:
     title: str
     suffix: str
     media_type: str
-    writer: Callable[[Detections, str], bytes] = field(repr=False)
+    writer: Write = field(repr=False)
     dataset: Callable[[], Dataset] = field(repr=False)
 
     def write(self, found: Detections, filename: str) -> bytes:
@@ -59,50 +59,53 @@ class Format:
         return self.writer(found, filename.encode("utf-8", "replace").decode())
 
 
+_COCO_POLYGONS = partial(coco.CocoDataset, "polygons")
+_COCO_RLE = partial(coco.CocoDataset, "rle")
+_YOLO = partial(yolo.YoloDataset, yolo.box)
+_YOLO_SEG = partial(yolo.YoloDataset, yolo.polygon)
+_JSON, _ZIP = "application/json", "application/zip"
+
 FORMATS: dict[str, Format] = {
-    "json": Format("JSON", ".json", "application/json", json_result.write, json_result.dataset),
-    "csv": Format("CSV", ".csv", "text/csv; charset=utf-8", csv_table.write, csv_table.CsvDataset),
+    "json": Format(
+        "JSON", ".json", _JSON, json_result.write, partial(PerPicture, json_result.write, ".json")
+    ),
+    "csv": Format(
+        "CSV", ".csv", "text/csv; charset=utf-8", file_of_one(csv_table.CsvDataset), csv_table.CsvDataset
+    ),
     "coco": Format(
-        "COCO dataset, polygons",
-        ".coco.json",
-        "application/json",
-        coco.write_polygons,
-        partial(coco.CocoDataset, "polygons"),
+        "COCO dataset, polygons", ".coco.json", _JSON, file_of_one(_COCO_POLYGONS), _COCO_POLYGONS
     ),
-    "coco-rle": Format(
-        "COCO dataset, RLE",
-        ".coco.json",
-        "application/json",
-        coco.write_rle,
-        partial(coco.CocoDataset, "rle"),
-    ),
-    "coco-results": Format(
-        "COCO results", ".coco-results.json", "application/json", coco.write_results, coco.CocoResults
-    ),
-    "yolo": Format("YOLO", ".yolo.zip", "application/zip", yolo.write_detection, yolo.detection_dataset),
-    "yolo-seg": Format(
-        "YOLO segmentation",
-        ".yolo-seg.zip",
-        "application/zip",
-        yolo.write_segmentation,
-        yolo.segmentation_dataset,
-    ),
+    "coco-rle": Format("COCO dataset, RLE", ".coco.json", _JSON, file_of_one(_COCO_RLE), _COCO_RLE),
+    "coco-results": Format("COCO results", ".coco-results.json", _JSON, coco.write_results, coco.CocoResults),
+    "yolo": Format("YOLO", ".yolo.zip", _ZIP, zip_of_one(_YOLO), _YOLO),
+    "yolo-seg": Format("YOLO segmentation", ".yolo-seg.zip", _ZIP, zip_of_one(_YOLO_SEG), _YOLO_SEG),
     "voc": Format("Pascal VOC", ".xml", "application/xml", pascal_voc.write, pascal_voc.VocDataset),
-    "labelme": Format("LabelMe", ".json", "application/json", labelme.write, labelme.dataset),
+    # LabelMe opens a folder with pictures and annotations side by side.
+    "labelme": Format(
+        "LabelMe", ".json", _JSON, labelme.write, partial(PerPicture, labelme.write, ".json", pictures="")
+    ),
     "labelme-polygons": Format(
         "LabelMe, polygons",
         ".json",
-        "application/json",
+        _JSON,
         labelme.write_polygons,
-        labelme.polygon_dataset,
+        partial(PerPicture, labelme.write_polygons, ".json", pictures=""),
     ),
-    "cvat": Format("CVAT for images", ".cvat.xml", "application/xml", cvat.write, cvat.CvatDataset),
+    "cvat": Format(
+        "CVAT for images", ".cvat.xml", "application/xml", file_of_one(cvat.CvatDataset), cvat.CvatDataset
+    ),
     "label-studio": Format(
         "Label Studio",
         ".label-studio.json",
-        "application/json",
+        _JSON,
         label_studio.write,
         label_studio.LabelStudioDataset,
     ),
-    "geojson": Format("GeoJSON, pixels", ".geojson", "application/geo+json", geojson.write, geojson.dataset),
+    "geojson": Format(
+        "GeoJSON, pixels",
+        ".geojson",
+        "application/geo+json",
+        geojson.write,
+        partial(PerPicture, geojson.write, ".geojson"),
+    ),
 }

@@ -50,21 +50,6 @@ def write_results(found: Detections, filename: str) -> bytes:
     return _json(results(found, image_id=_number_in(filename) or 1)).encode()
 
 
-def write_polygons(found: Detections, filename: str) -> bytes:
-    """Return a data set of one picture, masks as polygons."""
-    return _dataset_of_one(CocoDataset("polygons"), found, filename)
-
-
-def write_rle(found: Detections, filename: str) -> bytes:
-    """Return a data set of one picture, masks as plain run lengths."""
-    return _dataset_of_one(CocoDataset("rle"), found, filename)
-
-
-def _dataset_of_one(dataset: "CocoDataset", found: Detections, filename: str) -> bytes:
-    dataset.add(found, filename)
-    return b"".join(dataset.content())
-
-
 class ImageIds:
     """Gives each picture an id: the number that its file is named by, else the next that is free."""
 
@@ -84,7 +69,10 @@ class ImageIds:
 
 
 class CocoDataset:
-    """``annotations/instances_default.json`` and the folder ``images``, as CVAT and datumaro lay them out."""
+    """``annotations/instances_default.json`` and the folder ``images``, as CVAT and datumaro lay them out.
+
+    masks: polygons or plain run lengths.
+    """
 
     pictures: str | None = "images/"
 
@@ -92,31 +80,26 @@ class CocoDataset:
         self._masks = masks
         self._categories = Categories()
         self._ids = ImageIds()
-        self._images = Spool()
-        self._annotations = Spool()
-        self._comma = ""
+        self._images = Spool(",\n")
+        self._annotations = Spool(",\n")
         self._count = 0
 
     def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its annotations go to the one file of all."""
         self._categories.add(found.labels)
         id = self._ids.take(name)
-        self._images.write(self._comma + _json(_image(id, name, found)))
-        self._comma = ",\n"
+        self._images.write(_json(_image(id, name, found)))
         for one in found:
             if self._masks == "polygons" and one.mask is not None and one.mask.area == 0:
                 continue
-            self._annotations.write(
-                (",\n" if self._count else "") + _json(self._annotation(found, one, image_id=id))
-            )
+            self._annotations.write(_json(self._annotation(found, one, image_id=id)))
         return []
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
         """Return the annotations."""
-        return [("annotations/instances_default.json", self.content())]
+        return [("annotations/instances_default.json", self._content())]
 
-    def content(self) -> Iterator[bytes]:
-        """Yield the JSON of all pictures."""
+    def _content(self) -> Iterator[bytes]:
         yield b'{"info": {"description": "Detected by flask-detector"}, "licenses": [], "categories": [\n'
         categories = [
             {"id": self._categories.coco_id(label), "name": label, "supercategory": ""}
@@ -156,8 +139,7 @@ class CocoResults:
         self._categories = Categories()
         self._ids = ImageIds()
         self._images: list[str] = []
-        self._entries = Spool()
-        self._comma = ""
+        self._entries = Spool(",\n")
 
     def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its results go to the one file of all."""
@@ -165,8 +147,7 @@ class CocoResults:
         id = self._ids.take(name)
         self._images.append(_json(_image(id, name, found)))
         for entry in results(found, image_id=id, categories=self._categories):
-            self._entries.write(self._comma + _json(entry))
-            self._comma = ",\n"
+            self._entries.write(_json(entry))
         return []
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:

@@ -14,13 +14,8 @@ from flask_detector.structures.detections import Detections
 COLUMNS = ("file", "label", "score", "x1", "y1", "x2", "y2", "area")
 
 
-def write(found: Detections, filename: str) -> bytes:
-    """Return a header and a line for each instance, best score first."""
-    return (_lines([COLUMNS]) + _lines(_rows(found, filename))).encode()
-
-
 class CsvDataset:
-    """``detections.csv``: the lines of all pictures under one header."""
+    """``detections.csv``: under one header a line for each instance, of each picture the best first."""
 
     pictures: str | None = None
 

@@ -15,13 +15,6 @@ from flask_detector.formats.xml_writer import child, serialised, text
 from flask_detector.structures.detections import Detections, Instance
 
 
-def write(found: Detections, filename: str) -> bytes:
-    """Return the annotation of one picture."""
-    dataset = CvatDataset()
-    dataset.add(found, filename)
-    return b"".join(dataset.content())
-
-
 class CvatDataset:
     """``annotations.xml`` and the folder ``images``."""
 
@@ -45,10 +38,9 @@ class CvatDataset:
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
         """Return the annotations."""
-        return [("annotations.xml", self.content())]
+        return [("annotations.xml", self._content())]
 
-    def content(self) -> Iterator[bytes]:
-        """Yield the XML of all pictures."""
+    def _content(self) -> Iterator[bytes]:
         task = Element("task")
         child(task, "name", "flask-detector")
         child(task, "size", self._count)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, BinaryIO, Protocol
 
 from flask_detector.formats.file_names import UniqueNames, safe_name, with_suffix_of
@@ -17,6 +17,8 @@ from flask_detector.structures.detections import Detections
 
 # A picture's file name, what was found in it, and the file's bytes where the pictures go along.
 Item = tuple[str, Detections, bytes | BinaryIO | None]
+# From the result and the picture's file name to a file's bytes.
+Write = Callable[[Detections, str], bytes]
 
 _IN_MEMORY = 4_000_000
 
@@ -45,7 +47,7 @@ class PerPicture:
     folder: where the files lie, such as "Annotations/".
     """
 
-    def __init__(self, write: "Write", suffix: str, *, folder: str = "", pictures: str | None = None) -> None:
+    def __init__(self, write: Write, suffix: str, *, folder: str = "", pictures: str | None = None) -> None:
         self.pictures = pictures
         self._write, self._suffix, self._folder = write, suffix, folder
 
@@ -58,24 +60,21 @@ class PerPicture:
         return []
 
 
-class Write(Protocol):
-    """From the result and the picture's file name to a file's bytes."""
-
-    def __call__(self, found: Detections, filename: str, /) -> bytes:
-        """Return the file."""
-
-
 class Spool:
-    """Text that grows with each picture, on disk once it is large."""
+    """Text that grows with each picture, on disk once it is large.
 
-    def __init__(self) -> None:
+    between: what stands between the texts.
+    """
+
+    def __init__(self, between: str = "") -> None:
+        self._between = between
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         # A data set that is given up half-way has nobody who closes it.
         weakref.finalize(self, self._file.close)
 
     def write(self, text: str) -> None:
         """Add text."""
-        self._file.write(text.encode())
+        self._file.write(f"{self._between if self._file.tell() else ''}{text}".encode())
 
     def pieces(self) -> Iterator[bytes]:
         """Yield all text, and let go of it."""
@@ -83,6 +82,23 @@ class Spool:
             file.seek(0)
             while piece := file.read(1 << 18):
                 yield piece
+
+
+def zip_of_one(make: Callable[[], Dataset]) -> Write:
+    """Return what writes the data set of one picture, without the picture itself, as a ZIP."""
+    return lambda found, filename: b"".join(pieces(make(), [(filename, found, None)]))
+
+
+def file_of_one(make: Callable[[], Dataset]) -> Write:
+    """Return what writes a data set of one picture whose annotations are one file, as that file alone."""
+
+    def write(found: Detections, filename: str) -> bytes:
+        dataset = make()
+        dataset.add(found, filename)
+        ((_, content),) = dataset.finish()
+        return b"".join(content)
+
+    return write
 
 
 def pieces(

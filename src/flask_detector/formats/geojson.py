@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from flask_detector.formats.dataset_zip import PerPicture
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import Ring, parts_of
 
@@ -28,11 +27,6 @@ def write(found: Detections, filename: str) -> bytes:
         "model": found.model,
     }
     return json.dumps(form, ensure_ascii=False).encode() + b"\n"
-
-
-def dataset() -> PerPicture:
-    """Return an empty data set, a file for each picture."""
-    return PerPicture(write, ".geojson")
 
 
 def _feature(one: Instance) -> dict[str, Any]:

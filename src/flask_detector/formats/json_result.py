@@ -2,15 +2,9 @@
 
 import json
 
-from flask_detector.formats.dataset_zip import PerPicture
 from flask_detector.structures.detections import Detections
 
 
 def write(found: Detections, filename: str) -> bytes:
     """Return the result, with the picture's file name, as indented JSON."""
     return json.dumps({"file": filename, **found.to_json()}, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def dataset() -> PerPicture:
-    """Return an empty data set, a file for each picture."""
-    return PerPicture(write, ".json")

@@ -55,14 +55,12 @@ class LabelStudioDataset:
 
     def __init__(self) -> None:
         self._categories = Categories()
-        self._tasks = Spool()
-        self._comma = ""
+        self._tasks = Spool(",\n")
 
     def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its task goes to the one file of all."""
         self._categories.add(found.labels)
-        self._tasks.write(self._comma + json.dumps(task(found, f"images/{name}"), ensure_ascii=False))
-        self._comma = ",\n"
+        self._tasks.write(json.dumps(task(found, f"images/{name}"), ensure_ascii=False))
         return []
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
@@ -77,43 +75,50 @@ class LabelStudioDataset:
 
 
 def _regions(found: Detections, one: Instance, number: int) -> list[dict[str, Any]]:
-    common = {
-        "to_name": _IMAGE,
+    about = {**region(found, one, to_name=_IMAGE), "meta": {"object": [str(number + 1)]}}
+    if one.mask is None or one.mask.area == 0:
+        value = {**rectangle(found, one), "rectanglelabels": [one.label]}
+        return [
+            {**about, "id": f"{number + 1}", "from_name": _BOX, "type": "rectanglelabels", "value": value}
+        ]
+    return [
+        {
+            **about,
+            "id": f"{number + 1}-{part}",
+            "from_name": _POLYGON,
+            "type": "polygonlabels",
+            "value": {**shape, "polygonlabels": [one.label]},
+        }
+        for part, shape in enumerate(polygons(found, one), 1)
+    ]
+
+
+def region(found: Detections, one: Instance, *, to_name: str) -> dict[str, Any]:
+    """Return what all regions of an instance have, whatever their shape; to_name: the tag of the picture."""
+    return {
+        "to_name": to_name,
         "original_width": found.width,
         "original_height": found.height,
         "image_rotation": 0,
         "score": round(one.score, 6),
-        "meta": {"object": [str(number + 1)]},
     }
-    rings = [without_holes(part) for part in parts_of(one.mask)] if one.mask is not None else []
-    if not rings:
-        x1, y1, x2, y2 = one.box
-        value: dict[str, Any] = {
-            "x": _percent(x1, found.width),
-            "y": _percent(y1, found.height),
-            "width": _percent(x2 - x1, found.width),
-            "height": _percent(y2 - y1, found.height),
-            "rotation": 0,
-            "rectanglelabels": [one.label],
-        }
-        return [
-            {**common, "id": f"{number + 1}", "from_name": _BOX, "type": "rectanglelabels", "value": value}
-        ]
-    return [
-        {
-            **common,
-            "id": f"{number + 1}-{part + 1}",
-            "from_name": _POLYGON,
-            "type": "polygonlabels",
-            "value": {
-                "points": [[_percent(x, found.width), _percent(y, found.height)] for x, y in ring.tolist()],
-                "closed": True,
-                "polygonlabels": [one.label],
-            },
-        }
-        for part, ring in enumerate(rings)
-    ]
 
 
-def _percent(value: float, of: int) -> float:
-    return round(value / of * 100, 6)
+def rectangle(found: Detections, one: Instance) -> dict[str, Any]:
+    """Return the value of an instance's box, without its label."""
+    x1, y1, x2, y2 = one.box
+    (x, y), (width, height) = _percent(found, [(x1, y1), (x2 - x1, y2 - y1)])
+    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
+
+
+def polygons(found: Detections, one: Instance) -> list[dict[str, Any]]:
+    """Return the values of an instance's polygons, without its label: its mask's parts, or else its box."""
+    x1, y1, x2, y2 = one.box
+    rings: list[Any] = [[(x1, y1), (x2, y1), (x2, y2), (x1, y2)]]
+    if one.mask is not None:
+        rings = [without_holes(part).tolist() for part in parts_of(one.mask)]
+    return [{"points": _percent(found, ring), "closed": True} for ring in rings]
+
+
+def _percent(found: Detections, points: Iterable[tuple[float, float]]) -> list[list[float]]:
+    return [[round(x / found.width * 100, 6), round(y / found.height * 100, 6)] for x, y in points]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flask_detector.formats.dataset_zip import PerPicture
 from flask_detector.structures.boxes import pixels_of
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
@@ -35,16 +34,6 @@ def write_polygons(found: Detections, filename: str) -> bytes:
     """Return the same with masks as polygons."""
     shapes = [shape for number, one in enumerate(found) for shape in _polygons(one, number)]
     return _file(shapes, found, filename)
-
-
-def dataset() -> PerPicture:
-    """Return an empty data set: pictures and annotations side by side, as LabelMe opens a folder."""
-    return PerPicture(write, ".json", pictures="")
-
-
-def polygon_dataset() -> PerPicture:
-    """Return the same with masks as polygons."""
-    return PerPicture(write_polygons, ".json", pictures="")
 
 
 def _file(shapes: list[dict[str, Any]], found: Detections, filename: str) -> bytes:

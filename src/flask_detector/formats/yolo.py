@@ -16,35 +16,18 @@ import re
 from collections.abc import Callable, Iterable
 
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.dataset_zip import pieces, stem_of
+from flask_detector.formats.dataset_zip import stem_of
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import as_one_ring, parts_of
 
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def write_detection(found: Detections, filename: str) -> bytes:
-    """Return a ZIP with ``labels/NAME.txt``, boxes, and ``data.yaml``."""
-    return b"".join(pieces(detection_dataset(), [(filename, found, None)]))
-
-
-def write_segmentation(found: Detections, filename: str) -> bytes:
-    """Return a ZIP with ``labels/NAME.txt``, polygons, and ``data.yaml``."""
-    return b"".join(pieces(segmentation_dataset(), [(filename, found, None)]))
-
-
-def detection_dataset() -> "YoloDataset":
-    """Return an empty data set of boxes."""
-    return YoloDataset(_box)
-
-
-def segmentation_dataset() -> "YoloDataset":
-    """Return an empty data set of polygons."""
-    return YoloDataset(_polygon)
-
-
 class YoloDataset:
-    """``images/``, ``labels/`` and ``data.yaml``."""
+    """``images/``, ``labels/`` and ``data.yaml``.
+
+    shape: gives an instance's numbers, `box` or `polygon`.
+    """
 
     pictures: str | None = "images/"
 
@@ -76,12 +59,14 @@ class YoloDataset:
         return [("data.yaml", [text.encode()])]
 
 
-def _box(one: Instance) -> list[float]:
+def box(one: Instance) -> list[float]:
+    """Return the middle and the sides of an instance's box, in pixels."""
     x1, y1, x2, y2 = one.box
     return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
 
 
-def _polygon(one: Instance) -> list[float] | None:
+def polygon(one: Instance) -> list[float] | None:
+    """Return the corners of an instance's polygon, in pixels; None where its mask is empty."""
     if one.mask is None:
         x1, y1, x2, y2 = one.box
         return [x1, y1, x2, y1, x2, y2, x1, y2]

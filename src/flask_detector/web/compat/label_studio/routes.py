@@ -11,8 +11,8 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from flask_detector.errors import AddressUnreachable, BadParameter, DetectorError, NoPicture, PictureError
+from flask_detector.formats import label_studio
 from flask_detector.structures.detections import Detections, Instance
-from flask_detector.structures.polygons import parts_of, without_holes
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import Offer, detect_each, offers
@@ -186,16 +186,10 @@ def _control_for(instance: Instance, controls: list[Control]) -> Control | None:
 
 def _regions(instance: Instance, control: Control, found: Detections) -> list[dict[str, Any]]:
     label = control.labels[instance.label.lower()]
-    common = {
-        "to_name": control.to_name,
-        "original_width": found.width,
-        "original_height": found.height,
-        "image_rotation": 0,
-        "score": round(instance.score, 6),
-    }
+    about = label_studio.region(found, instance, to_name=control.to_name)
     regions = []
     for shape in _shapes(instance, control.shape, found):
-        region = {"id": uuid.uuid4().hex[:10], **common}
+        region = {"id": uuid.uuid4().hex[:10], **about}
         if control.is_split:
             regions.append({**region, "from_name": control.name, "type": control.shape, "value": shape})
             kind = "labels"
@@ -207,25 +201,9 @@ def _regions(instance: Instance, control: Control, found: Detections) -> list[di
 
 
 def _shapes(instance: Instance, shape: str, found: Detections) -> list[dict[str, Any]]:
-    """Return an object in percent of the picture, or its mask as a brush's values; each part is a polygon."""
-    x1, y1, x2, y2 = instance.box
+    """Return an object's values of that shape: each part of a mask is a polygon."""
     if shape == "brush" and instance.mask is not None:
         return [{"format": "rle", "rle": packed(instance.mask, width=found.width, height=found.height)}]
     if shape == "rectangle":
-        x, y = _percent(x1, found.width), _percent(y1, found.height)
-        width, height = _percent(x2, found.width) - x, _percent(y2, found.height) - y
-        return [{"x": x, "y": y, "width": round(width, 6), "height": round(height, 6), "rotation": 0}]
-    rings: list[list[list[float]]] = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]]
-    if instance.mask is not None:
-        rings = [without_holes(part).tolist() for part in parts_of(instance.mask)]
-    return [
-        {
-            "points": [[_percent(x, found.width), _percent(y, found.height)] for x, y in ring],
-            "closed": True,
-        }
-        for ring in rings
-    ]
-
-
-def _percent(side: float, whole: int) -> float:
-    return round(side / whole * 100, 6)
+        return [label_studio.rectangle(found, instance)]
+    return label_studio.polygons(found, instance)
