@@ -1,7 +1,7 @@
-"""API keys, kept in Redis: a program proves with one who it is and what it may do.
+"""API keys in Redis: they authenticate programs.
 
-A key is shown once, when it is made. What is kept is its SHA-256: the secret part is 256 random bits, so
-there is no dictionary to try it against, and a slow password hash would only cost each request its time.
+A key is shown only once, when it is created. Only its SHA-256 is stored: the secret is 256 random bits, which
+no dictionary attack can guess, so a slow password hash would only slow down every request.
 """
 
 import base64
@@ -20,19 +20,19 @@ import redis
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import UnknownKey
 
-# Secret scanners find keys by such a beginning.
+# Secret scanners recognise keys by such a prefix.
 PREFIX = "fd"
 
 _TEXT = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_[A-Za-z0-9_-]{{43}}")
 _ALL = "flask-detector:keys"
 _INSTALLATION_SECRET = "flask-detector:webhook-secret"  # noqa: S105  # the name of a Redis key
 
-# The time of last use is written at most once in this many seconds for a key.
+# A key's time of last use is updated at most this often.
 _LAST_USE_SECONDS = 60.0
 
 
 class Scope(StrEnum):
-    """What a key opens: `use` the API, `admin` also what is about the installation."""
+    """What a key gives access to: `use` to the API, `admin` also to the admin page and metrics."""
 
     USE = "use"
     ADMIN = "admin"
@@ -40,7 +40,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is known here; its text is not."""
+    """What is stored of a key; not its secret."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ def owner_of(key_id: str) -> str:
 
 
 def key_id_of(owner: str | None) -> str | None:
-    """Return the id of the key that an owner is; None for a browser or nobody."""
+    """Return the id of an owner's key; None if the owner is a browser or nobody."""
     kind, _, id = (owner or "").partition(":")
     return id if kind == "key" else None
 
@@ -72,7 +72,7 @@ class Keys:
         self._connection = connection
 
     def create(self, name: str, scope: Scope = Scope.USE) -> tuple[Key, str]:
-        """Make a key; return it and its text, which is not kept."""
+        """Create a key; return it and its text, which is not stored."""
         id = secrets.token_hex(6)
         text = f"{PREFIX}_{id}_{secrets.token_urlsafe(32)}"
         now = time.time()
@@ -100,9 +100,9 @@ class Keys:
         return [_key_of(id, facts) for id, facts in zip(ids, answers, strict=True) if facts]
 
     def revoke(self, id: str) -> None:
-        """Let a key open nothing any more, at once; raises UnknownKey."""
+        """Revoke a key immediately; raises UnknownKey."""
         with reaching_redis(), self._connection.pipeline() as pipeline:
-            # Not by what the deletion says: it is sent again after a lost answer.
+            # The reply to DEL won't do: it is sent again after a lost connection.
             if not self._connection.exists(_key(id)):
                 raise UnknownKey(
                     f"There is no key {id[:20]!r}.", hint="Run 'flask-detector keys list' to see the ids."
@@ -112,22 +112,22 @@ class Keys:
             pipeline.execute()
 
     def check(self, text: str) -> Key:
-        """Return the key that a text is; raises UnknownKey."""
+        """Return the key with that text; raises UnknownKey."""
         match = _TEXT.fullmatch(text)
         facts: dict[bytes, bytes] = {}
         if match is not None:
             with reaching_redis():
                 facts = cast(dict[bytes, bytes], self._connection.hgetall(_key(match[1])))
-        # The hash is compared in constant time; where there is none, with that of nothing.
+        # Hashes are compared in constant time, also for unknown keys.
         if not hmac.compare_digest(facts.get(b"hash", b""), _hash(text).encode()) or match is None:
             raise UnknownKey("The API key is unknown.")
         self._touch(match[1], facts)
         return _key_of(match[1], facts)
 
     def webhook_secret(self, key_id: str | None) -> str:
-        """Return what webhooks of a key are signed with; of the whole installation, for those without a key.
+        """Return the secret that signs a key's webhooks; without a key, the one of the installation.
 
-        It has the form of Standard Webhooks: ``whsec_`` and 32 random bytes in base64.
+        Its format is that of Standard Webhooks: ``whsec_`` and 32 random bytes in base64.
 
         Raises UnknownKey for a key that was revoked.
         """
@@ -147,7 +147,7 @@ class Keys:
         if now - float(facts.get(b"last_used_at", 0)) < _LAST_USE_SECONDS:
             return
         with reaching_redis():
-            # Not where the key has just been revoked: that would make a part of it anew.
+            # Only if the key still exists: it may just have been revoked.
             self._connection.eval(_TOUCH, 1, _key(id), str(now))
 
 

@@ -1,7 +1,7 @@
-"""A flask-detector on another machine, through its API (docs/api.md).
+"""Client of a flask-detector server (docs/api.md).
 
-The standard library's client is enough: it goes through the proxies that the environment names and checks
-certificates, and the calls are two.
+The standard library's HTTP client suffices: it uses the environment's proxies, verifies certificates, and
+there are only two calls.
 """
 
 import http.client
@@ -22,22 +22,22 @@ from flask_detector.api import Detections
 from flask_detector.errors import DetectorError
 
 _UNFINISHED = {"queued", "running"}
-_LONGEST_WAIT_ASKED_FOR = 30  # seconds that a call may wait for its result
-_PAUSES_BETWEEN_LOOKS = (0.1, 0.2, 0.4, 0.8)  # the last one from then on
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before new tries of a call that failed on the way
+_LONGEST_WAIT_ASKED_FOR = 30  # seconds, in Prefer
+_PAUSES_BETWEEN_LOOKS = (0.1, 0.2, 0.4, 0.8)  # the last one is repeated
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before retries after a connection failure
 _LONGEST_PAUSE = 60.0
-_MOST_PAUSES = 60  # before the same call, where a busy server asks for it
+_MOST_PAUSES = 60  # before retries that a busy server asks for
 _LARGEST_ANSWER = 256_000_000
 
 
 class ServerError(DetectorError):
-    """The server can't be used at all; no picture will fare better."""
+    """The server can't be used, for any picture."""
 
     code = "server_error"
 
 
 class Refused(DetectorError):
-    """The server says why this picture, or this request, can't be done."""
+    """The server rejected the picture or the request, or failed on it."""
 
     def __init__(self, code: str, message: str, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -52,13 +52,13 @@ class Sleep(Protocol):
 
 
 class Client:
-    """A server on another machine, which detects what is sent to it. May be used from several threads.
+    """A flask-detector server. May be used from several threads.
 
-    url: its address, as a browser opens it.
+    url: as opened in a browser.
     api_key: sent to this server only; None for none.
-    timeout: seconds without any byte after which a call counts as failed.
+    timeout: seconds without any byte after which a call fails.
 
-    Raises ServerError when the address is none.
+    Raises ServerError if the URL is invalid.
 
     >>> from flask_detector import Client
     >>> found = Client("http://127.0.0.1:5000").detect("street.jpg", model="nanodet-g", min_score=0.5)
@@ -96,17 +96,17 @@ class Client:
         model: str = "auto",
         min_score: float | None = None,
     ) -> Detections:
-        """Return what the server finds in a picture, after however many looks that takes.
+        """Return the detections in a picture; waits for the result.
 
-        It is sent again, and waited for, while the server is busy or can't be reached, for minutes.
+        Retries for minutes while the server is busy or can't be reached.
 
         picture: a path, or the bytes of a file.
-        filename: what the server calls it; None for the path's last part.
+        filename: its name on the server; None for the path's last part.
         model: of the server; `auto` for its default.
-        min_score: the lowest score to keep, in 0..1; None for the model's default.
+        min_score: minimum score to keep, in 0..1; None for the model's default.
 
-        Raises Refused when the server refuses the picture or fails on it, ServerError when it can't be used,
-        and OSError when the file can't be read.
+        Raises Refused if the server rejects the picture or fails on it, ServerError if it can't be used, and
+        OSError if the file can't be read.
         """
         if not isinstance(picture, bytes):
             filename = filename or Path(picture).name
@@ -118,7 +118,7 @@ class Client:
         headers = {
             "Content-Type": media_type,
             "Prefer": f"wait={_LONGEST_WAIT_ASKED_FOR}",
-            # A call that is made again, since its answer was lost, must not detect again.
+            # A retry after a lost response must not create a second detection.
             "Idempotency-Key": secrets.token_hex(16),
         }
         form = self._call(f"/detections?{urlencode(options)}", headers, body)
@@ -136,7 +136,7 @@ class Client:
             raise self._strange() from error
 
     def _call(self, path: str, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
-        """Return the JSON of an answer; calls again when the way or the server fails for a while."""
+        """Return the JSON of a response; retries temporary failures of the network or the server."""
         request = Request(f"{self.url}/api/v1{path}", data=body, headers={**self._headers, **headers})  # noqa: S310
         pauses = iter(_PAUSES)
         for _ in range(_MOST_PAUSES):
@@ -151,10 +151,10 @@ class Client:
                 if pause is None or _is_final(error):
                     raise self._unreachable(error) from error
                 self._sleep(pause)
-        raise ServerError(f"{self.url} has been too busy for a long time.", hint="Try again later.")
+        raise ServerError(f"{self.url} has been busy for too long.", hint="Try again later.")
 
     def _pause_after(self, error: HTTPError) -> float:
-        """Return for how many seconds to wait before the next call; raises what the server says otherwise."""
+        """Return the seconds to wait before a retry; raises the server's error if a retry is useless."""
         try:
             refusal = _refusal(self._json(error.read(_LARGEST_ANSWER)))
         except (ServerError, OSError, http.client.HTTPException):
@@ -164,7 +164,7 @@ class Client:
             return min(float(after), _LONGEST_PAUSE) if after.isdigit() else 1.0
         if error.code in {301, 302, 303, 307, 308}:
             raise ServerError(
-                f"{self.url} leads to {error.headers.get('Location', 'elsewhere')}.",
+                f"{self.url} redirects to {error.headers.get('Location', 'elsewhere')}.",
                 hint="Use that URL.",
             )
         if refusal is None:
@@ -190,7 +190,7 @@ class Client:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ServerError(
                 f"The certificate of {self.url} can't be verified: {cause.verify_message}.",
-                hint="If your network has a certificate authority of its own, set SSL_CERT_FILE.",
+                hint="If your network has its own certificate authority, set SSL_CERT_FILE.",
             )
         reason = (cause.strerror if isinstance(cause, OSError) else "") or str(cause) or type(cause).__name__
         return ServerError(
@@ -199,7 +199,7 @@ class Client:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """A picture and a key go to the server that was named, and to no other."""
+    """Pictures and keys are only sent to the given server."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

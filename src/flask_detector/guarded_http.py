@@ -1,9 +1,9 @@
-"""Requests to addresses that users name: pictures to fetch, webhooks to send.
+"""Requests to URLs from users: pictures to fetch, webhooks to send. Protects against SSRF.
 
-Such an address may point into the network that this machine stands in. So a name is resolved once, every
-address that it has is checked, and the connection is made to the very address that was checked; redirects are
-followed only where that is asked for, each with the same checks; the whole takes bounded time and bounded
-bytes. Proxies of the environment are not used: they would resolve the name once more.
+Such a URL may point into this machine's network. So the host name is resolved once, all its IP addresses are
+checked, and the connection is made to an address that was checked; redirects are followed only on request,
+with the same checks; time and bytes are bounded. Proxies of the environment are not used: they would resolve
+the name again.
 """
 
 import http.client
@@ -29,14 +29,14 @@ _LONGEST_URL = 2048
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
-# One address of several that does not answer leaves time for the next.
+# Leaves time for the next IP address if one does not respond.
 _CONNECT_SECONDS = 5.0
 
-# A name whose servers say nothing keeps a thread for as long as the system's resolver is patient. They are
-# more than a courier has deliveries on their way, so that dead names delay no other receiver.
+# A name server that doesn't respond blocks a thread until the resolver's timeout. There are more threads than
+# webhooks on their way, so that such names delay no other receiver.
 _LOOKUPS_AT_ONCE = threading.BoundedSemaphore(64)
 
-# Addresses that carry an IPv4 address in their last 32 bits, which a translator on the way may unwrap.
+# Networks whose addresses embed an IPv4 address in their last 32 bits, for translation (NAT64).
 _TRANSLATED = [ipaddress.ip_network(text) for text in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")]
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,11 +44,11 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class Rules:
-    """What a request may do.
+    """Limits of a request.
 
-    allow_private: also go to addresses that are not public: of this machine, its network, its cloud.
-    seconds: for the whole request: looking names up, connecting, all redirects, the last byte of the body.
-    max_bytes: of the answer's body; where it is 0, that is not waited for.
+    allow_private: whether non-public IP addresses are allowed: of this machine, its network, its cloud.
+    seconds: for the whole request: name resolution, connecting, all redirects, reading the body.
+    max_bytes: of the response's body; 0 to ignore it.
     max_redirects: how many are followed.
     """
 
@@ -60,7 +60,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server at `url` answered; `is_whole` is false for a body that was cut at the limit."""
+    """A response; `url` is the final one, and `is_whole` is false if the body exceeds the limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -77,10 +77,9 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> Answer:
-    """Do a request and return its answer, whatever its status.
+    """Send a request and return the response, whatever its status.
 
-    Raises AddressRefused for an address that the rules forbid, AddressUnreachable when nothing answers in
-    time.
+    Raises AddressRefused for a URL that the rules forbid, AddressUnreachable if there is no response in time.
     """
     deadline = time.monotonic() + rules.seconds
     for _ in range(rules.max_redirects + 1):
@@ -95,13 +94,13 @@ def send(
         target = answer.headers.get("location")
         if answer.status not in _REDIRECTS or target is None or rules.max_redirects == 0:
             return answer
-        # Its letters are bytes here, which browsers escape as they are.
+        # Non-ASCII bytes are escaped, as browsers do.
         url = urljoin(url, quote(target.encode("latin-1"), safe=string.punctuation))
     raise AddressUnreachable(f"The URL redirects more than {rules.max_redirects} times.")
 
 
 def parse(url: str) -> SplitResult:
-    """Return the parts of an address; raises AddressRefused for one that is none of a web server."""
+    """Return the parts of a URL; raises AddressRefused for one that is not of a web server."""
     try:
         address = urlsplit(url)
         port = address.port
@@ -119,12 +118,12 @@ def parse(url: str) -> SplitResult:
 
 
 def check(url: str, *, allow_private: bool) -> None:
-    """Raise AddressRefused for an address that will never be asked, as far as is known without a look-up.
+    """Raise AddressRefused for a URL that is known to be forbidden without name resolution.
 
-    That is one in numbers, in whatever way the system understands them; a name is checked when it is asked.
+    These are private IP addresses in any notation; host names are checked when the request is sent.
     """
     address = parse(url)
-    with suppress(OSError, UnicodeError):  # it is a name
+    with suppress(OSError, UnicodeError):  # a host name
         found = socket.getaddrinfo(
             address.hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
         )
@@ -132,7 +131,7 @@ def check(url: str, *, allow_private: bool) -> None:
 
 
 def is_public(address: IpAddress) -> bool:
-    """Tell whether an address, and the IPv4 address that it may stand for, is of the public internet."""
+    """Return whether an IP address, and the IPv4 address that it may embed, is public."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
         if inner is None and any(address in network for network in _TRANSLATED):
@@ -145,9 +144,9 @@ def is_public(address: IpAddress) -> bool:
 
 
 def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> list[IpAddress]:
-    """Return the addresses of a host; raises AddressRefused where one of them may not be used.
+    """Return the IP addresses of a host; raises AddressRefused if one of them is forbidden.
 
-    Raises AddressUnreachable for a name that is not known, TimeoutError where that takes too long.
+    Raises AddressUnreachable for an unknown name, TimeoutError if that takes too long.
     """
     try:
         found = _looked_up(host, port, seconds)
@@ -159,7 +158,7 @@ def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> lis
 
 
 def _allowed(found: list[Any], *, allow_private: bool) -> list[IpAddress]:
-    """Return the addresses in what a resolver says, if all of them may be used; raises AddressRefused."""
+    """Return the IP addresses of a resolver's answer; raises AddressRefused if one of them is forbidden."""
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         if address.is_multicast or address.is_unspecified or not (allow_private or is_public(address)):
@@ -171,7 +170,7 @@ def _allowed(found: list[Any], *, allow_private: bool) -> list[IpAddress]:
 
 
 def _looked_up(host: str, port: int, seconds: float) -> list[Any]:
-    """Return what the system's resolver says, which knows no limit of time."""
+    """Return the answer of the system's resolver, which has no timeout of its own."""
     if not _LOOKUPS_AT_ONCE.acquire(timeout=max(seconds, 0)):
         raise TimeoutError("other names are still being looked up")
     found: Future[list[Any]] = Future()
@@ -179,7 +178,7 @@ def _looked_up(host: str, port: int, seconds: float) -> list[Any]:
     def look() -> None:
         try:
             found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except BaseException as error:  # whoever waits for it is told
+        except BaseException as error:  # raised by `result`
             found.set_exception(error)
         finally:
             _LOOKUPS_AT_ONCE.release()
@@ -222,13 +221,13 @@ def _send_once(
 def _connected(
     addresses: list[IpAddress], port: int, deadline: float, tls_name: str | None
 ) -> Iterator[socket.socket]:
-    """Yield a connection to the first address that takes one; raises TimeoutError when the time is over."""
+    """Yield a connection to the first IP address that accepts one; raises TimeoutError at the deadline."""
     channel = _first_that_answers(addresses, port, deadline)
     channel.settimeout(None)
     if tls_name is not None:
         context = _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         channel = context.wrap_socket(channel, server_hostname=tls_name, do_handshake_on_connect=False)
-    # A server that sends a byte now and then would never run into a timeout of the socket.
+    # A server that sends single bytes slowly would never exceed the socket's timeout.
     is_over = threading.Event()
     clock = threading.Timer(max(deadline - time.monotonic(), 0), _cut, [channel, is_over])
     clock.daemon = True
@@ -244,13 +243,13 @@ def _connected(
     finally:
         clock.cancel()
         channel.close()
-    if is_over.is_set():  # a body that was cut looks like one that has ended
+    if is_over.is_set():  # a truncated body looks like a complete one
         raise TimeoutError("the request took too long")
 
 
 @lru_cache(maxsize=1)
 def _tls(*authorities: str | None) -> ssl.SSLContext:
-    """Return what all connections share: to read the authorities takes 50 ms and a megabyte."""
+    """Return the shared TLS context: loading the CA certificates takes 50 ms and a megabyte."""
     return ssl.create_default_context()
 
 
@@ -272,8 +271,8 @@ def _first_that_answers(addresses: list[IpAddress], port: int, deadline: float) 
 def _cut(channel: socket.socket, is_over: threading.Event) -> None:
     is_over.set()
     try:
-        socket.socket.shutdown(channel, socket.SHUT_RDWR)  # below TLS, which another thread is reading from
-    except OSError:  # it is closed already
+        socket.socket.shutdown(channel, socket.SHUT_RDWR)  # not the TLS layer, which another thread is using
+    except OSError:  # already closed
         return
 
 

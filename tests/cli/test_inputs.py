@@ -3,7 +3,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from flask_detector.cli.inputs import Found, find
+from flask_detector.cli.inputs import Input, find_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def make(*names: str, content: bytes = b"") -> None:
 
 
 def paths(*arguments: str, leave_out: Path | None = None) -> list[str]:
-    found, missed = find(arguments, leave_out=leave_out)
+    found, missed = find_inputs(arguments, leave_out=leave_out)
     assert missed == []
     return [str(one.path) for one in found]
 
@@ -30,8 +30,8 @@ def paths(*arguments: str, leave_out: Path | None = None) -> list[str]:
 def test_a_folder_gives_all_pictures_below_it_in_order() -> None:
     make("p/b.JPG", "p/a.webp", "p/sub/deep/c.heic", "p/notes.txt", "p/.hidden.jpg", "p/.cache/d.jpg")
     assert paths("p") == ["p/a.webp", "p/b.JPG", "p/sub/deep/c.heic"]
-    found, _ = find(["p"])
-    assert found[2].place == PurePath("sub/deep/c.heic")
+    found, _ = find_inputs(["p"])
+    assert found[2].relative_path == PurePath("sub/deep/c.heic")
 
 
 def test_content_counts_where_the_name_says_nothing(jpeg: bytes) -> None:
@@ -74,15 +74,15 @@ def test_results_are_not_searched_for_pictures() -> None:
 
 def test_what_there_is_not_is_told_by_its_name() -> None:
     make("a.jpg")
-    found, missed = find(["missing.jpg", "a.jpg", "*.png"])
+    found, missed = find_inputs(["missing.jpg", "a.jpg", "*.png"])
     assert len(found) == 1
-    assert [(one.asked, one.error.message) for one in missed] == [
+    assert [(one.argument, one.error.message) for one in missed] == [
         ("missing.jpg", "There is no such file or folder."),
         ("*.png", "Nothing matches this pattern."),
     ]
 
 
 def test_standard_input_is_one_picture() -> None:
-    found, missed = find(["-", "-"])
-    assert (found, missed) == ([Found(None, PurePath("stdin"))], [])
+    found, missed = find_inputs(["-", "-"])
+    assert (found, missed) == ([Input(None, PurePath("stdin"))], [])
     assert str(found[0]) == "standard input"

@@ -19,7 +19,7 @@ from flask_detector.cli.models import models
 from flask_detector.detectors.zoo.install_state import Stage
 from flask_detector.detectors.zoo.registry import MAIN_MODEL, Published
 from flask_detector.detectors.zoo.store import ModelStore
-from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE
+from flask_detector.service.child import FAILED_AND_REPORTED, NEXT_ATTEMPT_VARIABLE
 
 WEIGHTS = bytes(range(256)) * 4096
 
@@ -87,7 +87,7 @@ def test_pull_fetches_and_converts_and_says_so(run: Any, store: ModelStore, tmp_
     result = run("pull", MAIN_MODEL)
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        f"Fetching {MAIN_MODEL}: 0 bytes of 1.0 MB",
+        f"Downloading {MAIN_MODEL}: 0 bytes of 1.0 MB",
         f"Converting {MAIN_MODEL}: 0%",
         f"The model {MAIN_MODEL} is installed.",
     ]
@@ -120,7 +120,7 @@ def test_in_the_background_one_that_cannot_be_had_keeps_no_other_from_coming(
     gone = replace(store.info(MAIN_MODEL), name="gone", source=missing)
     monkeypatch.setattr("flask_detector.process.logs.set_up", lambda *_: None)  # it would last
     monkeypatch.setattr(store, "_models", {"gone": gone, MAIN_MODEL: store.info(MAIN_MODEL)})
-    assert run("pull", "--log", "gone", MAIN_MODEL).exit_code == FAILED_AND_TOLD
+    assert run("pull", "--log", "gone", MAIN_MODEL).exit_code == FAILED_AND_REPORTED
     assert store.state("gone").stage is Stage.FAILED
     assert store.state(MAIN_MODEL).stage is Stage.INSTALLED
 
@@ -238,7 +238,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(stalling_url: str, tmp_path: 
         shown += chunk
     os.close(ours)
     told = shown.decode()
-    assert re.search(rf"Fetching {MAIN_MODEL} +\[#+-+\] +50%.*  524\.3 kB of 1\.0 MB", told)
+    assert re.search(rf"Downloading {MAIN_MODEL} +\[#+-+\] +50%.*  524\.3 kB of 1\.0 MB", told)
     assert re.search(
         rf"\nStopped\. 524\.3 kB are kept\. To resume: flask-detector models pull {MAIN_MODEL}\s*$", told
     )
@@ -263,9 +263,9 @@ def test_a_pull_for_a_service_that_fails_is_one_warning_with_the_time_of_the_nex
     run: Any, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (published / "weights.pth").unlink()
-    monkeypatch.setenv(NEXT_TRY_VARIABLE, "600.0")
+    monkeypatch.setenv(NEXT_ATTEMPT_VARIABLE, "600.0")
     result = run("pull", "--log", MAIN_MODEL)
-    assert result.exit_code == FAILED_AND_TOLD
+    assert result.exit_code == FAILED_AND_REPORTED
     (line,) = [line for line in map(json.loads, result.stderr.splitlines()) if line["level"] != "info"]
     assert line["level"] == "warning"
     assert "answers 404" in line["message"]

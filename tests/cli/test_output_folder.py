@@ -4,7 +4,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from flask_detector.atomic_files import write_whole
-from flask_detector.cli.inputs import Found
+from flask_detector.cli.inputs import Input
 from flask_detector.cli.output_folder import DRAWN, JOURNAL, OutputFolder
 
 
@@ -18,8 +18,8 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def found(folder: Path, name: str) -> Found:
-    return Found(folder / name, PurePath(name))
+def found(folder: Path, name: str) -> Input:
+    return Input(folder / name, PurePath(name))
 
 
 def voc(tmp_path: Path, **options: object) -> OutputFolder:
@@ -69,7 +69,7 @@ def test_no_two_pictures_share_a_file(tmp_path: Path, pictures: Path) -> None:
     ]
     # Also when a later run knows only one of them.
     assert voc(tmp_path).write(found(pictures, "a.png"), b"new").name == "a-2.xml"
-    other = Found(pictures / "b.jpg", PurePath("a.webp"))
+    other = Input(pictures / "b.jpg", PurePath("a.webp"))
     assert voc(tmp_path).write(other, b"other").name == "a-3.xml"
 
 
@@ -102,7 +102,7 @@ def test_a_journal_that_broke_off_or_lies_does_no_harm(tmp_path: Path, pictures:
 
 
 def test_standard_input_is_written_and_never_counts_as_done(tmp_path: Path) -> None:
-    picture = Found(None, PurePath("stdin"))
+    picture = Input(None, PurePath("stdin"))
     folder = voc(tmp_path)
     assert folder.write(picture, b"result").name == "stdin.xml"
     assert not folder.is_done(picture)

@@ -15,7 +15,7 @@ from flask_detector.detectors.nanodet.detector import NanoDet
 detector = NanoDet()
 picture = np.full((480, 640, 3), 90, np.uint8)
 for megabytes in (1, 4, 8, 12):
-    memory.limit(memory.taken() + megabytes * 1_000_000)
+    memory.limit(memory.writable_bytes() + megabytes * 1_000_000)
     try:
         detector.detect(picture)
     except MemoryError:

@@ -102,9 +102,9 @@ def test_the_check_leaves_nothing_behind(storage: Storage) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"secret_access_key": "wrong"}, "refuses the credentials"),
-        ({"access_key_id": "nobody"}, "refuses the credentials"),
-        ({"endpoint": "http://127.0.0.1:1"}, "does not answer"),
+        ({"secret_access_key": "wrong"}, "rejects the credentials"),
+        ({"access_key_id": "nobody"}, "rejects the credentials"),
+        ({"endpoint": "http://127.0.0.1:1"}, "does not respond"),
     ],
 )
 def test_what_is_wrong_is_said_without_secrets(
@@ -167,7 +167,7 @@ def test_a_storage_that_never_answers_is_given_up_within_bounds(
     monkeypatch.setattr(module, "_REQUEST", timedelta(seconds=0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_url = bucket.url(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(StorageUnavailable, match="does not answer"):
+        with pytest.raises(StorageUnavailable, match="does not respond"):
             BucketStorage(silent_url).get(ID, "original")
 
 

@@ -40,7 +40,7 @@ def test_large_blocks_are_mapped_one_by_one(how: str, least: int, most: int) -> 
 def test_more_memory_than_is_allowed_is_an_error_and_not_the_end() -> None:
     program = """
 from flask_detector.process import memory
-memory.limit(memory.taken() + 50_000_000)
+memory.limit(memory.writable_bytes() + 50_000_000)
 kept = bytearray(20_000_000)
 try:
     bytearray(100_000_000)

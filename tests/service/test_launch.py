@@ -187,7 +187,7 @@ def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one
     broken.write_text("raise ImportError('an engine that is not installed right')")
     port = free_port()
     with running_serve(port, tmp_path, PYTHONPATH=str(tmp_path)) as process:
-        lines = lines_until(process, "NO WORKER COMES UP")
+        lines = lines_until(process, "NO WORKER STARTS")
         assert any("an engine that is not installed right" in line for line in lines)
         assert not any("serving on" in line for line in lines)
         lines_until(process, f"serving on http://127.0.0.1:{port}")
@@ -226,8 +226,8 @@ def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has
     assert process.wait(30) == 0
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", said).splitlines() if line.strip()]
     about, address, how_to_stop, *trouble, stopping, stopped = lines
-    assert "detects with nanodet-g" in about
-    assert ("rtmdet-ins-s is fetched" in about) is not offline
+    assert "uses the model nanodet-g" in about
+    assert ("rtmdet-ins-s is installed" in about) is not offline
     assert address == f"http://127.0.0.1:{port}"
     assert how_to_stop == "Press Ctrl-C to stop."
     assert ["Next attempt at" in line for line in trouble] == ([] if offline else [True])

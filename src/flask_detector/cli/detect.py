@@ -1,4 +1,4 @@
-"""``flask-detector detect``: pictures in, results out, here or on a server."""
+"""``flask-detector detect``: detection in many pictures, locally or on a server."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import click
 
 from flask_detector.atomic_files import write_whole
 from flask_detector.cli import detect_run
-from flask_detector.cli.inputs import Found, find
+from flask_detector.cli.inputs import Input, find_inputs
 from flask_detector.cli.output_folder import DRAWN, OutputFolder
 from flask_detector.client import Client
 from flask_detector.detectors import load_detector
@@ -109,7 +109,7 @@ def detect(
     limits = Limits.of(settings)
     if server is None:
         detector = load_detector(model, settings=settings)
-        detect_run.known_labels(labels, detector.labels)
+        detect_run.select_labels(labels, detector.labels)
         model = detector.name
         detect_one = detect_run.here(detector, limits, min_score)
         at_once = 1  # the detector uses all processors for one picture
@@ -124,15 +124,15 @@ def detect(
         at_once=at_once,
     )
     with _endings(run, goes_on=out is not None and not into_zip):
-        found, missed = find(pictures, leave_out=None if into_zip else out)
+        found, missed = find_inputs(pictures, leave_out=None if into_zip else out)
         for one in missed:
-            run.miss(one)
+            run.report_missing(one)
         if not found:
             click.echo("No pictures found.", err=True)
             raise click.exceptions.Exit(_USAGE)
         if out is None:
             for picture, _, result in run.each(found):
-                run.tell(picture, result)
+                run.report(picture, result)
         elif into_zip:
             _into_dataset(run, found, out, str(kind))
         else:
@@ -156,7 +156,7 @@ def _is_zip(out: Path | None) -> bool:
 
 def _into_folder(
     run: detect_run.Run,
-    found: Sequence[Found],
+    found: Sequence[Input],
     folder: OutputFolder,
     kind: str | None,
     limits: Limits,
@@ -169,28 +169,28 @@ def _into_folder(
         click.echo(f"{len(found) - len(remaining)} of {len(found)} pictures are already done.", err=True)
     for picture, data, result in run.each(remaining):
         if kind is not None:
-            written = folder.write(picture, FORMATS[kind].write(result, picture.place.name))
-            run.tell(picture, result, written=written)
+            written = folder.write(picture, FORMATS[kind].write(result, picture.relative_path.name))
+            run.report(picture, result, written=written)
         else:
             drawn, suffix = _drawn(picture, data, result, limits)
-            run.tell(picture, result, drawn=folder.write(picture, drawn, suffix=suffix))
+            run.report(picture, result, drawn=folder.write(picture, drawn, suffix=suffix))
 
 
-def _drawn(picture: Found, data: bytes, result: Detections, limits: Limits) -> tuple[bytes, str]:
-    """Return the drawn picture in the format that it came in, and the suffix of its file."""
+def _drawn(picture: Input, data: bytes, result: Detections, limits: Limits) -> tuple[bytes, str]:
+    """Return the annotated picture in its original format, and the suffix of its file."""
     info = decode.check(data, limits)
     output = encode.output_format(info.format, info.width * info.height)
-    suffix = picture.place.suffix if output == info.format else ""
+    suffix = picture.relative_path.suffix if output == info.format else ""
     pixels, _ = decode.decode(data, limits)
     drawn = encode.encode(annotate.draw(pixels, result), output, icc_profile=info.icc_profile)
     return drawn, suffix or f".{output.lower()}"
 
 
-def _into_dataset(run: detect_run.Run, found: Sequence[Found], out: Path, kind: str) -> None:
+def _into_dataset(run: detect_run.Run, found: Sequence[Input], out: Path, kind: str) -> None:
     def items() -> Iterator[dataset.Item]:
         for picture, data, result in run.each(found):
-            run.tell(picture, result)
-            yield picture.place.name, result, data
+            run.report(picture, result)
+            yield picture.relative_path.name, result, data
         if not run.done:
             raise DetectorError(f"No picture could be used; {out} was not written.")
 
@@ -200,7 +200,7 @@ def _into_dataset(run: detect_run.Run, found: Sequence[Found], out: Path, kind: 
 
 @contextlib.contextmanager
 def _endings(run: detect_run.Run, *, goes_on: bool) -> Iterator[None]:
-    """End the command in the documented way, whatever stops it."""
+    """Exit with the documented status, whatever the reason."""
     try:
         yield
     except KeyboardInterrupt:
@@ -208,7 +208,7 @@ def _endings(run: detect_run.Run, *, goes_on: bool) -> Iterator[None]:
         click.echo(f"\nStopped after {run.done} pictures.{how}", err=True)
         raise SystemExit(_INTERRUPTED) from None
     except BrokenPipeError:
-        # Python would write what is left when it ends, and complain.
+        # Otherwise Python would flush stdout at exit and print an error.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(_NOBODY_READS) from None

@@ -1,4 +1,4 @@
-"""A run through pictures: each is read, detected in and told of; one that fails does not stop the others."""
+"""Processing many pictures: each is read, detected and reported; a failure does not stop the others."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from flask_detector.cli.inputs import Found, Missed, Unreadable, printable
+from flask_detector.cli.inputs import Input, MissingInput, Unreadable, printable
 from flask_detector.cli.prefetch import in_order
 from flask_detector.cli.progress import PictureProgress
 from flask_detector.client import Client, ServerError
@@ -20,12 +20,12 @@ from flask_detector.imaging.limits import Limits
 from flask_detector.structures.detections import Detections, MaskForm
 from flask_detector.structures.labels import asked_labels, plural
 
-# From a picture's bytes and its file name to what is found in it.
+# Takes the bytes and the file name of a picture.
 Detect = Callable[[bytes, str], Detections]
 
 
 def here(detector: Detector, limits: Limits, min_score: float | None) -> Detect:
-    """Return a function that detects on this machine."""
+    """Return a function that runs detection locally."""
 
     def detect(data: bytes, filename: str) -> Detections:
         pixels, _ = decode.load(data, limits, max_side=detector.max_side)
@@ -35,17 +35,17 @@ def here(detector: Detector, limits: Limits, min_score: float | None) -> Detect:
 
 
 def on_server(client: Client, limits: Limits, model: str, min_score: float | None) -> Detect:
-    """Return a function that detects on a server."""
+    """Return a function that runs detection on a server."""
 
     def detect(data: bytes, filename: str) -> Detections:
-        decode.check(data, limits)  # what is no picture need not travel
+        decode.check(data, limits)  # don't send what is not a picture
         return client.detect(data, filename, model=model, min_score=min_score)
 
     return detect
 
 
-def known_labels(text: str, labels: Sequence[str]) -> list[str]:
-    """Return the classes that a text names; raises UsageError where the model knows no class of a name."""
+def select_labels(text: str, labels: Sequence[str]) -> list[str]:
+    """Return the classes named in a text; raises BadParameter if the model has no such class."""
     wanted = asked_labels([text], labels)
     for name in wanted:
         if name not in labels:
@@ -56,13 +56,13 @@ def known_labels(text: str, labels: Sequence[str]) -> list[str]:
 
 
 class Run:
-    """What is the same for all pictures of a command.
+    """The processing of all pictures of a command.
 
-    detect: detects in one of them.
-    max_bytes: of a file; from a larger one no more is read than shows that it is too large.
-    labels: the classes to keep, with commas between them; none for all.
-    as_json, masks: how results are told on standard output.
-    at_once: in how many pictures `detect` may be asked to detect at the same time.
+    detect: processes one of them.
+    max_bytes: of a file; larger ones are not read completely.
+    labels: the classes to keep, separated by commas; empty for all.
+    as_json, masks: the format of results on standard output.
+    at_once: number of parallel calls of `detect`.
     """
 
     def __init__(
@@ -84,55 +84,55 @@ class Run:
         self._at_once = at_once
         self._progress = PictureProgress(0)
 
-    def each(self, pictures: Sequence[Found]) -> Iterator[tuple[Found, bytes, Detections]]:
-        """Yield each picture that can be used in order, its bytes and what is found, with a bar meanwhile.
+    def each(self, pictures: Sequence[Input]) -> Iterator[tuple[Input, bytes, Detections]]:
+        """Yield the usable pictures in order, with bytes and detections, and show progress.
 
-        Raises ServerError when no other picture will fare better.
+        Raises ServerError if the server can't be used at all.
         """
-        looks = in_order(self._look, pictures, at_once=self._at_once)
-        with closing(looks), PictureProgress(len(pictures)) as self._progress:
-            for picture, outcome in looks:
+        results = in_order(self._process, pictures, at_once=self._at_once)
+        with closing(results), PictureProgress(len(pictures)) as self._progress:
+            for picture, outcome in results:
                 try:
                     data, found = outcome()
                 except ServerError:
                     raise
                 except DetectorError as error:
-                    self.fail(str(picture), error)
+                    self.report_failure(str(picture), error)
                 else:
-                    if wanted := known_labels(self._labels, found.labels):
+                    if wanted := select_labels(self._labels, found.labels):
                         found = found.only(wanted)
                     yield picture, data, found
                     self.done += 1
                 self._progress.step()
 
-    def _look(self, picture: Found) -> tuple[bytes, Detections]:
+    def _process(self, picture: Input) -> tuple[bytes, Detections]:
         data = _read(picture, self._max_bytes)
-        return data, self._detect(data, picture.place.name)
+        return data, self._detect(data, picture.relative_path.name)
 
-    def tell(self, picture: Found, found: Detections, **written: object) -> None:
-        """Print what was found in a picture, and what was written of it: a word for it and its path."""
+    def report(self, picture: Input, found: Detections, **written: object) -> None:
+        """Print the detections of a picture, and the paths of written files by kind."""
         if self._as_json:
             form = {"file": _name(picture), **found.to_json(masks=self._masks)}
-            self._progress.say(json.dumps(form | {word: str(path) for word, path in written.items()}))
+            self._progress.print(json.dumps(form | {word: str(path) for word, path in written.items()}))
         else:
             lines = [*_summary(picture, found), *(f"  {word} to {path}" for word, path in written.items())]
-            self._progress.say("\n".join(lines))
+            self._progress.print("\n".join(lines))
 
-    def miss(self, missed: Missed) -> None:
-        """Report an argument that leads to no picture."""
-        self.fail(missed.asked, missed.error)
+    def report_missing(self, missing: MissingInput) -> None:
+        """Report an argument without a picture."""
+        self.report_failure(missing.argument, missing.error)
 
-    def fail(self, name: str, error: DetectorError) -> None:
-        """Report what can't be used."""
+    def report_failure(self, name: str, error: DetectorError) -> None:
+        """Report a picture that can't be processed."""
         self.failures += 1
         if self._as_json:
-            told: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
-            self._progress.say(json.dumps({"file": name, "error": told}))
+            described: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+            self._progress.print(json.dumps({"file": name, "error": described}))
         else:
-            self._progress.say(f"{printable(name)}: {error}", err=True)
+            self._progress.print(f"{printable(name)}: {error}", err=True)
 
 
-def _read(picture: Found, max_bytes: int) -> bytes:
+def _read(picture: Input, max_bytes: int) -> bytes:
     try:
         if picture.path is None:
             data = sys.stdin.buffer.read(max_bytes + 1)
@@ -146,11 +146,11 @@ def _read(picture: Found, max_bytes: int) -> bytes:
     return data
 
 
-def _name(picture: Found) -> str:
+def _name(picture: Input) -> str:
     return "-" if picture.path is None else str(picture.path)
 
 
-def _summary(picture: Found, found: Detections) -> list[str]:
+def _summary(picture: Input, found: Detections) -> list[str]:
     milliseconds = sum(found.timings.values()) * 1000
     counts = ", ".join(f"{number} {plural(label, number)}" for label, number in found.counts().items())
     lines = [f"{picture}: {counts or 'nothing found'} ({found.model}, {milliseconds:.0f} ms)"]

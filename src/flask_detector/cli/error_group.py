@@ -1,4 +1,4 @@
-"""How a command tells that it failed: what is the matter, what to do, and exit status 1."""
+"""How commands report errors: message, hint, and exit status 1."""
 
 import logging
 from typing import IO, Any, NoReturn
@@ -29,7 +29,7 @@ class ExplainedGroup(click.Group):
 
 
 def _log(message: str, status: int, **facts: str) -> NoReturn:
-    """Tell what the matter is as a service does, and end."""
+    """Log an error and exit."""
     log.critical("%s", message, extra=logs.facts(**facts))
     raise SystemExit(status)
 

@@ -78,7 +78,7 @@ def evaluate(
                         path, image, lambda pixels: detector.detect(pixels, min_score=min_score), limits
                     )
                 except DetectorError as error:
-                    progress.say(f"{printable(str(path))}: {error}", err=True)
+                    progress.print(f"{printable(str(path))}: {error}", err=True)
                 progress.step()
     except KeyboardInterrupt:
         click.echo("\nStopped; nothing was measured.", err=True)

@@ -1,4 +1,4 @@
-"""Which pictures a command line means: files, folders, patterns and standard input."""
+"""The pictures that arguments refer to: files, folders, patterns and standard input."""
 
 import glob
 import os
@@ -14,12 +14,12 @@ STDIN = "-"
 
 
 class Unreadable(DetectorError):
-    """There is no file, or it can't be read."""
+    """The file does not exist, or can't be read."""
 
     code = "unreadable"
 
 
-# Names that promise a picture; whether it is one is seen when it is read.
+# Names of pictures; their content is checked when they are read.
 _SUFFIXES = frozenset(
     f".{ending}"
     for ending in (
@@ -30,44 +30,46 @@ _SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture to detect in.
+class Input:
+    """A picture to process.
 
     path: where it is; None for standard input.
-    place: its path within the folder that was given, else its name; where results go is named by it.
+    relative_path: within the folder that was given, else the file name; results are named after it.
     """
 
     path: Path | None
-    place: PurePath
+    relative_path: PurePath
 
     def __str__(self) -> str:
         return "standard input" if self.path is None else printable(str(self.path))
 
 
 @dataclass(frozen=True)
-class Missed:
-    """What was asked for and can't be had."""
+class MissingInput:
+    """An argument without a picture, and the reason."""
 
-    asked: str
+    argument: str
     error: DetectorError
 
 
-def find(arguments: Sequence[str], *, leave_out: Path | None = None) -> tuple[list[Found], list[Missed]]:
-    """Return the pictures in the order of the arguments, each once, and what there was not.
+def find_inputs(
+    arguments: Sequence[str], *, leave_out: Path | None = None
+) -> tuple[list[Input], list[MissingInput]]:
+    """Return the pictures in the order of the arguments, each once, and the arguments without one.
 
-    arguments: files, folders, patterns such as ``photos/*.jpg`` or ``**/*.png`` for shells that leave them as
-    they are, and "-" for standard input. Folders are searched with all below; a file in them is a picture if
-    its name or its content says so. Names that begin with a dot are passed over.
-    leave_out: a folder whose content is not searched: where results go.
+    arguments: files, folders, patterns such as ``photos/*.jpg`` or ``**/*.png`` that the shell did not
+    expand, and "-" for standard input. Folders are searched recursively; a file in them is a picture
+    if its name or its content says so. Names that start with a dot are skipped.
+    leave_out: a folder that is not searched: that of the results.
     """
-    found: list[Found] = []
-    missed: list[Missed] = []
+    found: list[Input] = []
+    missed: list[MissingInput] = []
     seen: set[str] = set()
     for argument in arguments:
         try:
             several = list(_meant(argument, leave_out, missed))
         except DetectorError as error:
-            missed.append(Missed(argument, error))
+            missed.append(MissingInput(argument, error))
             continue
         for one in several:
             identity = STDIN if one.path is None else os.path.realpath(one.path)
@@ -78,36 +80,38 @@ def find(arguments: Sequence[str], *, leave_out: Path | None = None) -> tuple[li
 
 
 def printable(text: str) -> str:
-    """Return a text that does nothing but show itself on a terminal."""
+    """Return a text without control characters for the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _meant(argument: str, leave_out: Path | None, missed: list[Missed]) -> Iterator[Found]:
+def _meant(argument: str, leave_out: Path | None, missed: list[MissingInput]) -> Iterator[Input]:
     if argument == STDIN:
-        yield Found(None, PurePath("stdin"))
+        yield Input(None, PurePath("stdin"))
         return
     path = Path(argument)
     if path.is_dir():
         yield from _within(path, leave_out, missed)
     elif os.path.lexists(path):
-        yield Found(path, PurePath(path.name))
+        yield Input(path, PurePath(path.name))
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))
         if not matches:
             raise Unreadable("Nothing matches this pattern.")
         for match in matches:
-            # A folder that a recursive pattern gives is searched by the pattern itself.
+            # Folders that match a recursive pattern are searched by the pattern itself.
             if not Path(match).is_dir():
-                yield Found(Path(match), PurePath(Path(match).name))
+                yield Input(Path(match), PurePath(Path(match).name))
             elif "**" not in argument:
                 yield from _within(Path(match), leave_out, missed)
     else:
         raise Unreadable("There is no such file or folder.")
 
 
-def _within(folder: Path, leave_out: Path | None, missed: list[Missed]) -> Iterator[Found]:
+def _within(folder: Path, leave_out: Path | None, missed: list[MissingInput]) -> Iterator[Input]:
     def unreadable(error: OSError) -> None:
-        missed.append(Missed(str(error.filename), Unreadable(f"The folder can't be read: {error.strerror}.")))
+        missed.append(
+            MissingInput(str(error.filename), Unreadable(f"The folder can't be read: {error.strerror}."))
+        )
 
     excluded = None if leave_out is None else os.path.realpath(leave_out)
     for place, folders, names in os.walk(folder, onerror=unreadable):
@@ -119,7 +123,7 @@ def _within(folder: Path, leave_out: Path | None, missed: list[Missed]) -> Itera
         for name in sorted(names):
             path = Path(place) / name
             if not name.startswith(".") and _may_be_picture(path):
-                yield Found(path, path.relative_to(folder))
+                yield Input(path, path.relative_to(folder))
 
 
 def _may_be_picture(path: Path) -> bool:
@@ -131,5 +135,5 @@ def _may_be_picture(path: Path) -> bool:
         with path.open("rb") as file:
             return sniff.format_of(file.read(256)) is not None
     except OSError:
-        # One with a picture's name that can't be read is told when its turn comes.
+        # An unreadable file with the name of a picture is reported when it is processed.
         return path.suffix.lower() in _SUFFIXES

@@ -1,4 +1,4 @@
-"""The `keys` commands: make, list and revoke the keys of the HTTP API."""
+"""`flask-detector keys`: create, list and revoke API keys."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def keys() -> None:
 
 @contextmanager
 def _known() -> Iterator[Keys]:
-    """Open the keys of the installation."""
+    """Return the keys of the installation."""
     from flask_detector.broker.connection import check
     from flask_detector.errors import BrokerUnavailable
     from flask_detector.service.launch import connect_to_installation

@@ -1,4 +1,4 @@
-"""The `models` commands: which models there are, and how their weights come and go."""
+"""`flask-detector models`: list, download, add and remove models."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
 from flask_detector.errors import DetectorError
 from flask_detector.process import logs
-from flask_detector.service.child import FAILED_AND_TOLD, NEXT_TRY_VARIABLE
+from flask_detector.service.child import FAILED_AND_REPORTED, NEXT_ATTEMPT_VARIABLE
 from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
         for name in names:
             _pull(store, name, settings.mirror_url, None)
         return
-    # In the background one that can't be had keeps no other from coming.
+    # In the background, a failed download does not stop the others.
     failures = []
     for name in names:
         try:
@@ -80,11 +80,11 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
             failures.append(error.message)
     if failures:
         log.warning("%s %s", " ".join(failures), _next_try())
-        raise SystemExit(FAILED_AND_TOLD)
+        raise SystemExit(FAILED_AND_REPORTED)
 
 
 def _next_try() -> str:
-    moment = time.localtime(time.time() + float(os.environ.get(NEXT_TRY_VARIABLE, "0")))
+    moment = time.localtime(time.time() + float(os.environ.get(NEXT_ATTEMPT_VARIABLE, "0")))
     return f"Next attempt at {time.strftime('%H:%M', moment)}; set DETECTOR_OFFLINE=1 to disable downloads."
 
 
@@ -93,7 +93,7 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
         with ModelProgress(name, say=say) as progress:
             store.install(name, mirror_url=mirror_url, on_progress=progress)
     except KeyboardInterrupt:
-        _tell_interrupted(store, name)
+        _report_interrupted(store, name)
         raise SystemExit(130) from None
     state = store.state(name)
     what = "is built in" if state.stage is Stage.EMBEDDED else "is installed"
@@ -169,7 +169,7 @@ def path(store: ModelStore, name: str) -> None:
     click.echo(str(store.path(name)))
 
 
-def _tell_interrupted(store: ModelStore, name: str) -> None:
+def _report_interrupted(store: ModelStore, name: str) -> None:
     state = store.state(name)
     kept = f" {in_words(state.done)} are kept." if state.stage is Stage.ABSENT and state.done else ""
     click.echo(f"Stopped.{kept} To resume: flask-detector models pull {name}", err=True)

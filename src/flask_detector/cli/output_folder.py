@@ -1,4 +1,4 @@
-"""Where the results of `detect` go: a file for each picture, and a journal of what need not be done again."""
+"""The output folder of `detect`: a file per picture, and a journal for resuming."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
 from flask_detector.atomic_files import write_whole
-from flask_detector.cli.inputs import Found
+from flask_detector.cli.inputs import Input
 from flask_detector.formats.file_names import safe_name
 
 JOURNAL = ".flask-detector.jsonl"
@@ -16,11 +16,11 @@ DRAWN = "drawn"
 
 @dataclass(frozen=True)
 class _Entry:
-    """One line of the journal: a file that is done, and what it was made of.
+    """One line of the journal: a finished file, and what it was made from.
 
-    kind: what the file holds: "drawn" or the name of a format.
-    picture, size, modified: the picture's path, bytes, and time of change in nanoseconds.
-    options: whatever else makes a difference to the file.
+    kind: "drawn" or the name of a format.
+    picture, size, modified: the picture's path, bytes, and modification time in nanoseconds.
+    options: everything else that affects the file.
     file: its path within the folder.
     """
 
@@ -33,13 +33,13 @@ class _Entry:
 
 
 class OutputFolder:
-    """A folder with one file for each picture, and a journal of what is done.
+    """A folder with one file per picture, and a journal of finished ones.
 
-    kind: what the files hold: "drawn" or the name of a format.
-    suffix: what ends the files' names; None for drawn pictures, which keep theirs.
-    options: whatever makes a difference to the files; a file of others does not count as done.
+    kind: "drawn" or the name of a format.
+    suffix: of the files; None for annotated pictures, which keep theirs.
+    options: everything that affects the files; a file made with other options is not finished.
 
-    Raises OSError when the folder can't be made.
+    Raises OSError if the folder can't be created.
     """
 
     def __init__(self, folder: Path, *, kind: str, suffix: str | None, options: Mapping[str, object]) -> None:
@@ -50,24 +50,24 @@ class OutputFolder:
         self._entries = {(entry.kind, entry.picture): entry for entry in _read(folder / JOURNAL)}
         self._taken = {entry.file.casefold() for entry in self._entries.values()}
 
-    def without_own(self, pictures: Sequence[Found]) -> list[Found]:
-        """Return the pictures but for those that were written here: drawn ones are not detected in again."""
+    def without_own(self, pictures: Sequence[Input]) -> list[Input]:
+        """Return the pictures without those that were written here: they are not processed again."""
         own = {os.path.realpath(self.folder / entry.file) for entry in self._entries.values()}
         return [one for one in pictures if one.path is None or os.path.realpath(one.path) not in own]
 
-    def is_done(self, picture: Found) -> bool:
-        """Tell whether the picture's file is here, made of the same picture with the same options."""
+    def is_done(self, picture: Input) -> bool:
+        """Return whether the picture's file exists, made from the same picture with the same options."""
         known = self._known(picture)
         if known is None or not (self.folder / known.file).exists():
             return False
         return _entry(picture, self._kind, self._options, known.file) == known
 
-    def write(self, picture: Found, data: bytes, *, suffix: str | None = None) -> Path:
-        """Write a picture's file whole, then note that it is done; return its path.
+    def write(self, picture: Input, data: bytes, *, suffix: str | None = None) -> Path:
+        """Write a picture's file atomically, then add it to the journal; return its path.
 
-        suffix: what the file's name ends in, where that is not the folder's.
+        suffix: of the file, if not the folder's.
 
-        What is there under the name, and was not made from the same picture, is kept: the name gets a number.
+        An existing file that was not made from the same picture is kept: the new name gets a number.
         Raises OSError.
         """
         before = _entry(picture, self._kind, self._options, "")
@@ -82,11 +82,11 @@ class OutputFolder:
             self._entries[before.kind, before.picture] = _Entry(**entry)
         return target
 
-    def _known(self, picture: Found) -> _Entry | None:
+    def _known(self, picture: Input) -> _Entry | None:
         return None if picture.path is None else self._entries.get((self._kind, str(picture.path.absolute())))
 
-    def _name_for(self, picture: Found, suffix: str | None) -> PurePath:
-        place = picture.place.with_name(safe_name(picture.place.name))
+    def _name_for(self, picture: Input, suffix: str | None) -> PurePath:
+        place = picture.relative_path.with_name(safe_name(picture.relative_path.name))
         ending = suffix or self._suffix or place.suffix
         wanted = place.with_name(f"{'detected_' if self._kind == DRAWN else ''}{place.stem}{ending}")
         known = self._known(picture)
@@ -100,8 +100,8 @@ class OutputFolder:
         return wanted
 
 
-def _entry(picture: Found, kind: str, options: str, file: str) -> _Entry | None:
-    """Return what the journal has to say of a picture; None for standard input or where there is no file."""
+def _entry(picture: Input, kind: str, options: str, file: str) -> _Entry | None:
+    """Return the journal entry for a picture; None for standard input or a missing file."""
     if picture.path is None:
         return None
     try:
@@ -121,7 +121,7 @@ def _read(journal: Path) -> list[_Entry]:
         try:
             entry = _Entry(**json.loads(line))
         except (ValueError, TypeError):
-            continue  # a line that an interrupted run did not finish
+            continue  # an interrupted run did not finish this line
         if not PurePath(entry.file).is_absolute() and ".." not in PurePath(entry.file).parts:
             entries.append(entry)
     return entries

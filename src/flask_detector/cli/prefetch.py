@@ -1,4 +1,4 @@
-"""Work that is begun ahead of its turn: several pieces at once, their outcomes in order."""
+"""Parallel calls with results in order."""
 
 import threading
 from collections import deque
@@ -15,12 +15,12 @@ R = TypeVar("R")
 def in_order(
     work: Callable[[T], R], items: Iterable[T], *, at_once: int
 ) -> Generator[tuple[T, Callable[[], R]], None, None]:
-    """Yield each item with a function that gives what came of it, or raises that; in the items' order.
+    """Yield each item, in order, with a function that returns the result of its call or raises its error.
 
-    at_once: how many pieces of work are done at the same time. With 1 each is done when its outcome is asked
-        for, in the caller's thread. With more, as many again may be done and wait for their turn.
+    at_once: number of parallel calls. With 1, each is made when its result is requested, in the caller's
+        thread. With more, as many again may be finished and wait for their turn.
 
-    Whoever stops early waits for nothing: what is underway then ends by itself, or with the program.
+    Stopping early doesn't wait for running calls.
     """
     if at_once == 1:
         for item in items:
@@ -34,10 +34,10 @@ def in_order(
             item, future = task
             try:
                 future.set_result(work(item))
-            except BaseException as error:  # it is raised where the outcome is asked for
+            except BaseException as error:  # raised by `result`
                 future.set_exception(error)
 
-    # Not an executor: at its end Python waits for its threads, and Ctrl-C must not wait for a server.
+    # Not an executor: Python waits for its threads at exit, and Ctrl-C must not wait for a server.
     for _ in range(at_once):
         threading.Thread(target=go_on, daemon=True).start()
     begun: deque[tuple[T, Future[R]]] = deque()

@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar, or a line now and then where nobody watches."""
+"""Progress on standard error: a bar on a terminal, else a line every few seconds."""
 
 import sys
 import time
@@ -13,14 +13,14 @@ from flask_detector.detectors.zoo.install_state import ModelState, Stage
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOG_LINES = 60.0
-_VERBS = {Stage.DOWNLOADING: "Fetching", Stage.CONVERTING: "Converting"}
+_VERBS = {Stage.DOWNLOADING: "Downloading", Stage.CONVERTING: "Converting"}
 
 
 class ModelProgress:
-    """Shows the states of one model on standard error; call it with each.
+    """Shows the states of one model; call it with each.
 
-    say: writes a line of the log, where nobody waits for it: rarely, and not each try of a download; None for
-    a bar on a terminal and plain lines elsewhere.
+    say: writes a log line, rarely and not for each attempt of a download; None for a bar on a terminal and
+    plain lines elsewhere.
 
     A context manager: leaving it ends the bar's line.
     """
@@ -99,7 +99,7 @@ def _amount(state: ModelState) -> str:
 
 
 class PictureProgress:
-    """A bar on standard error, where that is a terminal, and lines above it.
+    """A bar on a terminal, and lines above it.
 
     A context manager: leaving it ends the bar's line.
     """
@@ -122,13 +122,13 @@ class PictureProgress:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
 
-    def say(self, text: str, *, err: bool = False) -> None:
-        """Print a line on standard output, or on standard error; `step` shows the bar again below it."""
+    def print(self, text: str, *, err: bool = False) -> None:
+        """Print a line on standard output or standard error; `step` shows the bar again below it."""
         if self._bar is not None:
             click.echo("\r\x1b[2K", nl=False, err=True)
         click.echo(text, err=err)
 
     def step(self) -> None:
-        """Tell that one more picture has had its turn."""
+        """Count one more picture."""
         if self._bar is not None:
             self._bar.update(1)

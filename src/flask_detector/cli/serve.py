@@ -1,4 +1,4 @@
-"""The commands that run the service: all of it, or one part."""
+"""`flask-detector serve`, `web` and `worker`."""
 
 import click
 

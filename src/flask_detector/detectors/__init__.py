@@ -8,7 +8,7 @@ from flask_detector.detectors.zoo.install_state import ModelState, Stage
 from flask_detector.detectors.zoo.ranking import machine_of
 from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, ModelInfo
 from flask_detector.detectors.zoo.store import ModelStore
-from flask_detector.process import room
+from flask_detector.process import available_memory
 from flask_detector.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def model_store(settings: Settings) -> ModelStore:
 
 def _measured(name: str, settings: Settings) -> float | None:
     """Return what a picture takes; None where there is too little memory to load a model besides."""
-    if (left := room.left()) is not None and left < _MEASURING_BYTES:
+    if (left := available_memory.available()) is not None and left < _MEASURING_BYTES:
         return None
     from flask_detector.detectors.measure import measure
 

@@ -19,7 +19,7 @@ from flask_detector.imaging.large_pictures import decoding_bytes, stored_rows
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.open_picture import bytes_of, opened
 from flask_detector.imaging.pixels import Picture, Pixels, upright_size
-from flask_detector.process import room
+from flask_detector.process import available_memory
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 _PATIENCE_SECONDS: Final = 10.0
@@ -98,14 +98,15 @@ def load(
 @contextmanager
 def _room(size: int, patience: float) -> Iterator[None]:
     try:
-        with room.taken(size, patience=patience):
+        with available_memory.reserved(size, patience=patience):
             yield
-    except room.NoRoom as error:
+    except available_memory.NotEnoughMemory as error:
         raise TooManyPixels(
-            f"Decoding it takes about {size / 1e6:.0f} MB of memory; {error.left / 1e6:.0f} are left here.",
+            f"Decoding it takes about {size / 1e6:.0f} MB of memory; "
+            f"{error.available / 1e6:.0f} are left here.",
             hint="Send it as a JPEG, which takes less, or make it smaller.",
         ) from error
-    except room.NoRoomNow as error:
+    except available_memory.MemoryBusy as error:
         raise ServiceError(
             "There is memory for one picture as large as this at a time.", retry_after=_RETRY_SECONDS
         ) from error

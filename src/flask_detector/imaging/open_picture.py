@@ -18,7 +18,7 @@ from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.rare_kinds import ByVips
 from flask_detector.imaging.sniff import HEAD_BYTES, format_of, names_avif, refusal
-from flask_detector.process.memory import may_lack
+from flask_detector.process.memory import would_exceed_limit
 
 # The class that reads a format, imported when the first such file comes.
 _READERS: Final = {
@@ -106,7 +106,7 @@ def opened(source: bytes | BinaryIO, limits: Limits) -> Iterator[tuple[Image.Ima
     except _DAMAGE as error:
         is_of_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY in str(error)
         # The readers of WebP, AVIF and progressive JPEG have the same words for that as for damage.
-        if is_of_memory or may_lack(DECODING_BYTES_PER_PIXEL * pixels):
+        if is_of_memory or would_exceed_limit(DECODING_BYTES_PER_PIXEL * pixels):
             raise TooManyPixels("The picture needs more memory than one picture may have here.") from error
         picture = f"{'an' if picture_format == 'AVIF' else 'a'} {picture_format} picture"
         if _RARE.search(str(error)):

@@ -1,1 +1,1 @@
-"""What every process of ours does with itself: log lines, memory, readiness. The standard library alone."""
+"""What every process needs: logging, memory, readiness. Standard library only."""

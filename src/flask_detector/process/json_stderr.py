@@ -1,9 +1,9 @@
-"""Makes JSON of the lines of standard error that are none: a process of its own for what others write there.
+"""Converts lines of standard error to JSON unless they are: a separate process, for what others write there.
 
     python -I -S json_stderr.py PART < LINES
 
-Libraries in C, Redis, an interpreter that dies write to standard error past all loggers. A thread of the
-process that they are in could not tell its last words. This one knows the standard library alone: 4 MB.
+C libraries, Redis and a crashing interpreter bypass all loggers, and a thread of the crashing process could
+not forward its last lines. Only the standard library is imported: 4 MB.
 """
 
 import json
@@ -23,14 +23,14 @@ _SECRETS = [
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with what opens something cut to its beginning."""
+    """Return a text with ids, tokens, keys and passwords truncated."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 def as_json(line: bytes, part: str) -> bytes | None:
-    """Return the line as it is if it is a JSON object, else in one; None for an empty one."""
+    """Return a JSON object unchanged and other lines wrapped in one; None for an empty line."""
     if line.startswith(b"{") and _is_object(line):
         return line
     message = line.decode(errors="replace").rstrip()
@@ -54,12 +54,12 @@ def _is_object(line: bytes) -> bool:
 
 
 def main() -> None:
-    """Go on until nobody can write any more: whoever is asked to stop has something to say, too."""
+    """Run until the pipe is closed, despite signals: processes that are asked to stop still log."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for line in iter(lambda: sys.stdin.buffer.readline(_LONGEST_LINE), b""):
-        if (told := as_json(line, sys.argv[1])) is not None:
-            sys.stderr.buffer.write(told)
+        if (converted := as_json(line, sys.argv[1])) is not None:
+            sys.stderr.buffer.write(converted)
             sys.stderr.buffer.flush()
 
 

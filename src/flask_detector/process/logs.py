@@ -1,8 +1,7 @@
-"""Log lines: for people on a terminal, as JSON elsewhere; one id leads from a request to its worker.
+"""Logging: text on a terminal, JSON elsewhere; one request id is logged by the web process and the worker.
 
-Nothing in them opens anything: of what is a key to something (a detection's id, a share link, an API key)
-only the beginning is written, whatever part of the program or of a library writes it. File names and other
-texts that users send are never logged.
+Logs contain no secrets: ids, share links and API keys are truncated, whichever library logs them. File names
+and other texts from users are never logged.
 """
 
 import atexit
@@ -24,27 +23,27 @@ from typing import IO
 from flask_detector.process import json_stderr
 from flask_detector.process.json_stderr import without_secrets
 
-# The id of the request that is being answered, or of the one that asked for the detection in hand.
+# The id of the current request, or of the one that created the current detection.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# Facts of a line beside its message: log.info("…", extra=facts(route="/", status=200)).
+# Structured fields of a log line: log.info("…", extra=facts(route="/", status=200)).
 _FACTS = "facts"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
-# The process that makes JSON of what goes past the loggers, and the pipe to it: "PID:INODE".
+# The process that converts what bypasses the loggers to JSON, and the pipe to it: "PID:INODE".
 _FILTER_VARIABLE = "FLASK_DETECTOR_JSON_STDERR"
 _STDERR = 2
 _LAST_WORDS_SECONDS = 2.0
 
 
 def facts(**named: object) -> dict[str, dict[str, object]]:
-    """Return what `extra` of a log call takes, for facts that programs read; None is left out."""
+    """Return structured fields for the `extra` of a log call; None is left out."""
     return {_FACTS: {name: value for name, value in named.items() if value is not None}}
 
 
 def accepted_request_id(sent: str | None) -> str:
-    """Return the id that a request brought, if it is a proper one, else a new one."""
+    """Return the request id that a client sent if it is well-formed, else a new one."""
     if sent is not None and _REQUEST_ID.fullmatch(sent):
         return sent
     return os.urandom(8).hex()
@@ -52,7 +51,7 @@ def accepted_request_id(sent: str | None) -> str:
 
 @contextlib.contextmanager
 def on_behalf_of(request: str | None) -> Iterator[None]:
-    """Have the lines that are written within the block carry a request's id."""
+    """Add a request id to the lines that are logged within the block."""
     token = request_id.set(request)
     try:
         yield
@@ -61,27 +60,25 @@ def on_behalf_of(request: str | None) -> Iterator[None]:
 
 
 def short(id: str) -> str:
-    """Return as much of a detection's id as a log or a page of the operator may show."""
+    """Return the part of a detection's id that logs and the admin page may show."""
     return id[:8]
 
 
-def say(line: str, *, to_people: str) -> None:
-    """Tell whoever started the program what they wait for: plainly on a terminal, else as a log line."""
+def announce(line: str, *, on_terminal: str) -> None:
+    """Print a text for the user on a terminal; elsewhere, log a line."""
     handler = logging.getLogger().handlers[0]
     if isinstance(handler.formatter, _TextLines) and sys.stderr.isatty():
-        sys.stderr.write(f"{to_people}\n")
+        sys.stderr.write(f"{on_terminal}\n")
         sys.stderr.flush()
     else:
         logging.getLogger(__name__).info("%s", line)
 
 
 def set_up(form: str, part: str, stream: IO[str] | None = None) -> None:
-    """Send all log lines of this process to stderr; as JSON, so do warnings, and errors that nobody caught.
+    """Log to stderr; with JSON, also warnings, uncaught exceptions, and what children and C code write there.
 
-    In JSON, what anything else in it or in its children writes to stderr becomes JSON, too.
-
-    form: as the setting says it: "text", "json", or "auto"; what is no such word counts as the latter.
-    part: which part of the program the process is: "serve", "web", "worker" or "fetch".
+    form: "text" or "json"; anything else is "auto".
+    part: what the process is, such as "serve", "web", "worker" or "fetch".
     """
     as_json = form == "json" or (form != "text" and not (stream or sys.stderr).isatty())
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -99,7 +96,7 @@ def set_up(form: str, part: str, stream: IO[str] | None = None) -> None:
 
 
 def is_json() -> bool:
-    """Tell whether the log lines of this process are JSON."""
+    """Return whether this process logs JSON."""
     return any(isinstance(handler.formatter, _JsonLines) for handler in logging.getLogger().handlers)
 
 
@@ -108,16 +105,16 @@ def _log_uncaught(
 ) -> None:
     if issubclass(kind, KeyboardInterrupt) or error is None:
         return
-    logging.getLogger(__name__).critical("nobody caught this", exc_info=(kind, error, traceback))
+    logging.getLogger(__name__).critical("uncaught exception", exc_info=(kind, error, traceback))
 
 
 def _is_filtered() -> bool:
-    """Tell whether this process or the one that started it has a filter for stderr already."""
+    """Return whether this process or a parent has started the filter for stderr."""
     return os.environ.get(_FILTER_VARIABLE, "").partition(":")[2] == str(os.fstat(_STDERR).st_ino)
 
 
 def _filter(part: str) -> None:
-    """Start a process that makes JSON of what is written to stderr from now on, and end no sooner than it."""
+    """Start the process that converts stderr to JSON."""
     reading, writing = os.pipe()
     command = [sys.executable, "-I", "-S", json_stderr.__file__, part]
     process = subprocess.Popen(command, stdin=reading, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -126,11 +123,11 @@ def _filter(part: str) -> None:
     os.dup2(writing, _STDERR)
     os.close(writing)
     os.environ[_FILTER_VARIABLE] = f"{process.pid}:{os.fstat(_STDERR).st_ino}"
-    process.returncode = 0  # it is waited for by its number, also by the program that this process becomes
+    process.returncode = 0  # waited for by pid, also by the program that this process becomes by exec
 
 
 def _finish() -> None:
-    """Wait until the filter has written all: with a container's first process all others end at once."""
+    """Wait until the filter is done: when a container's first process exits, all others are killed."""
     number = int(os.environ.get(_FILTER_VARIABLE, "0").partition(":")[0])
     with contextlib.suppress(ChildProcessError):  # another process is its parent
         if number == 0 or os.waitpid(number, os.WNOHANG) != (0, 0):
@@ -170,13 +167,13 @@ class _TextLines(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname)s {part}: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a line, and below it the traceback where there is one."""
+        """Return a line, followed by the traceback if there is one."""
         named = _facts_of(record)
         if (id := request_id.get()) is not None:
             named["request"] = id
-        told = " ".join(f"{name}={value}" for name, value in named.items())
+        fields = " ".join(f"{name}={value}" for name, value in named.items())
         line, _, traceback = super().format(record).partition("\nTraceback ")
-        line = _on_one_line(without_secrets(line)) + (f" [{told}]" if told else "")
+        line = _on_one_line(without_secrets(line)) + (f" [{fields}]" if fields else "")
         return f"{line}\nTraceback {without_secrets(traceback)}" if traceback else line
 
 
@@ -186,5 +183,5 @@ def _facts_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _on_one_line(text: str) -> str:
-    """Return a text whose control characters are written out: what users send must not forge a line."""
+    """Return a text with control characters escaped, so that users' input can't forge log lines."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""How much memory this process has, and how it asks for it where there is glibc."""
+"""How much memory a process uses, its limit, and returning unused memory to the system (glibc)."""
 
 import ctypes
 import re
@@ -13,7 +13,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-# Room for pictures of up to three megapixels stays for the next one: asking anew costs 10 ms a picture.
+# Memory for pictures of up to three megapixels is kept for the next one: requesting it again takes 10 ms.
 _LARGE = 8 << 20
 _KEPT = 16 << 20
 
@@ -21,10 +21,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def give_back_large_blocks() -> None:
-    """Have large blocks mapped one by one, so that they go back to the system as soon as they are freed.
+    """Have large blocks mapped separately, so that they return to the system as soon as they are freed.
 
-    Otherwise the allocator keeps the room of the largest picture that ever came, once for each thread. To be
-    called before there are threads.
+    Otherwise the allocator keeps the memory of the largest picture so far, once per thread. Call this before
+    starting threads.
     """
     if (library := _glibc()) is not None:
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
@@ -33,29 +33,29 @@ def give_back_large_blocks() -> None:
 
 
 def give_back_unused() -> None:
-    """Return what the allocator holds and nobody uses, as after loading a model or without work."""
+    """Return the allocator's unused memory to the system, for example after loading a model or when idle."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
 
 def give_back_code() -> None:
-    """Forget the pages of program files that are mapped; those that are needed come back by themselves.
+    """Drop the mapped pages of program files; those that are needed are read again.
 
-    Loading an inference engine runs through 40 MB of its code and tables, most of which is never used again.
-    Only whole mappings that are as they are in the file are forgotten: nothing can be lost.
+    Loading an inference engine touches 40 MB of its code and tables, most of which is never used again. Only
+    mappings without modified pages are dropped, so nothing is lost.
     """
     if (library := _glibc()) is not None:
         for start, length in _unchanged_mappings():
             library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
 
 
-# /proc/PID/smaps, proc(5): a line for the mapping, then its facts, one a line.
+# /proc/PID/smaps, proc(5): a line for the mapping, then its properties, one per line.
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[-x][ps] \S+ \S+ [1-9]\d* +/.*")
 _MADV_DONTNEED = 4
 
 
 def _unchanged_mappings() -> Iterator[tuple[int, int]]:
-    """Yield start and length of the read-only mappings of files of which no page was changed."""
+    """Yield start and length of the read-only file mappings without modified pages."""
     found = None
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if match := _MAPPING.fullmatch(line):
@@ -69,9 +69,9 @@ def _unchanged_mappings() -> Iterator[tuple[int, int]]:
 
 
 def resident_bytes(process: int | None = None) -> int:
-    """Return how much memory a process has now; 0 where that is not told.
+    """Return the resident memory of a process (None: this one) in bytes; 0 if unknown.
 
-    For this process, None, the most that it had is told where there is no /proc.
+    Without /proc, the peak of this process is returned.
     """
     try:
         pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
@@ -83,8 +83,8 @@ def resident_bytes(process: int | None = None) -> int:
     return pages * resource.getpagesize()
 
 
-def taken() -> int:
-    """Return how many bytes of private writable memory this process has; 0 where that is not told."""
+def writable_bytes() -> int:
+    """Return the private writable memory of this process in bytes; 0 if unknown."""
     if sys.platform != "linux":
         return 0
     lines = _STATUS.read_text().splitlines()
@@ -92,10 +92,10 @@ def taken() -> int:
 
 
 def limit(most: int) -> None:
-    """Let this process have that many bytes of private writable memory; more raises MemoryError.
+    """Limit this process's private writable memory, in bytes; allocating more raises MemoryError.
 
-    Linux 4.7 and newer; elsewhere nothing is limited. Address space would be the wrong thing to limit: the
-    engine maps far more than it uses.
+    Linux 4.7 and newer; elsewhere there is no limit. Limiting the address space would be wrong: the engine
+    maps far more than it uses.
     """
     if sys.platform == "linux":
         _, highest = resource.getrlimit(resource.RLIMIT_DATA)
@@ -104,12 +104,12 @@ def limit(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, highest))
 
 
-def may_lack(size: int) -> bool:
-    """Tell whether this process may not take so many bytes more, by a limit that was set for it."""
+def would_exceed_limit(size: int) -> bool:
+    """Return whether so many bytes more would exceed this process's limit."""
     if sys.platform != "linux":
         return False
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    return most != resource.RLIM_INFINITY and taken() + size > most
+    return most != resource.RLIM_INFINITY and writable_bytes() + size > most
 
 
 @cache

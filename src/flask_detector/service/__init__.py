@@ -1,1 +1,1 @@
-"""One installation: launch, supervise, look over, count."""
+"""One installation: launch, supervise, check, count."""

@@ -1,6 +1,6 @@
-"""One process of an installation: started, started again when it ends, stopped.
+"""A child process: started, restarted when it exits, stopped.
 
-Standard library only: the supervisor needs this for as long as it lives.
+Standard library only, to keep the supervisor small.
 """
 
 import ctypes
@@ -18,35 +18,36 @@ from flask_detector.process import readiness
 
 log = logging.getLogger(__name__)
 
-# A process that dies at once again and again is started less and less often, up to this pause.
+# Back-off for a process that keeps dying.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 
-# What needs a network is not tried again at once, and less and less often while there is none.
-_FIRST_ERRAND_PAUSE = 600.0
-_LONGEST_ERRAND_PAUSE = 4 * 3600.0
+# Back-off for a task that needs the network.
+_FIRST_ONE_TIME_PAUSE = 600.0
+_LONGEST_ONE_TIME_PAUSE = 4 * 3600.0
 
-# Tells an errand in how many seconds it will be tried again if it fails now, and how it says that it has told
-# why it failed: nothing is to be added.
-NEXT_TRY_VARIABLE = "FLASK_DETECTOR_NEXT_TRY"
-FAILED_AND_TOLD = os.EX_TEMPFAIL
+# Tells a one-time task after how many seconds it will be retried, and the exit status by which it says
+# that it has logged its failure.
+NEXT_ATTEMPT_VARIABLE = "FLASK_DETECTOR_NEXT_ATTEMPT"
+FAILED_AND_REPORTED = os.EX_TEMPFAIL
 
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass
 class Child:
-    """One process to keep running; an errand is only run until it succeeds.
+    """One process to keep running.
 
-    pause: seconds between its last end and the next start.
-    failures: how often in succession it has ended without having been ready.
+    runs_once: whether it only runs until it succeeds.
+    pause: seconds between its last exit and the next start.
+    failures: how often in a row it has exited before it was ready.
     """
 
     name: str
     command: list[str]
     environment: dict[str, str]
-    is_errand: bool = False
+    runs_once: bool = False
     umask: int = -1
     socket: "socket.socket | None" = None
     process: "subprocess.Popen[bytes] | None" = None
@@ -59,7 +60,7 @@ class Child:
     _is_asked_to_stop: bool = False
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+        """Start the process in its own session, so that Ctrl-C only reaches the supervisor."""
         self.started_at = time.monotonic()
         self._is_asked_to_stop = False
         if self._ready_pipe is not None:
@@ -68,8 +69,8 @@ class Child:
         os.set_blocking(self._ready_pipe, False)
         self._is_ready = False
         environment = {**self.environment, readiness.VARIABLE: str(writing)}
-        if self.is_errand:
-            environment[NEXT_TRY_VARIABLE] = str(self._errand_pause())
+        if self.runs_once:
+            environment[NEXT_ATTEMPT_VARIABLE] = str(self._one_time_pause())
         self.process = subprocess.Popen(
             self.command,
             env=environment,
@@ -82,26 +83,26 @@ class Child:
         return self.process
 
     def is_ready(self) -> bool:
-        """Tell whether the process has said that it is ready for work."""
+        """Return whether the process has reported that it is ready."""
         if not self._is_ready and self._ready_pipe is not None:
-            self._is_ready = readiness.is_told(self._ready_pipe)
+            self._is_ready = readiness.is_reported(self._ready_pipe)
         if self._is_ready:
             self.failures = 0
         return self._is_ready
 
     def watch(self) -> None:
-        """Start the process again when it has ended, after a pause that grows while it keeps dying."""
+        """Restart the process if it has exited, with exponential back-off."""
         now = time.monotonic()
         if self.process is not None and (status := self.process.poll()) is not None:
             self.process = None
-            if self.is_errand and status == 0:
+            if self.runs_once and status == 0:
                 self.start_again_at = math.inf
                 return
             if not self.is_ready() and not self._is_asked_to_stop:
                 self.failures += 1
             self.pause = self._next_pause(status, now - self.started_at)
             self.start_again_at = now + self.pause
-            if not (self.is_errand and status == FAILED_AND_TOLD):
+            if not (self.runs_once and status == FAILED_AND_REPORTED):
                 log.log(
                     logging.INFO if self._is_asked_to_stop or status == 0 else logging.ERROR,
                     "%s exited with status %d and restarts in %.1f s",
@@ -113,25 +114,25 @@ class Child:
             self.start()
 
     def _next_pause(self, status: int, lived: float) -> float:
-        if self.is_errand:
-            return self._errand_pause()
+        if self.runs_once:
+            return self._one_time_pause()
         if self._is_asked_to_stop or lived > _STEADY_SECONDS:
             return 0.0
         if status == 0 and self.is_ready():
-            return _FIRST_PAUSE  # a worker that has grown
+            return _FIRST_PAUSE  # a worker that exceeded its memory
         return min(_LONGEST_PAUSE, 2 * self.pause + _FIRST_PAUSE)
 
-    def _errand_pause(self) -> float:
-        return min(_LONGEST_ERRAND_PAUSE, 2 * self.pause or _FIRST_ERRAND_PAUSE)
+    def _one_time_pause(self) -> float:
+        return min(_LONGEST_ONE_TIME_PAUSE, 2 * self.pause or _FIRST_ONE_TIME_PAUSE)
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM; before it has set its handlers, a process ends with -15, which is as good."""
+        """Send SIGTERM; a process that has not set its handlers yet exits with -15, which is fine."""
         if self.process is not None and self.process.poll() is None:
             self._is_asked_to_stop = True
             self.process.terminate()
 
     def wait_or_kill(self, deadline: float) -> None:
-        """Return when the process has ended; kill it when the deadline (monotonic seconds) passes."""
+        """Wait for the process to exit; kill it at the deadline (monotonic seconds)."""
         if self.process is None:
             return
         try:
@@ -143,6 +144,6 @@ class Child:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process when the supervisor dies, however it dies."""
+    """Have Linux terminate this process when the supervisor dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

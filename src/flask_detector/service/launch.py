@@ -1,4 +1,4 @@
-"""Sets up what runs Redis, workers and the web process together; supervisor.py then runs them."""
+"""Prepares an installation (checks, lock, plan); supervisor.py then runs it."""
 
 import errno
 import fcntl
@@ -25,7 +25,7 @@ _LOCK = "serve.lock"
 
 
 def serve(settings: Settings) -> NoReturn:
-    """Check what can be checked before, then serve until SIGTERM or SIGINT.
+    """Check the configuration, then serve until SIGTERM or SIGINT.
 
     Raises SettingsError, BrokerUnavailable, UnknownModel and ModelNotInstalled.
     """
@@ -68,17 +68,17 @@ def _workers(count: int) -> list[Task]:
 
 
 def plan(settings: Settings) -> Plan:
-    """Return what is to be run. Raises UnknownModel where a model is to be fetched that isn't known."""
+    """Return the processes to run; raises UnknownModel for a bad name in DETECTOR_FETCH."""
     store = model_store(settings)
     for name in settings.models_to_fetch:
         store.info(name)  # raises UnknownModel, before anything is started
     tasks = [*_workers(settings.workers), Task("web", [*_THIS, "web"])]
-    # What an update left to convert again needs no network.
+    # Converting again after an update needs no network.
     wanted = store.unconverted()
     wanted += [name for name in settings.models_to_fetch if name not in wanted]
     if settings.model == AUTO and wanted:
-        # The embedded model serves meanwhile; the workers take a better one when it is there.
-        tasks.append(Task("fetch", [*_THIS, "models", "pull", "--log", *wanted], is_errand=True))
+        # The embedded model is used meanwhile; workers switch to a better one once it is installed.
+        tasks.append(Task("fetch", [*_THIS, "models", "pull", "--log", *wanted], runs_once=True))
     return Plan(
         host=settings.host,
         port=settings.port,
@@ -91,18 +91,18 @@ def plan(settings: Settings) -> Plan:
 
 
 def _about(settings: Settings, wanted: list[str]) -> str:
-    """Return a sentence on what is installed."""
+    """Return a sentence on the model and the data folder, for the start-up message."""
     store = model_store(settings)
     used = store.default() if settings.model == AUTO else settings.model
-    text = f"flask-detector {__version__} detects with {used}"
+    text = f"flask-detector {__version__} uses the model {used}"
     missing = [name for name in wanted if name not in store.installed()]
     if settings.model == AUTO and missing:
-        text += f", until {missing[0]} is fetched"
+        text += f" until {missing[0]} is installed"
     return f"{text}. Pictures are kept for {settings.retention_hours:g} hours in {settings.data_dir}."
 
 
 def _as_variables(settings: Settings) -> dict[str, str]:
-    """Return what the command line set, as the variables that the child processes read."""
+    """Return command-line options as the variables that child processes read."""
     return {
         "PORT": str(settings.port),
         "DETECTOR_HOST": settings.host,
@@ -112,7 +112,7 @@ def _as_variables(settings: Settings) -> dict[str, str]:
 
 
 def _hold_data_folder(settings: Settings) -> int:
-    """Hold the data folder until the file that is returned is closed; Redis's files are for one alone."""
+    """Lock the data folder until the returned file is closed; only one Redis may use its files."""
     try:
         settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
         lock = os.open(settings.data_dir / _LOCK, os.O_WRONLY | os.O_CREAT, 0o644)
@@ -132,7 +132,7 @@ def _hold_data_folder(settings: Settings) -> int:
 
 
 def is_served(settings: Settings) -> bool:
-    """Tell whether `serve` runs with this data folder."""
+    """Return whether `serve` is running with this data folder."""
     try:
         lock = os.open(settings.data_dir / _LOCK, os.O_RDONLY)
     except OSError:
@@ -153,7 +153,7 @@ def connect_to_installation(settings: Settings) -> redis.Redis:
 
 
 def check_port(settings: Settings) -> None:
-    """Raise SettingsError where the web server could not listen, as when another program has the port."""
+    """Raise SettingsError if the web server could not listen, for example because the port is in use."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]

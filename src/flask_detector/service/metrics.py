@@ -1,7 +1,7 @@
-"""What all processes of an installation count and time, added up in Redis.
+"""Counters and durations of all processes of an installation, summed in Redis.
 
-A process collects in memory and adds to Redis now and then, in one pipeline: web and workers may run on
-different hosts, and any web process can tell the sums of all of them. They outlast restarts.
+A process collects in memory and adds to Redis periodically, in one pipeline: web processes and workers may be
+on different hosts, any web process can report the totals, and they survive restarts.
 """
 
 import json

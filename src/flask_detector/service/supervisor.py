@@ -1,7 +1,7 @@
-"""Keeps the processes of an installation running: starts them, starts again what dies, stops them cleanly.
+"""Keeps the processes of an installation running: starts, restarts and stops them.
 
-It is a process of its own that lives as long as the service does, so it has only what it needs in memory: the
-standard library. launch.py sets everything up, then becomes this.
+A separate, long-lived process that imports only the standard library to use little memory. launch.py prepares
+everything, then replaces itself by this.
 """
 
 import json
@@ -24,44 +24,44 @@ from flask_detector.service.child import Child
 
 log = logging.getLogger(__name__)
 
-# A worker may finish the picture in hand before it is killed.
+# A worker may finish its current picture before it is killed.
 GRACE_SECONDS = 25.0
 
-# In a rolling restart a worker has so long to get ready before the next one is started anew all the same.
+# In a rolling restart, the next worker is restarted after this even if this one is not ready.
 _READY_SECONDS = 120.0
 
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
-# So often in succession a worker ends before it is ready until that is said aloud.
+# After so many failed starts in a row of every worker, an error is logged.
 _TRIES = 2
 
-# That it serves is said when a worker is ready, too, but not later than this.
+# The start-up message waits for a worker to be ready, but no longer than this.
 _SETTLED_SECONDS = 30.0
 
-# Tells the web process the number of the socket that it is to take connections from.
+# The number of the listening socket that the web process inherits.
 SOCKET_VARIABLE = "FLASK_DETECTOR_SOCKET"
 _WAITING_CONNECTIONS = 2048
 
 
 @dataclass(frozen=True)
 class Task:
-    """One process to keep running; an errand is only run until it succeeds."""
+    """One process to keep running, or (runs_once) to run until it succeeds."""
 
     name: str
     command: list[str]
-    is_errand: bool = False
+    runs_once: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run.
+    """What to run.
 
-    host, port: where the web process will listen; the port is 0 where there is none.
-    redis_folder: of the Redis that is to be started first; None where there is one already.
-    sync_redis: whether that one has each change on the disk before it answers.
-    tasks: in the order in which they start.
-    environment: of their processes.
-    about: a sentence on what is installed.
+    host, port: where the web process listens; port 0 without one.
+    redis_folder: data folder of the Redis to start first; None if there is one already.
+    sync_redis: whether that Redis syncs each change to disk before it replies.
+    tasks: in the order of their start.
+    environment: of the processes.
+    about: a sentence for the start-up message.
     """
 
     host: str
@@ -74,25 +74,25 @@ class Plan:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the pages."""
+        """The URL for a browser on this machine."""
         return self._url_of(self.reachable_host)
 
     @property
     def listened_on(self) -> str:
-        """Where it listens, as an address."""
+        """The URL with the IP address that the server listens on."""
         return self._url_of(self.host)
 
     @property
     def reachable_host(self) -> str:
-        """The address to connect to from this machine."""
+        """The host to connect to from this machine."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # not bound here
 
     def _url_of(self, host: str) -> str:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def become(self, *files: int) -> NoReturn:
-        """Replace this process by the one that carries the plan out; it keeps these files open."""
-        # Not through its command line, which everybody on the machine can read: addresses hold passwords.
+        """Replace this process by the supervisor of this plan; these files stay open."""
+        # Not as arguments, which every user of the machine can read: URLs contain passwords.
         reading, writing = os.pipe()
         for file in (reading, *files):
             os.set_inheritable(file, True)
@@ -109,7 +109,7 @@ class Plan:
 
 
 class Supervisor:
-    """Carries a plan out."""
+    """Runs the processes of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -117,14 +117,14 @@ class Supervisor:
         self._rolling_restart: Iterator[None] = iter(())
         self._children: list[Child] = []
         self._is_worker_missing = False
-        # Who connects while the web process is started anew waits for the new one.
+        # Connections that arrive while the web process restarts wait for the new one.
         self._socket = _listening(plan) if plan.port else None
         self._local_redis = None
         if plan.redis_folder is not None:
             self._local_redis = LocalRedis(Path(plan.redis_folder), sync=plan.sync_redis)
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP starts workers and web anew, one after another.
+        """Serve until SIGTERM or SIGINT; SIGHUP restarts workers and web process, one after another.
 
         Raises BrokerUnavailable when Redis does not start.
         """
@@ -135,36 +135,36 @@ class Supervisor:
         try:
             self._start(children)
             started_at = time.monotonic()
-            greeted = self._plan.port == 0
+            announced = self._plan.port == 0
             while not self._stopping:
                 for child in children:
                     child.watch()
                 next(self._rolling_restart, None)
-                settled = self._look_at_workers() or time.monotonic() > started_at + _SETTLED_SECONDS
-                if not greeted and settled and _answers(self._plan):
-                    greeted = True
-                    _greet(self._plan)
+                settled = self._check_workers() or time.monotonic() > started_at + _SETTLED_SECONDS
+                if not announced and settled and _answers(self._plan):
+                    announced = True
+                    _print_url(self._plan)
                     give_back_unused()
                     give_back_code()
                 time.sleep(0.1)
-            logs.say("stopping", to_people="Stopping; running detections are finished first.")
+            logs.announce("stopping", on_terminal="Stopping; running detections are finished first.")
         finally:
             if self._socket is not None:
                 self._socket.close()
             _stop_all(children)
             if self._local_redis is not None:
                 self._local_redis.remove_socket_folder()
-        logs.say("stopped", to_people="Stopped.")
+        logs.announce("stopped", on_terminal="Stopped.")
 
-    def _look_at_workers(self) -> bool:
-        """Say aloud when no worker comes up, and when one does after all; tell whether either is known."""
+    def _check_workers(self) -> bool:
+        """Log when no worker starts, and when one does after all; return whether either is known."""
         workers = [child for child in self._children if child.name.startswith("worker")]
         is_one_ready = any(worker.is_ready() for worker in workers)
         is_missing = not is_one_ready and all(worker.failures >= _TRIES for worker in workers)
         if is_missing and not self._is_worker_missing:
             log.error(
-                "NO WORKER COMES UP: pictures are taken in and wait, and nothing is detected. The lines "
-                "before say why, and 'flask-detector doctor' what to do. It is tried again and again."
+                "NO WORKER STARTS: pictures are queued, but not processed. See the lines above for the "
+                "cause, and run 'flask-detector doctor' for help. Retrying."
             )
         if is_one_ready and self._is_worker_missing:
             log.warning("a worker has started: pictures are processed again")
@@ -186,7 +186,7 @@ class Supervisor:
             _start_redis(self._local_redis, broker)
             environment = environment | {"REDIS_URL": self._local_redis.url}
         for task in self._plan.tasks:
-            child = Child(task.name, task.command, environment, is_errand=task.is_errand)
+            child = Child(task.name, task.command, environment, runs_once=task.runs_once)
             if task.name == "web" and self._socket is not None:
                 child.socket = self._socket
                 child.environment = environment | {SOCKET_VARIABLE: str(self._socket.fileno())}
@@ -194,10 +194,10 @@ class Supervisor:
             child.start()
 
 
-def _greet(plan: Plan) -> None:
-    logs.say(
+def _print_url(plan: Plan) -> None:
+    logs.announce(
         f"serving on {plan.listened_on}. {plan.about}",
-        to_people=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nPress Ctrl-C to stop.",
+        on_terminal=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nPress Ctrl-C to stop.",
     )
 
 
@@ -211,7 +211,7 @@ def _start_redis(local_redis: LocalRedis, broker: Child) -> None:
 
 
 def _one_after_another(children: list[Child]) -> Iterator[None]:
-    """Start each process anew once the one before is ready; to be advanced while `watch` is called."""
+    """Restart each process once the previous one is ready; to be advanced while `watch` is called."""
     for child in children:
         old = child.process
         child.ask_to_stop()
@@ -227,7 +227,7 @@ def _one_after_another(children: list[Child]) -> Iterator[None]:
 
 
 def _stop_all(children: list[Child]) -> None:
-    """Stop the web process first, so that nothing new comes in, then the workers, then Redis."""
+    """Stop the web process first, so that nothing new arrives, then the workers, then Redis."""
     deadline = time.monotonic() + GRACE_SECONDS
     for names in ("web", "fetch", "worker", "redis"):
         group = [child for child in children if child.name.startswith(names)]
@@ -247,7 +247,7 @@ def _answers(plan: Plan) -> bool:
 
 
 def _listening(plan: Plan) -> socket.socket:
-    """Return the socket that the web process, and the one after it, takes connections from."""
+    """Return the listening socket that the web process, and its successors, inherit."""
     found = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
@@ -258,7 +258,7 @@ def _listening(plan: Plan) -> socket.socket:
 
 
 def main() -> None:
-    """Carry out the plan that the file of that number holds."""
+    """Run the plan in the file whose number is the first argument."""
     logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT") or "auto", "serve")
     try:
         Supervisor(Plan.read(int(sys.argv[1]))).run()

@@ -1,4 +1,4 @@
-"""Where pictures' bytes are kept: a folder or a bucket. Knows no Flask, Redis or RQ."""
+"""Stores the bytes of pictures in a folder or a bucket. Imports no Flask, Redis or RQ."""
 
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from flask_detector.url_paths import path_in_url
 def open_storage(settings: Settings) -> Storage:
     """Return the storage of an installation.
 
-    Raises SettingsError where DETECTOR_STORAGE_URL can't be used.
+    Raises SettingsError if DETECTOR_STORAGE_URL can't be used.
     """
     if settings.storage_url is None:
         return FolderStorage(settings.data_dir / "pictures", sync=settings.sync_writes)

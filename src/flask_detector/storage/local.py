@@ -1,4 +1,4 @@
-"""Pictures in a local folder, or one that several machines mount."""
+"""Pictures in a local folder, or one mounted by several machines."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ _PIECE = 1 << 20
 class FolderStorage:
     """Pictures in a local folder: ``<folder>/<first two digits>/<id>/<name>``.
 
-    sync: whether what was put is on the disk when `put` returns, so that no power cut takes it.
+    sync: whether `put` flushes to disk, so that a power cut loses nothing.
     """
 
     def __init__(self, folder: Path, *, sync: bool = False) -> None:
@@ -26,7 +26,7 @@ class FolderStorage:
         self._sync = sync
 
     def put(self, id: str, name: str, source: BinaryIO) -> None:
-        """Keep all bytes of a stream under an id and a name."""
+        """Store all bytes of a stream under an id and a name."""
         target = self._path(id, name)
         with _reporting("written"):
             self._make()
@@ -37,7 +37,7 @@ class FolderStorage:
                 folders = target.parents[:4] if self._sync else ()
                 write_whole(target, pieces, mode=0o600, sync_folders=folders)
             except BaseException:
-                with suppress(OSError):  # there is more in it
+                with suppress(OSError):  # it is not empty
                     target.parent.rmdir()
                 raise
 
@@ -55,18 +55,18 @@ class FolderStorage:
                 return
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the ids whose folder was made or last added to longer ago than that."""
+        """Yield the ids whose folder was last modified longer ago than that."""
         limit = time.time() - seconds
         with _reporting("listed"):
             for entry in self._folder.glob("??/*"):
                 try:
                     if is_id(entry.name) and entry.stat().st_mtime < limit:
                         yield entry.name
-                except FileNotFoundError:  # another process deleted it meanwhile
+                except FileNotFoundError:  # deleted by another process
                     continue
 
     def check(self) -> None:
-        """Return if bytes can be written and read here."""
+        """Check that bytes can be written and read."""
         with _reporting("written"):
             self._make()
             with tempfile.TemporaryFile(dir=self._folder) as file:
@@ -74,7 +74,7 @@ class FolderStorage:
                 file.flush()
 
     def _make(self) -> None:
-        """Make the folder, for this user alone: an id opens its detection, so nobody else may list them."""
+        """Create the folder for this user only: ids give access to detections, so they are secret."""
         self._folder.mkdir(0o700, parents=True, exist_ok=True)
 
     def _path(self, id: str, name: str) -> Path:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What may stand in the query of the URL: obstore's names of the settings that S3-compatible services need.
-# Each has a conventional variable as well (AWS_ENDPOINT_URL, AWS_REGION, …) for where the URL is silent.
+# Options in the query of the URL: obstore's names for the settings of S3-compatible services. Each also has a
+# conventional variable (AWS_ENDPOINT_URL, AWS_REGION, …) as its default.
 _OPTIONS = {
     "endpoint",
     "region",
@@ -34,11 +34,11 @@ _OPTIONS = {
     "virtual_hosted_style_request",
 }
 
-# S3's smallest part; what is larger goes up in parts of this size, two at a time, and appears as a whole.
+# S3's smallest part; larger files are uploaded in parts of this size, two at a time, and appear atomically.
 _PART = 5 << 20
 _PARTS_AT_ONCE = 2
 
-# A request that fails is tried again, but a visitor must not wait for longer than this in all.
+# Failed requests are retried, but a visitor must not wait longer than this in total.
 _CONNECT = timedelta(seconds=3)
 _REQUEST = timedelta(seconds=20)
 _RETRIES = 3
@@ -52,28 +52,26 @@ _PROBES = "probes"
 class BucketStorage:
     """Pictures in a bucket: ``<prefix>/<id>/<name>``.
 
-    The library's threads do not survive a fork: a process that may fork must not have used this before.
+    The library's threads do not survive a fork: don't use this before forking.
     """
 
     def __init__(self, url: str, authority: Path | None = None) -> None:
         """Take a URL such as ``s3://bucket/prefix?endpoint=http://host:9000``; nothing is sent yet.
 
-        authority: a file with certificates (PEM) to trust beside the system's own.
+        authority: a file with CA certificates (PEM) to trust in addition to the system's.
 
         Raises SettingsError.
         """
         parts = urlsplit(url)
         if not parts.hostname:
-            raise SettingsError(
-                "DETECTOR_STORAGE_URL names no bucket.", hint="Write it as s3://bucket/prefix."
-            )
+            raise SettingsError("DETECTOR_STORAGE_URL has no bucket.", hint="Write it as s3://bucket/prefix.")
         self._bucket = parts.netloc
         self._prefix = unquote(parts.path).strip("/")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if unknown := options.keys() - _OPTIONS:
             raise SettingsError(
                 f"DETECTOR_STORAGE_URL has the unknown option {min(unknown)}.",
-                hint=f"Possible are {', '.join(sorted(_OPTIONS))}.",
+                hint=f"Possible options: {', '.join(sorted(_OPTIONS))}.",
             )
         self._options: dict[str, Any] = options
         self._client_options: ClientConfig = {
@@ -98,7 +96,7 @@ class BucketStorage:
         )
 
     def put(self, id: str, name: str, source: BinaryIO) -> None:
-        """Keep all bytes of a stream under an id and a name."""
+        """Store all bytes of a stream under an id and a name."""
         key = check_key(id, name)
         with _reporting("written"):
             self._store.put(key, source, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
@@ -118,7 +116,7 @@ class BucketStorage:
                     self._store.delete(keys)
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the ids whose newest bytes came longer ago than that."""
+        """Yield the ids whose newest bytes are older than that."""
         limit = time.time() - seconds
         with _reporting("listed"):
             found = (one for chunk in self._store.list(chunk_size=1000) for one in chunk)
@@ -145,7 +143,7 @@ def _certificates(path: Path) -> bytes:
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise SettingsError(
             f"DETECTOR_STORAGE_CA: there is no certificate in {path}.",
-            hint="It must be a text (PEM) with BEGIN CERTIFICATE.",
+            hint="It must be a PEM file with BEGIN CERTIFICATE.",
         )
     return content
 
@@ -155,7 +153,7 @@ def _require_library() -> None:
 
     if find_spec("obstore") is None:
         raise SettingsError(
-            "Pictures in a bucket need the package obstore.",
+            "Storing pictures in a bucket requires the package obstore.",
             hint="Install it: pip install 'flask-detector[s3]'.",
         )
 
@@ -167,38 +165,38 @@ def _reporting(done: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        # The library goes on with the source of its error at length, too much for a log.
+        # The library appends long debug output.
         said = str(error).partition("\n\nDebug source")[0]
         if isinstance(error, FileNotFoundError) and done == "read" and "NoSuchBucket" not in said:
             raise FileNotFoundError("there is nothing under this name") from error
-        log.warning("the bucket: %s", said[:500])
+        log.warning("bucket error: %s", said[:500])
         why, hint = _explain(str(error))
         raise StorageUnavailable(f"A picture could not be {done}: {why}.", hint=hint) from error
 
 
 def _explain(said: str) -> tuple[str, str]:
-    """Return why the bucket can't be used, and what to do; listing has no error classes of its own."""
+    """Return why the bucket can't be used, and what to do; the library has no error classes for listing."""
     if "NoSuchBucket" in said:
-        return "there is no such bucket", "Make the bucket, or correct DETECTOR_STORAGE_URL."
-    if _METADATA_SERVICE in said:  # where the library looks when no variable has any
+        return "there is no such bucket", "Create the bucket, or correct DETECTOR_STORAGE_URL."
+    if _METADATA_SERVICE in said:  # the library's last resort
         return "there are no credentials", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
     if "RequestTimeTooSkewed" in said:
         return (
             "the storage's clock and this machine's are too far apart",
-            "Let both follow a time server.",
+            "Synchronise both with a time server.",
         )
     if "403 Forbidden" in said or "401 Unauthorized" in said:
         return (
-            "the bucket refuses the credentials",
-            "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the region, and what the key may do.",
+            "the bucket rejects the credentials",
+            "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the region, and the key's permissions.",
         )
     if "InvalidCertificate" in said:
         return (
             "the storage's certificate can't be verified",
-            "Let DETECTOR_STORAGE_CA name the certificate of the authority that it comes from, and the "
-            "endpoint of DETECTOR_STORAGE_URL the name that stands in it.",
+            "Set DETECTOR_STORAGE_CA to the CA's certificate, and use a host name in the certificate as the "
+            "endpoint of DETECTOR_STORAGE_URL.",
         )
     return (
-        "the storage does not answer as it should",
-        "Check the endpoint of DETECTOR_STORAGE_URL, and that the storage runs and has room.",
+        "the storage does not respond properly",
+        "Check the endpoint of DETECTOR_STORAGE_URL, and that the storage is running and has free space.",
     )

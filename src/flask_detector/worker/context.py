@@ -9,7 +9,7 @@ from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import Pace
-from flask_detector.process import memory, room
+from flask_detector.process import available_memory, memory
 from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
 from flask_detector.webhooks.sender import Courier
@@ -62,6 +62,6 @@ class WorkerContext:
         instead of the end of a process, or of a machine without memory.
         """
         most = DECODING_BYTES_PER_PIXEL * self.settings.max_pixels + _DETECTING_BYTES
-        if (left := room.left()) is not None:
+        if (left := available_memory.available()) is not None:
             most = min(most, int(left * _ASKED_FOR_A_BYTE_USED))
-        memory.limit(self.settings.worker_memory_bytes or memory.taken() + most)
+        memory.limit(self.settings.worker_memory_bytes or memory.writable_bytes() + most)

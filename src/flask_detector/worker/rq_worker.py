@@ -94,7 +94,7 @@ class DetectionWorker(SimpleWorker):
         self._heartbeat.model = self._context.detectors.loaded or ""
         self._persevere(self._heartbeat.register)
         self._heartbeat.start()
-        readiness.tell()
+        readiness.report()
 
     def teardown(self) -> None:
         """Leave nothing behind that another worker would have to find."""

@@ -1,7 +1,7 @@
-"""How much memory is left to this process, and who may take much of it at a time.
+"""How much memory is available, and reserving much of it one at a time.
 
-A container's limit ends a process that goes beyond it, without a word. So it is read where the kernel tells
-it, and what is left is looked at before much is taken. Sources: Linux, Documentation/admin-guide,
+The kernel kills a process that exceeds its container's limit, without a message. So the limit and the usage
+are read before much is allocated. Sources: Linux, Documentation/admin-guide,
 cgroup-v2.rst ("Memory") and cgroup-v1/memory.rst.
 """
 
@@ -14,55 +14,55 @@ from typing import Final
 
 SYSTEM: Final = Path("/")
 
-# So much is kept for all else that goes on meanwhile.
+# Reserved for everything else that runs meanwhile.
 _SPARE_BYTES: Final = 24 << 20
-# What takes less than this part of what is left may be taken by several at once.
-_MUCH: Final = 8
+# Reservations of less than this fraction of the available memory need not take turns.
+_LARGE_FRACTION: Final = 8
 _POLL_SECONDS: Final = 0.05
 
 
-class NoRoomNow(Exception):
-    """Somebody else has taken much memory all the while."""
+class MemoryBusy(Exception):
+    """Others held large reservations for too long."""
 
 
-class NoRoom(Exception):
-    """There is less memory than that, though nobody else takes much of it."""
+class NotEnoughMemory(Exception):
+    """Less memory is available, in bytes, although nobody else has a large reservation."""
 
-    def __init__(self, left: int) -> None:
-        super().__init__(left)
-        self.left = left
+    def __init__(self, available: int) -> None:
+        super().__init__(available)
+        self.available = available
 
 
-def left(system: Path = SYSTEM) -> int | None:
-    """Return how many bytes this container's and machine's processes may take yet; None if unknown."""
-    rooms = [found for found in (_available(system), *_of_groups(system)) if found is not None]
-    return max(0, min(rooms) - _SPARE_BYTES) if rooms else None
+def available(system: Path = SYSTEM) -> int | None:
+    """Return how many more bytes processes of this container and machine can use; None if unknown."""
+    sizes = [found for found in (_of_machine(system), *_of_groups(system)) if found is not None]
+    return max(0, min(sizes) - _SPARE_BYTES) if sizes else None
 
 
 @contextmanager
-def taken(size: int, *, patience: float) -> Iterator[None]:
-    """Take about so many bytes within the block: alone, where that is much of what is left.
+def reserved(size: int, *, patience: float) -> Iterator[None]:
+    """Reserve about so many bytes within the block; large reservations are made one at a time.
 
-    patience: how many seconds to wait for others, threads and processes of this installation, to be done.
+    patience: seconds to wait for other threads and processes of this installation.
 
-    Raises NoRoomNow or NoRoom.
+    Raises MemoryBusy or NotEnoughMemory.
     """
-    there_is = left()
-    if there_is is None or size * _MUCH <= there_is:
+    free = available()
+    if free is None or size * _LARGE_FRACTION <= free:
         yield
         return
-    with _alone(patience):
-        there_is = left()
-        if there_is is not None and size > there_is:
-            raise NoRoom(there_is)
+    with _exclusively(patience):
+        free = available()
+        if free is not None and size > free:
+            raise NotEnoughMemory(free)
         yield
 
 
 @contextmanager
-def _alone(patience: float) -> Iterator[None]:
+def _exclusively(patience: float) -> Iterator[None]:
     import fcntl
 
-    # Any file does that all processes of the installation can open; a lock ends with its process.
+    # Any file will do that all processes of the installation can open; a lock ends with its process.
     file = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + patience
@@ -72,15 +72,15 @@ def _alone(patience: float) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise NoRoomNow from error
+                    raise MemoryBusy from error
                 time.sleep(_POLL_SECONDS)
         yield
     finally:
         os.close(file)
 
 
-def _available(system: Path) -> int | None:
-    """Return what the machine has left (proc(5), MemAvailable)."""
+def _of_machine(system: Path) -> int | None:
+    """Return the machine's available memory (proc(5), MemAvailable)."""
     with suppress(OSError, ValueError, StopIteration):
         lines = (system / "proc/meminfo").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -88,7 +88,7 @@ def _available(system: Path) -> int | None:
 
 
 def _of_groups(system: Path) -> Iterator[int]:
-    """Yield what is left to each control group that this process is in, and to those that these are in."""
+    """Yield the available memory of each control group of this process, and of their parents."""
     with suppress(OSError):
         for line in (system / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
@@ -100,7 +100,7 @@ def _of_groups(system: Path) -> Iterator[int]:
             else:
                 continue
             group = system / mount / path.lstrip("/")
-            # A container may see its own group as the topmost one, under a path that it does not see.
+            # A container may see its own group as the root, under a path that does not exist there.
             for folder in [group, *group.parents]:
                 if folder.is_relative_to(system / mount) and (found := _of_group(folder, *files)) is not None:
                     yield found
@@ -111,5 +111,5 @@ def _of_group(folder: Path, limit: str, usage: str, idle: str) -> int | None:
         most = int((folder / limit).read_text())  # "max" is no number
         used = int((folder / usage).read_text())
         facts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return most - used + int(facts.get(idle, 0))  # what was read of files is given up when need be
+        return most - used + int(facts.get(idle, 0))  # page cache is reclaimed when needed
     return None

@@ -10,10 +10,10 @@ import pytest
 from flask_detector.errors import ServiceError, TooManyPixels
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
-from flask_detector.process import room
+from flask_detector.process import available_memory
 
 MB = 1 << 20
-SPARE = room._SPARE_BYTES
+SPARE = available_memory._SPARE_BYTES
 
 
 def system(folder: Path, *, groups: str, available_mb: int = 10_000) -> Path:
@@ -39,52 +39,52 @@ def group_v1(folder: Path, limit: int, used_mb: int, idle_mb: int = 0) -> None:
 
 def test_without_a_container_the_machine_counts(tmp_path: Path) -> None:
     here = system(tmp_path, groups="0::/\n", available_mb=700)
-    assert room.left(here) == 700 * MB - SPARE
+    assert available_memory.available(here) == 700 * MB - SPARE
 
 
 def test_a_container_s_own_limit_counts(tmp_path: Path) -> None:
     here = system(tmp_path, groups="0::/\n")
     group_v2(here / "sys/fs/cgroup", str(512 * MB), 200, idle_mb=50)
-    assert room.left(here) == 362 * MB - SPARE
+    assert available_memory.available(here) == 362 * MB - SPARE
 
 
 def test_a_limit_of_none_is_none(tmp_path: Path) -> None:
     here = system(tmp_path, groups="0::/a\n", available_mb=900)
     group_v2(here / "sys/fs/cgroup/a", "max", 200)
-    assert room.left(here) == 900 * MB - SPARE
+    assert available_memory.available(here) == 900 * MB - SPARE
 
 
 def test_the_narrowest_of_nested_limits_counts(tmp_path: Path) -> None:
     here = system(tmp_path, groups="0::/pod/container\n")
     group_v2(here / "sys/fs/cgroup/pod", str(600 * MB), 500)
     group_v2(here / "sys/fs/cgroup/pod/container", str(512 * MB), 100)
-    assert room.left(here) == 100 * MB - SPARE
+    assert available_memory.available(here) == 100 * MB - SPARE
 
 
 def test_the_older_kind_of_control_group_counts_too(tmp_path: Path) -> None:
     here = system(tmp_path, groups="5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n")
     # A container sees its group as the topmost one, and not under its path.
     group_v1(here / "sys/fs/cgroup/memory", 512 * MB, 100, idle_mb=30)
-    assert room.left(here) == 442 * MB - SPARE
+    assert available_memory.available(here) == 442 * MB - SPARE
     group_v1(here / "sys/fs/cgroup/memory/docker/abc", 9223372036854771712, 100)
-    assert room.left(here) == 442 * MB - SPARE
+    assert available_memory.available(here) == 442 * MB - SPARE
 
 
 def test_less_than_nothing_is_nothing(tmp_path: Path) -> None:
     here = system(tmp_path, groups="0::/\n")
     group_v2(here / "sys/fs/cgroup", str(100 * MB), 99)
-    assert room.left(here) == 0
+    assert available_memory.available(here) == 0
 
 
 def test_where_nothing_is_told_nothing_is_known(tmp_path: Path) -> None:
-    assert room.left(tmp_path) is None
+    assert available_memory.available(tmp_path) is None
 
 
 def test_little_is_taken_by_many_at_once_and_much_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "left", lambda: 800 * MB)
-    with room.taken(100 * MB, patience=0), room.taken(100 * MB, patience=0):
+    monkeypatch.setattr(available_memory, "available", lambda: 800 * MB)
+    with available_memory.reserved(100 * MB, patience=0), available_memory.reserved(100 * MB, patience=0):
         pass
-    with room.taken(500 * MB, patience=0):
+    with available_memory.reserved(500 * MB, patience=0):
         assert _refused_in_another_thread()
     assert not _refused_in_another_thread()
 
@@ -94,9 +94,9 @@ def _refused_in_another_thread() -> bool:
 
     def take() -> None:
         try:
-            with room.taken(500 * MB, patience=0.1):
+            with available_memory.reserved(500 * MB, patience=0.1):
                 pass
-        except room.NoRoomNow:
+        except available_memory.MemoryBusy:
             refused.append(True)
 
     thread = threading.Thread(target=take)
@@ -106,12 +106,12 @@ def _refused_in_another_thread() -> bool:
 
 
 def test_another_process_waits_too_and_one_that_dies_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "left", lambda: 800 * MB)
+    monkeypatch.setattr(available_memory, "available", lambda: 800 * MB)
     script = """
 import sys
-from flask_detector.process import room
-room.left = lambda: 800 << 20
-with room.taken(500 << 20, patience=5):
+from flask_detector.process import available_memory
+available_memory.available = lambda: 800 << 20
+with available_memory.reserved(500 << 20, patience=5):
     print("taken", flush=True)
     sys.stdin.read()
 """
@@ -119,16 +119,16 @@ with room.taken(500 << 20, patience=5):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "taken\n"
-        with pytest.raises(room.NoRoomNow), room.taken(500 * MB, patience=0.1):
+        with pytest.raises(available_memory.MemoryBusy), available_memory.reserved(500 * MB, patience=0.1):
             pass
         other.kill()
         other.wait(10)
-        with room.taken(500 * MB, patience=5):
+        with available_memory.reserved(500 * MB, patience=5):
             pass
 
 
 def test_more_than_there_is_is_told_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "left", lambda: 300 * 1_000_000)
+    monkeypatch.setattr(available_memory, "available", lambda: 300 * 1_000_000)
     monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
     with pytest.raises(TooManyPixels, match=r"about 480 MB of memory; 300 are left here") as refused:
         decode.load(_gif(), Limits(1000, 1000))
@@ -136,9 +136,9 @@ def test_more_than_there_is_is_told_with_both_numbers(monkeypatch: pytest.Monkey
 
 
 def test_who_waits_in_vain_is_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "left", lambda: 800 * MB)
+    monkeypatch.setattr(available_memory, "available", lambda: 800 * MB)
     monkeypatch.setattr(decode, "decoding_bytes", lambda image, data: 480_000_000)
-    with room.taken(500 * MB, patience=0), pytest.raises(ServiceError) as refused:
+    with available_memory.reserved(500 * MB, patience=0), pytest.raises(ServiceError) as refused:
         decode.load(_gif(), Limits(1000, 1000), patience=0.1)
     assert refused.value.retry_after
 
