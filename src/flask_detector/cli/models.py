@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
-from flask_detector.errors import DetectorError
+from flask_detector.errors import BadParameter, DetectorError
+from flask_detector.imaging import decode
+from flask_detector.imaging.limits import Limits
 from flask_detector.process import logs
 from flask_detector.service.child import FAILED_AND_REPORTED, NEXT_ATTEMPT_VARIABLE
 from flask_detector.settings import Settings
+from flask_detector.structures.labels import plural
 
 log = logging.getLogger(__name__)
 
@@ -143,13 +146,42 @@ def add(
             on_progress=progress,
         )
     click.echo(f"The model {name} is installed.", err=True)
-    click.echo(f"{reading.title}, {_counted(reading.labels)}: {', '.join(reading.labels)}.")
+    click.echo(f"{reading.title}, {_counted(len(reading.labels), 'class')}: {', '.join(reading.labels)}.")
     for note in reading.notes:
         click.echo(note)
 
 
-def _counted(labels: Sequence[str]) -> str:
-    return "1 class" if len(labels) == 1 else f"{len(labels)} classes"
+def _counted(number: int, word: str) -> str:
+    return f"{number} {plural(word, number)}"
+
+
+@models.command()
+@click.argument("name")
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), help="Minimum score to keep.  [default: depends on the model]"
+)
+@click.pass_obj
+def check(store: ModelStore, name: str, picture: Path, min_score: float | None) -> None:
+    """Print what the model NAME finds in a PICTURE.
+
+    If its file did not tell which of two variants it is, prints what both find: the right one finds what is
+    there, with high scores.
+    """
+    graphs = store.ready(name)
+    try:
+        data = picture.read_bytes()
+    except OSError as error:
+        raise BadParameter(f"{picture} can't be read: {error.strerror}.", hint="Check the path.") from error
+    pixels, _ = decode.decode(data, Limits.of(Settings.from_environment()))
+    from flask_detector.detectors.trial import outcomes
+
+    for outcome in outcomes(graphs, pixels, min_score=min_score):
+        use = "in use" if outcome.is_used else f"add with --variant {outcome.variant} to use it"
+        click.echo(f"{outcome.variant} ({use}): {_counted(len(outcome.found), 'detection')}")
+        for instance in outcome.found:
+            box = " ".join(f"{side:.0f}" for side in instance.box)
+            click.echo(f"  {instance.score:.2f}  {instance.label}  {box}")
 
 
 @models.command()

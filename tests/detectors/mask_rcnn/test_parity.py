@@ -1,10 +1,12 @@
 """Equal to the originals: what MMDetection and torchvision find with the same weights in the same pictures.
 
-The limits are those of ../shared/reference/mmdet/README.md.
+The limits are those of ../shared/reference/mmdet/README.md. What Detectron2 finds is in detectron2.npz beside
+this file, in the form of those references: its Python as of 02b5c4e ran with the operators of torchvision
+0.29.1, torch 2.14.1 and Pillow 13, by ResizeShortestEdge and its stock mask_rcnn_R_50_FPN_3x.yaml.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ REFERENCES = {
     Variant.TORCHVISION_V1_EPS: "torchvision/maskrcnn_resnet50_fpn",
     Variant.TORCHVISION_V2: "torchvision/maskrcnn_resnet50_fpn_v2",
 }
+DETECTRON2 = Path(__file__).with_name("detectron2.npz")
 
 # COCO's category numbers that have no class, which torchvision's head has all the same.
 UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -41,7 +44,7 @@ UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 def category(variant: Variant, label: str) -> int:
     """Return the number that the original gives a class."""
-    if variant.startswith("mmdet"):
+    if not variant.startswith("torchvision"):
         return COCO_LABELS.index(label)
     used = [number for number in range(1, 91) if number not in UNUSED]
     return used[COCO_LABELS.index(label)] if label in COCO_LABELS else int(label.removeprefix("unused "))
@@ -84,18 +87,28 @@ def mask_iou(mask: Mask, found: Detections, counts: str) -> float:
     return float(coco_mask.iou([ours], [theirs], [0])[0, 0])
 
 
+def reference_of(variant: Variant, shared: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return what the original finds, by picture and part: boxes, scores, labels, counts of the masks."""
+    if variant is Variant.DETECTRON2:
+        return dict(np.load(DETECTRON2))
+    path = shared / "reference" / REFERENCES[variant]
+    theirs = dict(np.load(path.with_name(f"{path.name}.detections.npz")))
+    masks = json.loads(path.with_name(f"{path.name}.masks.json").read_text())
+    return theirs | {f"{name}.counts": np.array(masks[name]["counts"], "S") for name in masks}
+
+
 def compare(
     found: Detections,
     variant: Variant,
     picture: str,
-    reference: Path,
+    theirs: Mapping[str, npt.NDArray[Any]],
     pasted: list[tuple[npt.NDArray[np.float32], Mask]],
     comparison: Comparison,
 ) -> None:
     """Match the detections over 0.06 of both sides by class and IoU, each one once."""
-    theirs = np.load(reference.with_name(f"{reference.name}.detections.npz"))
-    masks = json.loads(reference.with_name(f"{reference.name}.masks.json").read_text())[picture]["counts"]
-    boxes, scores, labels = (theirs[f"{picture}.{part}"] for part in ("boxes", "scores", "labels"))
+    boxes, scores, labels, masks = (
+        theirs[f"{picture}.{part}"] for part in ("boxes", "scores", "labels", "counts")
+    )
     categories = [category(variant, instance.label) for instance in found]
     overlaps = iou(boxes.astype(np.float32), found.boxes)
     assert found.masks is not None
@@ -111,13 +124,13 @@ def compare(
         comparison.box = max(comparison.box, float(np.abs(boxes[i] - found.boxes[j]).max()))
         comparison.score = max(comparison.score, float(abs(scores[i] - found.scores[j])))
         mask = found.masks[j]
-        if not variant.startswith("mmdet") and corners(found.boxes[j]) != corners(boxes[i]):
+        if variant.startswith("torchvision") and corners(found.boxes[j]) != corners(boxes[i]):
             # Where a corner lies at a whole pixel, a thousandth of a pixel decides to which one torchvision
             # cuts it, and the whole mask moves. So this mask is compared at the original's box.
             (probabilities,) = [seen for seen, pasted_mask in pasted if pasted_mask is mask]
             size = {"width": found.width, "height": found.height}
             mask = paste(probabilities, boxes[i].astype(np.float32), **size, origin=Origin.TORCHVISION)
-        comparison.mask_ious.append(mask_iou(mask, found, masks[i]))
+        comparison.mask_ious.append(mask_iou(mask, found, masks[i].decode()))
     comparison.unmatched += sum(found.scores[j] > 0.06 for j in free)
 
 
@@ -137,11 +150,11 @@ def test_detections_equal_the_originals(
     pasted: list[tuple[npt.NDArray[np.float32], Mask]],
 ) -> None:
     detector = model.MaskRCNN(converted(variant), name="original", precision=Precision.FLOAT32)
-    comparison = Comparison()
+    theirs, comparison = reference_of(variant, shared), Comparison()
     for name in names:
         picture, _ = decode.decode((shared / "pictures" / f"{name}.jpg").read_bytes(), LIMITS)
         found = detector.detect(picture, min_score=0.05)
-        compare(found, variant, name, shared / "reference" / REFERENCES[variant], pasted, comparison)
+        compare(found, variant, name, theirs, pasted, comparison)
     assert comparison.matched >= 30
     assert comparison.matched >= 0.99 * (comparison.matched + comparison.unmatched)
     assert comparison.box <= 0.1

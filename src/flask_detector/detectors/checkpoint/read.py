@@ -95,7 +95,9 @@ class _StateDict:
 
 
 def _of_object(found: Any) -> Checkpoint:
-    meta = found if isinstance(found, dict) else {}
+    parts = found if isinstance(found, tuple | list) else [found]
+    about = [part.items() for part in parts if isinstance(part, dict)]
+    meta = {key: value for items in about for key, value in items if isinstance(key, str)}
     full = list(_state_dicts(found))
     if not full:
         raise CheckpointError(
@@ -110,7 +112,7 @@ def _of_object(found: Any) -> Checkpoint:
         which = "the averaged one" if _is_averaged(chosen.path, meta) else "the usual one"
         names = ", ".join(one.path for one in rivals)
         notes = (f"The file holds several sets of weights ({names}); {which}, {chosen.path}, is taken.",)
-    return Checkpoint(chosen.tensors, {k: v for k, v in meta.items() if isinstance(k, str)}, notes)
+    return Checkpoint(chosen.tensors, meta, notes)
 
 
 def _state_dicts(found: Any) -> Iterator[_StateDict]:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.checkpoint.read import Checkpoint
-from flask_detector.detectors.mask_rcnn.fold_batchnorm import fold
+from flask_detector.detectors.mask_rcnn.fold_batchnorm import fold, norm_of
 from flask_detector.detectors.mask_rcnn.identify import Recognised, recognise
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.mask_rcnn.variants import EPSILONS, TRAITS, Variant
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import check_finite, write_weights
 
@@ -72,4 +72,6 @@ def _arrays(recognised: Recognised, report: Callable[[float], None]) -> Iterator
             bias = np.concatenate([pending["rpn.logits"][1], bias])
         yield f"{name}.weight", weight
         yield f"{name}.bias", bias
+        if layer.norm is not None and recognised.variant in EPSILONS:
+            yield f"{name}.norm", norm_of(layer, recognised.tensors)
         report((number + 1) / (len(recognised.layers) + 1))

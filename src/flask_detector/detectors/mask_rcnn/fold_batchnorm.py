@@ -47,3 +47,27 @@ def fold(layer: Layer, tensors: Mapping[str, ArraySource], *, epsilon: float) ->
     # What is too large for single precision becomes infinite; who writes the arrays refuses those.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
+
+
+def norm_of(layer: Layer, tensors: Mapping[str, ArraySource]) -> Floats:
+    """Return what is needed to fold in another epsilon later: the norm's variance and bias, (2, out)."""
+    return np.stack([tensors[f"{layer.norm}.{part}"].array() for part in ("running_var", "bias")]).astype(
+        np.float32
+    )
+
+
+def with_epsilon(weights: Mapping[str, Floats], *, folded: float, epsilon: float) -> dict[str, Floats]:
+    """Return weights, in which one epsilon is folded, with another one; see `norm_of`."""
+    changed = dict(weights)
+    for name in weights:
+        layer = name.removesuffix(".norm")
+        if layer == name:
+            continue
+        variance, beta = weights[name].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.sqrt((variance + folded) / (variance + epsilon))
+            changed[f"{layer}.weight"] = (weights[f"{layer}.weight"] * ratio[:, None, None, None]).astype(
+                np.float32
+            )
+            changed[f"{layer}.bias"] = (beta + (weights[f"{layer}.bias"] - beta) * ratio).astype(np.float32)
+    return changed

@@ -80,7 +80,7 @@ def recognise(
     )
 
 
-_LAYOUTS = {
+LAYOUTS = {
     Variant.MMDET_CAFFE: Layout.MMDET,
     Variant.MMDET_PYTORCH: Layout.MMDET,
     Variant.TORCHVISION_V1: Layout.TORCHVISION_V1,
@@ -196,7 +196,7 @@ def _variant(
     stated: Variant | None,
 ) -> _Choice:
     if stated is not None:
-        if layout is not _LAYOUTS[stated]:
+        if layout is not LAYOUTS[stated]:
             raise ForeignCheckpoint(f"The checkpoint is {layout}, not {stated}.")
         return _Choice(stated, "")
     if layout is Layout.TORCHVISION_V2:

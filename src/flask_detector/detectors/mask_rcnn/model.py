@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.base import OnStage, StageClock, check_answers, usable_cores
+from flask_detector.detectors.mask_rcnn.fold_batchnorm import with_epsilon
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.postprocess import select
 from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
@@ -28,6 +29,7 @@ class MaskRCNN:
 
     folder: of converted weights, as `convert` makes it.
     threads: of one detection; 0 for as many as there are cores to use.
+    variant: to read the weights as those of another one with the same layers.
 
     Raises CheckpointError where the folder holds no converted weights.
     """
@@ -38,13 +40,22 @@ class MaskRCNN:
     max_side = None
 
     def __init__(
-        self, folder: Path, *, name: str, threads: int = 0, precision: Precision = Precision.AUTO
+        self,
+        folder: Path,
+        *,
+        name: str,
+        threads: int = 0,
+        precision: Precision = Precision.AUTO,
+        variant: Variant | None = None,
     ) -> None:
         converted = WeightsFile.open(folder)
         self.name = name
         self.labels = converted.labels
         self.precision = precision.resolved()
-        traits = TRAITS[Variant(converted.variant)]
+        folded, traits = TRAITS[Variant(converted.variant)], TRAITS[variant or Variant(converted.variant)]
+        if folded.norm_epsilon != traits.norm_epsilon:
+            weights = with_epsilon(converted.weights, folded=folded.norm_epsilon, epsilon=traits.norm_epsilon)
+            converted = replace(converted, weights=weights)
         self._traits = replace(traits, options=traits.options.changed(converted.options))
         self._classes = np.array(converted.classes, np.int64)
         self._network = Network(

@@ -22,6 +22,10 @@ class Variant(StrEnum):
     DETECTRON2 = "detectron2"
 
 
+# Which two differ in the epsilon of their batch norms alone.
+EPSILONS = (Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS)
+
+
 class Origin(StrEnum):
     """Whose rules before and after the network a variant follows."""
 

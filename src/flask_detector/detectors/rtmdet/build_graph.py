@@ -20,8 +20,8 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any
 
 # Of the channels blue, green, red. Source: MMDetection 3.3.0, configs/rtmdet/rtmdet_l_8xb32-300e_coco.py.
-_MEAN = (103.53, 116.28, 123.675)
-_STD = (57.375, 57.12, 58.395)
+MEAN = (103.53, 116.28, 123.675)
+STD = (57.375, 57.12, 58.395)
 
 _POOL_SIDES = (5, 9, 13)
 
@@ -47,7 +47,7 @@ def network(weights: Weights, architecture: Architecture) -> Graph:
 def _normalised(picture: Node) -> Node:
     channels_first = opset.transpose(opset.convert(picture, np.float32), _ints(0, 3, 1, 2))
     reversed_channels = opset.gather(channels_first, _ints(2, 1, 0), opset.constant(np.int64(1)))
-    mean, std = (np.array(numbers, np.float32).reshape(1, 3, 1, 1) for numbers in (_MEAN, _STD))
+    mean, std = (np.array(numbers, np.float32).reshape(1, 3, 1, 1) for numbers in (MEAN, STD))
     return opset.divide(opset.subtract(reversed_channels, opset.constant(mean)), opset.constant(std))
 
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from flask_detector.detectors.checkpoint.class_names import class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, network_in
-from flask_detector.detectors.checkpoint.mmdet_config import config_text
+from flask_detector.detectors.checkpoint.mmdet_config import (
+    at,
+    config_of,
+    config_text,
+    differing,
+    refuse_if,
+    test_size,
+)
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.reading import Reading
@@ -17,10 +24,14 @@ from flask_detector.detectors.rtmdet.architecture import (
     DISTANCES,
     LOGARITHMS,
     NORM_EPSILON,
+    SIDE,
+    STRIDES,
     Conv,
     Shape,
     architecture_of,
 )
+from flask_detector.detectors.rtmdet.build_graph import MEAN, STD
+from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Rules
 from flask_detector.detectors.weights_file import Floats, check_finite, write_weights
 from flask_detector.errors import ForeignCheckpoint
 
@@ -61,13 +72,15 @@ def convert(
     counters = {f"{conv.norm}.num_batches_tracked" for conv in convs if conv.norm is not None}
     title = "RTMDet-Ins" if architecture.has_masks else "RTMDet"
     check_shapes(tensors, shapes, counters, network=title)
+    config = config_of(checkpoint.meta)
+    rules = _rules(config, MASK_RULES if architecture.has_masks else BOX_RULES)
     names = class_names(checkpoint.meta, architecture.classes, given=labels, background_first=False)
     reading = Reading(
         architecture=MASKS if architecture.has_masks else BOXES,
         variant=LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
         title=f"MMDetection's {title}",
         labels=names.labels,
-        options={},
+        options=rules,
         notes=(*network.notes, names.note),
     )
     write_weights(
@@ -78,9 +91,53 @@ def convert(
             "variant": reading.variant,
             "labels": list(names.labels),
             "classes": list(names.classes),
+            "options": rules,
         },
     )
     return reading
+
+
+# What is the same in all models here, by where it stands in the configuration's "model".
+_FIXED: tuple[tuple[tuple[str, ...], Any], ...] = (
+    (("bbox_head", "anchor_generator", "strides"), list(STRIDES)),
+    (("bbox_head", "anchor_generator", "offset"), 0),
+    (("data_preprocessor", "mean"), list(MEAN)),
+    (("data_preprocessor", "std"), list(STD)),
+    (("data_preprocessor", "bgr_to_rgb"), False),
+    (("test_cfg", "nms", "type"), "nms"),
+    (("test_cfg", "mask_thr_binary"), 0.5),
+)
+
+
+# Which rule a number of "test_cfg" is, and how large it may be.
+_NUMBERS: dict[str, tuple[tuple[str, ...], int | float]] = {
+    "candidates": (("test_cfg", "nms_pre"), 100_000),
+    "iou_threshold": (("test_cfg", "nms", "iou_threshold"), 1.0),
+    "most": (("test_cfg", "max_per_img"), 1000),
+}
+
+
+def _rules(config: Mapping[str, Any], usual: Rules) -> dict[str, Any]:
+    """Return which rules of the selection a configuration sets otherwise than usual.
+
+    Raises ForeignCheckpoint with the list of what it asks for that is not done here.
+    """
+    model = config.get("model")
+    differences = differing(model, _FIXED)
+    size = test_size(config)
+    if size not in {None, (SIDE, SIDE)}:
+        differences.append(f"pictures are resized to {size}, not {(SIDE, SIDE)}")
+    found = {}
+    for name, (path, limit) in _NUMBERS.items():
+        value = at(model, path)
+        if value is None or value == getattr(usual, name):
+            continue
+        if type(value) in {int, type(limit)} and 0 < value <= limit:
+            found[name] = value
+        else:
+            differences.append(f"{'.'.join(path)} is {value}, not a number up to {limit}")
+    refuse_if(differences)
+    return found
 
 
 def _predicts_logarithms(meta: Mapping[str, Any]) -> bool | None:

@@ -48,6 +48,7 @@ class RTMDet:
         self.name = name
         self.labels = converted.labels
         self.has_masks = architecture.has_masks
+        self._rules = replace(MASK_RULES if self.has_masks else BOX_RULES, **converted.options)
         self.precision = precision.resolved()
         with converted.forgetting():
             self._session = Session(
@@ -89,8 +90,7 @@ class RTMDet:
             scores, distances, *of_masks = self._session.run([prepared.pixels])
             check_answers(scores, distances)
         with clock.stage("select"):
-            rules = MASK_RULES if self.has_masks else BOX_RULES
-            found = select(scores, distances, rules, scale=prepared.scale, min_score=min_score)
+            found = select(scores, distances, self._rules, scale=prepared.scale, min_score=min_score)
         size = {"width": prepared.width, "height": prepared.height}
         masks = None
         if self.has_masks:
