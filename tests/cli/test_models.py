@@ -165,6 +165,21 @@ def test_an_own_model_is_added_listed_and_removed(run: Any, tmp_path: Path) -> N
     assert "mine" not in run().stdout
 
 
+def test_what_an_own_model_was_taken_for_is_printed_with_its_labels(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.pth").write_bytes(b"my weights")
+    assert run("add", "mine", str(tmp_path / "mine.pth")).stdout.splitlines() == [
+        "Mask R-CNN, tested, 2 classes: class 1, class 2.",
+        "They are numbered.",
+    ]
+    (tmp_path / "labels.txt").write_text("cup\n")
+    arguments = ["--labels", str(tmp_path / "labels.txt"), "--option", "min_size=640"]
+    result = run("add", "other", str(tmp_path / "mine.pth"), *arguments)
+    assert result.stdout.splitlines() == [
+        "Mask R-CNN, tested, 1 class: cup.",
+        "Its classes are called as was said.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

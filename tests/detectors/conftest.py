@@ -151,9 +151,10 @@ class StandInConverter:
     calls: list[str | None] = field(default_factory=list)
     before: Callable[[], None] = lambda: None
     labels: tuple[str, ...] = ()
+    check: Callable[[Path], None] = lambda _: None
 
     def __call__(self) -> Converter:
-        return Converter(self.version, self._convert)
+        return Converter(self.version, self._convert, check=self.check)
 
     def _convert(
         self,

@@ -13,6 +13,7 @@ from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Storage, Tensor, contiguous
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.mask_rcnn.identify import recognise
+from flask_detector.detectors.mask_rcnn.layers import Layout, layers
 from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.errors import ForeignCheckpoint
 
@@ -181,3 +182,91 @@ def with_classes(
             if f".{part}." in name:
                 changed[name] = (count, *shape[1:])
     return changed
+
+
+def shapes_in(layout: Layout, classes: int = 3) -> dict[str, tuple[int, ...]]:
+    return {name: shape for layer in layers(layout, classes) for name, shape in layer.tensors().items()}
+
+
+def test_detectron2s_names_are_known_with_the_buffers_of_its_older_versions() -> None:
+    shapes = shapes_in(Layout.DETECTRON2)
+    old = {"pixel_mean": (3, 1, 1), "proposal_generator.anchor_generator.cell_anchors.4": (3, 4)}
+    for tensors in (shapes, {**shapes, **old, "pixel_std": (3, 1, 1)}):
+        options = {"image_std": [1, 1, 1]}  # zeros here
+        found = recognise(checkpoint(tensors), options=options)
+        assert found.variant is Variant.DETECTRON2
+        assert found.options.get("image_mean", (0, 0, 0)) == (0, 0, 0)
+        assert len(found.labels) == 3
+
+
+def test_detectron2s_names_may_begin_later_where_the_file_asks_for_matching_them() -> None:
+    short = {name.removeprefix("backbone.bottom_up."): s for name, s in shapes_in(Layout.DETECTRON2).items()}
+    short = {name.removeprefix("proposal_generator."): shape for name, shape in short.items()}
+    assert recognise(checkpoint(short, {"matching_heuristics": True})).variant is Variant.DETECTRON2
+    with pytest.raises(ForeignCheckpoint):
+        recognise(checkpoint(short))
+
+
+EPSILONS: list[tuple[int, bool, dict[str, Any], Variant, str]] = [
+    (3, True, {}, Variant.TORCHVISION_V1_EPS, "count their batches"),
+    (3, False, {}, Variant.TORCHVISION_V1_EPS, "it has 3 classes"),
+    (90, False, {}, Variant.TORCHVISION_V1, "looks like torchvision's published weights"),
+    (90, False, {"optimizer": {}, "epoch": 3}, Variant.TORCHVISION_V1_EPS, "saved by a training of its own"),
+    (90, False, {"args": {"weights": None}}, Variant.TORCHVISION_V1_EPS, "without torchvision's published"),
+    (3, False, {"args": {"weights": "COCO_V1"}}, Variant.TORCHVISION_V1, "with torchvision's published"),
+    (3, False, {"args": {"pretrained": True}}, Variant.TORCHVISION_V1, "with torchvision's published"),
+]
+
+
+@pytest.mark.parametrize(("classes", "has_counters", "meta", "variant", "why"), EPSILONS)
+def test_the_epsilon_is_decided_by_what_the_file_tells_and_the_other_one_is_said(
+    *, classes: int, has_counters: bool, meta: dict[str, Any], variant: Variant, why: str
+) -> None:
+    shapes = shapes_in(Layout.TORCHVISION_V1, classes)
+    if has_counters:
+        shapes["backbone.body.bn1.num_batches_tracked"] = ()
+    found = recognise(checkpoint(shapes, meta))
+    assert found.variant is variant
+    (note,) = [note for note in found.notes if "epsilon" in note]
+    assert why in note
+    if has_counters:
+        assert found.other is None
+    else:
+        assert {found.variant, found.other} == {Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS}
+        assert f"--variant {found.other}" in note
+        assert "models check" in note
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (("rpn_head.rpn_cls.weight", "bbox_head.fc_cls.weight"), "MMDetection 1"),
+        (("conv1_w", "res2_0_branch2a_w"), "Detectron 1"),
+        (("backbone.body.conv1.weight", "roi_heads.box_predictor.cls_score.weight"), "Faster R-CNN"),
+        (("roi_head.bbox_head.0.fc_cls.weight", "roi_head.mask_head.0.conv_logits.weight"), "Cascade"),
+        (("roi_heads.keypoint_head.0.weight",), "Keypoint"),
+        (("bbox_head.retina_cls.weight",), "RetinaNet"),
+        (("transformer.encoder.layers.0.weight", "class_embed.weight"), "DETR"),
+        (("model.0.conv.weight", "model.2.cv1.conv.weight"), "YOLO"),
+        (("conv1.weight", "layer4.2.conv3.weight", "fc.weight"), "a ResNet alone"),
+    ],
+)
+def test_another_network_is_called_by_its_name(names: tuple[str, ...], what: str) -> None:
+    with pytest.raises(ForeignCheckpoint, match=what):
+        recognise(checkpoint(dict.fromkeys(names, (1,))))
+
+
+def test_labels_and_options_that_are_given_are_taken() -> None:
+    found = recognise(
+        checkpoint(shapes_in(Layout.TORCHVISION_V2)), labels=["a", "b", "c"], options={"min_size": "640"}
+    )
+    assert found.labels == ("a", "b", "c")
+    assert found.options == {"min_size": 640}
+    assert any("min_size 640" in note for note in found.notes)
+
+
+def test_what_mmdetections_configuration_sets_otherwise_is_an_option_and_said() -> None:
+    config = "model = dict(backbone=dict(style='pytorch'), test_cfg=dict(rcnn=dict(max_per_img=300)))"
+    found = recognise(checkpoint(shapes_in(Layout.MMDET), {"meta": {"cfg": config}}))
+    assert found.options == {"box_detections_per_img": 300}
+    assert any("box_detections_per_img 300" in note for note in found.notes)

@@ -431,6 +431,41 @@ def test_a_file_that_is_no_checkpoint_is_not_added(
     assert store.state("mine").stage is Stage.INSTALLED
 
 
+def test_the_published_file_is_known_under_any_name(
+    store: ModelStore, tmp_path: Path, converter: Any
+) -> None:
+    brought = tmp_path / "renamed.bin"
+    brought.write_bytes(WEIGHTS)
+    store.add("mine", brought)
+    assert converter.calls == ["mmdet-caffe"]
+
+
+def test_adding_returns_what_the_file_was_taken_for(store: ModelStore, tmp_path: Path) -> None:
+    brought = tmp_path / "mine.pth"
+    brought.write_bytes(b"my weights")
+    reading = store.add("mine", brought, labels=["cup"], options={"min_size": "640"})
+    assert (reading.architecture, reading.labels, reading.options) == (
+        "mask-rcnn",
+        ("cup",),
+        {"min_size": "640"},
+    )
+    assert store.labels("mine") == ("cup",)
+
+
+def test_a_model_that_does_not_work_is_not_added(store: ModelStore, tmp_path: Path, converter: Any) -> None:
+    def fail(graphs: Path) -> None:
+        assert (graphs / "graph").is_file()
+        raise CheckpointError("The model answers with values that are no finite numbers.")
+
+    converter.check = fail
+    brought = tmp_path / "mine.pth"
+    brought.write_bytes(b"my weights")
+    with pytest.raises(CheckpointError, match="no finite numbers"):
+        store.add("mine", brought)
+    assert files(tmp_path / "models") == {".locks/mine"}
+    assert brought.read_bytes() == b"my weights"
+
+
 @pytest.mark.parametrize(
     "name", ["", "..", "../up", "a/b", ".hidden", "with space", "auto", "x" * 65, "-v", "ü"]
 )

@@ -122,6 +122,6 @@ def other_pickle(name: str) -> UnsafeCheckpoint:
     for pattern, what, hint in _PROGRAMS:
         if re.match(pattern, name):
             return UnsafeCheckpoint(
-                f"The file is {what}: it names '{name}'. Nothing of it was run.", hint=hint
+                f"The file is {what}: it names '{name}'. Nothing was executed.", hint=hint
             )
     return UnsafeCheckpoint(f"The file names '{name}', which is not part of a checkpoint's tensors.")

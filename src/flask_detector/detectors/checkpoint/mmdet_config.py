@@ -118,7 +118,7 @@ def normalisation_in(config: Mapping[str, Any]) -> Normalisation | None:
     return None
 
 
-def test_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
+def size_for_testing(config: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return the sides that pictures are resized to for testing, None where it is not stated.
 
     Raises ForeignCheckpoint where that does not keep the ratio of the sides.

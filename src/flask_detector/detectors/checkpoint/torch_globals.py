@@ -68,6 +68,11 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes() -> bytes:
+    # How Python 3 writes empty ones into an old pickle.
+    return b""
+
+
 def _attribute(owner: Any, name: str) -> Inert:
     if not isinstance(owner, safe_pickle.Global) or owner.name != _HISTORY:
         raise UnsafeCheckpoint("The file names 'getattr', which is not part of a checkpoint's tensors.")
@@ -132,6 +137,8 @@ BUILDERS: dict[str, safe_pickle.Builder] = {
     "builtins.set": _set,
     "__builtin__.set": _set,
     "_codecs.encode": _encoded,
+    "builtins.bytes": _no_bytes,
+    "__builtin__.bytes": _no_bytes,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,

@@ -9,7 +9,7 @@ from flask_detector.detectors.checkpoint.mmdet_config import (
     first_at,
     normalisation_in,
     refuse_if,
-    test_size,
+    size_for_testing,
 )
 
 # What is the same in all models here, by where it stands in the configuration's "model".
@@ -64,7 +64,7 @@ def options_in(config: Mapping[str, Any]) -> dict[str, Any]:
     normalisation = normalisation_in(config)
     if normalisation is not None:
         found |= {"image_mean": normalisation.mean, "image_std": normalisation.std, "bgr": normalisation.bgr}
-    size = test_size(config)
+    size = size_for_testing(config)
     if size is not None:
         found |= {"min_size": min(size), "max_size": max(size)}
     refuse_if(differences)

@@ -15,7 +15,7 @@ from flask_detector.detectors.checkpoint.mmdet_config import (
     config_text,
     differing,
     refuse_if,
-    test_size,
+    size_for_testing,
 )
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
@@ -124,7 +124,7 @@ def _rules(config: Mapping[str, Any], usual: Rules) -> dict[str, Any]:
     """
     model = config.get("model")
     differences = differing(model, _FIXED)
-    size = test_size(config)
+    size = size_for_testing(config)
     if size not in {None, (SIDE, SIDE)}:
         differences.append(f"pictures are resized to {size}, not {(SIDE, SIDE)}")
     found = {}
