@@ -25,7 +25,7 @@ def create_app(
     app.url_map.strict_slashes = False  # a redirect would lose the body of what was sent
     app.config.update(
         **security.keys(settings),
-        # The form's other fields and its boundaries need some room beside the picture.
+        # The form's other fields and its boundaries need some room in addition to the picture.
         MAX_CONTENT_LENGTH=settings.max_upload_bytes + MEGABYTE,
         SEND_FILE_MAX_AGE_DEFAULT=assets.MAX_AGE_SECONDS,
         SESSION_COOKIE_HTTPONLY=True,

@@ -73,12 +73,12 @@ def test_a_process_that_is_silent_is_left_out_and_forgotten_by_the_next_one(
     connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, other = Presence(), Presence()
-    silent.tell(connection)
-    other.tell(connection)
+    silent.report(connection)
+    other.report(connection)
     assert {one.name for one in processes.read(connection)} == {silent._name, other._name}
     monkeypatch.setattr(processes, "_SILENCE_SECONDS", 1)
     wait_until(lambda: processes.read(connection) == [], 10)
-    other.tell(connection)
+    other.report(connection)
     assert connection.hlen("flask-detector:web") == 1
 
 
@@ -92,18 +92,18 @@ def test_processes_of_one_number_in_two_containers_of_a_host_are_told_apart(
             "processes",
             lambda there=there, memory=memory: [Process("web", "one", 1, there._name, memory)],
         )
-        there.tell(connection)
+        there.report(connection)
     lines = [line for line in client.get("/metrics").text.splitlines() if 'host="one"' in line]
     assert sorted(float(line.rsplit(" ", 1)[1]) for line in lines) == [1e6, 2e6]
     assert len({line.rsplit(" ", 1)[0] for line in lines}) == 2
 
 
 def test_a_full_redis_is_still_read(connection: redis.Redis, client: FlaskClient) -> None:
-    Presence().tell(connection)
+    Presence().report(connection)
     connection.config_set("maxmemory", 1)
     try:
         with pytest.raises(redis.RedisError) as refused:
-            Presence().tell(connection)
+            Presence().report(connection)
         assert broker.is_full(refused.value)
         assert len(processes.read(connection)) == 1
         assert "detector_redis_up 1.0" in client.get("/metrics").text

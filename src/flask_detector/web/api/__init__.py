@@ -1,4 +1,4 @@
-"""The HTTP API, version 1. It uses no cookie: API keys, or a detection's id, open what they open."""
+"""The HTTP API, version 1. It uses no cookies: an API key or a detection's id gives access."""
 
 from flask_detector.web.api import batches, detections, files, models
 from flask_detector.web.api.docs_page import page

@@ -1,4 +1,4 @@
-"""Detections: send pictures, see what became of them, forget them."""
+"""Detections: create, list, follow, cancel and delete them."""
 
 from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""The API's description: for programs as OpenAPI, for people as a page of ours that is made of the same."""
+"""The API's documentation: OpenAPI for programs, and a page rendered from it."""
 
 import json
 from typing import Any

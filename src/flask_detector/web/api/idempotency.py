@@ -1,4 +1,4 @@
-"""Requests that may be sent twice but count once: the IETF's draft of the header Idempotency-Key."""
+"""Idempotent requests, by the IETF's draft of the header Idempotency-Key."""
 
 import hashlib
 import json
@@ -38,18 +38,18 @@ def look_up(upload: Upload) -> tuple[Claim | None, str | None]:
 
 
 def _place_of(key: str) -> str:
-    """Return where the key is kept: each API key, and each address without one, has its own."""
+    """Return where the key is kept: each API key, and each IP address without one, has its own."""
     whose = owner_of_request() or f"address:{request.remote_addr}"
     return hashlib.sha256(f"{whose}\n{key}".encode()).hexdigest()
 
 
 def _is_there(id: str) -> bool:
-    """Tell whether what was made is still there; when it was deleted, the request is a new one."""
+    """Return whether what was made is still there; when it was deleted, the request is a new one."""
     return service().jobs.exists(id) or service().batches.exists(id)
 
 
 def _fingerprint(upload: Upload) -> str:
-    """Return what tells requests apart: the pictures' bytes and the options, not how they were sent."""
+    """Return a fingerprint of the pictures' bytes and the options, however they were sent."""
     digest = hashlib.sha256()
     options = upload.options.model_dump(include={"model", "min_score", "classes", "masks", "callback_url"})
     digest.update(json.dumps(options, sort_keys=True).encode())

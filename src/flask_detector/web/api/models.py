@@ -1,4 +1,4 @@
-"""What the installation offers: its models and their labels."""
+"""Models and their labels."""
 
 from flask import Response, jsonify, request
 

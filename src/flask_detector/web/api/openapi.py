@@ -1,8 +1,8 @@
-"""The API's description, OpenAPI 3.1, made of what the functions say of themselves and of their types.
+"""OpenAPI 3.1, generated from the declarations and types of the operations.
 
 A generator of our own: the types are pydantic's and typing's already, and their JSON schema is what OpenAPI
 3.1 speaks. Libraries that do this (apiflask, flask-openapi3, spectree) bring a second way to read requests,
-which can't take a picture as bare bytes, form or JSON at one address, and viewers from elsewhere.
+which can't take a picture as bare bytes, form or JSON at one path, and viewers from elsewhere.
 """
 
 import re
@@ -21,7 +21,6 @@ from flask_detector.web.api.operations import JSON, OPERATIONS, Operation, Succe
 from flask_detector.web.core.errors import status_of
 from flask_detector.web.middleware import rate_limits
 
-_SCHEMAS = "#/components/schemas/"
 _ALWAYS = (errors.KeyMissing, errors.UnknownKey, errors.RateLimited, errors.BrokerUnavailable)
 _PARAMETER = re.compile(r"<(?:(\w+)(?:\(([^)]*)\))?:)?(\w+)>")
 
@@ -51,7 +50,7 @@ def document(app: Flask) -> dict[str, Any]:
         "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in OPERATIONS.values())],
         "paths": paths,
         "components": {
-            "schemas": _closed(schemas.all()),
+            "schemas": _closed(dict(sorted(schemas.items()))),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
                 "header": {
@@ -65,24 +64,17 @@ def document(app: Flask) -> dict[str, Any]:
     }
 
 
-class _Schemas:
-    """The JSON schemas of the types that are asked for, each kept once under its name."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, Any] = {}
+class _Schemas(dict[str, Any]):
+    """The JSON schemas of the types that are asked for, by name."""
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of a type, as a reference where it has a name."""
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         by_key, rest = TypeAdapter.json_schemas(
-            [(0, "validation", adapter)], ref_template=_SCHEMAS + "{model}"
+            [(0, "validation", adapter)], ref_template="#/components/schemas/{model}"
         )
-        self._found.update(rest.get("$defs", {}))
+        self.update(rest.get("$defs", {}))
         return by_key[0, "validation"]
-
-    def all(self) -> dict[str, Any]:
-        """Return all schemas that have a name."""
-        return dict(sorted(self._found.items()))
 
 
 def _operation(endpoint: str, rule: str, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -118,7 +110,7 @@ _BYTES = {"type": "string", "format": "binary"}
 
 # What gunicorn itself refuses, before the program sees the request.
 _OF_THE_SERVER = {
-    "414": {"description": "The address is longer than 4094 characters", "content": {"text/plain": {}}},
+    "414": {"description": "The URL is longer than 4094 characters", "content": {"text/plain": {}}},
     "431": {"description": "A header is longer than 8190 characters", "content": {"text/plain": {}}},
 }
 

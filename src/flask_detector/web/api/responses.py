@@ -1,4 +1,4 @@
-"""The JSON forms that the API answers with, besides the ones that webhooks share (wire.py)."""
+"""The API's JSON responses, besides those that webhooks share (jobs/schema.py)."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -17,7 +17,7 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class Links(TypedDict):
-    """Where on this server the rest is: addresses without the host."""
+    """Paths of the rest on this server."""
 
     self: str
     events: str

@@ -1,4 +1,4 @@
-"""The pictures of a request, however they were sent: a form, bare bytes, JSON or an address."""
+"""The pictures of a request, however they were sent: a form, bare bytes, JSON or a URL."""
 
 import base64
 import binascii
@@ -44,7 +44,7 @@ class Upload:
 def read() -> Upload:
     """Return what the current request brings.
 
-    Raises NoPicture, BadParameter, TooManyPictures, RequestTooLarge and what fetching an address raises.
+    Raises NoPicture, BadParameter, TooManyPictures, RequestTooLarge and what fetching a URL raises.
     """
     match request.mimetype:
         case "multipart/form-data":
@@ -61,7 +61,7 @@ def read() -> Upload:
 
 
 def _is_picture() -> bool:
-    """Tell whether the body is a picture: clients call it JSON or a form unless told otherwise."""
+    """Return whether the body is a picture: by default clients call it JSON or a form."""
     return sniff.format_of(request_bodies.received().read(256)) is not None
 
 

@@ -1,7 +1,7 @@
-"""Other people's clients, answered in the forms that they know. A new one is one file and one row.
+"""Other servers' protocols, so that their clients work here. A new one is one file and one row.
 
 A file here reads what its clients send, has `detect.detect` find what is in the picture, and writes what
-they expect; what can go wrong is told in their own form too (`blueprint.py`).
+they expect; errors are reported in their own form too (`blueprint.py`).
 """
 
 from collections.abc import Iterable

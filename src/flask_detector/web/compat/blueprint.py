@@ -1,4 +1,4 @@
-"""What all dialects have alike: the key that opens them, and errors told in the form that clients know."""
+"""The base of all dialects: API keys, and errors in the form that clients expect."""
 
 from collections.abc import Callable, Collection
 from http import HTTPStatus
@@ -17,11 +17,11 @@ from flask_detector.web.core.service import service
 
 
 class Dialect(ReportingBlueprint):
-    """The addresses of one kind of client.
+    """The routes of one kind of client.
 
     report, prefix: as in ReportingBlueprint.
     sent_key: returns the API key where these clients put it; the API's own headers are looked at as well.
-    free: the functions that need no key, such as those that only tell that the server is there.
+    free: the functions that need no key, such as those that only report that the server is there.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """CVAT's automatic annotation: this server in the place of Nuclio, or one function of it.
 
 CVAT asks a Nuclio dashboard for its functions and has it invoke them. Both are answered here, so that CVAT
-needs no more than this server's address. Sources: cvat-ai/cvat, cvat/apps/lambda_manager/views.py (gateway
+needs no more than this server's URL. Sources: cvat-ai/cvat, cvat/apps/lambda_manager/views.py (gateway
 and functions), serverless/openvino/omz/public (detectors; `to_cvat_mask` in serverless/openvino/base).
 """
 
@@ -48,7 +48,7 @@ def invocation() -> Response:
 @dialect.post("/cvat")
 @dialect.post("/cvat/<name>")
 def call(name: str = AUTO) -> Response:
-    """Detect as the one function behind an address, which is how CVAT invokes functions directly."""
+    """Detect as the one function behind a URL, which is how CVAT invokes functions directly."""
     return _detect(name)
 
 

@@ -7,11 +7,10 @@ ProxyController.cs, ServerStatusController.cs and the object detection modules.
 import platform
 import re
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Response, make_response
 
@@ -41,7 +40,7 @@ _DEFAULT_CONFIDENCE = 0.40
 _GENERAL = "general"
 _CUSTOM = ("ipcam-general", "ipcam-combined", "ipcam-animal", "ipcam-dark", "license-plate")
 
-_View = TypeVar("_View", bound=Callable[..., Any])
+_ANY = ("GET", "POST")
 
 
 def _report(error: DetectorError, status: HTTPStatus) -> Response:
@@ -71,7 +70,7 @@ dialect = Dialect(
     report=_report,
     prefix="/v1/",
     sent_key=lambda: request_body.form("image").fields.get("api_key"),
-    free={"ping", "version", "update"},
+    free={"ping", "update"},
 )
 
 
@@ -88,7 +87,7 @@ def custom(name: str = _GENERAL) -> Response:
     return _detect(AUTO if name == _GENERAL else name, "custom")
 
 
-@dialect.route("/v1/vision/custom/list", methods=["GET", "POST"])
+@dialect.route("/v1/vision/custom/list", methods=_ANY)
 def models() -> Response:
     """List the models that can be asked for by name."""
     names = [offer.info.name for offer in offers()]
@@ -96,28 +95,18 @@ def models() -> Response:
     return _answer({"success": True, "models": names, "duration": 0, "command": "list-custom", "code": 200})
 
 
-def _status(path: str, endpoint: str) -> Callable[[_View], _View]:
-    """Make a function answer at DeepStack's address and at CodeProject.AI's, however it is asked."""
-
-    def add(view: _View) -> _View:
-        for start in ("/v1/status", "/v1/server/status"):
-            dialect.add_url_rule(f"{start}/{path}", endpoint, view, methods=["GET", "POST"])
-        return view
-
-    return add
-
-
-@_status("ping", "ping")
-@_status("version", "version")
-def ping() -> Response:
-    """Tell that the server is there."""
+@dialect.route("/v1/status/<any(ping, version):fact>", methods=_ANY)
+@dialect.route("/v1/server/status/<any(ping, version):fact>", methods=_ANY)
+def ping(fact: str) -> Response:
+    """Answer that the server is there."""
     facts = {"message": __version__, "version": _version(), "hostname": platform.node()}
     return _answer({"success": True, **facts, "code": 200})
 
 
-@_status("updateavailable", "update")
+@dialect.route("/v1/status/updateavailable", methods=_ANY)
+@dialect.route("/v1/server/status/updateavailable", methods=_ANY)
 def update() -> Response:
-    """Tell Blue Iris, which asks whether there is a newer version, that it need not offer one."""
+    """Answer Blue Iris that there is no newer version."""
     body = {"success": True, "message": "", "updateAvailable": False}
     return _answer({**body, "current": _version(), "latest": _version(), "version": _version(), "code": 200})
 

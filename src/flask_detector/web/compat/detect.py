@@ -1,6 +1,6 @@
-"""From pictures to what is on them while the client waits: the one way of all dialects into the queue.
+"""Detection while the client waits: the one way of all dialects into the queue.
 
-A detection made here is forgotten as soon as it is answered, with its picture: nobody was told its id, and a
+A detection made here is forgotten as soon as it is answered, with its picture: nobody knows its id, and a
 camera would otherwise fill the disk with pictures that nobody can ask for.
 """
 

@@ -55,7 +55,7 @@ class _Rule:
     covers: bool = False
 
     def wants(self, label: str, confidence: float, box: tuple[float, float, float, float]) -> bool:
-        """Tell whether an object is wanted; box and region are top, left, bottom, right in 0..1."""
+        """Return whether an object is wanted; box and region are top, left, bottom, right in 0..1."""
         least = self.least.get(label, self.least.get(_ANY_LABEL))
         return least is not None and confidence >= least and self._holds(box)
 
@@ -124,7 +124,9 @@ def _detected(asked: dict[str, Any]) -> tuple[bytes, Detections, list[dict[str, 
         raise unsupported("Preprocessing")
     rules = _rules(asked)
     thresholds = [least for rule in rules for least in rule.least.values()]
-    picture = _picture(asked.get("data"))
+    if not asked.get("data"):
+        raise NoPicture("The request contains no picture in 'data'.")
+    picture = request_body.picture_of(asked["data"])
     try:
         found = detect(
             picture,
@@ -149,23 +151,10 @@ def _detected(asked: dict[str, Any]) -> tuple[bytes, Detections, list[dict[str, 
     return picture, found.where(kept), rows
 
 
-def _picture(data: object) -> bytes:
-    if not data:
-        raise NoPicture("The request contains no picture in 'data'.")
-    if isinstance(data, str) and data[:8].lower().startswith(("http:", "https:", "rtsp:", "rtsps:", "ftp:")):
-        return request_body.picture_at(data)
-    return request_body.picture_of(data)
-
-
 def _rules(asked: dict[str, Any]) -> list[_Rule]:
     """Return the rules in the order in which they count: the whole picture's first."""
     rules = [_Rule(_thresholds(asked.get("detect")))]
-    regions = asked.get("regions") or []
-    if not isinstance(regions, list):
-        raise BadParameter("regions is not a list.")
-    for region in regions:
-        if not isinstance(region, dict):
-            raise BadParameter("A region is not an object.")
+    for region in request_body.mappings(asked.get("regions") or [], "regions"):
         top, left = (request_body.number(region.get(side), name=side, default=0) for side in ("top", "left"))
         bottom, right = (
             request_body.number(region.get(side), name=side, default=1) for side in ("bottom", "right")
@@ -182,13 +171,9 @@ def _rules(asked: dict[str, Any]) -> list[_Rule]:
 
 
 def _thresholds(detect: object) -> dict[str, float]:
-    if detect is None:
-        return {}
-    if not isinstance(detect, dict):
-        raise BadParameter("detect is not an object.", hint='Send labels and numbers, such as {"*": 50}.')
     return {
         label: request_body.number(least, name=f"detect {label[:40]}", default=0)
-        for label, least in detect.items()
+        for label, least in request_body.mapping(detect, "detect").items()
     }
 
 

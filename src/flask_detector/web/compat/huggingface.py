@@ -1,4 +1,4 @@
-"""Hugging Face's inference interface: `huggingface_hub.InferenceClient` with our address as the model.
+"""Hugging Face's inference interface: `huggingface_hub.InferenceClient` with our URL as the model.
 
 Source: huggingface/huggingface_hub, src/huggingface_hub/inference/_client.py and _providers/hf_inference.py;
 thresholds: the pipelines of huggingface/transformers.
@@ -49,7 +49,7 @@ def image_segmentation(name: str = AUTO) -> Response:
 @dialect.post("/models")
 @dialect.post("/models/<name>")
 def model(name: str = AUTO) -> Response:
-    """Send what the model can: boxes, and masks if it has them, since this address does not say the task."""
+    """Send boxes, and masks if the model has them, since this path does not name the task."""
     found = _detected(name)
     return jsonify(
         [_box(one, found) | (_segment(one, found) if one.mask is not None else {}) for one in found]
@@ -61,24 +61,17 @@ def _detected(name: str) -> Detections:
     if not body:
         raise NoPicture("The request contains no picture.")
     picture = body
-    parameters: object = {}
+    parameters: dict[str, Any] = {}
     if sniff.format_of(body[:256]) is None and request_bodies.is_object(body):
         asked = request_body.parsed_object(body)
         if not asked.get("inputs"):
             raise NoPicture("The request contains no picture in 'inputs'.")
-        picture, parameters = _inputs(asked["inputs"]), asked.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise BadParameter("parameters is not an object.")
+        picture = request_body.picture_of(asked["inputs"])
+        parameters = request_body.mapping(asked.get("parameters"), "parameters")
     # The JavaScript client sends no parameters beside a file.
     asked_for = parameters.get("threshold", request.args.get("threshold"))
     threshold = request_body.number(asked_for, name="threshold", default=_DEFAULT_THRESHOLD)
     return detect(picture, model=name, min_score=threshold)
-
-
-def _inputs(value: object) -> bytes:
-    if isinstance(value, str) and value[:8].lower().startswith(("http://", "https://")):
-        return request_body.picture_at(value)
-    return request_body.picture_of(value)
 
 
 def _box(instance: Instance, found: Detections) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a client sent: forms, JSON, pictures in base64; read leniently, since clients differ."""
+"""Lenient readers of what clients send: forms, JSON, pictures in base64."""
 
 import base64
 import binascii
@@ -35,7 +35,7 @@ def form(picture_name: str) -> Form:
     """Return the form of the current request, read once; raises BadParameter or NotAPicture each time.
 
     A picture may come as a file, whether or not its part says that it is one, or as base64. A body that is no
-    form is itself the picture, or JSON with the same fields. Parameters of the address count as fields.
+    form is itself the picture, or JSON with the same fields. Query parameters count as fields.
     """
     if "sent_form" not in g:
         try:
@@ -55,7 +55,7 @@ def _read_form(picture_name: str) -> Form:
         _read_parts(sent, picture_name)
         return sent
     head = request_bodies.received().read(256)
-    # Many HTTP clients call a bare body a form, or JSON, unless told otherwise.
+    # Many HTTP clients call a bare body a form, or JSON, by default.
     if sniff.format_of(head) is None and kind == "application/json":
         values = json_object()
         fields = {name: str(v) for name, v in values.items() if name != picture_name and v is not None}
@@ -111,7 +111,7 @@ def parsed_object(body: bytes) -> dict[str, Any]:
 
 
 def allow_base64() -> None:
-    """Let the request be as large as the largest accepted picture is in base64, with some room beside it."""
+    """Let the request be as large as the largest accepted picture in base64, and some more."""
     request.max_content_length = service().settings.max_upload_bytes * 4 // 3 + MEGABYTE
 
 
@@ -122,9 +122,14 @@ def check_number(pictures: int) -> None:
 
 
 def picture_of(value: object) -> bytes:
-    """Return the bytes of a picture in base64 (URL-safe, unpadded, a data URI); raises NotAPicture."""
+    """Return a picture from its text: base64 (URL-safe, unpadded, a data URI), or a URL.
+
+    Raises NotAPicture, and what `fetch_url.fetch` raises.
+    """
     if not isinstance(value, str):
         raise NotAPicture("The picture is not a text in base64.")
+    if _URL.match(value[:8]):
+        return picture_at(value)
     prefix = _DATA_URI.match(value[:256])
     text = "".join(value[prefix.end() if prefix else 0 :].split()).rstrip("=")
     try:
@@ -134,11 +139,26 @@ def picture_of(value: object) -> bytes:
         raise NotAPicture("The picture is not valid base64.") from error
 
 
-def picture_at(address: str) -> bytes:
-    """Return the picture at an address, which the settings must allow; raises as `addresses.fetch` does."""
-    return fetch_url.fetch(address).body
+def picture_at(url: str) -> bytes:
+    """Return the picture at a URL, where the settings allow that; raises as `fetch_url.fetch` does."""
+    return fetch_url.fetch(url).body
 
 
+def mapping(value: object, name: str) -> dict[str, Any]:
+    """Return the object that a value is, an empty one for null; raises BadParameter."""
+    if value is not None and not isinstance(value, dict):
+        raise BadParameter(f"{name} is not an object.")
+    return value or {}
+
+
+def mappings(value: object, name: str) -> list[dict[str, Any]]:
+    """Return a list of objects; raises BadParameter."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise BadParameter(f"{name} is not a list of objects.")
+    return value
+
+
+_URL = re.compile("(?:https?|rtsps?|ftp):", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 

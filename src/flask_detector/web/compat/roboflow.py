@@ -45,7 +45,7 @@ dialect = Dialect("roboflow", __name__, report=reporting("message"), sent_key=_s
 
 
 class _Project(BaseConverter):
-    """The first part of an address of the hosted interface: any that is not ours."""
+    """The first part of a path of the hosted interface: any that is not ours."""
 
     regex = r"(?!(?:api|batches|detections|history|shared|static|v1|v2)(?:/|$))[^/]+"
 
@@ -55,7 +55,7 @@ dialect.record_once(lambda state: state.app.url_map.converters.update(project=_P
 
 @dialect.get("/info")
 def info() -> Response:
-    """Tell what this is."""
+    """Describe the server."""
     return jsonify({"name": "flask-detector", "version": __version__, "uuid": str(uuid.UUID(int=0))})
 
 
@@ -95,7 +95,7 @@ def segment_instances() -> Response:
 @dialect.post("/infer/workflows/<path:rest>")
 @dialect.route("/workflows/<path:rest>", methods=["GET", "POST"])
 def workflows(rest: str, workspace: str = "") -> Response:
-    """Tell that workflows are not run here."""
+    """Refuse workflows."""
     return reporting("message")(unsupported("A workflow"), HTTPStatus.NOT_IMPLEMENTED)
 
 
@@ -107,7 +107,7 @@ def other_task(task: str) -> Response:
 
 @dialect.post("/<project:project>/<version>")
 def legacy(project: str, version: str) -> Response:
-    """Answer the hosted interface: a picture in base64 as the body, or as a file, all else in the address."""
+    """Answer the hosted interface: a picture in base64 as the body, or as a file, all else in the URL."""
     options = request.args
     name = _own_name(f"{project}/{version}")
     has_masks = offer(name).info.has_masks

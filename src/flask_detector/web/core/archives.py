@@ -1,4 +1,4 @@
-"""Several files in one ZIP: all that a detection can be taken away as, or a batch of them.
+"""ZIP files of a detection or a batch: pictures, drawn pictures and exports.
 
 The pictures of a batch may be larger than the memory, and than any temporary file should be: their ZIP is
 made while it is sent.
@@ -65,7 +65,7 @@ def data_set(
     It is made while it is sent, one picture at a time, in a place for requests that make pictures.
 
     format: a key of FORMATS.
-    min_score: the lowest score; None for the usual one.
+    min_score: the minimum score; None for the default.
     classes: the labels that alone are kept; None for all.
 
     Raises ServiceError where no place is free.
@@ -80,7 +80,7 @@ def data_set(
                 picture = service.original(record.id)
                 yield record.filename, view.of_result(found, shown_score), picture
 
-    pieces = dataset.stream(format, items(), selected.told())
+    pieces = dataset.stream(format, items(), selected.report())
     return send_pieces(pieces, f"{len(selected)}_{format}.zip", renditions.place(service))
 
 
@@ -115,7 +115,7 @@ class Selected:
         except (DetectionError, PictureError) as error:
             self._left_out.append((record.filename, str(error)))
 
-    def told(self) -> Iterator[tuple[str, bytes]]:
+    def report(self) -> Iterator[tuple[str, bytes]]:
         """Yield a file that names what was left out, if anything was; to be asked for last."""
         if self._left_out:
             lines = [f"{name}: {reason}\n" for name, reason in self._left_out]
@@ -161,4 +161,4 @@ def _folders_of(service: Service, selected: Selected) -> Iterator[tuple[str, byt
             # All of one picture before the first of it goes in: a folder is whole or not there.
             files = list(_files_of(service, record, View()))
             yield from ((f"{folder}/{name}", data) for name, data in files)
-    yield from selected.told()
+    yield from selected.report()

@@ -1,4 +1,4 @@
-"""Who a program is: the API key that a request carries, and what that opens."""
+"""API keys: which one a request carries, and what it gives access to."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ def look_for_key(read: Callable[[], str | None]) -> None:
 def known_key() -> Key | None:
     """Return the request's key; None for one that is not known, and where the request can't be read.
 
-    To count requests by: what is wrong with them is told by what answers them.
+    To count requests by: what is wrong with them is reported by what answers them.
     """
     # It is asked for several times, and a key that is not known would be looked up each time.
     if "known_key" not in g:

@@ -1,4 +1,4 @@
-"""Which models can be asked for: those that the workers have, wherever they run."""
+"""The models that can be asked for: those that the workers have, wherever they run."""
 
 import time
 
@@ -18,9 +18,9 @@ _ELSEWHERE = "It is installed here, but not where the workers run."
 class Offered:
     """The models of an installation as its workers can serve them.
 
-    Workers tell what they have; a model is offered when each live worker of the queue that its pictures go to
-    has it, since any of them may take the picture. Without live workers, or without Redis, what the folder of
-    this machine has stands for it.
+    Workers report what they have. A model is offered when each live worker of the queue that its pictures go
+    to has it, since any of them may take the picture; without live workers, or without Redis, when this
+    machine's folder has it.
     """
 
     def __init__(self, store: ModelStore, jobs: Jobs, settings: Settings) -> None:

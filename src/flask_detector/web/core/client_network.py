@@ -1,4 +1,4 @@
-"""Who counts as one client where no key says who it is."""
+"""Which network counts as one client where no API key identifies it."""
 
 import ipaddress
 
@@ -7,7 +7,7 @@ _LINE_BITS = 64
 
 
 def network_of(address: str | None) -> str:
-    """Return an IPv4 address as it is, of an IPv6 one the network of its line; what is neither, unchanged."""
+    """Return an IPv4 address as it is, an IPv6 one's network, and anything else unchanged."""
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:

@@ -1,6 +1,6 @@
-"""Answers as gzip, for clients that read it.
+"""Responses in gzip, for clients that accept it.
 
-Pages are sent as they are: they repeat parts of their address beside a form token, and from the length of
+Pages are sent as they are: they repeat parts of their URL next to a form token, and from the length of
 what is compressed together one can guess at the other (BREACH, 2013).
 """
 

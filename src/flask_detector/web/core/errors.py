@@ -1,4 +1,4 @@
-"""What becomes of an error: one JSON body for programs, a page with the same words for people."""
+"""Error responses: JSON for programs, a page with the same message for people, or a dialect's own form."""
 
 import errno
 import logging
@@ -115,7 +115,7 @@ def _blueprint() -> "ReportingBlueprint | None":
 
 
 def wants_json() -> bool:
-    """Tell whether the client is a program: asks the API, prefers JSON, or sends where nothing is."""
+    """Return whether the client is a program: asks the API, prefers JSON, or sends where nothing is."""
     if request.path.startswith("/api/"):
         return True
     kinds = ["text/html", "application/json"]
@@ -152,7 +152,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _of_the_system(error: OSError) -> Response:
-    """Tell of a full disk: large uploads, and files that are made to be sent, go through temporary ones."""
+    """Report a full disk: large uploads, and files that are made to be sent, go through temporary ones."""
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return _unexpected(error)
     log.error("there is no room for temporary files: %s", error.strerror)

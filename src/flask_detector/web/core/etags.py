@@ -1,4 +1,4 @@
-"""Answers that need not be sent again: ETag and If-None-Match (RFC 9110)."""
+"""Conditional responses: ETag and If-None-Match (RFC 9110)."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ REVALIDATED = "private, no-cache"
 def send_once(make: Callable[[], File], *, as_download: bool = False) -> Response:
     """Send a file made of a finished result, unless the client has it already; it is only made if not.
 
-    The file must depend on nothing but the address of the request, its parameters included.
+    The file must depend on nothing but the URL of the request, with its query.
     """
     tag = hashlib.sha256(f"{__version__} {request.full_path}".encode()).hexdigest()[:32]
     has_it = request.if_none_match.contains(tag)

@@ -1,4 +1,4 @@
-"""Pictures that a request names by their address, which the settings must allow."""
+"""Pictures that a request names by URL, where the settings allow that."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _REDIRECTS = 3
 
 
-def fetch(address: str) -> guarded_http.Answer:
-    """Return the answer that holds the picture at an address.
+def fetch(url: str) -> guarded_http.Answer:
+    """Return the response that contains the picture at a URL.
 
     Raises AddressRefused, AddressUnreachable, PictureTooLarge, and what `fetching` raises.
     """
@@ -41,12 +41,12 @@ def fetch(address: str) -> guarded_http.Answer:
         rules = guarded_http.Rules(
             settings.allow_private_addresses, seconds_left(), settings.max_upload_bytes, _REDIRECTS
         )
-        return checked(guarded_http.send("GET", address, rules))
+        return checked(guarded_http.send("GET", url, rules))
 
 
 @contextmanager
 def fetching() -> Iterator[Callable[[], float]]:
-    """Have a place for fetching a picture within the block; yields what tells the seconds left for it.
+    """Hold a place for fetching a picture within the block; yields a function that returns the seconds left.
 
     Within another such block it is the same picture. Raises ServiceError where no place is free, and
     AddressUnreachable where the request's other pictures have taken all of its time.
@@ -77,7 +77,7 @@ def checked(answer: guarded_http.Answer) -> guarded_http.Answer:
 
 
 def name_of(answer: guarded_http.Answer) -> str:
-    """Return what a fetched picture is called: by its server (Content-Disposition), else by its address."""
+    """Return what a fetched picture is called: by its server (Content-Disposition), else by its URL."""
     disposition = decoded(answer.headers.get("content-disposition", "").encode("latin-1", "replace"))
-    told = parse_options_header(disposition)[1].get("filename")
-    return told or decoded(unquote_to_bytes(urlsplit(answer.url).path))
+    name = parse_options_header(disposition)[1].get("filename")
+    return name or decoded(unquote_to_bytes(urlsplit(answer.url).path))

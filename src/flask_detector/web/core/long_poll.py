@@ -1,4 +1,4 @@
-"""Requests that wait for the end of a detection: ``Prefer: wait=SECONDS`` (RFC 7240)."""
+"""Long polling: ``Prefer: wait=SECONDS`` waits for the end of a detection (RFC 7240)."""
 
 import re
 import time
@@ -49,11 +49,11 @@ def _all(ids: Sequence[str], seconds: float) -> list[Record]:
     return service().jobs.find_all(ids)
 
 
-def describe(response: Response, seconds: int, address: str | None = None) -> Response:
+def describe(response: Response, seconds: int, url: str | None = None) -> Response:
     """Say in the answer how long was waited at most, and where what the request made is."""
     if seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"
         response.headers.add("Vary", "Prefer")
-    if address is not None:
-        response.headers["Location"] = address
+    if url is not None:
+        response.headers["Location"] = url
     return response

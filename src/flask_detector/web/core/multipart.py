@@ -1,4 +1,4 @@
-"""Forms with files: what clients do differently is understood, and what is missing is said.
+"""A lenient parser of multipart forms, whose errors say what a broken form lacks.
 
 werkzeug's own parser makes an empty form of one that is cut short or has a file name that is not UTF-8, and
 text of a file whose part has no file name.
@@ -135,7 +135,7 @@ def _pass_over(stream: IO[bytes]) -> None:
 
 
 def _is_file(part: Field | File, content: IO[bytes]) -> bool:
-    """Tell whether a part is a file: it has a file name, or says so by its type, or is a picture."""
+    """Return whether a part is a file: it has a file name, or says so by its type, or is a picture."""
     kind = part.headers.get("Content-Type", "")
     if isinstance(part, File) or kind.startswith(("image/", "application/octet-stream")):
         return True

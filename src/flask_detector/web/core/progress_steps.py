@@ -1,4 +1,4 @@
-"""The steps that a waiting page shows, and which of them a detection is at."""
+"""The progress steps of the waiting page, and which one a detection is at."""
 
 from dataclasses import dataclass
 from typing import Final

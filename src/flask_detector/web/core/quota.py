@@ -1,4 +1,4 @@
-"""What all requests share, and one client has at most a part of: threads that wait or draw, memory, disk."""
+"""Quotas of what all requests share: threads that wait or draw, memory for bodies, disk for responses."""
 
 import threading
 from collections import Counter

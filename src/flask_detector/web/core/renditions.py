@@ -1,4 +1,4 @@
-"""The files that are made of a picture and its result, when they are asked for."""
+"""Files made from a picture and its result on demand: copies, drawings, crops, exports."""
 
 import io
 import threading

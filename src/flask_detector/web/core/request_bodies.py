@@ -1,4 +1,4 @@
-"""What a request's body may be made of, before anything is built of it.
+"""Request bodies, bounded in size and in number of values before anything is parsed.
 
 A picture in base64 is one long text, however large. Millions of keys, numbers or fields are no picture: each
 of them becomes an object of some hundred bytes, and naming each as unknown takes far more.
@@ -105,7 +105,7 @@ def whole() -> bytes:
 
 
 def is_object(body: bytes) -> bool:
-    """Tell whether a body looks like a JSON object."""
+    """Return whether a body looks like a JSON object."""
     return body[:256].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
 
 

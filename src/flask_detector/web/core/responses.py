@@ -1,4 +1,4 @@
-"""Small answers that several pages give."""
+"""Responses that several routes send: redirects, files, downloads, streamed ZIPs."""
 
 import re
 import unicodedata
@@ -20,13 +20,13 @@ PRIVATE_HOUR = "private, max-age=3600"
 _UNPLAIN = re.compile(r'(?:[^ -~]|["%;\\/:*?<>|])+')
 
 
-def go_to(address: str, **facts: str) -> AnyResponse:
-    """Send a person to an address, and tell a script that and the facts."""
+def go_to(url: str, **facts: str) -> AnyResponse:
+    """Redirect a person to a URL; send it to a script as JSON, with the facts."""
     if not wants_json():
-        return redirect(address, 303)
-    response = jsonify({"url": address, **facts})
+        return redirect(url, 303)
+    response = jsonify({"url": url, **facts})
     response.status_code = 202
-    response.headers["Location"] = address
+    response.headers["Location"] = url
     return response
 
 

@@ -1,4 +1,4 @@
-"""What pages and API do alike: take a picture in, look a detection up, forget it."""
+"""What pages and API share: accept pictures, look detections up, delete them."""
 
 import io
 import logging
@@ -92,7 +92,7 @@ class Service:
         return self.default_model() if record.model == AUTO else record.model
 
     def will_outline(self, record: Record) -> bool:
-        """Tell whether the model that a detection is waiting for gives masks."""
+        """Return whether the model that a detection is waiting for gives masks."""
         name = self.model_of(record)
         return any(info.name == name and info.has_masks for info in self.models.known())
 
@@ -278,7 +278,7 @@ def service() -> Service:
 
 
 def _client(owner: str | None) -> str | None:
-    """Return whose part of the queue a picture takes: an API key's, or else its network address's.
+    """Return whose part of the queue a picture takes: an API key's, or else its IP address's.
 
     A browser's own name is no use here: it gets a new one by forgetting its cookie.
     """

@@ -1,4 +1,4 @@
-"""What becomes of a detection, as server-sent events (WHATWG HTML, 9.2)."""
+"""The state of a detection as server-sent events (WHATWG HTML, 9.2)."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Texts that came without a word of their encoding: UTF-8, or the nearest guess.
+"""Text whose encoding nobody declared: UTF-8, or the nearest guess.
 
 Old cameras and programs send file names in the encoding of their system's language. Which one that is can't
 be known, but in another one's the bytes make no words. So an encoding is taken where all letters beside the

@@ -1,4 +1,4 @@
-"""What of a result is shown, as the result page's address says it: what is switched on is what is drawn."""
+"""What of a result is shown, from the query of a URL: the same for pages, drawn pictures and exports."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from flask_detector.structures.detections import Detections
 class View:
     """A choice of instances and of what is drawn of each.
 
-    min_score: the lowest score, in 0..1; None for the usual one.
+    min_score: the lowest score, in 0..1; None for the default.
     off: labels that are left out.
     hide: of "boxes", "masks" and "labels" those that are not drawn.
     """
@@ -25,7 +25,7 @@ class View:
 
     @classmethod
     def of(cls, query: MultiDict[str, str]) -> Self:
-        """Return the view that an address asks for: ``score``, any number of ``off`` and of ``hide``.
+        """Return the view that a query asks for: ``score``, any number of ``off`` and of ``hide``.
 
         Raises BadParameter for a score that is none.
         """
@@ -36,7 +36,7 @@ class View:
         )
 
     def of_result(self, found: Detections, shown_score: float) -> Detections:
-        """Return the instances that the view shows; `shown_score` is the usual lowest score."""
+        """Return the instances that the view shows; `shown_score` is the default minimum score."""
         lowest = shown_score if self.min_score is None else self.min_score
         return found.over(lowest).without(self.off)
 

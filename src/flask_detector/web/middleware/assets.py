@@ -1,4 +1,4 @@
-"""Where scripts, styles and pictures of the pages are found: addresses that change with their content."""
+"""Static files at URLs that change with their content."""
 
 import hashlib
 import posixpath
@@ -13,7 +13,7 @@ from flask_detector.web.core.compression import compress
 
 FOLDER = Path(__file__).parents[1] / "static"
 
-# A browser never asks again: after an update of the program the pages name other addresses.
+# A browser never asks again: after an update of the program the pages name other URLs.
 MAX_AGE_SECONDS = 365 * 24 * 3600
 
 
@@ -50,7 +50,7 @@ _IMPORT = re.compile(r'^(?:import|}).*"(\.[\w./-]+)";$', re.MULTILINE)
 
 
 def install(app: Flask) -> None:
-    """Send the files compressed, each compressed once, and tell browsers that they never change."""
+    """Serve the files compressed, each compressed once, and as immutable."""
     app.jinja_env.globals["modules_of"] = modules_of
     send_file = app.view_functions["static"]
     kept: dict[str, bytes] = {}

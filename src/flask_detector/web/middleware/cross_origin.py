@@ -1,4 +1,4 @@
-"""Pages of other sites that may use the API and the other clients' addresses: CORS, as settings list them.
+"""CORS for the API and other protocols, for the origins that the settings list.
 
 flask-cors would add the headers, but leaves a preflight to the rest of the application, which asks for keys
 that browsers never send with one, and counts it.
@@ -10,7 +10,7 @@ from flask_detector.settings import Settings
 
 ANY = "*"
 
-# Browsers ask anew after two hours at most, whatever they are told.
+# Browsers ask again after two hours at most, whatever the header says.
 _PREFLIGHT_SECONDS = "7200"
 
 
@@ -36,7 +36,7 @@ def install(app: Flask, settings: Settings, *, names: set[str]) -> None:
         if request.method != "OPTIONS" or asked is None or not is_meant() or not is_allowed():
             return None
         response = Response(status=204)
-        # Whether the address knows the method and the headers is for the request itself to find out.
+        # Whether the path takes the method and the headers is for the request itself to find out.
         response.headers["Access-Control-Allow-Methods"] = asked
         wanted = request.headers.get("Access-Control-Request-Headers")
         if wanted:

@@ -1,4 +1,4 @@
-"""How many requests a program may send: of each API key, and of each address that sends none."""
+"""Rate limits of API clients, for each API key and for each IP address without one."""
 
 import math
 import time
@@ -39,10 +39,7 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
     def limit() -> str:
         return settings.rate_limit if known_key() is None else settings.key_rate_limit
 
-    def valid_limit() -> str:
-        return "1/second" if limit() == OFF else limit()  # it is read before `exempt_when` is asked
-
-    @limiter.shared_limit(valid_limit, scope="api", exempt_when=lambda: limit() == OFF)
+    @limiter.shared_limit(limit, scope="api")
     def count() -> None:
         """Count the request, and refuse it where there were too many."""
 
@@ -51,7 +48,7 @@ def install(app: Flask, settings: Settings, connection: redis.Redis, *, limited:
     @app.before_request
     def check() -> None:
         # Not by decorating the blueprints: Redis's own errors would reach their error handlers.
-        if request.blueprint in names:
+        if request.blueprint in names and limit() != OFF:
             with reaching_redis():
                 count()
 

@@ -1,4 +1,4 @@
-"""The key that signs cookies, form tokens, and the headers that every answer carries."""
+"""The secret key, CSRF protection, host names, and the headers of every response."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # A detection's address is the key to it: other sites must not learn it.
+    # A detection's URL is the key to it: other sites must not learn it.
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), " + ", ".join(f"{name}=()" for name in _UNUSED),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -104,7 +104,7 @@ class _Sessions(SecureCookieSessionInterface):
 
 
 def keys(settings: Settings) -> dict[str, Any]:
-    """Return what Flask is to be told of SECRET_KEY, of those before it, and of the session's cookie."""
+    """Return Flask's settings for SECRET_KEY, the keys before it, and the session cookie."""
     key, old = secret_key(settings), settings.old_secret_keys
     return {
         "SECRET_KEY": key,

@@ -1,4 +1,4 @@
-"""What machines ask: does this process answer, can the installation detect, and what has it done."""
+"""Health checks and metrics: /healthz, /readyz, /metrics."""
 
 import threading
 import time
@@ -23,13 +23,13 @@ _THIS_MACHINE = ("127.0.0.1", "::1")
 
 @blueprint.get("/healthz")
 def healthz() -> str:
-    """Tell that this process answers."""
+    """Answer that this process is alive."""
     return "ok\n"
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Tell whether a picture that is sent now would be detected: 200, or 503 that names what is missing."""
+    """Report whether the installation can detect: 200, or 503 that names what is missing."""
     missing = what_is_missing(service())
     return make_response({"ready": not missing, "missing": missing}, 503 if missing else 200)
 

@@ -1,6 +1,6 @@
-"""The memory of the web's processes, told in Redis: whichever is asked for metrics can tell that of all.
+"""Web processes report their memory to Redis, so that any of them can serve the metrics of all.
 
-Workers tell theirs with their heartbeat, see `jobs.inspect`.
+Workers report theirs with their heartbeat, see `jobs.inspect`.
 """
 
 import json
@@ -17,7 +17,7 @@ from flask_detector.service.supervisor import SOCKET_VARIABLE
 
 _KEY = "flask-detector:web"
 
-# A process that was not heard of for so long is left out. It is Redis's clock that counts.
+# A process that has not reported for so long is left out, by Redis's clock.
 _SILENCE_SECONDS = 15
 
 
@@ -26,7 +26,7 @@ class Process:
     """A process of the installation.
 
     kind: `web`, `worker`, or `supervisor` for what started a web process and its workers.
-    name: tells it from one of the same number in another container of its host.
+    name: distinguishes it from one of the same number in another container of its host.
     memory: resident bytes.
     """
 
@@ -38,7 +38,7 @@ class Process:
 
 
 class Presence:
-    """What this process tells of itself, and of the supervisor that it may be a child of."""
+    """What this process reports of itself, and of the supervisor that started it."""
 
     def __init__(self) -> None:
         self._name = secrets.token_hex(4)
@@ -52,17 +52,17 @@ class Presence:
             found.append(Process("supervisor", host, os.getppid(), self._name, memory))
         return found
 
-    def tell(self, connection: redis.Redis) -> None:
+    def report(self, connection: redis.Redis) -> None:
         """Write it to Redis; raises redis.RedisError."""
-        told = json.dumps([asdict(process) for process in self.processes()])
-        connection.eval(_TELL, 1, _KEY, self._name, told, str(_SILENCE_SECONDS))
+        report = json.dumps([asdict(process) for process in self.processes()])
+        connection.eval(_REPORT, 1, _KEY, self._name, report, str(_SILENCE_SECONDS))
 
     def withdraw(self, connection: redis.Redis) -> None:
         """Take it back; raises redis.RedisError."""
         connection.hdel(_KEY, self._name)
 
 
-_TELL = """
+_REPORT = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
 local told = redis.call('HGETALL', KEYS[1])
@@ -75,12 +75,12 @@ end
 
 
 def read(connection: redis.Redis) -> list[Process]:
-    """Return the processes of all web servers that were heard of lately; raises redis.RedisError."""
+    """Return the processes of all web servers that have reported lately; raises redis.RedisError."""
     # Only reading, so that it works with a Redis that is full, too.
     with connection.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hvals(_KEY)
         (now, _), values = cast(tuple[tuple[int, int], list[bytes]], tuple(pipeline.execute()))
-    told = [value.decode().split(" ", 1) for value in values]
-    lately = [text for moment, text in told if now - int(moment) <= _SILENCE_SECONDS]
+    reports = [value.decode().split(" ", 1) for value in values]
+    lately = [text for moment, text in reports if now - int(moment) <= _SILENCE_SECONDS]
     return [Process(**facts) for text in lately for facts in json.loads(text)]

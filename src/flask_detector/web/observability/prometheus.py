@@ -1,4 +1,4 @@
-"""The measures of the whole installation in Prometheus' text format.
+"""Metrics of the whole installation in Prometheus' text format.
 
 Counts and durations are what all processes have added up in Redis; the rest is looked up when asked for.
 """
@@ -37,7 +37,7 @@ _FAILED = ("500", "503")
 
 
 def text(service: Service) -> bytes:
-    """Return all metrics; what Redis would tell is left out while it can't be reached."""
+    """Return all metrics; those from Redis are left out while it can't be reached."""
     registry = CollectorRegistry()
     registry.register(_Collector(service))
     return generate_latest(registry)
@@ -126,7 +126,7 @@ def _memory(processes: list[Process]) -> Metric:
         "Resident memory of a web process, a worker or a supervisor.",
         labels=["kind", "host", "process", "name"],
     )
-    # A process may be told of twice; what is last is newest.
+    # A process may be listed twice; the last entry is the newest.
     told = {(one.kind, one.host, str(one.process), one.name): one.memory for one in processes}
     for labels, memory in told.items():
         family.add_metric(labels, memory)

@@ -1,4 +1,4 @@
-"""What is noted of each request: its id, a line in the log, its count and duration."""
+"""The request log: an id, a line, a count and a duration for each request."""
 
 import contextlib
 import logging
@@ -25,12 +25,12 @@ HEADER = "X-Request-ID"
 _SEND_SECONDS = 1.0
 _SEND_AGAIN_SECONDS = 15.0
 
-# Without requests, too, a process tells so often that it is there and what it has counted, in seconds.
-_TELL_SECONDS = 5.0
+# A process reports its presence and its counts so often, also without requests, in seconds.
+_REPORT_SECONDS = 5.0
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-# Asked for all the time and by themselves: only told when they fail.
+# Polled all the time: logged only when they fail.
 _QUIET = {
     "static",
     "probes.healthz",
@@ -63,8 +63,8 @@ class Watch:
             self._next_send = now + _SEND_AGAIN_SECONDS
 
     def start(self) -> None:
-        """Tell of this process from now on, in a thread of its own."""
-        threading.Thread(target=self._keep_telling, name="watch", daemon=True).start()
+        """Report this process from now on, in a thread of its own."""
+        threading.Thread(target=self._keep_reporting, name="watch", daemon=True).start()
 
     def stop(self) -> None:
         """Send what was counted last, and take back that this process is there."""
@@ -73,12 +73,12 @@ class Watch:
         with contextlib.suppress(redis.RedisError):
             self.presence.withdraw(self._connection)
 
-    def _keep_telling(self) -> None:
+    def _keep_reporting(self) -> None:
         while not self._stopped.is_set():
             with contextlib.suppress(redis.RedisError):
-                self.presence.tell(self._connection)
+                self.presence.report(self._connection)
             self.send()
-            self._stopped.wait(_TELL_SECONDS)
+            self._stopped.wait(_REPORT_SECONDS)
 
 
 def of(app: Flask) -> Watch:
@@ -92,7 +92,7 @@ def current() -> Watch:
 
 
 def route_of(rule: Rule | None) -> str:
-    """Return what a request is counted by: the rule, for an address can hold the key to a detection."""
+    """Return what a request is counted by: the rule, for a URL can hold the key to a detection."""
     if rule is None:
         return "(none)"
     return "/static" if rule.endpoint == "static" else rule.rule

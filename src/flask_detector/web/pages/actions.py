@@ -1,4 +1,4 @@
-"""What the sender of a picture can do with its detection."""
+"""Actions on a detection: run it again, cancel, delete, share."""
 
 from typing import Any
 

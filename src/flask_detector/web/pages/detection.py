@@ -1,6 +1,6 @@
 """One detection: its page, whatever became of it, and the files that belong to it.
 
-The same pages stand at two addresses: ``/detections/<id>`` for whoever sent the picture, and
+The same pages stand at two URLs: ``/detections/<id>`` for whoever sent the picture, and
 ``/shared/<token>`` for those who were given the link, where nothing can be changed.
 """
 
@@ -30,7 +30,7 @@ blueprint = Blueprint("detection", __name__)
 
 @blueprint.url_value_preprocessor
 def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Look the detection up by what stands in the address; `g.record` holds it for the page."""
+    """Look the detection up by the id or token in the URL; `g.record` holds it for the page."""
     g.key = (values or {}).pop("key")
     g.is_shared = request.blueprint == SHARED
     g.record = service().jobs.find(service().share_links.detection_of(g.key) if g.is_shared else g.key)
@@ -126,7 +126,7 @@ def thumbnail() -> Response:
 
 @blueprint.get("/drawn")
 def drawn() -> Response:
-    """Send the drawn picture to look at; the address may say what is drawn."""
+    """Send the drawn picture to look at; the query may say what is drawn."""
     return send(renditions.drawn(service(), g.record, View.of(request.args), for_browser=True))
 
 

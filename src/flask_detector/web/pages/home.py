@@ -1,4 +1,4 @@
-"""The pages that are about no single detection. They work without JavaScript: a form, a link, a refresh."""
+"""The upload form, batches, the history and the about page. All work without JavaScript."""
 
 from typing import BinaryIO, cast
 

@@ -1,4 +1,4 @@
-"""Who visits: a random name in a signed cookie, and nothing else. There are no accounts."""
+"""Visitors: a random id in a signed cookie, and nothing else. There are no accounts."""
 
 import hmac
 import secrets
@@ -20,5 +20,5 @@ def visitor() -> str:
 
 
 def may_see(record: Record) -> bool:
-    """Tell whether this browser sent the picture, or its id is the only key to it."""
+    """Return whether this browser sent the picture, or its id is the only key to it."""
     return record.owner is None or hmac.compare_digest(record.owner, str(session.get(_NAME, "")))

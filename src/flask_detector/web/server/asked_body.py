@@ -1,4 +1,4 @@
-"""Requests whose body is read by whoever answers them, or not at all; either is told on the connection."""
+"""Request bodies, read on demand: "100 Continue", and closing a connection with an unread body."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class AskedBody:
     """A request's body, in the place of gunicorn's reader of it.
 
-    Who waits for "100 Continue" is told so when the body is first asked for: a refusal comes before the body.
+    "100 Continue" is sent when the body is first read: a refusal comes before the body.
     """
 
     def __init__(self, request: Any, connection: Any) -> None:

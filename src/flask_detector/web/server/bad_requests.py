@@ -1,4 +1,4 @@
-"""What gunicorn says of requests that are no HTTP and so never reach the application."""
+"""The response to what is not HTTP and so never reaches the application."""
 
 import socket
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""A connection that is read and written at a pace: whoever is slower than any network is let go.
+"""A connection with a minimum transfer rate, below which it is closed.
 
 What a client has not taken of its answer moves to a temporary file, so that the thread that made the answer
 can make the next one. All those files share one room.
@@ -80,7 +80,7 @@ class PacedSocket(socket.socket):
         self._receiving = Pace(RECEIVE_SECONDS)
 
     def gather(self) -> bool:
-        """Take in what has come of a request's head without waiting; tell whether it can be answered now.
+        """Take in what has come of a request's head without waiting; return whether it can be answered now.
 
         Raises OSError when no more will come.
         """
@@ -158,7 +158,7 @@ class PacedSocket(socket.socket):
         return sent
 
     def send_rest(self) -> bool:
-        """Send what was kept, as far as the client takes it now; tell whether that was all."""
+        """Send what was kept, as far as the client takes it now; return whether that was all."""
         while self._rest is not None:
             try:
                 sent = os.sendfile(self.fileno(), self._rest, self._read, _PIECE)
@@ -250,7 +250,7 @@ class PacedSocket(socket.socket):
 
 
 def _is_head(data: bytearray, start: int) -> bool:
-    """Tell whether a request's head is there, or so much that it is none."""
+    """Return whether a request's head is there, or so much that it is none."""
     has_bare_ends = b"\n" in data[start:] and data.count(b"\n") != data.count(b"\r\n")
     return data.find(b"\r\n\r\n", start) >= 0 or has_bare_ends or len(data) > _LONGEST_HEAD
 
@@ -274,7 +274,7 @@ def _part_free(file: int) -> float:
 
 
 def _in_flight(connection: socket.socket) -> int:
-    """Return how many bytes the other side has not acknowledged, 0 where the system does not tell."""
+    """Return how many bytes the other side has not acknowledged, 0 where the system does not say."""
     with contextlib.suppress(OSError):
         found: int = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
         return found

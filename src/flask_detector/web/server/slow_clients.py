@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, for clients of any speed: threads are for making answers alone.
+"""gunicorn's threaded worker for clients of any speed: threads only make responses.
 
 The server's loop, one thread, waits for the heads of requests, sends what clients did not take of their
 answers at once, and ends connections. So neither a head that is held back nor an answer that is not taken

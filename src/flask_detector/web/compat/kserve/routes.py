@@ -34,20 +34,20 @@ dialect = Dialect(
 
 @dialect.get("/v2")
 def server() -> Response:
-    """Tell what this is."""
+    """Describe the server."""
     extensions = ["binary_tensor_data", "model_repository"]
     return jsonify({"name": "flask-detector", "version": __version__, "extensions": extensions})
 
 
 @dialect.get("/v2/health/live")
 def live() -> Response:
-    """Tell that the server is there."""
+    """Answer that the server is there."""
     return jsonify({"live": True})
 
 
 @dialect.get("/v2/health/ready")
 def ready() -> Response:
-    """Tell whether a worker is there to detect; raises BrokerUnavailable."""
+    """Report whether a worker is there to detect; raises BrokerUnavailable."""
     return _readiness({})
 
 
@@ -86,7 +86,7 @@ def model(name: str, version: str = _VERSION) -> Response:
 @dialect.get("/v2/models/<name>/ready")
 @dialect.get("/v2/models/<name>/versions/<version>/ready")
 def model_ready(name: str, version: str = _VERSION) -> Response:
-    """Tell whether a model is installed and a worker is there."""
+    """Report whether a model is installed and a worker is there."""
     _offer(name, version)
     return _readiness({"name": name})
 

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: a picture and a score out of those sent, and results into some.
+"""Tensors of the Open Inference Protocol: inputs to a picture and a score, results to outputs.
 
 Binary data lies behind the JSON, in the order of the tensors that say so; in it, each element of BYTES has
 its length before it, in four bytes. Source: triton-inference-server, extension_binary_data.md.
@@ -33,14 +33,12 @@ _DTYPES = {"FP32": np.float32, "INT64": np.int64}
 
 def inputs(asked: dict[str, Any], binary: bytes) -> tuple[bytes, float | None]:
     """Return the picture and the lowest score that a request carries."""
-    inputs = asked.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
-        raise BadParameter("inputs is not a list of objects.")
-    scores = _object(asked.get("parameters"), "parameters")
+    inputs = request_body.mappings(asked.get("inputs"), "inputs")
+    scores = request_body.mapping(asked.get("parameters"), "parameters")
     score: object = next((scores[name] for name in _SCORE_NAMES if name in scores), None)
     pictures = []
     for one in inputs:
-        size = _object(one.get("parameters"), "parameters").get("binary_data_size")
+        size = request_body.mapping(one.get("parameters"), "parameters").get("binary_data_size")
         data: Any = one.get("data")
         if size is not None:
             if not isinstance(size, int) or not 0 <= size <= len(binary):
@@ -126,18 +124,17 @@ def _first_number(data: Any) -> object:
 def wanted(asked: dict[str, Any], info: ModelInfo) -> dict[str, bool]:
     """Return the outputs to send, and for each whether as binary data."""
     known = outputs_of(info)
-    by_default = _object(asked.get("parameters"), "parameters").get("binary_data_output", False) is True
-    outputs = asked.get("outputs") or []
-    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise BadParameter("outputs is not a list of objects.")
+    by_default = (
+        request_body.mapping(asked.get("parameters"), "parameters").get("binary_data_output", False) is True
+    )
     wanted = {}
-    for output in outputs:
+    for output in request_body.mappings(asked.get("outputs") or [], "outputs"):
         name = output.get("name")
         if not isinstance(name, str) or name not in known:
             raise BadParameter(
                 f"There is no output {str(name)[:40]!r}.", hint=f"There are {', '.join(known)}."
             )
-        parameters = _object(output.get("parameters"), "parameters")
+        parameters = request_body.mapping(output.get("parameters"), "parameters")
         if parameters.get("classification") or parameters.get("shared_memory_region"):
             raise unsupported("Classification or shared memory")
         wanted[name] = parameters.get("binary_data", by_default) is True
@@ -181,11 +178,3 @@ def _texts(name: str, found: Detections) -> list[str]:
     sizes = {"width": found.width, "height": found.height}
     masks = found.masks or [None] * len(found)  # a model that was there a moment ago can be gone
     return ["" if mask is None else json.dumps(mask.to_rle(**sizes)) for mask in masks]
-
-
-def _object(value: object, name: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise BadParameter(f"{name} is not an object.")
-    return value

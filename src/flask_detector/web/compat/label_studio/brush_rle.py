@@ -1,4 +1,4 @@
-"""Label Studio's packed form of a brush: runs of bytes, as bits.
+"""Label Studio's brush encoding: run lengths of bytes, packed into bits.
 
 The values are those of a picture of four channels, 255 inside and 0 outside. A header tells how many there
 are (32 bits), how many bits one has, less one (5), and four sizes of run lengths, less one (4 each). Then

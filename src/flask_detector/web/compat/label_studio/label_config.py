@@ -52,7 +52,7 @@ def controls_of(text: object) -> list[Control]:
 
 
 def has_controls(text: object) -> bool:
-    """Tell whether a configuration asks for anything yet, be it for pictures or not; raises BadParameter."""
+    """Return whether a configuration asks for anything yet, for pictures or not; raises BadParameter."""
     return any(tag.get("toName") for tag in _parsed(text).iter())
 
 

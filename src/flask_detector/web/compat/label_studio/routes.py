@@ -29,7 +29,7 @@ def _sent_key() -> str | None:
 
 
 def _report(error: DetectorError, status: HTTPStatus) -> Response:
-    """Tell of an error in the status line, too: nothing else of an answer is shown in Label Studio."""
+    """Report an error in the status line, too: Label Studio shows nothing else of a response."""
     response = reporting("error")(error, status)
     words = "".join(c if c.isprintable() else " " for c in str(error)).encode("ascii", "replace").decode()
     response.status = f"{response.status_code} {words[:_LONGEST_REASON]}"
@@ -54,13 +54,13 @@ _TRAINING = {
 
 @dialect.get("/health")
 def health() -> Response:
-    """Tell that the server is there."""
+    """Answer that the server is there."""
     return jsonify({"status": "UP", "model_class": "FlaskDetector"})
 
 
 @dialect.post("/setup")
 def setup() -> Response:
-    """Tell which model a project will have; refuse a configuration for which it could do nothing."""
+    """Return the model that a project will get; refuse a configuration that it can't serve."""
     asked = request_body.json_object()
     if asked.get("schema") and has_controls(asked["schema"]):
         _check_served(_controls_of(asked["schema"]))
@@ -88,9 +88,7 @@ def predict() -> Response:
     Where there are several tasks, one whose picture can't be used has no regions, and says why.
     """
     asked = request_body.json_object()
-    tasks = asked.get("tasks")
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise BadParameter("tasks is not a list of objects.")
+    tasks = request_body.mappings(asked.get("tasks"), "tasks")
     request_body.check_number(len(tasks))
     controls = _controls_of(asked.get("label_config"))
     pictures = [_picture(task, controls) for task in tasks]

@@ -1,4 +1,4 @@
-"""The picture of a Label Studio task: in the task itself, in Label Studio, or at an address.
+"""The picture of a Label Studio task: in the task itself, in Label Studio, or at a URL.
 
 Only the Label Studio that the settings name is asked, never one that a request names: who asks could have
 this server fetch from anywhere, with its token. Source: HumanSignal/label-studio-sdk,
@@ -40,7 +40,7 @@ def _address(value: str, base: str, task_id: object) -> str | None:
         uri = base64.urlsafe_b64encode(value.encode()).decode()
         path = f"/tasks/{quote(str(task_id), safe='')}/presign/?fileuri={uri}"
     else:
-        start = urlsplit(base).path  # that of a Label Studio under a path stands before its own addresses
+        start = urlsplit(base).path  # that of a Label Studio under a path stands before its own paths
         path = "/" + (value.removeprefix(start) if value.startswith(f"{start}/") else value).lstrip("/")
         path = f"/data{path}" if path.startswith("/upload/") else path
     if not base:
