@@ -8,7 +8,7 @@ from flask_detector.errors import BrokerUnavailable, ModelNotInstalled, UnknownM
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
-from flask_detector.web.core.available_models import Offered
+from flask_detector.web.core.available_models import AvailableModels
 
 SMALL, MAIN, BEST = "nanodet-g", "mask-rcnn-r50-fpn", "mask-rcnn-r50-fpn-tv2"
 
@@ -30,17 +30,19 @@ def worker(*models: str, queue: str = "detections", **seconds: float) -> WorkerI
     return WorkerInfo("name", False, SMALL, frozenset(models), queue, taken)
 
 
-def offered(folder: Path, *workers: WorkerInfo, installed: str | None = None, **settings: object) -> Offered:
+def offered(
+    folder: Path, *workers: WorkerInfo, installed: str | None = None, **settings: object
+) -> AvailableModels:
     store = ModelStore(folder / "models")
     if installed is not None:
         source = MODELS[installed].source
         (folder / "models" / installed).mkdir(parents=True)
         (folder / "models" / installed / source.file_name).touch()
     given = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
-    return Offered(store, StubJobs(*workers), given)
+    return AvailableModels(store, StubJobs(*workers), given)
 
 
-def stages(models: Offered) -> dict[str, Stage]:
+def stages(models: AvailableModels) -> dict[str, Stage]:
     return {info.name: state.stage for info, state in models.by_state()}
 
 
@@ -96,7 +98,7 @@ def test_without_live_workers_the_own_folder_stands_for_them(tmp_path: Path) -> 
 
 def test_without_redis_the_own_folder_stands_for_them(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    models = Offered(store, StubJobs(is_reachable=False), Settings(data_dir=tmp_path))
+    models = AvailableModels(store, StubJobs(is_reachable=False), Settings(data_dir=tmp_path))
     assert models.default() == SMALL
     assert stages(models)[SMALL] is Stage.EMBEDDED
 

@@ -6,7 +6,6 @@ from flask import Response, jsonify, request, url_for
 
 from flask_detector import errors as e
 from flask_detector import guarded_http
-from flask_detector.detectors import AUTO
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.web.api import idempotency, uploads
 from flask_detector.web.api.files import known_labels
@@ -72,7 +71,7 @@ def _accept(upload: uploads.Upload) -> str:
     if options.callback_url is not None:
         guarded_http.check(options.callback_url, allow_private=service().settings.allow_private_addresses)
     if options.classes is not None:
-        name = service().default_model() if options.model == AUTO else options.model
+        name = service().available.resolve(options.model)
         options.classes = known_labels(options.classes, service().models.labels(name))
     claim, made = idempotency.look_up(upload)
     if made is not None:

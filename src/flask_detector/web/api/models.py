@@ -2,7 +2,6 @@
 
 from flask import Response, jsonify, request
 
-from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter, UnknownModel
 from flask_detector.web.api.operations import Success, get
 from flask_detector.web.api.params import LabelsQuery, from_fields
@@ -30,6 +29,6 @@ def models() -> Response:
 def labels() -> Response:
     """List the classes that a model can detect."""
     asked = from_fields(LabelsQuery, request.args).model
-    name = service().default_model() if asked == AUTO else asked
+    name = service().available.resolve(asked)
     answer: LabelList = {"model": name, "labels": list(service().models.labels(name))}
     return jsonify(answer)

@@ -160,7 +160,7 @@ def _status_of(records: list[Record]) -> Literal["queued", "running", "done"]:
 
 def model_list() -> ModelList:
     """Return the form of all models."""
-    default, seconds = service().default_model(), service().seconds_by_model()
+    default, seconds = service().available.default(), service().seconds_by_model()
     forms: list[Any] = [
         {
             "name": info.name,
@@ -175,6 +175,6 @@ def model_list() -> ModelList:
             "seconds": seconds.get(info.name),
             "default": info.name == default,
         }
-        for info, state in service().models_by_state()
+        for info, state in service().available.by_state()
     ]
     return {"models": forms}

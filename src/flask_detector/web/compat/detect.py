@@ -125,7 +125,7 @@ class Offer:
 
 def offers() -> list[Offer]:
     """Return the installed models, the one that is used by default first."""
-    default = service().default_model()
+    default = service().available.default()
     names = sorted(service().models.installed(), key=lambda name: name != default)
     return [offer(name) for name in names]
 
@@ -137,6 +137,6 @@ def offer(name: str) -> Offer:
     """
     models = service().models
     name = service().settings.model_for(name)
-    name = service().default_model() if name == AUTO else name
+    name = service().available.resolve(name)
     models.path(name)
     return Offer(models.info(name), models.labels(name))

@@ -15,7 +15,7 @@ _REMEMBERED_SECONDS = 1.0
 _ELSEWHERE = "It is installed here, but not where the workers run."
 
 
-class Offered:
+class AvailableModels:
     """The models of an installation as its workers can serve them.
 
     Workers report what they have. A model is offered when each live worker of the queue that its pictures go
@@ -52,6 +52,10 @@ class Offered:
             return {name: seconds for name, seconds in own.items() if seconds is not None}
         names = {name for worker in live for name in worker.seconds}
         return {name: max(worker.seconds.get(name, 0.0) for worker in live) for name in names}
+
+    def resolve(self, name: str) -> str:
+        """Return the name of a model; AUTO stands for the default one."""
+        return self.default() if name == AUTO else name
 
     def check(self, name: str) -> None:
         """Raise UnknownModel, or ModelNotInstalled where pictures for it would find no worker that has it."""

@@ -13,7 +13,7 @@ from redis.client import Pipeline
 
 from flask_detector.api_keys import Keys, key_id_of
 from flask_detector.broker.connection import reaching_redis
-from flask_detector.detectors import AUTO, ModelInfo, ModelState, model_store
+from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import BrokerUnavailable, DetectionExpired, DetectorError, KeyReused, NoPicture
 from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
@@ -29,7 +29,7 @@ from flask_detector.jobs.share_links import ShareLinks
 from flask_detector.jobs.throughput import Pace
 from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
-from flask_detector.web.core.available_models import Offered
+from flask_detector.web.core.available_models import AvailableModels
 from flask_detector.web.core.client_network import network_of
 from flask_detector.web.core.quota import Quota
 
@@ -68,28 +68,20 @@ class Service:
         self.acceptance = Acceptance(connection)
         self.storage = storage
         self.models = model_store(settings)
-        self.offered = Offered(self.models, self.jobs, settings)
+        self.available = AvailableModels(self.models, self.jobs, settings)
         self.limits = Limits.of(settings)
         # Whoever draws, waits for a detection or fetches a picture keeps a thread busy.
         self.drawing = Quota(max(1, settings.web_threads // 4), is_reentrant=True)
         self.waiting = Quota(max(1, settings.web_threads // 2))
         self.fetching = Quota(max(1, settings.web_threads // 8))
 
-    def models_by_state(self) -> list[tuple[ModelInfo, ModelState]]:
-        """Return all models that are known here, each with how far it is on its way to being used."""
-        return self.offered.by_state()
-
-    def default_model(self) -> str:
-        """Return the name of the model that a picture gets whose sender names none."""
-        return self.offered.default()
-
     def seconds_by_model(self) -> dict[str, float]:
         """Return what a picture takes by model: of late, or else as it was measured."""
-        return {**self.offered.seconds(), **self.pace.by_model()}
+        return {**self.available.seconds(), **self.pace.by_model()}
 
     def model_of(self, record: Record) -> str:
         """Return the name of the model that a detection is waiting for, as things stand."""
-        return self.default_model() if record.model == AUTO else record.model
+        return self.available.resolve(record.model)
 
     def will_outline(self, record: Record) -> bool:
         """Return whether the model that a detection is waiting for gives masks."""
@@ -152,7 +144,7 @@ class Service:
     def _checked(self, request: DetectionRequest) -> DetectionRequest:
         """Return the request with its client, where it names none; raises ModelError."""
         if request.model != AUTO:
-            self.offered.check(request.model)
+            self.available.check(request.model)
         return request if request.client is not None else replace(request, client=_client(request.owner))
 
     def _keep(

@@ -64,7 +64,7 @@ def setup() -> Response:
     asked = request_body.json_object()
     if asked.get("schema") and has_controls(asked["schema"]):
         _check_served(_controls_of(asked["schema"]))
-    return jsonify({"model_version": service().default_model()})
+    return jsonify({"model_version": service().available.default()})
 
 
 @dialect.get("/versions")
@@ -152,7 +152,12 @@ def _picture(task: dict[str, Any], controls: list[Control]) -> bytes | TaskError
 
 def _prediction(outcome: Detections | TaskError, controls: list[Control]) -> dict[str, Any]:
     if isinstance(outcome, TaskError):
-        return {"result": [], "score": 0.0, "model_version": service().default_model(), "error": str(outcome)}
+        return {
+            "result": [],
+            "score": 0.0,
+            "model_version": service().available.default(),
+            "error": str(outcome),
+        }
     regions: list[dict[str, Any]] = []
     scores = []
     for instance in outcome:

@@ -34,7 +34,7 @@ function show(state) {
   });
 }
 
-// What can't be shown, such as a damaged file, is no reason for an ugly sign: the detection will tell.
+// What can't be shown, such as a damaged file, needs no broken-image icon: the detection will fail with a reason.
 picture.addEventListener("error", () => (picture.hidden = true));
 if (picture.complete && !picture.naturalWidth) {
   picture.hidden = true;

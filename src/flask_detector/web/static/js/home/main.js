@@ -52,7 +52,7 @@ function forget() {
 }
 
 /** @param {Refusal} error @param {string} [name] of the file, where it is one of several */
-function tell(error, name) {
+function report(error, name) {
   const line = document.createElement("p");
   const strong = document.createElement("strong");
   strong.textContent = name ? `${name}: ${error.message}` : error.message;
@@ -66,11 +66,11 @@ async function show(files) {
   forget();
   const most = Number(form.dataset.mostTogether);
   if (files.length > most) {
-    tell({ message: `You chose ${files.length} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
+    report({ message: `You chose ${files.length} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
     files = files.slice(0, most);
   }
   await chosen.show(files, (file, error) => {
-    tell(error, files.length > 1 ? file.name : undefined);
+    report(error, files.length > 1 ? file.name : undefined);
     settle();
   });
   settle();
@@ -109,7 +109,7 @@ async function sendOne(signal) {
   const answer = await sendFile(chosen.files[0], signal, "Uploading", 0, 1);
   if ("error" in answer) {
     enter("chosen");
-    tell(answer.error);
+    report(answer.error);
   } else {
     accepted.push(answer.url);
     words.textContent = "Reading the picture";
@@ -125,7 +125,7 @@ async function sendSeveral(signal) {
   for (const [i, file] of files.entries()) {
     const answer = await sendFile(file, signal, `Uploading ${i + 1} of ${files.length}`, i, files.length);
     if ("error" in answer) {
-      tell(answer.error, file.name);
+      report(answer.error, file.name);
     } else {
       accepted.push(answer.url);
       ids.push(answer.id);
@@ -141,7 +141,7 @@ async function sendSeveral(signal) {
   const answer = await send(form.dataset.batches ?? "", batch, signal);
   if ("error" in answer) {
     enter("chosen");
-    tell(answer.error);
+    report(answer.error);
   } else if (ids.length === files.length) {
     location.assign(answer.url);
   } else {
@@ -163,7 +163,7 @@ function takeBack(url) {
 }
 
 /**
- * Send one of several files, and tell how far all of them are.
+ * Send one of several files, and show the progress of all.
  *
  * @param {File} file
  * @param {AbortSignal} signal

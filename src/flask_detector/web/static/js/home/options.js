@@ -1,4 +1,4 @@
-/** Says in a line which model and lowest score are chosen, while the options are folded. */
+/** Shows the chosen model and minimum score in a line while the options are folded. */
 
 /** @param {HTMLFormElement} form */
 export function connectOptions(form) {

@@ -1,7 +1,7 @@
 /** Pictures come by the file chooser, by dropping them anywhere on the page, and from the clipboard; a photo from the camera. */
 
 /**
- * Put the pictures that come in into the file field, and tell of them.
+ * Put the pictures that come in into the file field, and report them.
  *
  * @param {HTMLInputElement} input
  * @param {(files: File[]) => void} onPictures
@@ -46,7 +46,7 @@ export function receivePictures(input, onPictures) {
 }
 
 /**
- * Put what the phone's camera takes into the file field, and tell of it.
+ * Put what the phone's camera takes into the file field, and report it.
  *
  * @param {HTMLInputElement} camera the field that opens the camera
  * @param {HTMLInputElement} input

@@ -1,4 +1,4 @@
-/** Sends forms with progress, which `fetch` doesn't tell. */
+/** Sends forms with upload progress, which `fetch` doesn't report. */
 
 /** @typedef {{id: string, url: string} | {error: {message: string, hint: string}}} Answer */
 

@@ -6,7 +6,7 @@ const THINNEST = 3; // CSS pixels across a picture that one can still see
 
 /**
  * Lengths of the picture are in its pixels, lengths of the frame in CSS pixels. At zoom 1 the whole picture is
- * in the frame, in its middle. Tells of changes by the event "change".
+ * in the frame, in its middle. Dispatches "change".
  */
 export class Camera extends EventTarget {
   /** @param {number} width @param {number} height of the picture */

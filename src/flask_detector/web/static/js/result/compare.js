@@ -1,4 +1,4 @@
-/** A divider over the picture: the bare one to its left, what was found to its right. */
+/** A comparison slider: the original picture to its left, the detected objects to its right. */
 
 const STEP = 2; // percent of the width
 const LARGE_STEP = 10;

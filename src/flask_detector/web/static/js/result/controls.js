@@ -1,4 +1,4 @@
-/** The controls beside and under the picture: lowest score, classes, what is drawn; the headline; the links. */
+/** The controls beside and under the picture: minimum score, classes, what is drawn; the headline; the links. */
 
 import { count, percent } from "../shared/format.js";
 
@@ -16,7 +16,7 @@ export function connectScore(page, view) {
     output.value = percent(view.score);
     slider.ariaValueText = percent(view.score);
   };
-  slider.min = String(Math.floor(Math.min(view.usualScore, ...view.instances.map((i) => i.score)) * 100));
+  slider.min = String(Math.floor(Math.min(view.defaultScore, ...view.instances.map((i) => i.score)) * 100));
   slider.value = String(Math.round(view.score * 100));
   slider.addEventListener("input", () => view.setScore(slider.valueAsNumber / 100));
   view.addEventListener("change", show);
@@ -102,7 +102,7 @@ export function connectHeadline(page, view) {
   show();
 }
 
-/** What is taken away is what is shown. @param {HTMLElement} page @param {View} view */
+/** Lets downloads follow the view. @param {HTMLElement} page @param {View} view */
 export function connectLinks(page, view) {
   const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (page.querySelectorAll("[data-follows-view]"));
   view.addEventListener("change", () => {

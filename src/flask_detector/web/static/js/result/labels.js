@@ -113,7 +113,7 @@ const MOST_HIDDEN_OF_OWN = 0.2; // without counting; more counts for less than o
 const OWN = 0.1;
 
 /**
- * Return the places that a label may have at its box, the usual one first.
+ * Return the places that a label may have at its box, the preferred one first.
  *
  * @param {Area} box @param {number} width @param {number} height @param {{width: number, height: number}} frame
  */

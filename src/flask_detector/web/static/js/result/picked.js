@@ -1,4 +1,4 @@
-/** Tells about the chosen instance under the picture, and lets it be cut out; before that, how to choose one. */
+/** Describes the chosen instance under the picture, with a link to its crop; before that, how to choose one. */
 
 import { percent } from "../shared/format.js";
 

@@ -1,10 +1,10 @@
-/** What of a result is shown, and which instance is lit; kept in the page's address, so that a link shows it. */
+/** What of a result is shown, and which instance is lit; kept in the page's URL, so that a link shows it. */
 
 const SWITCHES = /** @type {const} */ (["boxes", "masks", "labels"]);
 
 /** @typedef {typeof SWITCHES[number]} Switch */
 
-/** Tells of changes by the events "change" (what is shown) and "light" (which instance is lit or chosen). */
+/** Dispatches "change" (what is shown) and "light" (which instance is lit or chosen). */
 export class View extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #writing;
@@ -13,7 +13,7 @@ export class View extends EventTarget {
   constructor(result) {
     super();
     this.instances = result.instances;
-    this.usualScore = result.shown_score;
+    this.defaultScore = result.shown_score;
     this.score = result.shown_score;
     /** @type {Set<string>} labels that are switched off */
     this.off = new Set();
@@ -23,7 +23,7 @@ export class View extends EventTarget {
     this.pointed = null;
     /** @type {number | null} the instance that stays lit until another one is chosen */
     this.chosen = null;
-    this.#readAddress();
+    this.#readUrl();
   }
 
   /** The instance that is lit now, or null. */
@@ -37,7 +37,7 @@ export class View extends EventTarget {
     return score >= this.score && !this.off.has(label);
   }
 
-  /** How many instances have at least the lowest score, by label. */
+  /** How many instances have at least the minimum score, by label. */
   counts() {
     /** @type {Map<string, number>} */
     const counts = new Map();
@@ -90,11 +90,11 @@ export class View extends EventTarget {
       this.chosen = null;
       this.dispatchEvent(new Event("light"));
     }
-    this.#writeAddress();
+    this.#writeUrl();
     this.dispatchEvent(new Event("change"));
   }
 
-  #readAddress() {
+  #readUrl() {
     const query = new URLSearchParams(location.search);
     const score = Number.parseFloat(query.get("score") ?? "");
     if (score >= 0 && score <= 1) {
@@ -104,18 +104,18 @@ export class View extends EventTarget {
     this.hidden = new Set(SWITCHES.filter((part) => query.getAll("hide").includes(part)));
   }
 
-  /** Browsers let pages change their address a hundred times in half a minute: wait until the hand rests. */
-  #writeAddress() {
+  /** Browsers let pages change their URL a hundred times in half a minute: wait until the hand rests. */
+  #writeUrl() {
     clearTimeout(this.#writing);
     this.#writing = setTimeout(() => {
       history.replaceState(null, "", location.pathname + this.search);
     }, 150);
   }
 
-  /** The address's part that tells this view; empty for the usual one. */
+  /** The query of this view; empty for the default one. */
   get search() {
     const query = new URLSearchParams();
-    if (this.score !== this.usualScore) {
+    if (this.score !== this.defaultScore) {
       query.set("score", String(this.score));
     }
     this.off.forEach((label) => query.append("off", label));

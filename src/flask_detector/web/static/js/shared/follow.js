@@ -1,17 +1,17 @@
-/** Follows a detection: live by server-sent events, by asking now and then where these can't be had. */
+/** Follows a detection by server-sent events, by polling where these are not available. */
 
 /** @typedef {{status: string, position: number | null, stage: string | null, step: string | null, final: boolean, working: boolean}} State */
 
 const ASK_AGAIN_MILLISECONDS = 1500;
 
-// The server says something every two seconds: a line that is silent for so long is dead, though nobody said so.
+// The server sends an event every two seconds: a connection that is silent for so long is dead.
 const SILENCE_MILLISECONDS = 10_000;
 
 /**
  * Call `onState` with each state of a detection until it is final; return a function that ends this earlier.
  *
  * The browser reconnects a dropped stream by itself; it gives up only when the server refuses one. It does not
- * notice a line that is silently dead, such as after a change of networks: then a new one is opened.
+ * notice a connection that is silently dead, such as after a change of networks: then a new one is opened.
  *
  * @param {string} eventsUrl
  * @param {string} stateUrl
@@ -28,29 +28,29 @@ export function follow(eventsUrl, stateUrl, onState) {
   function listen() {
     source = new EventSource(eventsUrl);
     source.addEventListener("state", (event) => {
-      beSuspicious();
+      restartTimer();
       pass(JSON.parse(event.data));
     });
-    source.addEventListener("still", beSuspicious);
+    source.addEventListener("still", restartTimer);
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED && !stopped) {
         clearTimeout(timer);
         ask();
       }
     });
-    beSuspicious();
+    restartTimer();
   }
 
-  function listenAnew() {
+  function reconnect() {
     source.close();
     clearTimeout(timer);
     listen();
   }
 
-  function beSuspicious() {
+  function restartTimer() {
     clearTimeout(timer);
     if (!stopped) {
-      timer = setTimeout(listenAnew, SILENCE_MILLISECONDS);
+      timer = setTimeout(reconnect, SILENCE_MILLISECONDS);
     }
   }
 
@@ -58,7 +58,7 @@ export function follow(eventsUrl, stateUrl, onState) {
     stopped = true;
     source.close();
     clearTimeout(timer);
-    removeEventListener("online", listenAnew);
+    removeEventListener("online", reconnect);
   }
 
   /** @param {State} state */
@@ -81,14 +81,14 @@ export function follow(eventsUrl, stateUrl, onState) {
         pass({ status: "gone", position: null, stage: null, step: null, final: true, working: true });
       }
     } catch {
-      // The server is away for now: asking again is all there is to do.
+      // The server can't be reached for now: poll again.
     }
     if (!stopped) {
       timer = setTimeout(ask, ASK_AGAIN_MILLISECONDS);
     }
   }
 
-  addEventListener("online", listenAnew);
+  addEventListener("online", reconnect);
   listen();
   return stop;
 }

@@ -1,4 +1,4 @@
-/** Numbers in words for people. */
+/** Numbers for people. */
 
 /**
  * Return a file's size, such as "2.4 MB".

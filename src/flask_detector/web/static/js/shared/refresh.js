@@ -1,4 +1,4 @@
-/** Keeps those parts of a page up to date that say of themselves that they are changing. */
+/** Refreshes the parts of a page that are marked as changing. */
 
 const LOOK_AGAIN_MILLISECONDS = 2000;
 
