@@ -107,7 +107,7 @@ class DetectorPool:
         while names := [name for name in self._store.ranked() if name not in self._broken]:
             try:
                 detector = self._load(names[0])
-                if not self._measures(detector):
+                if not self._measures(names[0], detector):
                     return detector
             except ModelError as error:
                 # A damaged file must not stop an installation that has another model.
@@ -115,12 +115,11 @@ class DetectorPool:
                 log.error("the model %s can't be used: %s", names[0], error)
         raise ModelNotInstalled("No model is installed.", hint="Run 'flask-detector models' to list them.")
 
-    def _measures(self, detector: Detector) -> bool:
+    def _measures(self, name: str, detector: Detector) -> bool:
         """Measure how long a picture takes, unless that is known; tell whether it was measured.
 
         The embedded model is the default whatever it takes, where it is.
         """
-        name = detector.name
         is_embedded = isinstance(self._store.info(name).source, Embedded)
         if is_embedded or name in self._measured or self._store.seconds(name) is not None:
             return False

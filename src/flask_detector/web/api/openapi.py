@@ -17,7 +17,7 @@ from flask_detector import errors
 from flask_detector._version import __version__
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.schema import Error
-from flask_detector.web.api.operations import JSON, OPERATIONS, Operation, Success
+from flask_detector.web.api.operations import JSON, OPERATIONS, TAGS, Operation, Success
 from flask_detector.web.core.errors import status_of
 from flask_detector.web.middleware import rate_limits
 
@@ -47,7 +47,7 @@ def document(app: Flask) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "flask-detector", "version": __version__, "description": _DESCRIPTION},
         "security": [{}, {"bearer": []}, {"header": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in OPERATIONS.values())],
+        "tags": [{"name": name} for name in TAGS],
         "paths": paths,
         "components": {
             "schemas": _closed(dict(sorted(schemas.items()))),

@@ -17,6 +17,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 JSON = "application/json"
 
+# The modules of the operations, in the order of the documentation.
+TAGS = ("Detections", "Files", "Batches", "Models")
+
 
 @dataclass(frozen=True)
 class Success:
