@@ -128,8 +128,7 @@ READ_AS_A_WHOLE = {
 @pytest.fixture
 def all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_pictures, "LARGE_PIXELS", 0)
-    for module in ("encode", "pixels"):  # ten strips of a picture
-        monkeypatch.setattr(f"flask_detector.imaging.{module}.STRIP_PIXELS", 7000)
+    monkeypatch.setattr("flask_detector.imaging.pixels.STRIP_PIXELS", 7000)  # ten strips of a picture
 
 
 @pytest.fixture(params=KINDS)

@@ -1,7 +1,7 @@
 """An RGB array to a picture file, and a file to another one with something drawn over it."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from flask_detector.imaging import decode, large_pictures, sniff
 from flask_detector.imaging.limits import Limits
-from flask_detector.imaging.pixels import STRIP_PIXELS, Picture, Pixels
+from flask_detector.imaging.pixels import Picture, Pixels, strips
 from flask_detector.structures.masks import Bitmap
 
 _QUALITY: Final = 90
@@ -104,45 +104,22 @@ def change(data: bytes, limits: Limits, output: str | None, over: Change | None 
     if longest > _LONGEST_SIDES.get(output, longest):
         output = "PNG"
     media_type = sniff.media_type(output)
+
+    def drawn(first: int, last: int) -> Picture:
+        strip = pixels[first:last]
+        if over is None:
+            return strip
+        image = Image.fromarray(strip)
+        over(image, first)
+        return np.asarray(image)
+
     if size > large_pictures.LARGE_PIXELS and output in _BY_VIPS:
         with suppress(OSError):  # no room for a file
-            return _encode_large(pixels, output, info.icc_profile, over), media_type
+            return _encode_rows(drawn, (info.width, info.height, 3), output, info.icc_profile), media_type
     whole = pixels.image()
     if over is not None:
         over(whole, 0)
     return encode(whole, output, icc_profile=info.icc_profile), media_type
-
-
-def _encode_large(
-    pixels: Pixels, picture_format: str, icc_profile: bytes | None, over: Change | None
-) -> bytes:
-    def strip(first: int, last: int) -> Picture:
-        if over is None:
-            return pixels[first:last]
-        image = Image.fromarray(pixels[first:last])
-        over(image, first)
-        return np.asarray(image)
-
-    strips = (strip(first, last) for first, last in pixels.strips())
-    return _encode_strips(strips, pixels.width, pixels.height, 3, picture_format, icc_profile)
-
-
-def _encode_strips(
-    strips: Iterable[Picture],
-    width: int,
-    height: int,
-    bands: int,
-    picture_format: str,
-    icc_profile: bytes | None,
-) -> bytes:
-    """Return the rows (N, width, bands) of a picture, from the top, as a file; raises OSError."""
-    from flask_detector.imaging import vips
-
-    saver, options = _BY_VIPS[picture_format]
-    try:
-        return vips.encode(strips, (width, height, bands), saver, icc_profile, **options)
-    except vips.Error as error:
-        raise OSError(str(error)) from error
 
 
 def cut_out(pixels: Pixels, box: tuple[int, int, int, int], inside: Bitmap | None) -> bytes:
@@ -157,17 +134,35 @@ def cut_out(pixels: Pixels, box: tuple[int, int, int, int], inside: Bitmap | Non
     def rows(first: int, last: int) -> Picture:
         part = pixels[top + first : top + last][:, left:right]
         if inside is None:
-            return part
+            return np.ascontiguousarray(part)
         return np.dstack([part, inside[first:last] * np.uint8(255)])
 
     if width * height > large_pictures.LARGE_PIXELS:
-        at_once = max(1, STRIP_PIXELS // width)
-        strips = (rows(first, min(first + at_once, height)) for first in range(0, height, at_once))
         with suppress(OSError):  # no room for a file
-            return _encode_strips(strips, width, height, 3 if inside is None else 4, "PNG", None)
+            return _encode_rows(rows, (width, height, 3 if inside is None else 4), "PNG", None)
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rows(0, height))).save(file, "PNG", **_WRITING["PNG"])
+    Image.fromarray(rows(0, height)).save(file, "PNG", **_WRITING["PNG"])
     return file.getvalue()
+
+
+def _encode_rows(
+    rows: Callable[[int, int], Picture],
+    shape: tuple[int, int, int],
+    picture_format: str,
+    icc_profile: bytes | None,
+) -> bytes:
+    """Return a large picture of that width, height and number of bands as a file; raises OSError.
+
+    rows: gives those (N, width, bands) from a first one to that before a last one; asked from the top.
+    """
+    from flask_detector.imaging import vips
+
+    saver, options = _BY_VIPS[picture_format]
+    parts = (rows(first, last) for first, last in strips(*shape[:2]))
+    try:
+        return vips.encode(parts, shape, saver, icc_profile, **options)
+    except vips.Error as error:
+        raise OSError(str(error)) from error
 
 
 def _has_flat_areas(pixels: Pixels) -> bool:

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from PIL import Image
+from PIL.ExifTags import Base as Tag
 
 from flask_detector.imaging.pixels import Box
 from flask_detector.imaging.rare_kinds import ByVips
@@ -21,10 +22,10 @@ _LOADERS: Final = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WE
 # How many bytes a pixel takes while it is decoded, as measured for 24 and 48 megapixels, and a little more.
 _BYTES_TO_DECODE: Final = {
     "AVIF": 10,
-    "HEIF": 10,
+    "HEIF": 8,
     "JPEG": 4,
     "PNG": 9,
-    "WEBP": 10,
+    "WEBP": 11,
     "GIF": 2,
     "BMP": 4,
     "TIFF": 9,
@@ -46,13 +47,7 @@ _MODES: Final = {
     (1, "ushort"): "I;16",
 }
 
-# Tags and their values that tell the plain kinds of TIFF (TIFF 6.0): photometric interpretation and the like.
-_TIFF_BITS: Final = 258
-_TIFF_PHOTOMETRIC: Final = 262
-_TIFF_ORIENTATION: Final = 274
-_TIFF_PLANES: Final = 284
-_TIFF_TILE_WIDTH: Final = 322
-_TIFF_SAMPLE_FORMAT: Final = 339
+# Mode, bits a sample and photometric interpretation of the plain kinds of TIFF (TIFF 6.0).
 _PLAIN_TIFFS: Final = {("L", (8,), 1), ("RGB", (8, 8, 8), 2)}
 _JPEG_IN_TIFF: Final = ("RGB", (8, 8, 8), 6)
 
@@ -142,9 +137,9 @@ def _is_plain(image: Image.Image) -> bool:
         return image.mode in _PNG_MODES and not is_keyed and not image.info.get("interlace")
     if image.format == "TIFF":
         tags = getattr(image, "tag_v2", {})
-        kind = (image.mode, tags.get(_TIFF_BITS), tags.get(_TIFF_PHOTOMETRIC))
+        kind = (image.mode, tags.get(Tag.BitsPerSample), tags.get(Tag.PhotometricInterpretation))
         is_known = kind in _PLAIN_TIFFS or (kind == _JPEG_IN_TIFF and image.info.get("compression") == "jpeg")
-        is_usual = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1} and tags.get(_TIFF_PLANES, 1) == 1
-        is_in_rows = _TIFF_TILE_WIDTH not in tags and tags.get(_TIFF_ORIENTATION, 1) == 1
+        is_usual = set(tags.get(Tag.SampleFormat, (1,))) == {1} and tags.get(Tag.PlanarConfiguration, 1) == 1
+        is_in_rows = Tag.TileWidth not in tags and tags.get(Tag.Orientation, 1) == 1
         return is_known and is_usual and is_in_rows and image.tell() == 0
     return False

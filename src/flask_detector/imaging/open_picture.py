@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import IO, Any, BinaryIO, Final, cast
 
 from PIL import Image, ImageFile
+from PIL.ExifTags import Base as Tag
 
 from flask_detector.errors import DamagedPicture, TooManyPixels, UnsupportedPicture
 from flask_detector.imaging import gif_blocks, jpeg_scans, png_chunks, tiff_pages
@@ -66,13 +67,7 @@ _CLEAN_APERTURE: Final = b"clap"  # ISO/IEC 14496-12, 12.1.4
 # A JPEG's segment takes four reads; the glueing of a thousand of them, 25 MB together, takes a few seconds.
 _MOST_HEADER_READS: Final = 4000
 _PILLOW: Final = re.compile(r"PIL\.")
-_TIFF_BITS: Final = 258
-_TIFF_PHOTOMETRIC: Final = 262
-_TIFF_PLANES: Final = 284
-_TIFF_SAMPLE_FORMAT: Final = 339
 _WHITE_IS_ZERO: Final = 0
-_TIFF_TILE_WIDTH: Final = 322
-_TIFF_TILE_LENGTH: Final = 323
 
 
 @contextmanager
@@ -143,10 +138,10 @@ def _read_header(header: "_Header", file: BinaryIO, picture_format: str) -> Imag
 def _is_beyond_pillow(tiff: Image.Image) -> bool:
     """Tell whether Pillow can't unpack a TIFF's pixels, or takes their numbers for others than they are."""
     tags: Mapping[int, Any] = getattr(tiff, "tag_v2", {})
-    bits = max(tags.get(_TIFF_BITS, (1,)))
-    is_negative = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
-    is_planar = tags.get(_TIFF_PLANES, 1) != 1
-    is_unsigned = set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) == {1}
+    bits = max(tags.get(Tag.BitsPerSample, (1,)))
+    is_negative = tags.get(Tag.PhotometricInterpretation) == _WHITE_IS_ZERO
+    is_planar = tags.get(Tag.PlanarConfiguration, 1) != 1
+    is_unsigned = set(tags.get(Tag.SampleFormat, (1,))) == {1}
     is_misread = (bits > 8 and (is_negative or is_planar)) or (bits > 16 and is_unsigned)
     return is_misread or tiff.info.get("compression") in _ONLY_BY_LIBVIPS
 
@@ -232,5 +227,5 @@ def _check_pixels(image: Image.Image, limits: Limits) -> None:
     if image.format == "TIFF":
         # A whole tile is held in memory, however little of it the picture covers.
         tags = getattr(image, "tag_v2", {})
-        pixels = max(pixels, tags.get(_TIFF_TILE_WIDTH, 0) * tags.get(_TIFF_TILE_LENGTH, 0))
+        pixels = max(pixels, tags.get(Tag.TileWidth, 0) * tags.get(Tag.TileLength, 0))
     limits.check_pixels(pixels)

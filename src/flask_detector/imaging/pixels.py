@@ -35,7 +35,6 @@ _TURNED: Final = {5, 6, 7, 8}
 _FROM_THE_END: Final = {3, 4, 7, 8}
 STRIP_PIXELS = 1 << 19
 _BLOCKS_AT_A_TIME: Final = 16
-_TIFF_BITS_PER_SAMPLE: Final = 258
 
 
 class Stored(Protocol):
@@ -98,15 +97,9 @@ class Pixels:
     def array(self) -> Picture:
         """Return all of them, (rows, columns, 3)."""
         found = np.empty((self.rows, self.columns, 3), np.uint8)
-        for first, last in self.strips():
+        for first, last in strips(self.columns, self.rows):
             self._read(first, found[first:last])
         return found
-
-    def strips(self) -> Iterator[tuple[int, int]]:
-        """Yield the first row and the one behind the last of each strip of some rows, from the top."""
-        at_once = max(1, STRIP_PIXELS // self.columns)
-        for first in range(0, self.rows, at_once):
-            yield first, min(first + at_once, self.rows)
 
     def image(self) -> Image.Image:
         """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
@@ -169,6 +162,13 @@ class _OfArray(Pixels):
         """Keep them."""
 
 
+def strips(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the one behind the last of each strip of a picture, from the top."""
+    at_once = max(1, STRIP_PIXELS // width)
+    for first in range(0, height, at_once):
+        yield first, min(first + at_once, height)
+
+
 def _placed(strip: Picture, first: int, rows: int, orientation: int) -> tuple[Box, Picture]:
     """Return which part of the stored picture a strip of the upright one is, and the strip seen like it.
 
@@ -222,7 +222,7 @@ def _conversion(image: Image.Image) -> Strip:
         return _from_cmyk(image.info.get("icc_profile"))
     if image.mode.startswith("I;16"):
         # A TIFF of 12 bits is opened in 16, unscaled.
-        twelve_bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE) == (12,)
+        twelve_bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample) == (12,)
         return partial(_stretched, black=0.0, white=4095.0 if twelve_bits else 65535.0)
     if image.mode in {"I", "F"}:
         black, white = _range(image)

@@ -11,19 +11,10 @@ import struct
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple
 
+from PIL.ExifTags import Base as Tag
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from flask_detector.imaging.sniff import raw_file
-
-_WIDTH: Final = 256
-_LENGTH: Final = 257
-_NEW_SUBFILE_TYPE: Final = 254
-_OLD_SUBFILE_TYPE: Final = 255
-_COMPRESSION: Final = 259
-_PHOTOMETRIC: Final = 262
-_MAKE: Final = 271
-_SUB_DIRECTORIES: Final = 330
-_DNG_VERSION: Final = 50706
 
 _REDUCED: Final = 1  # and bits for a page of several, a mask
 _MASK: Final = 4
@@ -42,7 +33,7 @@ class _Page(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        return int(self.tags.get(_WIDTH, 0)) * int(self.tags.get(_LENGTH, 0))
+        return int(self.tags.get(Tag.ImageWidth, 0)) * int(self.tags.get(Tag.ImageLength, 0))
 
 
 def picture_place(file: IO[bytes]) -> int | None:
@@ -61,7 +52,7 @@ def picture_place(file: IO[bytes]) -> int | None:
     for page in _chain(file, head, first):
         family = [page, *_inner(file, head, page.tags)]
         if is_marked or any(_is_raw(one.tags) for one in family):
-            makers = (one.tags[_MAKE] for one in family if _MAKE in one.tags)
+            makers = (one.tags[Tag.Make] for one in family if Tag.Make in one.tags)
             raise raw_file(next((str(maker).strip("\0 ") for maker in makers), None))
         if full := [one for one in family if not _is_aside(one.tags)]:
             found = full
@@ -107,7 +98,7 @@ def _chain(file: IO[bytes], head: bytes, place: int) -> Iterator[_Page]:
 
 def _inner(file: IO[bytes], head: bytes, tags: Directory) -> list[_Page]:
     """Return the pages that belong to a page. A picture that is full itself needs none that can be read."""
-    places = tags.get(_SUB_DIRECTORIES, ())
+    places = tags.get(Tag.SubIFDs, ())
     found: list[_Page] = []
     try:
         for place in places if isinstance(places, tuple) else (places,):
@@ -125,12 +116,12 @@ def _inner(file: IO[bytes], head: bytes, tags: Directory) -> list[_Page]:
 
 def _is_raw(directory: Directory) -> bool:
     return (
-        _DNG_VERSION in directory
-        or directory.get(_PHOTOMETRIC) in _SENSOR_PHOTOMETRICS
-        or directory.get(_COMPRESSION) in _SENSOR_COMPRESSIONS
+        Tag.DNGVersion in directory
+        or directory.get(Tag.PhotometricInterpretation) in _SENSOR_PHOTOMETRICS
+        or directory.get(Tag.Compression) in _SENSOR_COMPRESSIONS
     )
 
 
 def _is_aside(page: Directory) -> bool:
-    kind = page.get(_NEW_SUBFILE_TYPE, 0)
-    return bool(kind & (_REDUCED | _MASK)) or page.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED
+    kind = page.get(Tag.NewSubfileType, 0)
+    return bool(kind & (_REDUCED | _MASK)) or page.get(Tag.SubfileType) == _OLD_REDUCED

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from tempfile import TemporaryFile
 
-import numpy as np
-
 from flask_detector.imaging.pixels import Picture
 
 # libvips reads these as it is loaded. The web process's requests are its threads.
@@ -66,7 +64,7 @@ def encode(
     """
     with TemporaryFile() as numbers:
         for strip in strips:
-            numbers.write(np.ascontiguousarray(strip).data)
+            numbers.write(strip.data)
         numbers.flush()
         image = in_parts(pyvips.Image.rawload(f"/dev/fd/{numbers.fileno()}", *shape))
         image = image.copy(interpretation="srgb", xres=_DOTS_PER_MILLIMETRE, yres=_DOTS_PER_MILLIMETRE)
