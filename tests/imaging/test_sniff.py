@@ -79,7 +79,7 @@ def test_a_rare_kind_of_a_known_format_is_refused_as_one() -> None:
     for data in (bmp((0x3FF00000, 0xFFC00, 0x3FF)), bmp((0xF00, 0xF0, 0xF))):
         with pytest.raises(UnsupportedPicture, match="BMP picture of a rare kind") as refused:
             check(data, LIMITS)
-        assert "save it as JPEG" in refused.value.hint
+        assert "Save it as JPEG" in refused.value.hint
 
 
 def test_unsupported_is_a_picture_s_error() -> None:
