@@ -320,6 +320,8 @@ def test_a_batch_is_one_resource_with_all_its_pictures(
     # One of them is called .jpg and is a WebP.
     assert sorted(name.rpartition(".")[2] for name in names if name.startswith("images/")) == ["jpg", "webp"]
     assert code_of(client.get(f"{address}/exports/word")) == (404, "unknown_format")
+    assert code_of(client.get(f"{address}/exports/csv?classes=chair,unicorn")) == (422, "unknown_label")
+    assert client.get(f"{address}/exports/csv?classes=chair").status_code == 200
     assert client.delete(address).status_code == 204
     assert client.get(address).status_code == 404
     assert [client.get(one["url"]).status_code for one in done["detections"]] == [410, 410]

@@ -1,10 +1,14 @@
 """Batches: pictures that were sent together."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from flask import Response, jsonify, request
 
 from flask_detector import errors as e
 from flask_detector.jobs.batches import Batch
-from flask_detector.web.api.files import format_named
+from flask_detector.jobs.records import Record
+from flask_detector.web.api.files import format_named, known_labels
 from flask_detector.web.api.operations import DELETED, Success, delete, get
 from flask_detector.web.api.params import ExportQuery, WaitHeaders, from_fields
 from flask_detector.web.api.responses import BatchResponse, batch_response
@@ -30,7 +34,7 @@ def show_batch(id: str) -> Response:
 @get(
     "/batches/<id>/exports/<format>",
     responses={200: Success("A ZIP of the data set", media_types=("application/zip",))},
-    errors=(e.BadParameter, e.UnknownDetection, e.UnknownFormat, e.DetectionNotFinished),
+    errors=(e.BadParameter, e.UnknownDetection, e.UnknownFormat, e.UnknownLabel, e.DetectionNotFinished),
     query=ExportQuery,
     example="-OJ $API/batches/$BATCH/exports/yolo",
 )
@@ -45,6 +49,8 @@ def export_batch(id: str, format: str) -> Response:
     records = service().jobs.find_all(batch.detections)
     if not all(record.status.is_final for record in records):
         raise e.DetectionNotFinished("This batch has detections that have not ended yet.")
+    if query.classes is not None:
+        _check_labels(query.classes, records)
     return archives.data_set(
         service(),
         archives.Selected(batch, records),
@@ -52,6 +58,23 @@ def export_batch(id: str, format: str) -> Response:
         min_score=query.min_score,
         classes=query.classes,
     )
+
+
+def _check_labels(texts: list[str], records: Sequence[Record]) -> None:
+    """Raise UnknownLabel for a label that none of the models has that were used for these detections."""
+    labels: dict[str, None] = {}
+    unknown: e.UnknownLabel | None = None
+    for record in records:
+        with suppress(e.DetectionError):  # failed, or deleted meanwhile: it is left out
+            labels |= dict.fromkeys(service().jobs.result_form(record.id)["labels"])
+            try:
+                known_labels(texts, list(labels))
+            except e.UnknownLabel as error:
+                unknown = error
+            else:
+                return
+    if unknown is not None:
+        raise unknown
 
 
 @delete(
