@@ -87,11 +87,30 @@ def _checkpoints() -> dict[str, bytes]:
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
+    named = json.dumps({"__metadata__": _SAID, "head.weight": header["backbone.conv1.weight"]}).encode()
+    arrays = {"backbone.bottom_up.conv.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    saved = {
+        "model": arrays,
+        "ema": {**arrays},
+        "matching_heuristics": True,
+        "meta": _SAID,
+        "names": {0: "a"},
+    }
     return {
         "safetensors": struct.pack("<Q", len(text)) + text + bytes(range(48)),
+        "safetensors named": struct.pack("<Q", len(named)) + named + bytes(24),
         "zip": _zip(),
         "stream": _stream(),
+        **{f"arrays {protocol}": pickle.dumps(saved, protocol) for protocol in (2, 4, 5)},
     }
+
+
+# What a file says of itself: names of classes, and MMDetection's configuration.
+_SAID = {
+    "id2label": json.dumps({"1": "cat", "2": "dog", "3": "bird"}),
+    "cfg": "model = dict(backbone=dict(style='caffe'), test_cfg=dict(rcnn=dict(max_per_img=9)))\n"
+    "test_pipeline = [dict(type='Resize', scale=(1333, 800))]\nclasses = ('cat', 'dog', 'bird')",
+}
 
 
 _STORAGE_TYPE, _REBUILD = b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n"

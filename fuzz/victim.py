@@ -83,9 +83,12 @@ def read_picture() -> Callable[[bytes], str]:
 
 
 def read_weights() -> Callable[[bytes], str]:
-    """Return what a checkpoint goes through until the first array is folded."""
+    """Return what a checkpoint goes through until the first array is folded, and what its texts do."""
+    from flask_detector.detectors.checkpoint.class_names import class_names
+    from flask_detector.detectors.checkpoint.mmdet_config import config_of
     from flask_detector.detectors.checkpoint.read import read_checkpoint
     from flask_detector.detectors.mask_rcnn.identify import recognise
+    from flask_detector.detectors.mask_rcnn.mmdet_options import options_in
     from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
     path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.pth"
@@ -96,6 +99,8 @@ def read_weights() -> Callable[[bytes], str]:
             checkpoint = read_checkpoint(path)
             for tensor in checkpoint.tensors.values():
                 tensor.array().sum()
+            class_names(checkpoint.meta, 3, background_first=True)
+            options_in(config_of(checkpoint.meta))
             recognise(checkpoint)
         except ForeignCheckpoint:
             return "used"  # read whole; that it holds two tensors of a network is then noticed
