@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types browser-types licences audit sbom benchmarks clean
+.PHONY: help run test test-all lint types browser-types check-licences licences audit sbom benchmarks clean
 
 help:
 	@echo 'make run       install what is needed and serve on http://127.0.0.1:5000 (PORT=8000 make run: another port)'
@@ -36,6 +36,9 @@ lint: $(VENV)/.test
 # Checks the JavaScript's types; needs Node.js.
 browser-types: node_modules/.installed
 	npx --no-install tsc --project tsconfig.json
+
+check-licences: $(VENV)/.test
+	$(BIN)/python tools/licences.py --check
 
 licences: $(VENV)/.test
 	$(BIN)/python tools/licences.py

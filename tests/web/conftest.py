@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.settings import Settings
@@ -24,6 +27,24 @@ from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until_answered
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _urls_compiled_when_needed() -> Iterator[None]:
+    """Compile what builds URLs when one is built: it took most of a small test's time."""
+    compile_builder = Rule._compile_builder
+
+    def compile_later(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        compiled = cache(partial(compile_builder, rule, append_unknown))
+
+        def build(rule: Rule, **values: Any) -> tuple[str, str]:
+            return compiled()(rule, **values)
+
+        return build
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", compile_later)
+        yield
 
 
 @pytest.fixture
