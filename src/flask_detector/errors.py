@@ -13,6 +13,7 @@
     │   └── TooManyPixels
     ├── ModelError                 the model can't be used
     │   ├── UnknownModel
+    │   ├── ModelConflict          it is there already, built in, in work or waited for
     │   ├── ModelNotInstalled
     │   ├── CheckpointError        a weights file that can't be read
     │   │   ├── UnsafeCheckpoint   it names code to run
@@ -137,6 +138,10 @@ class ModelError(DetectorError, code="model_error"):
 
 class UnknownModel(ModelError, code="unknown_model", hint="Run 'flask-detector models' to list the names."):
     """No model has that name."""
+
+
+class ModelConflict(ModelError, code="model_conflict"):
+    """The model can't be installed, added or removed as things stand."""
 
 
 class ModelNotInstalled(ModelError, code="model_not_installed"):

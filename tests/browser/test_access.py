@@ -61,6 +61,7 @@ def paths(
         "about": "/about",
         "api": "/api/docs",
         "admin": "/admin",
+        "models": "/admin/models",
         "login": "/admin/login",
     }
 
@@ -146,6 +147,8 @@ def _ended(url: str, picture: bytes) -> str:
         ("api", "dark", DESKTOP),
         ("admin", "light", DESKTOP),
         ("admin", "dark", PHONE),
+        pytest.param("models", "light", PHONE, marks=pytest.mark.slow),
+        pytest.param("models", "dark", DESKTOP, marks=pytest.mark.slow),
         ("login", "light", PHONE),
     ],
 )
@@ -162,8 +165,9 @@ def test_axe_finds_nothing(
     complaints.clear()  # the browser's note that an unknown or failed detection is one
     if name in {"result", "crowd", "shared"}:
         page.locator(".result-shapes").wait_for()
-    if name == "admin":
+    if name in {"admin", "models"}:
         sign_in(page)
+        page.goto(paths[name])
     check(page)
 
 

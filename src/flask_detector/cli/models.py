@@ -15,7 +15,7 @@ from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
-from flask_detector.errors import BadParameter, DetectorError
+from flask_detector.errors import BadParameter, DetectorError, ModelNotInstalled
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.process import logs
@@ -79,6 +79,8 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
     for name in names:
         try:
             _pull(store, name, settings.mirror_url, log.info)
+        except ModelNotInstalled as cancelled:
+            log.info("%s", cancelled.message)
         except DetectorError as error:
             failures.append(error.message)
     if failures:

@@ -41,6 +41,10 @@ class DetectorPool:
         """The name of the model that is loaded."""
         return None if self._detector is None else self._detector.name
 
+    def folder_id(self) -> str:
+        """Return what tells this machine's folder of models from those of others; "" if there is none."""
+        return self._store.folder_id()
+
     def available(self) -> dict[str, float | None]:
         """Return the models that can be loaded, each with the seconds that it takes, None if not measured."""
         names = [name for name in self._store.installed() if name not in self._broken]

@@ -14,7 +14,18 @@ from flask_detector.broker.connection import reaching_redis
 # How long a worker may be silent before it counts as dead, in seconds.
 WORKER_SILENCE = 8
 
-_FIELDS = ("hostname", "pid", "state", "model", "models", "seconds", "memory", "last_heartbeat", "birth")
+_FIELDS = (
+    "hostname",
+    "pid",
+    "state",
+    "model",
+    "models",
+    "seconds",
+    "models_folder",
+    "memory",
+    "last_heartbeat",
+    "birth",
+)
 _COUNTS = ("successful_job_count", "failed_job_count")
 
 
@@ -24,6 +35,7 @@ class WorkerInfo:
 
     models: the names of those that it can load. queue: the one that it takes pictures from.
     seconds: what a picture takes there, by model, as far as it was measured.
+    models_folder: what tells its folder of models from those of other machines; "" if not known.
     pid: its process on its host. memory: bytes, 0 where it has told none.
     done, failed: how many detections it has ended since it started.
     """
@@ -34,6 +46,7 @@ class WorkerInfo:
     models: frozenset[str]
     queue: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    models_folder: str = ""
     host: str = ""
     pid: int = 0
     memory: int = 0
@@ -53,7 +66,7 @@ def live_workers(connection: redis.Redis, queues: list[Queue]) -> list[WorkerInf
             answers = pipeline.execute()
     workers = []
     for (queue, key), values in zip(named, answers, strict=True):
-        host, pid, state, model, models, seconds, memory, heartbeat, birth, done, failed, death = (
+        host, pid, state, model, models, seconds, folder, memory, heartbeat, birth, done, failed, death = (
             (value or b"").decode() for value in values
         )
         if heartbeat and not death:  # the key of a silent worker expires
@@ -65,6 +78,7 @@ def live_workers(connection: redis.Redis, queues: list[Queue]) -> list[WorkerInf
                     models=frozenset(models.split()),
                     queue=queue,
                     seconds=json.loads(seconds or "{}"),
+                    models_folder=folder,
                     host=host,
                     pid=int(pid or 0),
                     memory=int(memory or 0),

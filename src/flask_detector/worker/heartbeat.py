@@ -47,6 +47,7 @@ class Heartbeat(threading.Thread):
         jobs: Jobs,
         attempts: Attempts,
         models: Callable[[], Mapping[str, float | None]],
+        models_folder: str,
     ) -> None:
         """jobs, attempts: on its own connection. models: returns the seconds a picture takes by model."""
         super().__init__(name="heartbeat", daemon=True)
@@ -54,6 +55,7 @@ class Heartbeat(threading.Thread):
         self._jobs = jobs
         self._attempts = attempts
         self._models = models
+        self._models_folder = models_folder
         self._stopped = threading.Event()
         self._changing = threading.Lock()
         self._attempt: Attempt | None = None
@@ -175,6 +177,7 @@ class Heartbeat(threading.Thread):
             "state": "busy" if self._in_hand else "idle",
             "memory": resident_bytes(),
             "models": " ".join(models),
+            "models_folder": self._models_folder,
             "seconds": json.dumps({name: seconds for name, seconds in models.items() if seconds}),
         }
 

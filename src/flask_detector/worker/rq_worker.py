@@ -81,6 +81,7 @@ class DetectionWorker(SimpleWorker):
             jobs,
             Attempts(jobs.queue, worker=self.name, location=location),
             context.detectors.available,
+            context.detectors.folder_id(),
         )
         self._attempt: Attempt | None = None
         self._writer = ThreadPoolExecutor(1, "writer")

@@ -8,6 +8,7 @@
     models/<name>/model.json            what a user's own model is
     models/<name>/seconds.json          what a picture takes, by machine
     models/<name>/state.json            what is being done with it, or why that failed
+    models/<name>/cancel                whoever works on it is to stop
     models/<name>/draft/                what is being made; left over only by a killed process
     models/.locks/<name>                held by the one who changes any of these
 """
@@ -29,7 +30,7 @@ from flask_detector.detectors.zoo.install_state import (
     locked,
     write_json,
 )
-from flask_detector.errors import DetectorError, ModelError, ModelNotInstalled
+from flask_detector.errors import DetectorError, ModelConflict, ModelError, ModelNotInstalled
 
 _SECONDS = "seconds.json"
 
@@ -41,6 +42,7 @@ class ModelFolder:
         self.path = root / name
         self._lock = root / ".locks" / name
         self._state = StateFile(self.path / "state.json")
+        self._cancel = self.path / "cancel"
 
     def graphs(self, version: int) -> Path:
         """Return where the graphs of that version lie."""
@@ -54,6 +56,12 @@ class ModelFolder:
             return told
         return None
 
+    def cancel(self) -> None:
+        """Have whoever works here stop, as soon as there is something to tell."""
+        if self.told() is not None:
+            with self._writable():
+                self._cancel.touch()
+
     @contextmanager
     def work(self, on_progress: OnState | None = None, *, keep_failure: bool = True) -> Iterator[OnState]:
         """Hold the only right to change this folder; give a function that tells how far the work has come.
@@ -65,6 +73,8 @@ class ModelFolder:
         """
 
         def tell(state: ModelState) -> None:
+            if self._cancel.exists():
+                raise ModelNotInstalled(f"What was done with the model {self.path.name} was cancelled.")
             self._state.write(state)
             if on_progress is not None:
                 on_progress(state)
@@ -77,6 +87,7 @@ class ModelFolder:
         with self._writable(), locked(self._lock, while_waiting=tell_of_other):
             self.path.mkdir(parents=True, exist_ok=True)
             failure = ""
+            self._cancel.unlink(missing_ok=True)
             try:
                 with self._writable():
                     yield tell
@@ -89,6 +100,7 @@ class ModelFolder:
                 failure = "An unexpected error; see the log."
                 raise
             finally:
+                self._cancel.unlink(missing_ok=True)
                 self._state.clear()
                 if failure and keep_failure:
                     self._state.write(ModelState(Stage.FAILED, note=failure))
@@ -139,7 +151,7 @@ class ModelFolder:
         def give_up() -> None:
             # Who only looks whether there is work holds the lock for a moment too.
             if self.told() is not None:
-                raise ModelError(
+                raise ModelConflict(
                     f"The model {self.path.name} is being fetched or converted right now.",
                     hint="Wait until that is done, or stop it.",
                 )

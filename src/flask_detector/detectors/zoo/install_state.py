@@ -14,6 +14,9 @@ from flask_detector.atomic_files import write_whole
 
 _SECONDS_BETWEEN_WRITES = 0.3
 
+# How a process ends whose work on a model was cancelled by SIGTERM.
+CANCELLED_STATUS = 143
+
 
 class Stage(StrEnum):
     """How far a model is on its way to being used."""

@@ -1,5 +1,6 @@
 """The models of an installation: which there are, in which state, and how their weights come and go."""
 
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,14 @@ from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
 from flask_detector.detectors.zoo.ranking import best_first
 from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
-from flask_detector.errors import BadParameter, CheckpointError, ModelError, ModelNotInstalled, UnknownModel
+from flask_detector.errors import (
+    BadParameter,
+    CheckpointError,
+    ModelConflict,
+    ModelError,
+    ModelNotInstalled,
+    UnknownModel,
+)
 
 
 class ModelStore:
@@ -44,7 +52,7 @@ class ModelStore:
         patience: Patience | None = None,
         machine: str = "",
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._machine = machine
         self._models = models
         self._converter = converter
@@ -124,6 +132,27 @@ class ModelStore:
         with suppress(FileNotFoundError):
             received = part_of(weights).stat().st_size
         return ModelState(Stage.ABSENT, received, info.source.size)
+
+    def folder_id(self) -> str:
+        """Return what tells this folder from those of other machines; "" where it can't be written."""
+        file = self.folder / ".id"
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError), file.open("x", encoding="ascii") as new:
+                new.write(secrets.token_hex(8))
+            return file.read_text(encoding="ascii")
+        return ""
+
+    def at_work(self) -> dict[str, ModelState]:
+        """Return the models that some process fetches, converts or adds right now, and how far each is."""
+        names = [path.parent.name for path in sorted(self.folder.glob("*/state.json"))]
+        told = {name: self._of(name).told() for name in names}
+        return {name: state for name, state in told.items() if state and state.stage is not Stage.FAILED}
+
+    def cancel(self, name: str) -> None:
+        """Have whoever works on a model stop; what it has downloaded by then is kept."""
+        custom.check_name(name)
+        self._of(name).cancel()
 
     def labels(self, name: str) -> tuple[str, ...]:
         """Return the names of a model's classes by class id, without loading it.
@@ -212,7 +241,7 @@ class ModelStore:
             raise BadParameter(f"There is no file {file}.", hint="Check the path.")
         listed = self._models.get(name)
         if listed is not None and isinstance(listed.source, Embedded):
-            raise ModelError(f"The model {name} is built in.", hint="Give yours another name.")
+            raise ModelConflict(f"The model {name} is built in.", hint="Give yours another name.")
         if listed is not None and variant not in {None, listed.variant}:
             raise BadParameter(
                 f"The model {name} is of the variant {listed.variant}.",
@@ -221,10 +250,11 @@ class ModelStore:
         folder, converter = self._of(name), self._converter()
         with folder.work(on_progress, keep_failure=False) as tell, folder.draft() as draft:
             if name in self.installed():
-                raise ModelError(
+                raise ModelConflict(
                     f"There is a model {name} already.",
                     hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
                 )
+            tell(ModelState(Stage.CONVERTING, 0, 100))
             source = Added("", file.name, sha256_of(file), file.stat().st_size)
             if listed is not None and isinstance(listed.source, Published):
                 _check_published(name, listed.source, source)
@@ -254,7 +284,7 @@ class ModelStore:
         """
         info = self.info(name)
         if isinstance(info.source, Embedded):
-            raise ModelError(f"The model {name} is built in and can't be removed.")
+            raise ModelConflict(f"The model {name} is built in and can't be removed.")
         folder = self._of(name)
         if not folder.path.is_dir():
             raise ModelNotInstalled(f"The model {name} is not installed.", hint="There is nothing to remove.")
@@ -262,10 +292,10 @@ class ModelStore:
 
     def _by_name(self) -> dict[str, ModelInfo]:
         # What a user added stays what it is, even if a later table has a model of that name.
-        return {**self._models, **custom.read_all(self._folder)}
+        return {**self._models, **custom.read_all(self.folder)}
 
     def _of(self, name: str) -> ModelFolder:
-        return ModelFolder(self._folder, name)
+        return ModelFolder(self.folder, name)
 
     def _weights(self, info: ModelInfo) -> Path:
         if isinstance(info.source, Embedded):

@@ -1,11 +1,18 @@
-"""Models and their labels."""
+"""Models and their labels; for an operator, how models come and go."""
 
-from flask import Response, jsonify, request
+import shutil
 
+from flask import Response, jsonify, request, url_for
+
+from flask_detector import errors as e
+from flask_detector.detectors import ModelState, Stage
+from flask_detector.detectors.zoo import custom
 from flask_detector.errors import BadParameter, UnknownModel
-from flask_detector.web.api.operations import Success, get
-from flask_detector.web.api.params import LabelsQuery, from_fields
-from flask_detector.web.api.responses import LabelList, ModelList, model_list
+from flask_detector.web.api.operations import Success, delete, get, post
+from flask_detector.web.api.params import LabelsQuery, ModelQuery, from_fields
+from flask_detector.web.api.responses import LabelList, ModelList, ModelProgress, model_list
+from flask_detector.web.core.auth import require_admin
+from flask_detector.web.core.model_changes import MOST_BYTES
 from flask_detector.web.core.service import service
 
 
@@ -17,6 +24,69 @@ from flask_detector.web.core.service import service
 def models() -> Response:
     """List the models and whether they are installed."""
     return jsonify(model_list())
+
+
+@get(
+    "/models/<name>",
+    responses={200: Success("The model", ModelProgress)},
+    errors=(UnknownModel,),
+    example="-H 'Authorization: Bearer KEY' $API/models/rtmdet-ins-m",
+)
+def model(name: str) -> Response:
+    """Show what is being done with a model, or how that ended (admin key)."""
+    require_admin()
+    return jsonify(_progress(name))
+
+
+@post(
+    "/models/<name>",
+    responses={202: Success("Begun", ModelProgress, headers={"Location": "Where to ask how far it is"})},
+    errors=(
+        BadParameter,
+        UnknownModel,
+        e.ModelConflict,
+        e.ModelError,
+        e.RequestTooLarge,
+        e.StorageUnavailable,
+    ),
+    query=ModelQuery,
+    body={"application/octet-stream": None},
+    example="-H 'Authorization: Bearer KEY' -X POST -T birds.pth '$API/models/birds?labels=jay,tit'",
+)
+def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
+    """Install a published model, or add the one whose weights file is sent (admin key)."""
+    require_admin()
+    given = from_fields(ModelQuery, request.args)
+    changes = service().model_changes
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        changes.install(name)
+    else:
+        changes.check_new(name)
+        changes.check_room(request.content_length or 0)
+        request.max_content_length = MOST_BYTES
+        with changes.new_file(given.filename) as kept:
+            with kept.open("xb") as file:
+                shutil.copyfileobj(request.stream, file, 1 << 20)
+            options = custom.options_from(given.option)
+            changes.add(name, kept, variant=given.variant, labels=given.labels, options=options)
+    return jsonify(_progress(name)), 202, {"Location": url_for("api.model", name=name)}
+
+
+@delete(
+    "/models/<name>",
+    responses={204: Success("Removed, or being cancelled", media_types=())},
+    errors=(UnknownModel, e.ModelNotInstalled, e.ModelConflict, e.ModelError),
+    example="-X DELETE -H 'Authorization: Bearer KEY' $API/models/birds",
+)
+def remove_model(name: str) -> tuple[str, int]:
+    """Remove a model, or cancel what is being done with it (admin key)."""
+    require_admin()
+    changes = service().model_changes
+    if name in changes.at_work():
+        changes.cancel(name)
+    else:
+        changes.remove(name)
+    return "", 204
 
 
 @get(
@@ -32,3 +102,14 @@ def labels() -> Response:
     name = service().available.resolve(asked)
     answer: LabelList = {"model": name, "labels": list(service().models.labels(name))}
     return jsonify(answer)
+
+
+def _progress(name: str) -> ModelProgress:
+    changes = service().model_changes
+    ended = next((change for change in changes.ended() if change.name == name), None)
+    state = changes.at_work().get(name)
+    if state is None and ended is not None and ended.message:
+        state = ModelState(Stage.FAILED, note=f"{ended.message} {ended.hint}".strip())
+    state = state or service().models.state(name)
+    note = state.note or (" ".join(ended.notes) if ended is not None else "")
+    return {"name": name, "state": state.stage.value, "fraction": state.fraction, "note": note}

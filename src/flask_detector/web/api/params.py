@@ -56,6 +56,27 @@ class LabelsQuery(Strict):
     model: Annotated[str, Field(description="A model's name; `auto` for the default.", max_length=200)] = AUTO
 
 
+class ModelQuery(Strict):
+    """What a custom model's weights file does not say."""
+
+    filename: Annotated[str, Field(description="What the file is called, for messages.", max_length=200)] = (
+        "weights"
+    )
+    variant: Annotated[
+        str | None, Field(description="Whose network it is, if its tensors don't tell.", max_length=40)
+    ] = None
+    labels: Annotated[
+        list[str],
+        BeforeValidator(_split),
+        Field(description="The classes' names, separated by commas, in the order of the training."),
+    ] = []
+    option: Annotated[
+        list[str],
+        BeforeValidator(_listed),
+        Field(description="NAME=VALUE, as in torchvision's constructor; may be repeated."),
+    ] = []
+
+
 class Options(LabelsQuery):
     """How to detect objects in a picture."""
 

@@ -93,6 +93,15 @@ class Model(TypedDict):
     default: Annotated[bool, Field(description="Whether it is what `auto` stands for.")]
 
 
+class ModelProgress(TypedDict):
+    """How far a model is on its way to being used, and why it may have failed."""
+
+    name: str
+    state: Literal["embedded", "absent", "downloading", "converting", "installed", "failed"]
+    fraction: Annotated[float | None, Field(description="How much of that is done, 0 to 1.")]
+    note: Annotated[str, Field(description="What it was recognised as, why it failed, or why it waits.")]
+
+
 class ModelList(TypedDict):
     """All models that are known here."""
 

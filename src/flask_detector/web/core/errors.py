@@ -28,6 +28,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.TooManyPixels: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.ModelNotInstalled: HTTPStatus.CONFLICT,
+    e.ModelConflict: HTTPStatus.CONFLICT,
     e.UnknownDetection: HTTPStatus.NOT_FOUND,
     e.DetectionExpired: HTTPStatus.GONE,
     e.DetectionNotFinished: HTTPStatus.CONFLICT,

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from email.header import decode_header, make_header
+from pathlib import Path
 from typing import IO, Any, cast
 
 import flask
@@ -34,7 +35,12 @@ _LINE_END = re.compile("%0D%0A|%0D|%0A", re.IGNORECASE)
 
 
 class FormParser(BoundedParser):
-    """Reads forms; raises BrokenForm, RequestTooLarge and RequestEntityTooLarge."""
+    """Reads forms; raises BrokenForm, RequestTooLarge and RequestEntityTooLarge.
+
+    folder: where each part is kept in a file that has a name; None for memory, or files without one.
+    """
+
+    folder: Path | None = None
 
     def parse(
         self,
@@ -58,7 +64,7 @@ class FormParser(BoundedParser):
         files: list[tuple[str, FileStorage]] = []
         room = self.max_form_memory_size
         with ExitStack() as opened:
-            for part, content in _parts(stream, boundary, self.max_form_parts, opened):
+            for part, content in _parts(stream, boundary, self.max_form_parts, opened, self.folder):
                 size = content.seek(0, 2)
                 content.seek(0)
                 name = _file_name(part)
@@ -80,6 +86,13 @@ class Request(flask.Request):
     """A request whose forms are read by the parser above."""
 
     form_data_parser_class = FormParser
+    files_folder: Path | None = None
+
+    def make_form_data_parser(self) -> FormParser:
+        """Return the parser, which keeps files where `files_folder` says."""
+        parser = cast(FormParser, super().make_form_data_parser())
+        parser.folder = self.files_folder
+        return parser
 
 
 class _Decoder(MultipartDecoder):
@@ -90,7 +103,7 @@ class _Decoder(MultipartDecoder):
 
 
 def _parts(
-    stream: IO[bytes], boundary: str, most: int | None, opened: ExitStack
+    stream: IO[bytes], boundary: str, most: int | None, opened: ExitStack, folder: Path | None
 ) -> Iterator[tuple[Field | File, IO[bytes]]]:
     """Yield each part with a file of its bytes, which `opened` closes; none for a form of no bytes at all."""
     if not boundary:
@@ -104,13 +117,18 @@ def _parts(
         event = _next_event(decoder, stream)
         if isinstance(event, Field | File):
             part = event
-            file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
-            content = cast(IO[bytes], opened.enter_context(file))
+            content = cast(IO[bytes], opened.enter_context(_file(folder)))
         elif isinstance(event, Data) and part is not None and content is not None:
             content.write(event.data)
             if not event.more_data:
                 yield part, content
     _pass_over(stream)
+
+
+def _file(folder: Path | None) -> Any:
+    if folder is None:
+        return tempfile.SpooledTemporaryFile(_IN_MEMORY)
+    return tempfile.NamedTemporaryFile(dir=folder)
 
 
 def _next_event(decoder: MultipartDecoder, stream: IO[bytes]) -> Event:

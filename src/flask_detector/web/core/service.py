@@ -31,6 +31,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.web.core.available_models import AvailableModels
 from flask_detector.web.core.client_network import network_of
+from flask_detector.web.core.model_changes import ModelChanges
 from flask_detector.web.core.quota import Quota
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Service:
         self.storage = storage
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)
+        self.model_changes = ModelChanges(settings, connection, self.models, self.jobs)
         self.limits = Limits.of(settings)
         # Whoever draws, waits for a detection or fetches a picture keeps a thread busy.
         self.drawing = Quota(max(1, settings.web_threads // 4), is_reentrant=True)

@@ -31,10 +31,12 @@ _ROWS = 20
 @blueprint.before_request
 def _require_session() -> AnyResponse | None:
     """Send whoever has no session to the form that begins one."""
-    g.operator = _operator()
-    if g.operator is None and request.endpoint not in {"operator.login", "operator.begin"}:
-        return redirect(url_for("operator.login"), 303)
-    return None
+    return None if request.endpoint in {"operator.login", "operator.begin"} else require_operator()
+
+
+def require_operator() -> AnyResponse | None:
+    """Return the way to the form that begins a session for whoever has none."""
+    return redirect(url_for("operator.login"), 303) if operator() is None else None
 
 
 @blueprint.get("")
@@ -43,7 +45,7 @@ def show() -> str:
     overview = service().overview
     return render_template(
         "pages/operator.html",
-        operator=g.operator,
+        operator=operator(),
         missing=what_is_missing(service()),
         numbers=overview.numbers(),
         settings=service().settings,
@@ -60,7 +62,7 @@ def show() -> str:
 @blueprint.get("/login")
 def login() -> AnyResponse | str:
     """Show the form that asks for an administrator's key."""
-    if g.operator is not None:
+    if operator() is not None:
         return redirect(url_for("operator.show"), 303)
     return render_template("pages/operator_login.html", refusal=None)
 
@@ -118,7 +120,15 @@ def empty() -> AnyResponse:
     return redirect(url_for("operator.show", cancelled=count), 303)
 
 
-def _operator() -> Key | None:
+def operator() -> Key | None:
+    """Return the key by which the request's sender is signed in here."""
+    if "operator" not in g:
+        g.operator = _signed_in()
+    key: Key | None = g.operator
+    return key
+
+
+def _signed_in() -> Key | None:
     token = request.cookies.get(_COOKIE)
     if not token:
         return None

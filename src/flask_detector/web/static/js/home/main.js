@@ -4,7 +4,7 @@ import { Chosen } from "./chosen.js";
 import { follow } from "../shared/follow.js";
 import { connectOptions } from "./options.js";
 import { put, receivePhoto, receivePictures } from "./receive.js";
-import { send } from "./send.js";
+import { send } from "../shared/send.js";
 
 /** @typedef {import("./refusal.js").Refusal} Refusal */
 

@@ -26,7 +26,7 @@ export function send(url, data, signal, onProgress) {
       resolve({
         error: {
           message: "The server could not be reached.",
-          hint: "Check your connection and upload the picture again.",
+          hint: "Check your connection and try again.",
         },
       }),
     );

@@ -1,0 +1,76 @@
+/** The operator's page of models: a file of weights is sent with progress, and can be cancelled. */
+
+import { send } from "../shared/send.js";
+
+const MEGABYTE = 1e6;
+
+const form = /** @type {HTMLFormElement} */ (document.getElementById("add"));
+const file = /** @type {HTMLInputElement} */ (form.elements.namedItem("file"));
+const sending = /** @type {HTMLElement} */ (form.querySelector(".models-sending"));
+const progress = /** @type {HTMLProgressElement} */ (form.querySelector("progress"));
+const words = /** @type {HTMLElement} */ (form.querySelector(".models-sending-words"));
+const notice = /** @type {HTMLElement} */ (form.querySelector(".notice"));
+const add = /** @type {HTMLButtonElement} */ (form.querySelector(".primary"));
+const stop = /** @type {HTMLButtonElement} */ (document.getElementById("stop"));
+
+/** @type {AbortController | null} */
+let current = null;
+
+/** @param {boolean} isSending */
+function enter(isSending) {
+  sending.hidden = stop.hidden = !isSending;
+  add.hidden = isSending;
+  (isSending ? stop : add).focus();
+}
+
+/** @param {{message: string, hint: string}} error */
+function tell(error) {
+  const strong = document.createElement("strong");
+  strong.textContent = error.message;
+  notice.replaceChildren(strong, ` ${error.hint}`);
+  notice.hidden = false;
+}
+
+/** @param {number} share of the file that has been sent, 0..1 */
+function show(share) {
+  const size = file.files?.[0].size ?? 0;
+  progress.value = share * 100;
+  words.textContent =
+    share < 1
+      ? `Uploading ${Math.floor((share * size) / MEGABYTE)} of ${Math.ceil(size / MEGABYTE)} MB`
+      : "Checking the file";
+}
+
+/** @param {SubmitEvent} event */
+async function submit(event) {
+  event.preventDefault();
+  notice.hidden = true;
+  const most = Number(form.dataset.maxBytes);
+  const size = file.files?.[0]?.size ?? 0;
+  if (size > most) {
+    const hint = "Save the model's state dict alone, without the optimizer's.";
+    tell({ message: `The file has ${Math.ceil(size / MEGABYTE)} MB; at most ${most / MEGABYTE} MB are accepted.`, hint });
+    return;
+  }
+  current = new AbortController();
+  show(0);
+  enter(true);
+  try {
+    const answer = await send(form.action, new FormData(form), current.signal, show);
+    if ("error" in answer) {
+      tell(answer.error);
+    } else {
+      location.assign(answer.url);
+      location.reload(); // the address may differ from this page's in the part behind # alone
+      return;
+    }
+  } catch (error) {
+    if (!current.signal.aborted) {
+      throw error;
+    }
+  }
+  enter(false);
+}
+
+form.addEventListener("submit", submit);
+stop.addEventListener("click", () => current?.abort());
