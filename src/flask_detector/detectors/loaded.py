@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
 
+# So long the best model is the one that it was.
+_BEST_SECONDS = 0.5
+
 # So many pictures say how long one takes. The first one, for which kernels are made, does not.
 _RUNS = 4
 
@@ -33,6 +36,7 @@ class DetectorPool:
         self._measured: set[str] = set()
         self._runs: dict[str, list[float]] = {}
         self._changing = threading.Lock()
+        self._best_until = -math.inf
         self._rest_at = math.inf
         self._is_waiting_to_rest = False
 
@@ -106,12 +110,15 @@ class DetectorPool:
         self.rest()
 
     def _best(self) -> Detector:
-        # Anew for each picture: one that was removed is not used for the next picture, nor a new one missed.
+        # Looked up anew after a moment: it takes a twentieth of what a quick detection does.
+        if self._detector is not None and time.monotonic() < self._best_until:
+            return self._detector
         # And again when the best one was measured: it may be slow here.
         while names := [name for name in self._store.ranked() if name not in self._broken]:
             try:
                 detector = self._load(names[0])
                 if not self._measures(names[0], detector):
+                    self._best_until = time.monotonic() + _BEST_SECONDS
                     return detector
             except ModelError as error:
                 # A damaged file must not stop an installation that has another model.
@@ -135,6 +142,7 @@ class DetectorPool:
         if self._detector is None or self._detector.name != name:
             # Which one a process begins with is no news.
             level = logging.DEBUG if self._detector is None else logging.INFO
+            self._best_until = -math.inf
             self._detector = None  # frees its memory before the next one needs some
             self._detector = load_detector(name, settings=self._settings)
             give_back_unused()

@@ -103,13 +103,10 @@ class Pixels:
 
     def image(self) -> Image.Image:
         """Return all of them as an RGB image that may be drawn on; they are forgotten here."""
-        image = self._stored
-        if isinstance(image, Image.Image) and image.mode == "RGB" and self._orientation == 1:
-            self.forget()
-            return image.copy() if image.readonly else image
-        whole = self.array()
+        image = self._whole()
+        is_stored = image is self._stored
         self.forget()
-        return Image.fromarray(whole)
+        return image.copy() if is_stored and image.readonly else image
 
     def resized(self, width: int, height: int, resample: Image.Resampling) -> Image.Image:
         """Return the picture in that size, as that filter of Pillow's with reducing gap 2 makes it.
@@ -118,10 +115,7 @@ class Pixels:
         step of that filter, averaging whole blocks of pixels, is done here on a few rows at a time.
         """
         across, down = max(1, self.columns // (2 * width)), max(1, self.rows // (2 * height))
-        if across == down == 1:
-            small = Image.fromarray(self.array())
-        else:
-            small = Image.fromarray(self._block_means(across, down))
+        small = self._whole() if across == down == 1 else Image.fromarray(self._block_means(across, down))
         # The blocks of the last column and row may reach beyond the picture.
         extent = (0, 0, self.width / self.reduced / across, self.height / self.reduced / down)
         return small.resize((width, height), resample, extent)
@@ -129,6 +123,12 @@ class Pixels:
     def forget(self) -> None:
         """Give their memory back; they can't be read any more."""
         self._stored = None
+
+    def _whole(self) -> Image.Image:
+        """Return all of them as an RGB image that is only read; nothing is copied that is stored so."""
+        image = self._stored
+        is_upright_rgb = isinstance(image, Image.Image) and image.mode == "RGB" and self._orientation == 1
+        return image if is_upright_rgb else Image.fromarray(self.array())  # type: ignore[return-value]
 
     def _block_means(self, across: int, down: int) -> Picture:
         """Return the mean of each block of that size; at the far edges, of what is left of it."""
@@ -150,6 +150,7 @@ class _OfArray(Pixels):
     def __init__(self, picture: Picture) -> None:
         self.rows, self.columns = self.height, self.width = picture.shape[:2]
         self.reduced = 1
+        self._stored = None
         self._picture = picture
 
     def __getitem__(self, wanted: Rows) -> Picture:

@@ -36,10 +36,12 @@ def channel_of(id: str) -> str:
 class _Waiter:
     for_end: bool
     woken: threading.Event = field(default_factory=threading.Event)
+    has_ended: bool = False
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         self.woken.wait(seconds)
         self.woken.clear()  # whoever waits looks after this
+        return self.has_ended
 
 
 class Changes:
@@ -53,8 +55,10 @@ class Changes:
         self._is_listening = threading.Event()
 
     @contextmanager
-    def waiting(self, id: str, *, for_end: bool = False) -> Iterator[Callable[[float], None]]:
+    def waiting(self, id: str, *, for_end: bool = False) -> Iterator[Callable[[float], bool]]:
         """Yield a function that returns when a detection changes or that many seconds have passed.
+
+        It returns whether the end was told: nobody needs to look for that then.
 
         for_end: only return when it ended, not at what comes before.
 
@@ -108,6 +112,7 @@ class Changes:
         with self._lock:
             for waiter in self._waiters.get(channel.removeprefix(_CHANNELS), ()):
                 if has_ended or not waiter.for_end:
+                    waiter.has_ended = has_ended
                     waiter.woken.set()
 
     def _wake_all(self) -> None:

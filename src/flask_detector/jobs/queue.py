@@ -247,7 +247,7 @@ class Jobs:
             pipeline.publish(channel_of(id), CHANGED)
             pipeline.execute()
 
-    def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], None]]:
+    def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], bool]]:
         """Return a context, as `Changes.waiting` does."""
         return self._changes.waiting(id, for_end=for_end)
 

@@ -213,8 +213,9 @@ class Service:
         """
         deadline = time.monotonic() + seconds
         with self.jobs.waiting(id, for_end=True) as wait:
-            while not self.jobs.has_ended(id) and (left := deadline - time.monotonic()) > 0:
-                wait(min(left, _LOOK_AGAIN_SECONDS))
+            has_ended = self.jobs.has_ended(id)
+            while not has_ended and (left := deadline - time.monotonic()) > 0:
+                has_ended = wait(min(left, _LOOK_AGAIN_SECONDS)) or self.jobs.has_ended(id)
         return self.jobs.find(id)
 
     def again(self, record: Record) -> str:
