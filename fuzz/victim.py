@@ -51,12 +51,12 @@ def read_picture() -> Callable[[bytes], str]:
         return info.width, info.height
 
     def shown(data: bytes) -> tuple[int, int]:
-        info = decode.check(encode.change(data, limits, None)[0], limits)
+        info = decode.check(encode.transcode(data, limits, None)[0], limits)
         return info.width, info.height
 
     def drawn(data: bytes) -> tuple[int, int]:
         output = encode.output_format(sniff.format_of(data) or "")
-        file, _ = encode.change(
+        file, _ = encode.transcode(
             data, limits, output, lambda image, top: image.paste((255, 0, 0), (0, 0, 9, 9))
         )
         info = decode.check(file, limits)

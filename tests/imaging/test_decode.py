@@ -24,7 +24,7 @@ from flask_detector.errors import (
     TooManyPixels,
 )
 from flask_detector.imaging.decode import PictureInfo, check, decode
-from flask_detector.imaging.encode import change, encode, output_format
+from flask_detector.imaging.encode import encode, output_format, transcode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.sniff import media_type
 
@@ -323,7 +323,7 @@ def test_extreme_shapes_are_read_and_written(size: tuple[int, int], picture_form
     assert check(data, LIMITS) == info
     assert (info.width, info.height) == size
     assert np.abs(picture.astype(int) - RED).max() <= 3
-    browser, _ = change(data, LIMITS, None)
+    browser, _ = transcode(data, LIMITS, None)
     assert decode(browser, LIMITS)[0].shape == picture.shape
 
 
@@ -633,7 +633,7 @@ def test_no_metadata_goes_out() -> None:
         assert b"ACME" not in data
         assert b"secret" not in data
         assert b"Exif" not in data
-    browser, _ = change(upload, LIMITS, None)
+    browser, _ = transcode(upload, LIMITS, None)
     assert not any(word in browser for word in (b"ACME", b"secret", b"Exif"))
 
 
@@ -641,7 +641,7 @@ def test_a_browser_gets_photographs_as_jpeg_and_flat_pictures_as_png() -> None:
     photograph, flat = noise(), corners()
 
     def kind(picture: Image.Image, picture_format: str) -> str:
-        data, told = change(written(picture, picture_format), LIMITS, None)
+        data, told = transcode(written(picture, picture_format), LIMITS, None)
         assert check(data, LIMITS).media_type == told
         return told
 
@@ -656,7 +656,7 @@ def test_a_browser_gets_photographs_as_jpeg_and_flat_pictures_as_png() -> None:
 def test_a_picture_that_a_format_cannot_hold_comes_as_png(output: str) -> None:
     wide = written(Image.new("RGB", (70_000, 1), "red"), "PNG")
 
-    data, kind = change(wide, LIMITS, output)
+    data, kind = transcode(wide, LIMITS, output)
 
     assert kind == "image/png"
     assert check(data, LIMITS).width == 70_000
@@ -665,4 +665,4 @@ def test_a_picture_that_a_format_cannot_hold_comes_as_png(output: str) -> None:
 def test_a_browser_gets_a_picture_that_is_too_long_for_jpeg_as_png() -> None:
     long = Image.effect_noise((70_000, 2), 99).convert("RGB")
 
-    assert change(written(long, "TIFF"), LIMITS, None)[1] == "image/png"
+    assert transcode(written(long, "TIFF"), LIMITS, None)[1] == "image/png"

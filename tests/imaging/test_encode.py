@@ -41,8 +41,8 @@ def pixels_of(data: bytes) -> npt.NDArray[np.int16]:
         return np.asarray(image.convert("RGB")).astype(np.int16)
 
 
-def as_jpeg(data: bytes, over: encode.Change | None = None) -> bytes:
-    changed, media_type = encode.change(data, LIMITS, "JPEG", over)
+def as_jpeg(data: bytes, over: encode.Draw | None = None) -> bytes:
+    changed, media_type = encode.transcode(data, LIMITS, "JPEG", over)
     assert media_type == "image/jpeg"
     return changed
 
@@ -133,7 +133,7 @@ def test_what_is_drawn_in_strips_is_what_is_drawn_at_once() -> None:
     strips = []
     for top in range(0, side, 128):
         strip = Image.fromarray(picture[top : top + 128])
-        drawing.over(strip, top)
+        drawing.draw_on(strip, top)
         strips.append(np.asarray(strip))
 
     np.testing.assert_array_equal(np.concatenate(strips), annotate.draw(picture, found))

@@ -185,9 +185,9 @@ def test_an_orientation_behind_the_pixels_counts() -> None:
 def test_what_is_made_of_it_is_what_would_be_made_of_a_small_one(kind: str, output: str | None) -> None:
     data = KINDS[kind]()
     wanted = output and encode.output_format(sniff.format_of(data) or "", WIDTH * HEIGHT)
-    small, expected_type = as_small(lambda: encode.change(data, LIMITS, wanted, over))
+    small, expected_type = as_small(lambda: encode.transcode(data, LIMITS, wanted, over))
 
-    changed, media_type = encode.change(data, LIMITS, wanted, over)
+    changed, media_type = encode.transcode(data, LIMITS, wanted, over)
 
     assert media_type == expected_type
     difference = np.abs(decoded(changed) - as_small(lambda: decoded(small)))
@@ -203,7 +203,7 @@ def test_nothing_but_the_profile_is_kept() -> None:
     exif[ExifTags.Base.Make] = "a camera"
     data = file_of(smooth(), "PNG", exif=exif, icc_profile=SRGB)
     for output in ("PNG", "WEBP", "TIFF", "JPEG"):
-        changed, _ = encode.change(data, LIMITS, output)
+        changed, _ = encode.transcode(data, LIMITS, output)
         assert b"a camera" not in changed
         assert SRGB[-100:] in changed or output == "PNG"  # which compresses it
 
@@ -211,7 +211,7 @@ def test_nothing_but_the_profile_is_kept() -> None:
 @pytest.mark.usefixtures("all_are_large")
 def test_what_a_format_can_not_hold_becomes_a_png() -> None:
     data = file_of(Image.new("RGB", (17_000, 3)), "PNG")
-    assert encode.change(data, LIMITS, "WEBP", over)[1] == "image/png"
+    assert encode.transcode(data, LIMITS, "WEBP", over)[1] == "image/png"
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
@@ -248,7 +248,7 @@ def test_where_there_is_no_room_for_a_file_it_comes_in_memory(monkeypatch: pytes
         data = KINDS[name]()
         pixels, _ = decode.load(data, LIMITS)
         assert isinstance(pixels._stored, Image.Image)
-        assert encode.change(data, LIMITS, "PNG", over)[1] == "image/png"
+        assert encode.transcode(data, LIMITS, "PNG", over)[1] == "image/png"
     mask = np.ones((50, 60), bool)
     assert decoded(encode.cut_out(pixels, (10, 20, 70, 70), mask)).shape == (50, 60, 3)
 
@@ -261,8 +261,8 @@ def test_what_is_written_here_is_byte_for_byte_what_pillow_writes(
     output: str, profile: bytes | None, size: tuple[int, int]
 ) -> None:
     data = file_of(smooth().resize(size), "PNG", icc_profile=profile)
-    written = encode.change(data, LIMITS, output, over)[0]
-    assert written == as_small(lambda: encode.change(data, LIMITS, output, over)[0])
+    written = encode.transcode(data, LIMITS, output, over)[0]
+    assert written == as_small(lambda: encode.transcode(data, LIMITS, output, over)[0])
 
 
 @pytest.mark.parametrize("has_mask", [True, False])
@@ -312,7 +312,7 @@ def use(path):
     data = Path(path).read_bytes()
     output = encoding.output_format(sniff.format_of(data))
     for wanted, change in ((None, over), (output, over)):
-        encoding.change(data, limits, wanted, change)
+        encoding.transcode(data, limits, wanted, change)
     small_copy(data, limits)
     pixels, _ = images.load(data, limits)
     encoding.cut_out(pixels, (0, 0, pixels.width, pixels.height), None)

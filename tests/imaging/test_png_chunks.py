@@ -108,13 +108,13 @@ def control() -> bytes:
 @pytest.mark.parametrize("case", BODIES)
 def test_damage_in_an_ancillary_chunk_is_none(case: str, control: bytes) -> None:
     expected = decode(control, LIMITS)[0]
-    drawn, _ = encode.change(control, LIMITS, "PNG")
+    drawn, _ = encode.transcode(control, LIMITS, "PNG")
     for kind in ANCILLARY:
         for before in (b"IDAT", b"IEND"):
             data = with_chunk(control, BODIES[case](kind), before=before)
             assert (check(data, LIMITS).width, check(data, LIMITS).height) == (60, 40)
             np.testing.assert_array_equal(decode(data, LIMITS)[0], expected, err_msg=f"{kind!r} {before!r}")
-        assert encode.change(data, LIMITS, "PNG")[0] == drawn
+        assert encode.transcode(data, LIMITS, "PNG")[0] == drawn
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.structures.detections import Detections, Instance, MaskForm
+from flask_detector.structures.detections import Detections, Instance, MaskEncoding
 from flask_detector.structures.masks import Mask
 
 LABELS = ("cat", "dog", "fox")
@@ -254,7 +254,7 @@ def test_masks_can_be_left_out_but_for_their_area() -> None:
 
 
 @pytest.mark.parametrize("masks", ["rle", "polygon", "none"])
-def test_boxes_alone_are_the_same_however_masks_are_told(masks: MaskForm) -> None:
+def test_boxes_alone_are_the_same_however_masks_are_told(masks: MaskEncoding) -> None:
     assert detections().to_json(masks=masks) == detections().to_json()
 
 

@@ -19,7 +19,7 @@ from flask_detector.formats import FORMATS, dataset
 from flask_detector.imaging import decode, encode
 from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
-from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.structures.detections import Detections, MaskEncoding
 from flask_detector.visualization import annotate
 
 _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
@@ -75,7 +75,7 @@ def detect(
     out: Path | None,
     kind: str | None,
     as_json: bool,
-    masks: MaskForm,
+    masks: MaskEncoding,
     model: str,
     min_score: float | None,
     labels: str,

@@ -17,7 +17,7 @@ from flask_detector.detectors.base import Detector
 from flask_detector.errors import DetectorError, PictureTooLarge
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
-from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.structures.detections import Detections, MaskEncoding
 from flask_detector.structures.labels import asked_labels, plural
 
 # Takes the bytes and the file name of a picture.
@@ -72,7 +72,7 @@ class Run:
         max_bytes: int,
         labels: str,
         as_json: bool,
-        masks: MaskForm,
+        masks: MaskEncoding,
         at_once: int = 1,
     ) -> None:
         self.failures = 0

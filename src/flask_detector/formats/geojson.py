@@ -18,7 +18,7 @@ from flask_detector.structures.polygons import Ring, parts_of
 
 def write(found: Detections, filename: str) -> bytes:
     """Return a FeatureCollection; it has the picture's name and size, and the model's, as foreign members."""
-    form = {
+    document = {
         "type": "FeatureCollection",
         "features": [_feature(one) for one in found if one.mask is None or one.mask.area],
         "file": filename,
@@ -26,7 +26,7 @@ def write(found: Detections, filename: str) -> bytes:
         "height": found.height,
         "model": found.model,
     }
-    return json.dumps(form, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"
 
 
 def _feature(one: Instance) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Source: the labelme package, labelme/_label_file.py.
 
 A mask is a shape of the type "mask", as LabelMe's own tools make it: a bitmap within a rectangle whose last
 column and row are inside it; LabelMe gets it back exactly. Other programs that read these files know polygons
-alone. The second form has them: along the edges of pixels, one shape for each part of a mask, with cuts of
+alone. The second format has them: along the edges of pixels, one shape for each part of a mask, with cuts of
 no width to its holes; shapes of one object share a `group_id`. There an instance whose mask is empty is left
 out, since its rectangle would be filled. What a model for boxes found is a rectangle. `score` is an addition
 of ours, which LabelMe keeps.
@@ -22,7 +22,7 @@ from flask_detector.structures.boxes import pixels_of
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
 
-_VERSION = "5.5.0"  # of the form, which has not changed since
+_VERSION = "5.5.0"  # of the format, which has not changed since
 
 
 def write(found: Detections, filename: str) -> bytes:
@@ -37,7 +37,7 @@ def write_polygons(found: Detections, filename: str) -> bytes:
 
 
 def _file(shapes: list[dict[str, Any]], found: Detections, filename: str) -> bytes:
-    form: dict[str, Any] = {
+    document: dict[str, Any] = {
         "version": _VERSION,
         "flags": {},
         "shapes": shapes,
@@ -46,7 +46,7 @@ def _file(shapes: list[dict[str, Any]], found: Detections, filename: str) -> byt
         "imageHeight": found.height,
         "imageWidth": found.width,
     }
-    return json.dumps(form, indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def _shape(one: Instance, found: Detections) -> dict[str, Any]:

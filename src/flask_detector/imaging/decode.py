@@ -1,4 +1,4 @@
-"""Bytes of a picture file to a checked RGB array; encode.py does the way back.
+"""Decode a picture file to an upright RGB array, within limits; encode.py does the reverse.
 
 A file is what its first bytes say, never what its name says. Its size is read from the header and compared
 with the limits before any pixel is decoded. A file that ends early is not decoded: a grey lower half is never

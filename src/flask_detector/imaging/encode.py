@@ -1,4 +1,4 @@
-"""An RGB array to a picture file, and a file to another one with something drawn over it."""
+"""Encode an RGB array as a picture file, or transcode a file with something drawn on it."""
 
 import io
 from collections.abc import Callable
@@ -39,7 +39,7 @@ _LOSSY: Final = {"JPEG", "WEBP", "AVIF", "HEIF"}
 # In pixels; of the formats without one no picture that is accepted is too long.
 _LONGEST_SIDES: Final = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 32_768}
 
-Change = Callable[[Image.Image, int], None]
+Draw = Callable[[Image.Image, int], None]
 
 
 def output_format(picture_format: str, pixels: int = 0) -> str:
@@ -84,14 +84,14 @@ def _bare(image: Image.Image) -> Image.Image:
     return bare
 
 
-def change(data: bytes, limits: Limits, output: str | None, over: Change | None = None) -> tuple[bytes, str]:
-    """Return a file as another one, upright, at full size, with something drawn over it, and its media type.
+def transcode(data: bytes, limits: Limits, output: str | None, draw: Draw | None = None) -> tuple[bytes, str]:
+    """Return a file in another format, upright, at full size, with something drawn on it, and its media type.
 
     output: the format, or the nearest to it that `output_format` returns; None for one that every browser
         shows: photographs become JPEG, what was kept without loss and has flat areas, such as a screenshot,
         becomes PNG, which is then the smaller file too and keeps its edges sharp. Where the format can't hold
         a picture of that size it is PNG, too.
-    over: called with an RGB image of some rows of the picture, to draw on, and the first one's number.
+    draw: called with an RGB image of some rows of the picture, to draw on, and the first one's number.
 
     Nothing of its metadata is kept but the colour profile. Raises what `decode` raises.
     """
@@ -107,18 +107,18 @@ def change(data: bytes, limits: Limits, output: str | None, over: Change | None 
 
     def drawn(first: int, last: int) -> Picture:
         strip = pixels[first:last]
-        if over is None:
+        if draw is None:
             return strip
         image = Image.fromarray(strip)
-        over(image, first)
+        draw(image, first)
         return np.asarray(image)
 
     if size > large_pictures.LARGE_PIXELS and output in _BY_VIPS:
         with suppress(OSError):  # no room for a file
             return _encode_rows(drawn, (info.width, info.height, 3), output, info.icc_profile), media_type
     whole = pixels.image()
-    if over is not None:
-        over(whole, 0)
+    if draw is not None:
+        draw(whole, 0)
     return encode(whole, output, icc_profile=info.icc_profile), media_type
 
 

@@ -1,4 +1,4 @@
-"""Large pictures: how much memory it takes to decode them, and how it is done with little.
+"""Large pictures: the memory that decoding needs, and decoding into a temporary file instead.
 
 libvips decodes JPEG, PNG and TIFF row by row, and a WebP as a whole, but as one copy where Pillow holds four.
 What it decoded lies in a temporary file, from which rows are read. Everything else comes from Pillow, as a

@@ -1,4 +1,4 @@
-"""A picture file opened: recognised, measured and ready to be decoded, whatever it says of itself."""
+"""Open a picture file: recognise its format, read its header, check the limits; decode no pixel."""
 
 import io
 import re

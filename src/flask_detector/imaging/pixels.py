@@ -1,4 +1,4 @@
-"""The pixels of an opened picture, upright and in RGB, whatever way and mode they are kept in.
+"""The pixels of a decoded picture, upright and in RGB, whatever its orientation and mode.
 
 They are converted strip by strip, when they are asked for: beside the copy that was decoded there is never a
 second whole picture, unless somebody wants it as one array.

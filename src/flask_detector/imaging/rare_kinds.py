@@ -1,4 +1,4 @@
-"""Rare kinds of pictures that libvips reads and Pillow does not, as an image like Pillow's."""
+"""Variants of TIFF and AVIF that Pillow can't read, decoded by libvips as an image of Pillow's."""
 
 from typing import Any, Final
 

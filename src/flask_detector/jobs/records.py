@@ -8,7 +8,7 @@ from typing import Self
 from flask_detector.errors import DetectorError, PictureError, kind_of
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.states import JobStatus
-from flask_detector.structures.detections import MaskForm
+from flask_detector.structures.detections import MaskEncoding
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class DetectionRequest:
     model: str
     min_score: float | None = None
     classes: Sequence[str] | None = None
-    masks: MaskForm = "rle"
+    masks: MaskEncoding = "rle"
     owner: str | None = None
     client: str | None = None
     callback_url: str | None = None
@@ -75,7 +75,7 @@ class Record:
     model: str
     min_score: float | None
     classes: tuple[str, ...] | None
-    masks: MaskForm
+    masks: MaskEncoding
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from flask_detector.jobs.records import Failure, Record
 from flask_detector.jobs.states import JobStatus
-from flask_detector.structures.detections import Detections, MaskForm
+from flask_detector.structures.detections import Detections, MaskEncoding
 
 
 class ErrorFacts(TypedDict):
@@ -99,7 +99,7 @@ class Detection(TypedDict):
     result: Annotated[Result | None, Field(description="What was found, once it is done.")]
 
 
-def detection_form(record: Record, found: dict[str, Any] | None, masks: MaskForm) -> Detection:
+def detection_form(record: Record, found: dict[str, Any] | None, masks: MaskEncoding) -> Detection:
     """Return the form of a detection; `found` is the result as it is kept."""
     return {
         "id": record.id,
@@ -126,7 +126,7 @@ def failure_form(failure: Failure) -> ErrorFacts:
     return {"code": failure.code, "message": failure.message, "hint": failure.hint}
 
 
-def shown(found: dict[str, Any], masks: MaskForm) -> Result:
+def shown(found: dict[str, Any], masks: MaskEncoding) -> Result:
     """Return what is usually shown of a result as it is kept, with the masks in the form that is asked for.
 
     Run lengths are kept as they are sent: nothing is decoded for them.

@@ -1,4 +1,4 @@
-"""What a detector found in one picture."""
+"""The objects that a detector found in one picture, as arrays with invariants."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,8 +15,8 @@ from flask_detector.structures.polygons import mask_of, parts_of
 
 JSON_VERSION = 1
 
-# How masks are told in JSON.
-MaskForm = Literal["rle", "polygon", "none"]
+# How masks are encoded in JSON.
+MaskEncoding = Literal["rle", "polygon", "none"]
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ class Detections:
             masks=None if self.masks is None else tuple(compress(self.masks, keep)),
         )
 
-    def to_json(self, *, masks: MaskForm = "rle") -> dict[str, Any]:
-        """Return the detections as plain containers: version 1 of the form in docs/results.md.
+    def to_json(self, *, masks: MaskEncoding = "rle") -> dict[str, Any]:
+        """Return the detections as plain containers: version 1 of the document in docs/results.md.
 
         masks: as COCO's run lengths, as polygons along the edges of pixels, or not at all. `from_json` reads
         each.
@@ -168,50 +168,50 @@ class Detections:
             "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.timings.items()},
         }
 
-    def _instances_to_json(self, masks: MaskForm) -> list[dict[str, Any]]:
+    def _instances_to_json(self, masks: MaskEncoding) -> list[dict[str, Any]]:
         # All numbers at once: number by number this took longer than to write the JSON.
         scores = self.scores.astype(np.float64).round(6).tolist()
         boxes = self.boxes.astype(np.float64).round(3).tolist()
-        forms: list[dict[str, Any]] = [
+        entries: list[dict[str, Any]] = [
             {"label": self.labels[class_id], "class_id": class_id, "score": score, "box": box}
             for class_id, score, box in zip(self.class_ids.tolist(), scores, boxes, strict=True)
         ]
-        for form, mask in zip(forms, self.masks or (), strict=False):
-            form["area"] = mask.area
+        for entry, mask in zip(entries, self.masks or (), strict=False):
+            entry["area"] = mask.area
             if masks == "rle":
-                form["mask"] = mask.to_rle(width=self.width, height=self.height)
+                entry["mask"] = mask.to_rle(width=self.width, height=self.height)
             elif masks == "polygon":
-                form["polygons"] = [
+                entry["polygons"] = [
                     [ring.tolist() for ring in (part.outer, *part.holes)] for part in parts_of(mask)
                 ]
-        return forms
+        return entries
 
     @classmethod
-    def from_json(cls, form: Mapping[str, Any]) -> Self:
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Return the detections that `to_json` wrote.
 
-        Raises ValueError when the form is of another version or breaks a rule of this class.
+        Raises ValueError when the document is of another version or breaks a rule of this class.
         """
         try:
-            if form["version"] != JSON_VERSION:
-                raise ValueError(f"version {form['version']!r} of the result form is not known")
-            instances = form["instances"]
+            if document["version"] != JSON_VERSION:
+                raise ValueError(f"version {document['version']!r} of the result document is not known")
+            instances = document["instances"]
             return cls(
-                width=form["width"],
-                height=form["height"],
+                width=document["width"],
+                height=document["height"],
                 boxes=np.array([i["box"] for i in instances], np.float32).reshape(-1, 4),
                 scores=np.array([i["score"] for i in instances], np.float32),
                 class_ids=np.array([i["class_id"] for i in instances], np.int64),
-                labels=tuple(form["labels"]),
-                model=form["model"],
-                masks=tuple(_mask_of(i, form) for i in instances) if form["has_masks"] else None,
-                timings={stage: ms / 1000 for stage, ms in form["timings_ms"].items()},
+                labels=tuple(document["labels"]),
+                model=document["model"],
+                masks=tuple(_mask_of(i, document) for i in instances) if document["has_masks"] else None,
+                timings={stage: ms / 1000 for stage, ms in document["timings_ms"].items()},
             )
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a detection result: {error}") from error
 
 
-def _mask_of(instance: Mapping[str, Any], form: Mapping[str, Any]) -> Mask:
+def _mask_of(instance: Mapping[str, Any], document: Mapping[str, Any]) -> Mask:
     if "polygons" in instance:
-        return mask_of(instance["polygons"], width=form["width"], height=form["height"])
+        return mask_of(instance["polygons"], width=document["width"], height=document["height"])
     return Mask.from_rle(instance["mask"])

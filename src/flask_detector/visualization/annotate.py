@@ -1,4 +1,4 @@
-"""Detections drawn over their picture.
+"""Draw detections on their picture.
 
 Everything is drawn in place and within the region that it covers: a picture of 24 megapixels with a hundred
 masks needs two copies of the picture, not a hundred.
@@ -39,7 +39,7 @@ def draw(
     if (width, height) != (detections.width, detections.height):
         raise ValueError("the detections are of a picture of another size")
     image = Image.fromarray(picture)
-    Drawing(detections, show_boxes=show_boxes, show_labels=show_labels, show_masks=show_masks).over(image)
+    Drawing(detections, show_boxes=show_boxes, show_labels=show_labels, show_masks=show_masks).draw_on(image)
     return np.asarray(image)
 
 
@@ -65,7 +65,7 @@ class Drawing:
         self._line = _line_width(detections.width, detections.height)
         self._tags = _placed_tags(self._best_first, self._corners, detections) if show_labels else []
 
-    def over(self, strip: Image.Image, top: int = 0) -> None:
+    def draw_on(self, strip: Image.Image, top: int = 0) -> None:
         """Draw on an RGB image of the picture's rows from `top` on."""
         if self._show_masks:
             for instance in reversed(self._best_first):

@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BadParameter
 from flask_detector.jobs.history import CURSOR
-from flask_detector.structures.detections import MaskForm
+from flask_detector.structures.detections import MaskEncoding
 from flask_detector.web.core.request_bodies import checked_json
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -85,7 +85,7 @@ class Options(LabelsQuery):
     ] = None
     classes: Annotated[Labels | None, Field(description=f"{_LABELS}; all by default.")] = None
     masks: Annotated[
-        MaskForm, Field(description="How masks are sent: COCO's run lengths, polygons, or not at all.")
+        MaskEncoding, Field(description="How masks are sent: COCO's run lengths, polygons, or not at all.")
     ] = "rle"
     callback_url: Annotated[
         Url | None, Field(description="The URL of a webhook to call when it is done or has failed.")
@@ -159,7 +159,8 @@ class ShowQuery(Strict):
     """How to show a detection."""
 
     masks: Annotated[
-        MaskForm | None, Field(description="How masks are sent; by default as the picture's sender asked.")
+        MaskEncoding | None,
+        Field(description="How masks are sent; by default as the picture's sender asked."),
     ] = None
 
 

@@ -10,7 +10,7 @@ from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.schema import Detection, ErrorFacts, detection_form, failure_form
 from flask_detector.jobs.states import JobStatus
-from flask_detector.structures.detections import MaskForm
+from flask_detector.structures.detections import MaskEncoding
 from flask_detector.web.core.service import service
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -115,7 +115,7 @@ class LabelList(TypedDict):
     labels: list[str]
 
 
-def detection_response(record: Record, masks: MaskForm | None = None) -> DetectionResponse:
+def detection_response(record: Record, masks: MaskEncoding | None = None) -> DetectionResponse:
     """Return the form of a detection, with its result once it is done."""
     found = service().jobs.result_form(record.id) if record.status is JobStatus.DONE else None
     links: Links = {

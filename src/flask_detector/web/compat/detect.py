@@ -112,7 +112,7 @@ def _forget(id: str) -> None:
 def drawn(picture: bytes, found: Detections, picture_format: str = "JPEG") -> bytes:
     """Return the picture at full size with boxes, labels and masks, as a file of that format."""
     with turn(service(), picture):
-        return encode.change(picture, service().limits, picture_format, annotate.Drawing(found).over)[0]
+        return encode.transcode(picture, service().limits, picture_format, annotate.Drawing(found).draw_on)[0]
 
 
 @dataclass(frozen=True)

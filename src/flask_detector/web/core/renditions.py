@@ -52,7 +52,7 @@ class File:
 
 def picture(service: Service, record: Record) -> File:
     """Return the picture upright, in a format that every browser shows, without its metadata."""
-    return _kept(service, record, _FOR_BROWSER, lambda data, limits: encode.change(data, limits, None)[0])
+    return _kept(service, record, _FOR_BROWSER, lambda data, limits: encode.transcode(data, limits, None)[0])
 
 
 def thumbnail(service: Service, record: Record) -> File:
@@ -95,7 +95,7 @@ def drawn(
     else:
         kind = OUTPUTS[output]
     with turn(service, original):
-        data, media_type = encode.change(original, service.limits, kind, drawing.over)
+        data, media_type = encode.transcode(original, service.limits, kind, drawing.draw_on)
         give_back_code()
     return File(data, media_type, _named(record, f".{suffix_of(media_type)}", before="detected_"))
 
