@@ -1,7 +1,7 @@
 """Health checks and metrics: /healthz, /readyz, /metrics."""
 
-import threading
 import time
+from functools import lru_cache
 
 import redis
 from flask import Blueprint, Response, make_response, request
@@ -55,7 +55,7 @@ def what_is_missing(service: Service) -> list[dict[str, str]]:
         missing.append(_lack("redis", error.message))
     except redis.RedisError:
         missing.append(_lack("redis", "Redis answers, but refuses its commands."))
-    if (why := _storage_trouble(service)) is not None:
+    if (why := _storage_trouble(service, int(time.monotonic() / _STORAGE_SECONDS))) is not None:
         missing.append(_lack("storage", why))
     return missing
 
@@ -73,25 +73,9 @@ def _may_read_metrics() -> bool:
     return request.remote_addr in _THIS_MACHINE and came_directly
 
 
-class _Remembered:
-    """The last answer of the storage, so that probes write to it now and then only."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.asked_at = float("-inf")
-        self.trouble: str | None = None
-
-
-def _storage_trouble(service: Service) -> str | None:
-    remembered: _Remembered = service.__dict__.setdefault("storage_probe", _Remembered())
-    with remembered.lock:
-        if time.monotonic() - remembered.asked_at > _STORAGE_SECONDS:
-            remembered.trouble = _try_storage(service)
-            remembered.asked_at = time.monotonic()
-        return remembered.trouble
-
-
-def _try_storage(service: Service) -> str | None:
+@lru_cache(maxsize=1)
+def _storage_trouble(service: Service, period: int) -> str | None:
+    """Return why the storage can't be written to, or None; asked once in a period."""
     try:
         service.storage.check()
     except DetectorError as error:

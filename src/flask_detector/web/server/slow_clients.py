@@ -178,7 +178,7 @@ class PatientWorker(ThreadWorker):
         elif conn.sock.ahead:
             self.enqueue_req(conn)
         else:
-            super().finish_request(conn, _Kept())
+            super().finish_request(conn, _KEPT)
 
     def _linger(self, conn: Any) -> None:
         """End a connection so that a client that is still sending sees its answer and not a reset."""
@@ -264,14 +264,9 @@ class PatientWorker(ThreadWorker):
             conn.close()
 
 
-class _Kept:
-    """What a thread returns whose connection is kept open."""
-
-    def cancelled(self) -> bool:
-        return False
-
-    def result(self) -> bool:
-        return True
+# What a thread returns whose connection is kept open.
+_KEPT: "Future[bool]" = Future()
+_KEPT.set_result(True)
 
 
 def _paced(conn: Any, room: Quota) -> PacedSocket:
