@@ -157,7 +157,11 @@ def test_save_writes_what_the_suffix_says(detector: PictureDetector, tmp_path: P
 
 @pytest.mark.parametrize(
     ("name", "format", "words"),
-    [("a.txt", None, "does not tell"), ("a.json", "pascal", "no format 'pascal'")],
+    [
+        ("a.txt", None, "does not tell"),
+        ("a.heic", None, r"does not tell what to write: end it in \.jpg"),
+        ("a.json", "pascal", "no format 'pascal'"),
+    ],
 )
 def test_save_says_what_it_can_write(tmp_path: Path, name: str, format: str | None, words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -115,6 +115,18 @@ def tells(data: bytes) -> bool:
     return PLAIN in data or IN_16_BITS in data
 
 
+def test_a_heic_is_downloaded_as_a_jpeg(
+    client: FlaskClient, upload: Upload, work_off: Callable[[], None]
+) -> None:
+    address = upload(heic(), "a.heic").headers["Location"]
+    work_off()
+    download = client.get(f"{address}/download")
+    assert download.mimetype == "image/jpeg"
+    assert "detected_a.jpg" in download.headers["Content-Disposition"]
+    with Image.open(io.BytesIO(download.data)) as image:
+        assert (image.format, image.size) == ("JPEG", photo().size)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_that_is_served_of_a_picture_tells_where_it_was_taken(
     client: FlaskClient, upload: Upload, work_off: Callable[[], None], name: str

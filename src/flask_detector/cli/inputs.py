@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from flask_detector.errors import DetectorError
+from flask_detector.formats.file_names import OTHER_SUFFIXES, SUFFIXES
 from flask_detector.imaging import sniff
 
 STDIN = "-"
@@ -20,13 +21,7 @@ class Unreadable(DetectorError):
 
 
 # Names of pictures; their content is checked when they are read.
-_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "avif", "heic", "heif", "hif"),
-        *("gif", "bmp", "dib", "tif", "tiff"),
-    )
-)
+_SUFFIXES = OTHER_SUFFIXES.union(*SUFFIXES.values())
 
 
 @dataclass(frozen=True)

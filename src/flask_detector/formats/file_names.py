@@ -22,7 +22,7 @@ _LONGEST_STEM = 236
 _JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
 
 # What the names of pictures end in, by format; the first is what all tools know.
-_SUFFIXES = {
+SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
     "WEBP": (".webp",),
@@ -32,7 +32,7 @@ _SUFFIXES = {
     "BMP": (".bmp",),
     "TIFF": (".tif", ".tiff"),
 }
-_OTHER_SUFFIXES = {".jfif", ".jpe", ".dib", ".hif"}  # of the same formats, but few tools know them
+OTHER_SUFFIXES = {".jfif", ".jpe", ".dib", ".hif"}  # of the same formats, but few tools know them
 
 
 def shown_name(path: str | None) -> str:
@@ -69,12 +69,12 @@ def with_suffix_of(filename: str, head: bytes) -> str:
     The tools for data sets go by suffixes: they pass over a picture that has none. What stands behind the
     last dot and is no suffix of pictures belongs to the name.
     """
-    suffixes = _SUFFIXES.get(sniff.format_of(head) or "")
+    suffixes = SUFFIXES.get(sniff.format_of(head) or "")
     stem, dot, ending = filename.rpartition(".")
     suffix = f".{ending.lower()}" if dot else ""
     if suffixes is None or suffix in suffixes:
         return filename
-    is_picture = suffix in _OTHER_SUFFIXES or any(suffix in others for others in _SUFFIXES.values())
+    is_picture = suffix in OTHER_SUFFIXES or any(suffix in others for others in SUFFIXES.values())
     return f"{stem if is_picture else filename}{suffixes[0]}"
 
 

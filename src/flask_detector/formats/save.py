@@ -9,18 +9,15 @@ import numpy.typing as npt
 
 from flask_detector.atomic_files import write_whole
 from flask_detector.formats import FORMATS
+from flask_detector.formats.file_names import SUFFIXES
 from flask_detector.imaging import encode
 from flask_detector.structures.detections import Detections
 
 _PICTURES = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".avif": "AVIF",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
+    suffix: kind
+    for kind, suffixes in SUFFIXES.items()
+    if encode.output_format(kind) == kind
+    for suffix in suffixes
 }
 _EXPORTS = {".json": "json", ".csv": "csv", ".xml": "voc", ".geojson": "geojson"}
 
