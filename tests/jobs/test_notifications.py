@@ -5,7 +5,7 @@ import time
 
 import redis
 
-from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
+from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
 from flask_detector.jobs.queue import new_id
 from tests.support.waiting import wait_until
 
@@ -17,7 +17,7 @@ def listeners(connection: redis.Redis) -> int:
 
 
 def test_each_is_woken_by_its_own_detection_over_one_connection(connection: redis.Redis) -> None:
-    changes, ids, woken = Changes(connection), [new_id() for _ in range(5)], set()
+    changes, ids, woken = Notifications(connection), [new_id() for _ in range(5)], set()
     ready = threading.Barrier(len(ids) + 1)
 
     def listen(id: str) -> None:
@@ -40,7 +40,7 @@ def test_each_is_woken_by_its_own_detection_over_one_connection(connection: redi
 
 
 def test_who_waits_for_the_end_sleeps_through_what_comes_before(connection: redis.Redis) -> None:
-    changes, id = Changes(connection), new_id()
+    changes, id = Notifications(connection), new_id()
     with changes.waiting(id, for_end=True) as wait_for_end, changes.waiting(id) as wait:
         wait(0.1)
         wait_for_end(0.1)
@@ -56,7 +56,7 @@ def test_who_waits_for_the_end_sleeps_through_what_comes_before(connection: redi
 
 
 def test_after_a_lost_connection_all_are_woken_for_what_they_may_have_missed(connection: redis.Redis) -> None:
-    with Changes(connection).waiting(new_id(), for_end=True) as wait:
+    with Notifications(connection).waiting(new_id(), for_end=True) as wait:
         wait(0.1)
         connection.client_kill_filter(_type="pubsub")
         start = time.monotonic()

@@ -23,7 +23,7 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import TASK, Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure
 from flask_detector.jobs.states import JobStatus
-from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.worker.attempts import Attempt, Attempts
@@ -230,7 +230,7 @@ def test_who_is_refused_is_told_a_time_that_follows_from_the_pace(
     jobs = Jobs(connection, settings.model_copy(update={"max_queue": 100}))
     for _ in range(100):
         enqueued(jobs)
-    Pace(connection).tell("slow", 4.0)
+    DetectionTimes(connection).record("slow", 4.0)
     for workers, seconds in ((0, 30), (1, 40), (2, 20)):
         monkeypatch.setattr(
             jobs,

@@ -52,11 +52,11 @@ class Decision:
 class Claim:
     """What a request goes by, so that it counts once.
 
-    place: where the decision about it lies. seconds: for how long. fingerprint: tells it from other requests.
+    key: names the decision about it. seconds: for how long. fingerprint: tells it from other requests.
     before: what lay there when it was looked at, which was about something that is gone by now.
     """
 
-    place: str
+    key: str
     seconds: int = _LATE_SECONDS
     fingerprint: str = ""
     before: bytes = field(default=b"", repr=False)
@@ -69,9 +69,9 @@ class Acceptance:
         self._connection = connection
         self._script = connection.register_script(_SCRIPT)
 
-    def look(self, place: str) -> bytes | None:
+    def look(self, key: str) -> bytes | None:
         """Return what was decided there, as `Decision.of` reads it."""
-        return cast(bytes | None, self._connection.get(_key(place)))
+        return cast(bytes | None, self._connection.get(_key(key)))
 
     def decide(self, claim: Claim, id: str, commands: Iterable[Iterable[Any]]) -> str:
         """Do what makes a detection or a batch of that id, unless one was made of the same request before.
@@ -80,11 +80,11 @@ class Acceptance:
         """
         mine = Decision(id, claim.fingerprint)
         words = [claim.before, mine.to_json(), claim.seconds, *spelled([list(words) for words in commands])]
-        found = Decision.of(self._script([_key(claim.place)], words))
+        found = Decision.of(self._script([_key(claim.key)], words))
         if found.fingerprint != claim.fingerprint:
             raise KeyReused("This idempotency key was already used for another request.")
         return found.id
 
 
-def _key(place: str) -> str:
-    return f"flask-detector:decided:{place}"
+def _key(key: str) -> str:
+    return f"flask-detector:decided:{key}"

@@ -18,7 +18,7 @@ from flask_detector.errors import QueueFull, ServiceError, ShareUsedUp
 from flask_detector.jobs.keys import job_key
 from flask_detector.jobs.rq_records import RQ_STATUS
 from flask_detector.jobs.states import UNFINISHED
-from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
 
@@ -38,12 +38,12 @@ _LONGEST_WAIT = 600
 _UNFINISHED = {RQ_STATUS[status].encode() for status in UNFINISHED}
 
 
-class Room:
+class Admission:
     """The room of the queues. Every method raises what Redis's client raises."""
 
     def __init__(self, connection: redis.Redis, settings: Settings) -> None:
         self._connection = connection
-        self._pace = Pace(self._connection)
+        self._detection_times = DetectionTimes(self._connection)
         self._settings = settings
         self._looked_at = float("-inf")
         self._memory: dict[str, Any] = {}
@@ -122,8 +122,8 @@ class Room:
 
     def _rate(self, workers: list[WorkerInfo]) -> float:
         """Return how many pictures are done in a second; 0 without workers."""
-        pace = self._pace.by_model()
-        return sum(1 / max(pace.get(worker.model, _UNKNOWN_SECONDS), 0.001) for worker in workers)
+        times = self._detection_times.by_model()
+        return sum(1 / max(times.get(worker.model, _UNKNOWN_SECONDS), 0.001) for worker in workers)
 
 
 def _wait(places: int, rate: float) -> int:

@@ -44,7 +44,7 @@ class _Waiter:
         return self.has_ended
 
 
-class Changes:
+class Notifications:
     """Listens to all changes of one Redis while somebody waits for any."""
 
     def __init__(self, connection: redis.Redis) -> None:

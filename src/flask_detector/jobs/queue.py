@@ -26,9 +26,9 @@ from flask_detector.errors import (
 )
 from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs import deliveries
-from flask_detector.jobs.admission import Room, leave, share_of
+from flask_detector.jobs.admission import Admission, leave, share_of
 from flask_detector.jobs.keys import job_key, mark_key, stage_key
-from flask_detector.jobs.notifications import CHANGED, ENDED, Changes, channel_of
+from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.jobs.rq_records import facts_of, failure_of, record_of, status_of
 from flask_detector.jobs.serializer import Serializer
@@ -56,8 +56,8 @@ class Jobs:
         self._queues = {
             name: Queue(name, connection=connection, serializer=Serializer) for name in settings.queues
         }
-        self._room = Room(connection, settings)
-        self._changes = Changes(connection)
+        self._admission = Admission(connection, settings)
+        self._notifications = Notifications(connection)
         self._transitions = Transitions(connection)
         self.queue = self._queues[settings.queue]
         """The one that this host's workers take from."""
@@ -106,7 +106,7 @@ class Jobs:
             pipeline=pipeline,
         )
         pipeline.set(mark_key(id), request_id.get() or "", ex=retention * _MARK_OUTLIVES_RECORD)
-        self._room.take(share, id, pipeline)
+        self._admission.take(share, id, pipeline)
         if url is not None:
             deliveries.expect(url, id, request.owner, retention, pipeline)
 
@@ -117,7 +117,7 @@ class Jobs:
         """
         queue = self._queue_of(model)
         with reaching_redis():
-            self._room.check(
+            self._admission.check(
                 queue.key,
                 share_of(client),
                 lambda: [one for one in self.workers() if one.queue == queue.name],
@@ -248,8 +248,8 @@ class Jobs:
             pipeline.execute()
 
     def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], bool]]:
-        """Return a context, as `Changes.waiting` does."""
-        return self._changes.waiting(id, for_end=for_end)
+        """Return a context, as `Notifications.waiting` does."""
+        return self._notifications.waiting(id, for_end=for_end)
 
     def _fetch(self, id: str) -> Job:
         if not _ID.fullmatch(id):

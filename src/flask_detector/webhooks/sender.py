@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import redis
+from redis.backoff import ExponentialBackoff
 
 from flask_detector import guarded_http
 from flask_detector.api_keys import Keys, key_id_of
@@ -39,8 +40,7 @@ MOST_AT_ONCE = 32
 _MOST_TO_ONE = 4
 
 # After no answer a receiver gets nothing for so long, then twice that, and so on up to the longest time.
-_FIRST_REST = 5.0
-_LONGEST_REST = 60.0
+_REST = ExponentialBackoff(cap=60, base=5)
 
 _KNOWN_RECEIVERS = 1000
 
@@ -89,7 +89,7 @@ class Receivers:
                 self._closed_until.pop(receiver, None)
             elif answered is False:
                 self._allowed.pop(receiver, None)
-                rest = min(_LONGEST_REST, _FIRST_REST * 2 ** min(self._failures[receiver], 10))
+                rest = _REST.compute(self._failures[receiver])
                 self._failures[receiver] += 1
                 self._closed_until[receiver] = time.monotonic() + rest
             for known in (self._allowed, self._failures, self._closed_until):

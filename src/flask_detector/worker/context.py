@@ -8,12 +8,12 @@ import redis
 from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.jobs.queue import Jobs
-from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.process import available_memory, memory
 from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
 from flask_detector.webhooks.sender import Courier
-from flask_detector.worker.report import Journal
+from flask_detector.worker.report import Reporter
 
 # The limit counts what is asked for. Mask R-CNN asks for 1.6 times what it uses, in either precision.
 _ASKED_FOR_A_BYTE_USED = 1.5
@@ -30,8 +30,8 @@ class WorkerContext:
     jobs: Jobs
     storage: Storage
     detectors: DetectorPool
-    pace: Pace
-    journal: Journal
+    detection_times: DetectionTimes
+    reporter: Reporter
     courier: Courier
 
     @classmethod
@@ -42,8 +42,8 @@ class WorkerContext:
             Jobs(connection, settings),
             storage,
             DetectorPool(settings),
-            Pace(connection),
-            Journal(),
+            DetectionTimes(connection),
+            Reporter(),
             Courier(settings, connection),
         )
 

@@ -16,7 +16,7 @@ from flask_detector.process.logs import facts, short
 from flask_detector.worker.attempts import Attempts
 from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.process_id import has_died
-from flask_detector.worker.report import Entry
+from flask_detector.worker.report import Notes
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Maintenance:
         self._settings = context.settings
         self._jobs = context.jobs
         self._storage = context.storage
-        self._journal = context.journal
+        self._reporter = context.reporter
         self._attempts = attempts
         self._silent: set[str] = set()
         self._stranded_since: dict[str, float] = {}
@@ -78,7 +78,7 @@ class Maintenance:
                 "detection %s was left by a worker that died", short(id), extra=facts(detection=short(id))
             )
             if became is JobStatus.FAILED:
-                self._journal.failed(Entry(id), WORKERS_DIED.code)
+                self._reporter.failed(Notes(id), WORKERS_DIED.code)
 
     def _put_back_stranded(self) -> None:
         """Put back what workers took from the queue and did not begin before they died."""

@@ -25,7 +25,7 @@ _SENDING_SECONDS = 1.0
 
 
 @dataclass
-class Entry:
+class Notes:
     """What is noted of one detection until its outcome is written."""
 
     id: str
@@ -33,14 +33,14 @@ class Entry:
     seconds: float | None = None
 
 
-class Journal:
+class Reporter:
     """Notes of the detections of one worker. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._tally = Tally()
         self._next_sending = float("-inf")
 
-    def begin(self, id: str, *, waited: float, is_retry: bool) -> Entry:
+    def begin(self, id: str, *, waited: float, is_retry: bool) -> Notes:
         """Note that a detection is taken up. waited: seconds in the queue."""
         self._tally.observe(WAITING_SECONDS, waited)
         if is_retry:
@@ -51,30 +51,30 @@ class Journal:
             " again" if is_retry else "",
             extra=facts(detection=short(id), waited=round(waited, 3), again=is_retry or None),
         )
-        return Entry(id)
+        return Notes(id)
 
-    def detected(self, entry: Entry, model: str, stages_ms: Mapping[str, float]) -> None:
+    def detected(self, notes: Notes, model: str, stages_ms: Mapping[str, float]) -> None:
         """Note how long each stage of a detection took, in milliseconds."""
-        entry.model, entry.seconds = model, sum(stages_ms.values()) / 1000
+        notes.model, notes.seconds = model, sum(stages_ms.values()) / 1000
         for stage, milliseconds in stages_ms.items():
             self._tally.observe(STAGE_SECONDS, milliseconds / 1000, model, stage)
-        self._tally.observe(DETECTION_SECONDS, entry.seconds, model)
+        self._tally.observe(DETECTION_SECONDS, notes.seconds, model)
 
-    def done(self, entry: Entry) -> None:
+    def done(self, notes: Notes) -> None:
         """Note that a detection's result is written."""
-        self._tally.add(DETECTIONS, entry.model, "done")
-        seconds = None if entry.seconds is None else round(entry.seconds, 3)
+        self._tally.add(DETECTIONS, notes.model, "done")
+        seconds = None if notes.seconds is None else round(notes.seconds, 3)
         log.info(
             "detection %s is done",
-            short(entry.id),
-            extra=facts(detection=short(entry.id), model=entry.model, seconds=seconds),
+            short(notes.id),
+            extra=facts(detection=short(notes.id), model=notes.model, seconds=seconds),
         )
 
-    def failed(self, entry: Entry, code: str) -> None:
+    def failed(self, notes: Notes, code: str) -> None:
         """Note that a detection has failed for good, and the code of its error."""
-        self._tally.add(DETECTIONS, entry.model, "failed")
+        self._tally.add(DETECTIONS, notes.model, "failed")
         self._tally.add(FAILURES, code)
-        id = short(entry.id)
+        id = short(notes.id)
         log.warning("detection %s failed: %s", id, code, extra=facts(detection=id, code=code))
 
     def send_if_due(self, connection: redis.Redis) -> None:

@@ -41,7 +41,7 @@ from flask_detector.worker.detect import detect
 from flask_detector.worker.heartbeat import Heartbeat
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
-from flask_detector.worker.report import Entry
+from flask_detector.worker.report import Notes
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class DetectionWorker(SimpleWorker):
         except redis.RedisError as error:
             log.warning("what became of a detection can't be written: %s", type(error).__name__)
         self._heartbeat.stop()
-        self._context.journal.send(self.connection)
+        self._context.reporter.send(self.connection)
         try:
             if self._stop_requested:
                 # The queue may have given an id just as the signal came.
@@ -142,7 +142,7 @@ class DetectionWorker(SimpleWorker):
             self._maintenance.run()
         except redis.RedisError as error:
             log.warning("maintenance failed: %s", type(error).__name__)
-        self._context.journal.send(self.connection)
+        self._context.reporter.send(self.connection)
         if self._writing is not None and self._writing.done():
             self._await_writing()
         self._context.detectors.refresh()
@@ -182,11 +182,11 @@ class DetectionWorker(SimpleWorker):
         if attempt is None:
             raise RuntimeError("a job is begun before it is done")
         self._heartbeat.begin(attempt)
-        entry = self._begin_notes(job)
-        outcome = self._perform(job, entry)
+        notes = self._begin_notes(job)
+        outcome = self._perform(job, notes)
         self._heartbeat.detected()
         self._await_writing()
-        self._writing = self._writer.submit(copy_context().run, self._write, attempt, outcome, entry)
+        self._writing = self._writer.submit(copy_context().run, self._write, attempt, outcome, notes)
         request_id.set(None)
         self._tell_model()
         self._context.detectors.rest_soon()
@@ -194,11 +194,11 @@ class DetectionWorker(SimpleWorker):
             log.warning("this worker exceeds its memory limit and exits to be restarted")
             self._stop_requested = True
 
-    def _begin_notes(self, job: Job) -> Entry:
+    def _begin_notes(self, job: Job) -> Notes:
         request_id.set(job.meta.get("request"))
         waited = (now() - job.enqueued_at).total_seconds() if job.enqueued_at is not None else 0.0
         is_retry = (job.retries_left or 0) < TRIES - 1
-        return self._context.journal.begin(job.id, waited=max(0.0, waited), is_retry=is_retry)
+        return self._context.reporter.begin(job.id, waited=max(0.0, waited), is_retry=is_retry)
 
     def _await_writing(self) -> None:
         """Return when the outcome of the detection before is written; raise what that has raised."""
@@ -206,43 +206,43 @@ class DetectionWorker(SimpleWorker):
         if writing is not None:
             writing.result()
 
-    def _perform(self, job: Job, entry: Entry) -> dict[str, Any] | Failure | None:
+    def _perform(self, job: Job, notes: Notes) -> dict[str, Any] | Failure | None:
         """Return the result's form or why there is none; None where another try may help."""
         try:
             seconds = job.timeout or self._context.settings.job_timeout
             with _Alarm(seconds, TimeIsUp):  # type: ignore[no-untyped-call]
-                return self._detect(job, entry)
+                return self._detect(job, notes)
         except (Exception, TimeIsUp) as error:
             return self._explain(job, error)
 
-    def _detect(self, job: Job, entry: Entry) -> dict[str, Any]:
+    def _detect(self, job: Job, notes: Notes) -> dict[str, Any]:
         """Return the result; the queue has one kind of job, so the function's name is not looked up."""
         document = detect(self._context, job.id, self._heartbeat.report_stage, **job.kwargs)
-        self._context.journal.detected(entry, document["model"], document["timings_ms"])
-        self._context.pace.tell(document["model"], sum(document["timings_ms"].values()) / 1000)
+        self._context.reporter.detected(notes, document["model"], document["timings_ms"])
+        self._context.detection_times.record(document["model"], sum(document["timings_ms"].values()) / 1000)
         shown = [one["label"] for one in document["instances"] if one["score"] >= document["shown_score"]]
         job.meta["counts"] = dict(Counter(shown).most_common())
         # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
         job.meta["picture"].update(width=document["width"], height=document["height"])
         return document
 
-    def _write(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
+    def _write(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes) -> None:
         """Write what became of a detection, in a thread of its own: the next one need not wait for that."""
         try:
-            self._persevere(lambda: self._write_once(attempt, outcome, entry))
+            self._persevere(lambda: self._write_once(attempt, outcome, notes))
         finally:
             self._heartbeat.written(attempt)
-        self._context.journal.send_if_due(self.connection)
+        self._context.reporter.send_if_due(self.connection)
 
-    def _write_once(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, entry: Entry) -> None:
+    def _write_once(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes) -> None:
         if outcome is None:
             self._attempts.give_back(attempt.execution, as_a_try=True)
             return
         if isinstance(outcome, Failure):
             if self._attempts.fail(attempt, outcome):
-                self._context.journal.failed(entry, outcome.code)
+                self._context.reporter.failed(notes, outcome.code)
         elif self._attempts.finish(attempt, outcome):
-            self._context.journal.done(entry)
+            self._context.reporter.done(notes)
         if attempt.job.meta.get("receiver") is not None:
             self._context.courier.wake()
 

@@ -26,7 +26,7 @@ from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
 from flask_detector.jobs.share_links import ShareLinks
-from flask_detector.jobs.throughput import Pace
+from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.web.core.available_models import AvailableModels
@@ -61,7 +61,7 @@ class Service:
         self.connection = connection
         self.jobs = Jobs(connection, settings)
         self.overview = Overview(connection, self.jobs)
-        self.pace = Pace(connection)
+        self.detection_times = DetectionTimes(connection)
         self.history = History(connection, settings.retention_seconds)
         self.batches = Batches(connection, settings.retention_seconds)
         self.share_links = ShareLinks(connection, settings.retention_seconds)
@@ -79,7 +79,7 @@ class Service:
 
     def seconds_by_model(self) -> dict[str, float]:
         """Return what a picture takes by model: of late, or else as it was measured."""
-        return {**self.available.seconds(), **self.pace.by_model()}
+        return {**self.available.seconds(), **self.detection_times.by_model()}
 
     def model_of(self, record: Record) -> str:
         """Return the name of the model that a detection is waiting for, as things stand."""
