@@ -1,6 +1,7 @@
 """The network is found under what training puts before its names and beside it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,17 @@ def test_of_several_networks_the_averaged_one_is_taken_and_that_is_said(names: l
 
 def test_an_averaged_models_counter_is_no_part_of_it() -> None:
     assert tuple(network_in(checkpoint("n_averaged", *under("module.")), MARKS).tensors) == NAMES
+
+
+def test_a_network_beside_a_larger_one_of_another_kind_is_found() -> None:
+    larger = checkpoint(*(f"encoder.{i}" for i in range(20)))
+    for others in (
+        {"detector": checkpoint(*under("net.")).tensors},
+        {"detector": checkpoint(*NAMES).tensors},
+    ):
+        network = network_in(replace(larger, others={"optimizer": {}, **others}), MARKS)
+        assert tuple(network.tensors) == NAMES
+        assert "detector is taken" in network.notes[0]
 
 
 def test_a_network_without_marks_is_given_as_it_is() -> None:

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flask_detector.detectors.checkpoint.read import read_checkpoint
@@ -68,6 +69,8 @@ PICKLES = {
     "torchvision.models.detection.mask_rcnn MaskRCNN": ("whole pickled model", "model.state_dict()"),
     "torch.nn.modules.container Sequential": ("whole pickled model", "model.state_dict()"),
     "__main__ MyDetector": ("whole pickled model", "model.state_dict()"),
+    "parts.training Checkpoint": ("a program's own objects", "model.state_dict()"),
+    "subprocess Popen": ("names 'subprocess.Popen'", "Nothing was executed"),
     "sklearn.ensemble._forest RandomForestClassifier": ("scikit-learn", "Mask R-CNN"),
     "torch.storage _load_from_bytes": ("pickle of PyTorch's tensors", "torch.save"),
     "posix system": ("names 'posix.system'", "Nothing was executed"),
@@ -83,6 +86,17 @@ def test_a_pickle_of_code_is_refused_by_what_it_names(name: str, tmp_path: Path)
     with pytest.raises(UnsafeCheckpoint, match=what) as caught:
         read_checkpoint(path)
     assert hint in caught.value.hint
+
+
+def test_a_pickle_of_paddles_arrays_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.pdparams"
+    saved = {
+        "conv.weight": np.zeros(3, np.float32),
+        "StructuredToParameterName@@": {"conv.weight": "conv_0.w_0"},
+    }
+    path.write_bytes(pickle.dumps(saved, 4))
+    with pytest.raises(CheckpointError, match="PaddlePaddle"):
+        read_checkpoint(path)
 
 
 def test_a_pickle_without_tensors_has_no_state_dict(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def network_in(checkpoint: Checkpoint, marks: Collection[str]) -> Network:
         if name == mark or name.endswith(f".{mark}")
     )
     if not prefixes:
+        for path, other in checkpoint.others.items():
+            note = f"The file holds several sets of weights; {path or 'the outermost'} is taken."
+            network = network_in(Checkpoint(other, checkpoint.meta, (note,)), marks)
+            if any(mark in network.tensors for mark in marks):
+                return network
         return Network(tensors, checkpoint.notes)
     complete = [prefix for prefix, count in prefixes.items() if count == max(prefixes.values())]
     averaged = [prefix for prefix in complete if _is_averaged(prefix, tensors)]

@@ -94,6 +94,13 @@ _PROGRAMS = (
     (r"(sklearn|joblib|xgboost|lightgbm)\.", "a model of scikit-learn or its like", _OTHER_NETWORKS),
     (r"(paddle|ppdet)\.", "a PaddlePaddle model", _BRING_PYTORCH),
     (
+        # A class of somebody's own; what reaches the system is no model.
+        r"(?!(subprocess|os|posix|nt|builtins|__builtin__|sys|shutil|socket|ctypes|multiprocessing)\.)"
+        r"(\w+\.)+[A-Z]\w*$",
+        "a pickle of a program's own objects",
+        SAVE_STATE_DICT,
+    ),
+    (
         r"torch\.storage\._load_from_bytes$",
         "a pickle of PyTorch's tensors that torch.save did not write",
         'Save them with it:\n    torch.save(pickle.load(open("FILE", "rb")), "weights.pth")',
@@ -114,6 +121,13 @@ def other_archive(names: Collection[str]) -> CheckpointError | None:
     for pattern, what, hint in _ARCHIVES:
         if any(re.search(pattern, name) for name in names):
             return CheckpointError(f"The file is {what}.", hint=hint)
+    return None
+
+
+def other_content(meta: Collection[str]) -> CheckpointError | None:
+    """Return the error for a file with these keys; None for one that PyTorch or Detectron2 may have saved."""
+    if "StructuredToParameterName@@" in meta:
+        return CheckpointError("The file is a PaddlePaddle model.", hint=_BRING_PYTORCH)
     return None
 
 

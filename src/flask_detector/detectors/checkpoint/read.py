@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ class Checkpoint:
     tensors: by name, in the file's order; where it has several sets of weights, those that were chosen.
     meta: what the file says besides, as plain containers; the weights are left out.
     notes: what was chosen, for people.
+    others: sets of weights that were not chosen, by where they are, those first that are more likely.
     """
 
     tensors: Mapping[str, Tensor]
     meta: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    others: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -88,7 +90,7 @@ AVERAGED = re.compile(r"(^|[_.])(ema|swa|avg|averaged?|teacher)([_.]|$)", re.IGN
 _DEEPEST = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _StateDict:
     path: str
     tensors: dict[str, Tensor]
@@ -99,6 +101,8 @@ def _of_object(found: Any) -> Checkpoint:
     about = [part.items() for part in parts if isinstance(part, dict)]
     meta = {key: value for items in about for key, value in items if isinstance(key, str)}
     full = list(_state_dicts(found))
+    if (other := foreign_files.other_content(meta)) is not None:
+        raise other
     if not full:
         raise CheckpointError(
             "The file has no state dict.", hint="Save the model's state_dict() and use that."
@@ -106,13 +110,14 @@ def _of_object(found: Any) -> Checkpoint:
     # A model beside the state of its optimizer, or parts of one, is far larger than these.
     most = max(len(one.tensors) for one in full)
     rivals = [one for one in full if 2 * len(one.tensors) > most]
-    chosen = min(rivals, key=lambda one: (not _is_averaged(one.path, meta), _order_of(one.path)))
+    full.sort(key=lambda one: (one not in rivals, not _is_averaged(one.path, meta), _order_of(one.path)))
+    chosen, *others = full
     notes: tuple[str, ...] = ()
     if len(rivals) > 1:
         which = "the averaged one" if _is_averaged(chosen.path, meta) else "the usual one"
         names = ", ".join(one.path for one in rivals)
         notes = (f"The file holds several sets of weights ({names}); {which}, {chosen.path}, is taken.",)
-    return Checkpoint(chosen.tensors, meta, notes)
+    return Checkpoint(chosen.tensors, meta, notes, {one.path: one.tensors for one in others})
 
 
 def _state_dicts(found: Any) -> Iterator[_StateDict]:
@@ -150,6 +155,8 @@ def _order_of(path: str) -> int:
 
 # --- the zip archive
 
+_READ_AT_ONCE = 1 << 20
+
 
 def _read_zip(path: Path, content: Bytes) -> Any:
     try:
@@ -169,7 +176,7 @@ def _read_zip(path: Path, content: Bytes) -> Any:
     def record(name: str) -> Bytes:
         if folder + name not in records:
             raise CheckpointError(f"The archive lacks its part '{name}'.")
-        return _record(content, records[folder + name])
+        return _record(path, content, records[folder + name])
 
     if f"{folder}byteorder" in records and record("byteorder").tobytes() != b"little":
         raise CheckpointError("The file was written on a big-endian machine.", hint="Save it on another one.")
@@ -183,7 +190,7 @@ def _read_zip(path: Path, content: Bytes) -> Any:
     return found
 
 
-def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
+def _record(path: Path, content: Bytes, info: zipfile.ZipInfo) -> Bytes:
     """Return the bytes of one part of the archive, checked against its checksum."""
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
         raise CheckpointError("The archive is compressed or encrypted; PyTorch writes it plainly.")
@@ -193,9 +200,19 @@ def _record(content: Bytes, info: zipfile.ZipInfo) -> Bytes:
     name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
     start = info.header_offset + 30 + name + extra
     data = content[start : start + info.file_size]
-    if len(data) != info.file_size or zlib.crc32(data.data) != info.CRC:
+    if len(data) != info.file_size or _checksum(path, start, info.file_size) != info.CRC:
         raise CheckpointError(f"The archive is damaged: the checksum of its part '{info.filename}' is wrong.")
     return data
+
+
+def _checksum(path: Path, start: int, size: int) -> int:
+    """Return the CRC-32 of a part of the file, read anew: parts that are only checked take no memory."""
+    found = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (data := file.read(min(size, _READ_AT_ONCE))):
+            found, size = zlib.crc32(data, found), size - len(data)
+    return found
 
 
 # --- pickles: the stream of PyTorch before 1.6, and plain ones

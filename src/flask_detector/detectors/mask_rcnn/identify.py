@@ -97,9 +97,12 @@ _OLD_NAMES = (
 )
 _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bias)$")
 
+_MMDET_1 = "MMDetection 1, which counts classes and places boxes otherwise"
+_UPGRADE = "Convert it with upgrade_model_version.py of MMDetection 2 (tools/model_converters), and add that."
+
 # Other networks, by a name among their tensors.
 _OTHERS = (
-    (r"^rpn_head\.rpn_cls\.weight$", "MMDetection 1, which counts classes and places boxes otherwise"),
+    (r"^rpn_head\.rpn_cls\.weight$", _MMDET_1),
     (r"^conv1_w$|^res2_0_branch2a_w$", "Caffe2 (Detectron 1)"),
     (r"bbox_head\.\d\.fc_cls\.|box_predictor\.\d\.", "Cascade R-CNN"),
     (r"keypoint_(head|predictor)", "Keypoint R-CNN"),
@@ -153,7 +156,9 @@ def _layout(tensors: Mapping[str, Tensor]) -> Layout:
         return best
     for pattern, what in _OTHERS:
         if any(re.search(pattern, name) for name in tensors):
-            raise ForeignCheckpoint(f"The checkpoint is of {what}.")
+            raise ForeignCheckpoint(
+                f"The checkpoint is of {what}.", hint=_UPGRADE if what is _MMDET_1 else None
+            )
     if fitting(best) < len(tensors) / 2:
         raise ForeignCheckpoint(
             f"The checkpoint is of another network. Its tensors begin with {listed(list(tensors))}."

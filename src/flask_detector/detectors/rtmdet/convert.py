@@ -43,7 +43,7 @@ _MARK = "bbox_head.rtm_cls.0.weight"
 
 def is_rtmdet(checkpoint: Checkpoint) -> bool:
     """Tell whether a checkpoint is of RTMDet, with masks or without."""
-    return any(name.endswith(_MARK) for name in checkpoint.tensors)
+    return any(name.endswith(_MARK) for name in network_in(checkpoint, [_MARK]).tensors)
 
 
 def convert(
