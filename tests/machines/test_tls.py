@@ -19,9 +19,8 @@ from flask_detector.storage import open_storage
 from flask_detector.storage.s3 import BucketStorage
 from tests.support.ports import free_port
 from tests.support.redis_servers import answers, running_secured
+from tests.support.s3 import Bucket, running_s3
 from tests.support.waiting import wait_until
-
-from .conftest import Bucket, running_s3
 
 ID = "0123456789abcdef0123456789abcdef"
 

@@ -1,5 +1,6 @@
 """Where tests are: each beside its module's counterpart, or where whole programs are tried."""
 
+import ast
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -47,3 +48,13 @@ def test_tests_mirror_the_package() -> None:
     tests = {path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
     strays = {str(test) for test in tests if test.parts[0] not in WHOLE and not _mirrors(test)}
     assert strays == ACROSS
+
+
+def test_what_tests_share_is_in_support_and_conftests_have_fixtures_alone() -> None:
+    assert [str(path) for path in (TESTS / "support").rglob("test_*.py")] == []
+    for path in TESTS.rglob("conftest.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith(
+                ("_", "pytest_")
+            ):
+                assert "fixture" in " ".join(map(ast.unparse, node.decorator_list)), f"{path}: {node.name}"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pickle
 import struct
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ def write_safetensors(path: Path, arrays: Arrays, **texts: str) -> None:
         file.write(struct.pack("<Q", len(head)) + head)
         for array in arrays.values():
             file.write(array.tobytes())
+
+
+def write_as_detectron2(path: Path, arrays: Arrays) -> None:
+    """Write MMDetection's weights as Detectron2's model zoo has its own: a pickle of numpy's arrays."""
+    # Here, since a benchmark uses the rest where the package isn't.
+    from flask_detector.detectors.mask_rcnn.layers import Layout, layers
+
+    names: dict[str, str] = {}
+    for theirs, ours in zip(layers(Layout.DETECTRON2, 80), layers(Layout.MMDET, 80), strict=True):
+        names |= dict(zip(theirs.tensors(), ours.tensors(), strict=True))
+    model = {theirs: arrays[ours] for theirs, ours in names.items()}
+    with path.open("wb") as file:
+        pickle.dump({"model": model, "__author__": "Detectron2 Model Zoo"}, file)
 
 
 def _module(path: Path) -> Any:

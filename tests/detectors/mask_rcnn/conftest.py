@@ -1,16 +1,14 @@
 """Full-size stand-ins for trained weights, made and converted once a session."""
 
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from flask_detector.detectors.convert import convert
-from flask_detector.detectors.mask_rcnn.layers import Layout, layers
 from flask_detector.detectors.mask_rcnn.variants import Variant
-from tests.support.weights import mask_rcnn_weights, write_safetensors
+from tests.support.weights import mask_rcnn_weights, write_as_detectron2, write_safetensors
 
 # Where a variant's parameters are listed.
 PARAMETERS = {
@@ -21,16 +19,6 @@ PARAMETERS = {
     Variant.TORCHVISION_V2: "torchvision/maskrcnn_resnet50_fpn_v2",
     Variant.DETECTRON2: "mmdet/mask_rcnn_r50_caffe_fpn",  # the same network, under other names
 }
-
-
-def write_as_detectron2(path: Path, arrays: Mapping[str, object]) -> None:
-    """Write MMDetection's weights as Detectron2's model zoo has its own: a pickle of numpy's arrays."""
-    names: dict[str, str] = {}
-    for theirs, ours in zip(layers(Layout.DETECTRON2, 80), layers(Layout.MMDET, 80), strict=True):
-        names |= dict(zip(theirs.tensors(), ours.tensors(), strict=True))
-    model = {theirs: arrays[ours] for theirs, ours in names.items()}
-    with path.open("wb") as file:
-        pickle.dump({"model": model, "__author__": "Detectron2 Model Zoo"}, file)
 
 
 @pytest.fixture(scope="session")
