@@ -66,7 +66,7 @@ def _convert(
         raise CheckpointError("The file is no checkpoint.")
     on_progress(0.5)
     (folder / "graph").write_text(str(variant))
-    notes = ("Its classes are called as was said.",) if labels else ("They are numbered.",)
+    notes = ("The class names are those given.",) if labels else ("They are numbered.",)
     names = tuple(labels) or ("class 1", "class 2")
     return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN, tested", names, options, notes)
 

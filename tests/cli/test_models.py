@@ -176,7 +176,7 @@ def test_what_an_own_model_was_taken_for_is_printed_with_its_labels(run: Any, tm
     result = run("add", "other", str(tmp_path / "mine.pth"), *arguments)
     assert result.stdout.splitlines() == [
         "Mask R-CNN, tested, 1 class: cup.",
-        "Its classes are called as was said.",
+        "The class names are those given.",
     ]
 
 

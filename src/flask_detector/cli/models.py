@@ -15,6 +15,7 @@ from flask_detector.cli.progress import ModelProgress
 from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
+from flask_detector.detectors.zoo.registry import Embedded
 from flask_detector.errors import BadParameter, DetectorError, ModelNotInstalled
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
@@ -170,6 +171,11 @@ def check(store: ModelStore, name: str, picture: Path, min_score: float | None) 
     If its file did not tell which of two variants it is, prints what both find: the right one finds what is
     there, with high scores.
     """
+    if isinstance(store.info(name).source, Embedded):
+        raise BadParameter(
+            f"The model {name} is part of the program.",
+            hint="See what it finds with: flask-detector detect --model NAME",
+        )
     graphs = store.ready(name)
     try:
         data = picture.read_bytes()

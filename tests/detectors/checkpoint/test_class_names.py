@@ -41,7 +41,7 @@ def test_names_in_the_file_are_found(form: str, *, background_first: bool) -> No
     found = class_names(FORMS[form], 3, background_first=background_first)
     assert found.labels == PETS
     assert found.classes == (0, 1, 2)
-    assert "the file says" in found.note
+    assert found.note == "The class names come from the file."
 
 
 def test_ids_with_gaps_are_the_networks_own() -> None:

@@ -32,6 +32,34 @@ def test_prefixes_and_counters_play_no_part(tiny: Arrays, tmp_path: Path) -> Non
     assert len(found.labels) == 80
 
 
+def test_names_and_the_configuration_are_read_and_said(tiny: Arrays, tmp_path: Path) -> None:
+    own = {name: array[:3] if ".rtm_cls." in name else array for name, array in tiny.items()}
+    config = (
+        "model = dict(test_cfg=dict(max_per_img=20, nms=dict(type='nms', iou_threshold=0.5), nms_pre=1000))"
+    )
+    path = tmp_path / "own.safetensors"
+    write_safetensors(path, own, cfg=config, id2label='{"0": "cat", "1": "dog", "2": "bird"}')
+    reading = convert(path, tmp_path / "converted")
+    assert reading.labels == ("cat", "dog", "bird")
+    assert reading.options == {"most": 20, "iou_threshold": 0.5}
+    detector = RTMDet(tmp_path / "converted", name="own")
+    assert len(detector.detect(np.zeros((30, 40, 3), np.uint8), min_score=0.0)) <= 20
+    given = convert(path, tmp_path / "converted", labels=["a", "b", "c"])
+    assert given.labels == RTMDet(tmp_path / "converted", name="own").labels == ("a", "b", "c")
+
+
+def test_a_configuration_that_cannot_be_followed_is_refused_with_the_list(
+    tiny: Arrays, tmp_path: Path
+) -> None:
+    config = (
+        "model = dict(data_preprocessor=dict(mean=[0, 0, 0]), test_cfg=dict(max_per_img=5000))\n"
+        "test_pipeline = [dict(type='Resize', scale=(1024, 1024), keep_ratio=True)]"
+    )
+    write_safetensors(tmp_path / "own.safetensors", tiny, cfg=config)
+    with pytest.raises(ForeignCheckpoint, match=r"mean is \[0, 0, 0\].*\(1024, 1024\).*max_per_img is 5000"):
+        convert(tmp_path / "own.safetensors", tmp_path / "converted")
+
+
 def test_a_users_own_number_of_classes_is_taken(tiny: Arrays, tmp_path: Path) -> None:
     own = {name: array[:3] if ".rtm_cls." in name else array for name, array in tiny.items()}
     write_safetensors(tmp_path / "own.safetensors", own)

@@ -16,6 +16,15 @@ def test_names_of_classes_are_separated_by_commas_or_stand_in_a_file(tmp_path: P
     assert labels_from(str(file)) == ("cat", "sea lion", "naïve")
 
 
+@pytest.mark.parametrize(
+    "text", ['["cat", "sea, lion"]', '{"10": "sea, lion", "9": "cat"}', "cat\nsea, lion"]
+)
+def test_a_file_of_names_may_be_json(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text(text)
+    assert labels_from(str(file)) == ("cat", "sea, lion")
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\n" * 600_000])
 def test_a_file_that_is_no_list_of_names_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "labels.bin"

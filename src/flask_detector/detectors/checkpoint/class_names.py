@@ -68,14 +68,14 @@ def class_names(
                 hint="Give one name for each class, in the order of its training.",
                 field="labels",
             )
-        return _named(names, "Its classes are called as was said.")
+        return _named(names, "The class names are those given.")
     # A word alone may mean anything, unless there is one class.
     found = [names for names in _named_in(meta) if len(names) > 1 or classes == 1]
     for names in (_fitting(one, classes, background_first) for one in found):
         if names is not None and any(name.lower() in _NO_NAME for name in names) and classes == COCO_NUMBERS:
-            return _coco(classes, "The file says that its classes are COCO's.")
+            return _coco(classes, "The class names are COCO's, as the file says.")
         if names is not None:
-            return _named(names, "Its classes are called as the file says.")
+            return _named(names, "The class names come from the file.")
     return _unnamed(meta, classes, len(found[0]) if found else 0, background_first)
 
 
@@ -88,20 +88,20 @@ def _unnamed(meta: Mapping[str, Any], classes: int, names: int, background_first
     as_many = classes == len(COCO_LABELS) or (background_first and classes == COCO_NUMBERS)
     if as_many and not names and (not dataset or "coco" in dataset.lower()):
         if dataset:
-            return _coco(classes, "Its classes have COCO's names: the file says that it was trained on COCO.")
+            return _coco(classes, "The class names are COCO's: the file says that it was trained on COCO.")
         return _coco(
             classes,
-            f"Its classes have COCO's names: there are {classes}, and nothing in the file says otherwise. If "
-            "they are others, add it with --labels.",
+            f"The class names are COCO's: there are {classes}, and nothing in the file says otherwise. If "
+            "yours are different, add it with --labels.",
         )
-    why = "The file has no names for its classes"
+    why = "The file has no class names"
     if names:
         why = f"The file has {names} names for {classes} classes"
     elif as_many:
         why += f" and was trained on {dataset}"
     return _named(
         tuple(f"class {i}" for i in range(1, classes + 1)),
-        f"{why}: they are numbered. To name them, add it with --labels.",
+        f"{why}, so they are numbered. To name them, add it with --labels.",
     )
 
 

@@ -67,7 +67,7 @@ def recognise(
     notes = [*network.notes, chosen.note, names.note]
     if differing:
         settings = ", ".join(f"{name} {value}" for name, value in differing.items())
-        notes.append(f"Set otherwise than usual: {settings}.")
+        notes.append(f"Options that differ from the defaults: {settings}.")
     return Recognised(
         chosen.variant,
         expected,
@@ -241,7 +241,7 @@ def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: in
     args = args if isinstance(args, dict) else {}
     if any(name.endswith("num_batches_tracked") for name in tensors):
         return _Choice(
-            Variant.TORCHVISION_V1_EPS, "Its batch norms count their batches: they have epsilon 1e-5."
+            Variant.TORCHVISION_V1_EPS, "Batch norms are read with epsilon 1e-5: they count their batches."
         )
     zero = Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS
     if "weights" in args or "pretrained" in args:
@@ -257,9 +257,9 @@ def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: in
     epsilons = {Variant.TORCHVISION_V1: "0", Variant.TORCHVISION_V1_EPS: "1e-5"}
     return _Choice(
         chosen,
-        f"Its batch norms are taken to have epsilon {epsilons[chosen]}: {why}. If it is {epsilons[other]}, "
-        f"as in models {'made without' if from_published else 'trained further from'} the published weights, "
-        f"add it with --variant {other}; 'flask-detector models check' shows what both find.",
+        f"Batch norms are read with epsilon {epsilons[chosen]}: {why}. If it should be {epsilons[other]}, "
+        f"as in models {'made without' if from_published else 'fine-tuned from'} the published weights, add "
+        f"it with --variant {other}; 'flask-detector models check' shows what both find.",
         other,
     )
 

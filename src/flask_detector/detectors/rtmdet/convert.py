@@ -75,13 +75,17 @@ def convert(
     config = config_of(checkpoint.meta)
     rules = _rules(config, MASK_RULES if architecture.has_masks else BOX_RULES)
     names = class_names(checkpoint.meta, architecture.classes, given=labels, background_first=False)
+    notes = [*network.notes, names.note]
+    if rules:
+        settings = ", ".join(f"{name} {value}" for name, value in rules.items())
+        notes.append(f"Options that differ from the defaults: {settings}.")
     reading = Reading(
         architecture=MASKS if architecture.has_masks else BOXES,
         variant=LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
         title=f"MMDetection's {title}",
         labels=names.labels,
         options=rules,
-        notes=(*network.notes, names.note),
+        notes=tuple(notes),
     )
     write_weights(
         folder,

@@ -54,9 +54,9 @@ def _is_out_of_line(character: str) -> bool:
 
 
 def labels_from(text: str) -> tuple[str, ...]:
-    """Return the names of classes that a user gives: separated by commas, or a file with one a line.
+    """Return the names of classes that a user gives: separated by commas, or a file.
 
-    Empty lines at the file's end are left out.
+    A file has one name a line, empty ones at its end aside, or in JSON a list, or a dict of ids.
 
     Raises BadParameter for a file that can't be read.
     """
@@ -71,7 +71,18 @@ def labels_from(text: str) -> tuple[str, ...]:
         raise BadParameter(
             f"The names of the classes can't be read from {file}.", hint="Write one name a line, in UTF-8."
         ) from error
-    return tuple(line.strip() for line in lines)
+    return _from_json(lines) or tuple(line.strip() for line in lines)
+
+
+def _from_json(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a file in JSON has; none where it is something else."""
+    try:
+        found = json.loads("\n".join(lines))
+        if isinstance(found, dict):
+            found = [found[key] for key in sorted(found, key=int)]
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(found) if isinstance(found, list) and all(isinstance(one, str) for one in found) else ()
 
 
 def options_from(texts: Iterable[str]) -> dict[str, str]:
