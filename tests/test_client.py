@@ -169,8 +169,8 @@ def test_a_key_that_is_refused_ends_it_all(server: Server, slept: list[float], s
         ((200, {}, {"status": "done"}), "is not a flask-detector server"),
         ((200, {}, {"status": "done", "result": {"version": 99}}), "is not a flask-detector server"),
         ((200, {}, {"status": "what"}), "is not a flask-detector server"),
-        ((404, {}, b"nothing here"), "answers 404 Not Found"),
-        ((500, {}, {"oops": 1}), "answers 500"),
+        ((404, {}, b"nothing here"), "returned 404 Not Found"),
+        ((500, {}, {"oops": 1}), "returned 500"),
         ((308, {"Location": "https://elsewhere.example/"}, b""), "redirects to https://elsewhere.example/"),
     ],
 )

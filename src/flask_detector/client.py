@@ -168,7 +168,7 @@ class Client:
                 hint="Use that URL.",
             )
         if refusal is None:
-            raise self._strange(f"answers {error.code} {error.reason}")
+            raise self._strange(f"returned {error.code} {error.reason}")
         if error.code in {401, 403}:
             raise ServerError(refusal.message, hint="Set a key with --api-key or DETECTOR_API_KEY.")
         raise refusal

@@ -159,5 +159,5 @@ def test_a_server_s_last_words_are_told(tmp_path: Path) -> None:
 def test_a_server_that_ends_at_once_is_reported(tmp_path: Path) -> None:
     server = local_server.LocalRedis(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", ""])
-    with pytest.raises(BrokerUnavailable, match="does not answer"):
+    with pytest.raises(BrokerUnavailable, match="does not respond"):
         server.wait_until_ready(process)

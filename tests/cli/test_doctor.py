@@ -209,7 +209,7 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_a_warning(
     ("log", "level", "words"),
     [
         (b"*1\r\n$4\r\nPING\r\n", None, ""),
-        (b"*1\r\n$4\r\nPING\r\n" + bytes(100), Level.WARNING, "cuts the rest off"),
+        (b"*1\r\n$4\r\nPING\r\n" + bytes(100), Level.WARNING, "truncates it"),
         (b"*1\r\n$4\r\nPING\r\n" + bytes(2_000_000), Level.PROBLEM, "check-aof --fix"),
     ],
 )

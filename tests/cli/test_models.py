@@ -140,12 +140,12 @@ def test_a_failed_pull_ends_with_what_is_the_matter_and_what_to_do(
     address = f"{server_url}/weights.pth"
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: 127.0.0.1 answers 404 File not found for {address}.\n"
-        f"To bring the file by hand, download {address} on another machine, copy it here and run: "
+        f"Error: 127.0.0.1 returned 404 File not found for {address}.\n"
+        f"To install the file manually, download {address} on another machine, copy it here and run: "
         f"flask-detector models add {MAIN_MODEL} FILE\n"
     )
     assert re.search(rf"^   {MAIN_MODEL} +failed ", run().stdout, re.MULTILINE)
-    assert f"{MAIN_MODEL}: 127.0.0.1 answers 404" in run().stdout
+    assert f"{MAIN_MODEL}: 127.0.0.1 returned 404" in run().stdout
 
 
 def test_path_prints_only_the_path(run: Any, store: ModelStore) -> None:
@@ -283,7 +283,7 @@ def test_a_pull_for_a_service_that_fails_is_one_warning_with_the_time_of_the_nex
     assert result.exit_code == FAILED_AND_REPORTED
     (line,) = [line for line in map(json.loads, result.stderr.splitlines()) if line["level"] != "info"]
     assert line["level"] == "warning"
-    assert "answers 404" in line["message"]
+    assert "returned 404" in line["message"]
     told = re.search(
         r"Next attempt at (\d\d):(\d\d); set DETECTOR_OFFLINE=1 to disable downloads", line["message"]
     )

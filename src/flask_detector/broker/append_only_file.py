@@ -53,14 +53,14 @@ class Damage:
     @property
     def message(self) -> str:
         """What is the matter."""
-        part = f"of its {self.size} bytes only the first {self.good} can be read"
-        return f"Redis's log {self.path} is broken: {part}."
+        part = f"only the first {self.good} of its {self.size} bytes can be read"
+        return f"Redis's append-only file {self.path} is damaged: {part}."
 
     @property
     def hint(self) -> str:
         """What to do about it."""
         if self.may_be_cut_off:
-            return "'flask-detector serve' cuts the rest off and keeps it in a file beside it."
+            return "'flask-detector serve' truncates it and keeps the rest in a file next to it."
         checker = str(self.path.with_name(_checker(self.server)))
         words = [
             ["cp", "-p", str(self.path), f"{self.path}.broken"],
@@ -68,7 +68,7 @@ class Damage:
             [checker, "--fix", str(self.path)],
         ]
         by_hand = " && ".join(map(shlex.join, words))
-        return f"Bring a copy back, or cut it there; what came later is lost: {by_hand}"
+        return f"Restore a backup, or truncate it there and lose the rest: {by_hand}"
 
 
 def find_damage(folder: Path, server: str) -> Damage | None:
@@ -99,12 +99,13 @@ def mend(folder: Path, log_file: Path, server: str) -> bool:
         _cut_off(damage.path, damage.good, kept)
     except OSError as error:
         raise BrokerUnavailable(
-            f"The end of Redis's log {damage.path} is broken and could not be cut off: {error.strerror}.",
+            f"The end of Redis's append-only file {damage.path} is damaged and could not be truncated: "
+            f"{error.strerror}.",
             hint="Make its disk writable, or free some of it, and start again.",
         ) from error
     log.warning(
-        "The last %d bytes of Redis's log could not be read, as after a power cut, and were cut off: what "
-        "came in the moment before may be lost. They are kept in %s",
+        "The last %d bytes of Redis's append-only file are unreadable, as after a power cut, and were "
+        "truncated: the last writes may be lost. The bytes are kept in %s",
         damage.size - damage.good,
         kept,
     )

@@ -5,48 +5,49 @@ import re
 import redis
 from redis.sentinel import MasterNotFoundError, SentinelConnectionPool
 
-_START = "Check that it runs and that REDIS_URL names it, or unset REDIS_URL to have one started."
-_SENTINELS = "No sentinel of REDIS_URL knows a leader by this name: check the name."
+_START = "Check that it is running and that REDIS_URL is right, or unset REDIS_URL to start one."
+_SENTINELS = "No sentinel of REDIS_URL knows a primary of this name: check the name."
 
 # Of the system, of OpenSSL, of Redis and of its client; the first that fits counts.
 _KNOWN = [
     (
         r"CERTIFICATE_VERIFY_FAILED.*(mismatch|not valid for)",
-        "Its certificate is for another name: let REDIS_URL have the name that stands in the certificate.",
+        "Its certificate is for another name: use the name in the certificate in REDIS_URL.",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED.*(expired|not yet valid)",
-        "Its certificate is valid at another time: renew it, or set this machine's clock.",
+        "Its certificate has expired or is not valid yet: renew it, or set this machine's clock.",
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED",
-        "Its certificate can't be verified: let DETECTOR_REDIS_CA name the authority's certificate.",
+        "Its certificate can't be verified: set DETECTOR_REDIS_CA to the CA's certificate.",
     ),
     (
         r"EOF occurred in violation|ALERT",
-        "It ends the TLS connection: perhaps it asks for a client's certificate that it knows (ssl_certfile "
-        "and ssl_keyfile in REDIS_URL, docs/redis.md).",
+        "It closes the TLS connection: it may require a client certificate (ssl_certfile and ssl_keyfile in "
+        "REDIS_URL, docs/redis.md).",
     ),
     (
         r"WRONG_VERSION_NUMBER|handshake operation timed out|record layer failure",
-        "It seems to speak no TLS there: let REDIS_URL begin with redis instead of rediss, or correct the "
-        "port.",
+        "It doesn't seem to use TLS: start REDIS_URL with redis instead of rediss, or correct the port.",
     ),
     (
         r"\[(X509|PEM|SSL)\b|Error 2 connecting to [^/]",
-        "A certificate's file that REDIS_URL or DETECTOR_REDIS_CA names is not there, or not what it should "
-        "be.",
+        "A certificate file of REDIS_URL or DETECTOR_REDIS_CA is missing or invalid.",
     ),
     (
         r"reset by peer|closed by server|InvalidResponse|Protocol Error",
-        "What listens there speaks another language: if it is a Redis with TLS, let REDIS_URL begin with "
-        "rediss instead of redis; else correct the port.",
+        "It doesn't speak Redis's protocol: for a Redis with TLS, start REDIS_URL with rediss instead of "
+        "redis; else correct the port.",
     ),
-    (r"Error -\d+ connecting", "Its host has no address here: correct the name in REDIS_URL."),
-    (r"[Tt]imeout", "Its host does not answer: check the address, the network and firewalls between."),
-    (r"DB index", "It has no database of that number: correct the last part of REDIS_URL."),
-    (r"loading the dataset|BusyLoading", "It has just started and still reads its data: try again soon."),
-    (r"NOPERM|no permissions", "The user of REDIS_URL may not use it: allow all commands on all keys."),
+    (r"Error -\d+ connecting", "Its host name is unknown: correct it in REDIS_URL."),
+    (r"[Tt]imeout", "Its host does not respond: check the URL, the network and firewalls."),
+    (r"DB index", "It has no database with that number: correct the last part of REDIS_URL."),
+    (
+        r"loading the dataset|BusyLoading",
+        "It has just started and is still loading its data: try again soon.",
+    ),
+    (r"NOPERM|no permissions", "The user in REDIS_URL lacks permissions: allow all commands on all keys."),
 ]
 _REFUSED = r"AuthenticationError|WRONGPASS|NOAUTH|invalid username-password|already authenticated"
 
@@ -56,7 +57,7 @@ def what_to_do(error: redis.RedisError, connection: redis.Redis) -> str:
     if isinstance(error, MasterNotFoundError):
         return _about_sentinels(connection)
     if _is_refused(error):
-        return "It refuses the user or password of REDIS_URL."
+        return "It rejects the user or password in REDIS_URL."
     return _known(error) or _START
 
 
@@ -73,9 +74,9 @@ def _about_sentinels(connection: redis.Redis) -> str:
         else:
             return _SENTINELS
     if any(map(_is_refused, troubles)):
-        return "The sentinels refuse sentinel_username or sentinel_password in the query of REDIS_URL."
+        return "The sentinels reject sentinel_username or sentinel_password in the query of REDIS_URL."
     known = [hint for hint in map(_known, troubles) if hint]
-    what = known[0] if known else "Check that they run and that it names them."
+    what = known[0] if known else "Check that they are running and that the URL is right."
     return f"No sentinel of REDIS_URL can be reached. {what}"
 
 

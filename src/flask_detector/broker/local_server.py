@@ -82,12 +82,12 @@ class LocalRedis:
         if not server.release.surely_reads(writer):
             raise BrokerUnavailable(
                 f"The data in {self._folder} were written by {writer}, and {server.release} can't read them.",
-                hint=f"Install {writer} or newer, or move that folder away: what waited and all results are "
-                "gone then.",
+                hint=f"Install {writer} or newer, or move that folder away, which loses the queue and all "
+                "results.",
             )
         raise BrokerUnavailable(
-            "The Redis server that was started here does not answer.",
-            hint=f"{last_words(self._log)}All its messages are in {self._log}.",
+            "The Redis server that was started does not respond.",
+            hint=f"{last_words(self._log)}Its log is {self._log}.",
         )
 
     def mend(self) -> bool:
@@ -139,7 +139,7 @@ class LocalRedis:
             place.rmdir()
         raise BrokerUnavailable(
             f"Neither {self._folder} nor the folder for temporary files can hold Redis's socket.",
-            hint="Set TMPDIR to a folder with a short path, or REDIS_URL to a Redis that runs.",
+            hint="Set TMPDIR to a folder with a short path, or REDIS_URL to a running Redis.",
         )
 
     def _answer(self) -> bytes:

@@ -52,7 +52,7 @@ def leader(url: str, **options: Any) -> redis.Redis:
     addresses = [_address(host) for host in hosts.split(",")]
     name, _, database = unquote(parts.path).strip("/").partition("/")
     if not name:
-        raise ValueError("after the sentinels there must be the name that they know Redis by")
+        raise ValueError("the sentinels must be followed by the name of the primary")
     if database and not database.isdecimal():
         raise ValueError(f"the database must be a number, not '{database}'")
     query = dict(parse_qsl(parts.query))
@@ -83,5 +83,5 @@ def leader(url: str, **options: Any) -> redis.Redis:
 def _address(host: str) -> tuple[str, int]:
     parts = urlsplit(f"//{host}")  # knows IPv6 addresses in brackets
     if not parts.hostname:
-        raise ValueError("it names no sentinel")
+        raise ValueError("it contains no sentinel")
     return parts.hostname, parts.port or _PORT

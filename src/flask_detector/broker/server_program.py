@@ -73,8 +73,8 @@ def find_server(folder: Path) -> Server:
             "brew install valkey" if platform.system() == "Darwin" else "sudo apt-get install redis-server"
         )
         raise BrokerUnavailable(
-            f"There is no Redis here, and REDIS_URL names none.{found}",
-            hint=f"Install one with '{command}', or set REDIS_URL to one that runs.",
+            f"No Redis is installed, and REDIS_URL is not set.{found}",
+            hint=f"Install one with '{command}', or set REDIS_URL to a running one.",
         )
     writer = written_by(folder)
     return next((server for server in usable if server.release.surely_reads(writer)), usable[0])

@@ -35,5 +35,5 @@ def test_a_file_that_is_no_list_of_names_is_refused(content: bytes, tmp_path: Pa
 
 def test_options_are_written_with_an_equals_sign() -> None:
     assert options_from(["min_size=640", "image_mean = 1,2,3"]) == {"min_size": "640", "image_mean": "1,2,3"}
-    with pytest.raises(BadParameter, match="'min_size' is no option"):
+    with pytest.raises(BadParameter, match="'min_size' is not an option"):
         options_from(["min_size"])

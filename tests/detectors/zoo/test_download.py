@@ -110,7 +110,7 @@ def test_retry_after_is_waited_for(download: Any, server: Any, faults: Any) -> N
     server.faults = [faults.answer(503, Retry_After="1")]
     notes: list[str] = []
     download(on_bytes=lambda *state: notes.append(state[2]))
-    assert "127.0.0.1 answers 503 Service Unavailable; trying again in 1 s" in notes
+    assert "127.0.0.1 returned 503 Service Unavailable; trying again in 1 s" in notes
 
 
 def test_tries_end_when_none_brings_a_byte(download: Any, server: Any, faults: Any, target: Path) -> None:
@@ -119,7 +119,7 @@ def test_tries_end_when_none_brings_a_byte(download: Any, server: Any, faults: A
         download()
     assert (
         caught.value.message
-        == "The download failed: 127.0.0.1 answers 500 Internal Server Error. Tried 4 times."
+        == "The download failed: 127.0.0.1 returned 500 Internal Server Error. Tried 4 times."
     )
     assert caught.value.hint == "The 1.0 kB received so far are kept. Bring it by hand."
     assert len(server.seen) == 4
@@ -245,7 +245,7 @@ def test_a_refusal_is_final_and_names_the_address(
     server.faults = [faults.answer(status)]
     with pytest.raises(DownloadError) as caught:
         download()
-    assert caught.value.message == f"127.0.0.1 answers {status} {reason} for {server.url}/weights.pth."
+    assert caught.value.message == f"127.0.0.1 returned {status} {reason} for {server.url}/weights.pth."
     assert caught.value.hint == "Bring it by hand."
     assert len(server.seen) == 1
 
@@ -309,7 +309,7 @@ def test_a_proxy_that_wants_a_login_is_named(
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
     server.faults = [faults.answer(407)]
-    with pytest.raises(DownloadError, match=r"The proxy 127\.0\.0\.1:\d+ answers 407"):
+    with pytest.raises(DownloadError, match=r"The proxy 127\.0\.0\.1:\d+ returned 407"):
         download("http://models.invalid/weights.pth")
 
 

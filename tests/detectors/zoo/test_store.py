@@ -89,7 +89,7 @@ def test_looking_makes_no_folder(store: ModelStore, tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_close_ones(store: ModelStore) -> None:
     with pytest.raises(UnknownModel, match=r"There is no model 'bigg'\. Did you mean big\?"):
         store.state("bigg")
-    with pytest.raises(UnknownModel, match="There are tiny, big, best"):
+    with pytest.raises(UnknownModel, match="Available: tiny, big, best"):
         store.state("../etc")
 
 
@@ -132,7 +132,7 @@ def test_a_failed_download_is_told_to_everyone_until_one_succeeds(
     other = ModelStore(tmp_path / "models", models=table)
     state = other.state("big")
     assert state.stage is Stage.FAILED
-    assert "answers 404 Not Found" in state.note
+    assert "returned 404 Not Found" in state.note
     assert other.default() == "tiny"
     store.pull("big")
     assert other.state("big") == ModelState(Stage.INSTALLED)
@@ -353,7 +353,7 @@ def test_another_file_is_refused_under_a_published_name(store: ModelStore, tmp_p
     brought.write_bytes(b"other weights")
     with pytest.raises(CheckpointError, match=r"sha256 begins with \w{8}, not with \w{8}") as caught:
         store.add("big", brought)
-    assert "give it another name" in caught.value.hint
+    assert "choose another name" in caught.value.hint
     assert store.state("big").stage is Stage.ABSENT
     assert files(tmp_path / "models") == {".locks/big"}
 
@@ -497,7 +497,7 @@ def test_a_model_is_not_added_over_another(store: ModelStore, tmp_path: Path, na
     brought.write_bytes(WEIGHTS)
     store.pull("big")
     store.add("mine", brought)
-    with pytest.raises(ModelError, match=f"There is a model {name} already"):
+    with pytest.raises(ModelError, match=f"A model named {name} already exists"):
         store.add(name, brought)
     assert store.state("mine").stage is Stage.INSTALLED
 
@@ -531,7 +531,7 @@ def test_a_model_in_work_is_not_removed(store: ModelStore, server: Any, faults: 
     thread = threading.Thread(target=store.pull, args=("big",))
     thread.start()
     wait_until(lambda: store.state("big").stage is Stage.DOWNLOADING, 20)
-    with pytest.raises(ModelError, match="being fetched or converted"):
+    with pytest.raises(ModelError, match="already being downloaded or converted"):
         store.remove("big")
     thread.join()
     assert store.path("big").read_bytes() == WEIGHTS

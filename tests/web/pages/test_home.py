@@ -250,7 +250,7 @@ def test_why_a_model_could_not_be_fetched_stands_at_length_on_the_page_about_the
     address = "https://weights.example/mask_rcnn.pth"
     with pytest.raises(DownloadError), ModelFolder(settings.data_dir / "models", MAIN_MODEL).work():
         raise DownloadError(
-            "The download failed.", hint=f"To bring the file by hand, download {address} <now>."
+            "The download failed.", hint=f"To install the file manually, download {address} <now>."
         )
     home, about = client.get("/").text, client.get("/about").text
     assert "could not be set up" in home

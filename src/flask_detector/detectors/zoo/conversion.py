@@ -56,7 +56,7 @@ def checkpoint_converter() -> Converter:
 
     def convert_variant(checkpoint: Path, folder: Path, *, variant: str | None, **others: Any) -> Reading:
         if variant is not None and variant not in set(Variant):
-            raise BadParameter(f"There is no variant '{variant}'.", hint=f"There are {', '.join(Variant)}.")
+            raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(Variant)}.")
         return convert(checkpoint, folder, variant=None if variant is None else Variant(variant), **others)
 
     return Converter(GRAPH_VERSION, convert_variant, check)

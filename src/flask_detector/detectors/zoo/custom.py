@@ -44,7 +44,7 @@ def check_labels(labels: Sequence[str]) -> None:
             continue
         raise CheckpointError(
             f"The name of class {number} {problem}.",
-            hint=f"Names are of one line and at most {_LONGEST_LABEL} characters; give others with --labels.",
+            hint=f"Names must be one line of at most {_LONGEST_LABEL} characters; set others with --labels.",
         )
 
 
@@ -65,11 +65,11 @@ def labels_from(text: str) -> tuple[str, ...]:
         return tuple(label.strip() for label in text.split(","))
     try:
         if file.stat().st_size > _LONGEST_FILE:
-            raise BadParameter(f"{file} is too long for a list of names.", hint="Write one name a line.")
+            raise BadParameter(f"{file} is too long for a list of names.", hint="Write one name per line.")
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeError) as error:
         raise BadParameter(
-            f"The names of the classes can't be read from {file}.", hint="Write one name a line, in UTF-8."
+            f"The names of the classes can't be read from {file}.", hint="Write one name per line, in UTF-8."
         ) from error
     return _from_json(lines) or tuple(line.strip() for line in lines)
 
@@ -91,7 +91,9 @@ def options_from(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise BadParameter(f"'{text}' is no option.", hint="Write NAME=VALUE, for example min_size=640.")
+            raise BadParameter(
+                f"'{text}' is not an option.", hint="Write NAME=VALUE, for example min_size=640."
+            )
         options[name.strip()] = value.strip()
     return options
 

@@ -15,7 +15,7 @@ from flask_detector.detectors.zoo.install_state import write_json
 from flask_detector.errors import DownloadError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-MAKE_ROOM = "Make room there, or let DETECTOR_DATA_DIR name a folder on a larger disk."
+MAKE_ROOM = "Free some space there, or set DETECTOR_DATA_DIR to a folder on a larger disk."
 _LONGEST_PAUSE = 60.0
 
 OnBytes = Callable[[int, int | None, str], None]

@@ -152,7 +152,7 @@ class ModelFolder:
             # Who only looks whether there is work holds the lock for a moment too.
             if self.told() is not None:
                 raise ModelConflict(
-                    f"The model {self.path.name} is being fetched or converted right now.",
+                    f"The model {self.path.name} is already being downloaded or converted.",
                     hint="Wait until that is done, or stop it.",
                 )
 
@@ -170,5 +170,5 @@ class ModelFolder:
                 raise ModelError(f"The disk of {self.path} is full.", hint=MAKE_ROOM) from error
             raise ModelError(
                 f"{self.path} can't be written: {error.strerror or error}.",
-                hint="Make the folder writable, or let DETECTOR_DATA_DIR name another one.",
+                hint="Make the folder writable, or set DETECTOR_DATA_DIR to another one.",
             ) from error

@@ -128,7 +128,7 @@ class HttpSource:
         if error.code in _MAY_PASS or error.code >= 500:
             after = error.headers.get("Retry-After", "")
             raise Broken(
-                f"{self.host} answers {error.code} {error.reason}",
+                f"{self.host} returned {error.code} {error.reason}",
                 retry_after=float(after) if after.isdigit() else 0.0,
             )
         raise self._refusal(error.code, error.reason, request)
@@ -142,14 +142,14 @@ class HttpSource:
 
     def _refusal(self, status: int, reason: str, request: Request) -> DownloadError:
         who = f"The proxy {self._proxy(request)}" if status == 407 else self.host
-        return DownloadError(f"{who} answers {status} {reason} for {self.url}.", hint=self._by_hand)
+        return DownloadError(f"{who} returned {status} {reason} for {self.url}.", hint=self._by_hand)
 
     def _unreachable(self, error: Exception, request: Request) -> Broken | DownloadError:
         cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
         if isinstance(cause, ssl.SSLCertVerificationError):
             return DownloadError(
                 f"The certificate of {self.host} can't be verified: {cause.verify_message}.",
-                hint="If your network has a certificate authority of its own, set SSL_CERT_FILE to the file "
+                hint="If your network has its own certificate authority, set SSL_CERT_FILE to the file "
                 f"with its certificates. {self._by_hand}",
             )
         if isinstance(cause, TimeoutError):
@@ -177,7 +177,7 @@ class _Redirects(HTTPRedirectHandler):
         if new not in {"https", old}:
             raise DownloadError(
                 f"{req.full_url} leads to {newurl}, which is less safe.",
-                hint="Check the address; DETECTOR_MIRROR_URL can name another server.",
+                hint="Check the URL; set DETECTOR_MIRROR_URL to use another server.",
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 

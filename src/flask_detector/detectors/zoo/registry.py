@@ -119,7 +119,7 @@ _ROWS = (
     ModelInfo(
         name="nanodet-g",
         title="NanoDet-g",
-        what="Small and fast, boxes only. Part of the program.",
+        what="Small and fast, boxes only. Built in.",
         architecture="nanodet",
         licence="Apache-2.0",
         has_masks=False,
@@ -128,7 +128,7 @@ _ROWS = (
     ),
     _rtmdet(
         "tiny",
-        "Boxes and masks, quick.",
+        "Boxes and masks, fast.",
         file="8xb32-300e_coco_20221130_151727-ec670f7e",
         length=22_637_000,
         box_ap=40.5,
@@ -136,7 +136,7 @@ _ROWS = (
     ),
     _rtmdet(
         "s",
-        "The main model: boxes and masks, accurate and quick.",
+        "The recommended model: boxes and masks, accurate and fast.",
         file="8xb32-300e_coco_20221121_212604-fdc5d7ec",
         length=40_850_000,
         box_ap=44.0,
@@ -160,7 +160,7 @@ _ROWS = (
     ),
     _rtmdet(
         "x",
-        "Boxes and masks, the most accurate here.",
+        "Boxes and masks, the most accurate model.",
         file="8xb16-300e_coco_20221124_111313-33d4595b",
         length=411_330_000,
         box_ap=52.4,
@@ -175,7 +175,7 @@ _ROWS = (
     ),
     _rtmdet(
         "s",
-        "Boxes, accurate and quick.",
+        "Boxes, accurate and fast.",
         file="8xb32-300e_coco_20220905_161602-387a891e",
         length=35_830_000,
         box_ap=44.5,

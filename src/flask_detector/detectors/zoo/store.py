@@ -69,7 +69,7 @@ class ModelStore:
             close = get_close_matches(name, models, n=3)
             raise UnknownModel(
                 f"There is no model '{name}'.",
-                hint=f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(models)}.",
+                hint=f"Did you mean {' or '.join(close)}?" if close else f"Available: {', '.join(models)}.",
             )
         return models[name]
 
@@ -241,7 +241,7 @@ class ModelStore:
             raise BadParameter(f"There is no file {file}.", hint="Check the path.")
         listed = self._models.get(name)
         if listed is not None and isinstance(listed.source, Embedded):
-            raise ModelConflict(f"The model {name} is built in.", hint="Give yours another name.")
+            raise ModelConflict(f"The model {name} is built in.", hint="Choose another name.")
         if listed is not None and variant not in {None, listed.variant}:
             raise BadParameter(
                 f"The model {name} is of the variant {listed.variant}.",
@@ -251,7 +251,7 @@ class ModelStore:
         with folder.work(on_progress, keep_failure=False) as tell, folder.draft() as draft:
             if name in self.installed():
                 raise ModelConflict(
-                    f"There is a model {name} already.",
+                    f"A model named {name} already exists.",
                     hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
                 )
             tell(ModelState(Stage.CONVERTING, 0, 100))
@@ -345,8 +345,8 @@ class ModelStore:
             f"{mirror_url.rstrip('/')}/{source.file_name}" if mirror_url else source.url,
             weights,
             sha256=source.sha256,
-            by_hand=f"To bring the file by hand, download {source.url} on another machine, copy it here and "
-            f"run: flask-detector models add {info.name} FILE",
+            by_hand=f"To install the file manually, download {source.url} on another machine, copy it here "
+            f"and run: flask-detector models add {info.name} FILE",
             spare=source.size,  # the graphs are as large as the weights
             patience=self._patience,
             on_bytes=lambda done, total, note: tell(
@@ -393,14 +393,14 @@ def _check_published(name: str, published: Published, brought: Added) -> None:
         raise CheckpointError(
             f"{brought.original_name} is not the published file of {name}: its sha256 begins with "
             f"{brought.sha256[:8]}, not with {published.sha256[:8]}.",
-            hint="Copy the file again; or, if it is a model of your own, give it another name.",
+            hint="Copy the file again; for a custom model, choose another name.",
         )
 
 
 def _how_to_get(info: ModelInfo) -> str:
     if isinstance(info.source, Published):
-        return f"Fetch it: flask-detector models pull {info.name}"
+        return f"To install it: flask-detector models pull {info.name}"
     return (
-        "Its weights are gone, or were made by another version; add it again: "
+        "Its weights are missing or from another version; add it again: "
         f"flask-detector models add {info.name} FILE"
     )
