@@ -140,7 +140,7 @@ def test_what_another_process_does_is_shown_and_stops_when_it_is_cancelled(
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
-        ("nanodet-g", 409, "There is a model nanodet-g already."),
+        ("nanodet-g", 409, "A model named nanodet-g already exists."),
         ("../../etc", 400, "A model can&#39;t be called"),
         ("", 400, "A model can&#39;t be called"),
     ],
@@ -164,7 +164,7 @@ def test_a_form_without_a_file_or_with_a_wrong_option_is_refused(
 ) -> None:
     assert "There is no file" in press("add", name="birds").text
     file = FileStorage(io.BytesIO(b"weights"), "a.pth")
-    assert "is no option" in press("add", name="birds", file=file, options="640").text
+    assert "is not an option" in press("add", name="birds", file=file, options="640").text
     assert running == []
     assert files(settings.data_dir / "models") == [".id"]
 

@@ -83,7 +83,7 @@ class ModelChanges:
         self._check_is_free(name)
         if name in self._store.installed():
             raise ModelConflict(
-                f"There is a model {name} already.", hint="Choose another name, or remove it first."
+                f"A model named {name} already exists.", hint="Choose another name, or remove it first."
             )
 
     def check_room(self, size: int) -> None:
