@@ -23,7 +23,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 
 
 def record(name: str, command: str, figures: Figures) -> None:
-    """Keep the figures of a benchmark; those of other rows stay with it, and so does no older date."""
+    """Keep the figures of a benchmark, in place of those before."""
     result = {"date": f"{datetime.now(UTC):%-d %B %Y}", "machine": machine(), "command": command}
     rounded = {row: {what: float(f"{n:.4g}") for what, n in found.items()} for row, found in figures.items()}
     text = json.dumps({**result, "figures": rounded}, indent=2)
@@ -43,6 +43,6 @@ def machine() -> str:
     facts = {name.strip(): value.strip() for name, value in found.items()}
     flags = facts.get("flags", facts.get("Features", "")).split()
     units = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bfloat16", "bf16": "bfloat16"}
-    has = " and ".join(dict.fromkeys(name for flag, name in units.items() if flag in flags))
+    has = ", ".join(dict.fromkeys(name for flag, name in units.items() if flag in flags))
     processor = facts.get("model name", "an unknown processor")
     return f"{len(os.sched_getaffinity(0))} cores, {processor}" + (f" with {has}" if has else "")

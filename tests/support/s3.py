@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.ports import Ports
+from tests.support.waiting import wait_until
 
 ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret", "pictures"
 
@@ -77,7 +77,7 @@ def running_s3(
         try:
             master = f"{address}:{ports['master']}.{ports['master.grpc']}"
             _make_bucket([*within, _WEED, "shell", f"-master={master}"], server)
-            wait_for_port([*within], address, ports["s3"], server)
+            _wait_for_port([*within], address, ports["s3"], server)
             yield Bucket(
                 BUCKET,
                 f"{'http' if certificate is None else 'https'}://{address}:{ports['s3']}",
@@ -93,33 +93,27 @@ def running_s3(
 
 
 def _make_bucket(shell: list[str], server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    command = f"s3.bucket.create -name {BUCKET}\n"
+
+    def is_made() -> bool:
         assert server.poll() is None, "the S3 server ended by itself"
-        assert time.monotonic() < deadline, "the S3 server does not answer"
-        try:
+        with suppress(subprocess.TimeoutExpired):
             said = subprocess.run(
-                shell,
-                input=f"s3.bucket.create -name {BUCKET}\n",
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=False,
+                shell, input=command, capture_output=True, text=True, timeout=10, check=False
             )
-        except subprocess.TimeoutExpired:
-            continue
-        if "created bucket" in said.stdout + said.stderr:
-            return
-        time.sleep(0.3)
+            return "created bucket" in said.stdout + said.stderr
+        return False
+
+    wait_until(is_made, 60)
 
 
-def wait_for_port(within: Sequence[str], address: str, port: int, server: "subprocess.Popen[bytes]") -> None:
+def _wait_for_port(within: Sequence[str], address: str, port: int, server: "subprocess.Popen[bytes]") -> None:
     """Return when the server accepts connections there."""
     knock = f"import socket; socket.create_connection(({address!r}, {port}), 2)"
-    deadline = time.monotonic() + 60
-    while subprocess.run(
-        [*within, sys.executable, "-S", "-c", knock], capture_output=True, check=False
-    ).returncode:
-        assert server.poll() is None, "the server ended by itself"
-        assert time.monotonic() < deadline, "the server does not answer"
-        time.sleep(0.1)
+    command = [*within, sys.executable, "-S", "-c", knock]
+
+    def accepts() -> bool:
+        assert server.poll() is None, "the S3 server ended by itself"
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    wait_until(accepts, 60)
