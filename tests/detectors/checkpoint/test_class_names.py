@@ -29,6 +29,7 @@ FORMS: dict[str, Any] = {
     "JSON in safetensors' metadata": {"id2label": json.dumps({0: "cat", 1: "dog", 2: "bird"})},
     "a JSON configuration": {"config": json.dumps({"names": PETS})},
     "commas": {"names": "cat, dog,bird"},
+    "lines": {"data": {"names": "cat\ndog\nbird\n"}},
     "Lightning": {"hyper_parameters": {"lr": 0.1, "class_names": PETS}},
     "Detectron2": {"metadata": {"thing_classes": list(PETS)}},
     "one that fits after one that does not": {"meta": {"CLASSES": COCO_LABELS}, "classes": PETS},

@@ -245,6 +245,11 @@ def test_the_epsilon_is_decided_by_what_the_file_tells_and_the_other_one_is_said
         (("backbone.body.conv1.weight", "roi_heads.box_predictor.cls_score.weight"), "Faster R-CNN"),
         (("roi_head.bbox_head.0.fc_cls.weight", "roi_head.mask_head.0.conv_logits.weight"), "Cascade"),
         (("roi_heads.keypoint_head.0.weight",), "Keypoint"),
+        (("rpn_head.rpn_cls.weight", "roi_head.bbox_head.fc_cls.weight"), "Faster R-CNN"),
+        (
+            ("backbone.patch_embed.weight", "roi_head.mask_head.conv_logits.weight"),
+            "it has besides backbone.patch",
+        ),
         (("bbox_head.retina_cls.weight",), "RetinaNet"),
         (("transformer.encoder.layers.0.weight", "class_embed.weight"), "DETR"),
         (("model.0.conv.weight", "model.2.cv1.conv.weight"), "YOLO"),

@@ -25,7 +25,7 @@ _KEYS = (
 
 # Where such keys stand, besides at the top.
 _PLACES = (
-    "meta", "dataset_meta", "metadata", "config", "cfg", "args", "hyper_parameters", "hparams",
+    "meta", "dataset_meta", "metadata", "config", "cfg", "args", "hyper_parameters", "hparams", "data",
 )  # fmt: skip
 
 _BACKGROUND = {"__background__", "background", "_background_", "bg", "__ignore__"}
@@ -146,8 +146,8 @@ def _plain(value: Any) -> Any:
 
 def _names(value: Any) -> list[str] | dict[int, str]:
     """Return a list of names, or a dict id -> name, from any form in which people write it; else nothing."""
-    if isinstance(value, str):  # of a single class, or separated by commas
-        return [part.strip() for part in value.split(",")]
+    if isinstance(value, str):  # of a single class, or separated
+        return [part.strip() for part in re.split(r"[,\n]", value.strip())]
     if isinstance(value, tuple | list):
         if value and all(isinstance(one, str) for one in value):
             return list(value)

@@ -100,12 +100,14 @@ _OLD_MASK_NAME = re.compile(r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bi
 _MMDET_1 = "MMDetection 1, which counts classes and places boxes otherwise"
 _UPGRADE = "Convert it with upgrade_model_version.py of MMDetection 2 (tools/model_converters), and add that."
 
-# Other networks, by a name among their tensors.
-_OTHERS = (
-    (r"^rpn_head\.rpn_cls\.weight$", _MMDET_1),
+# Networks that may have its heads, by a name among their tensors; then others.
+_RELATIVES = (
+    (r"^(bbox_head\.(0\.)?fc_cls|mask_head\.(0\.)?conv_logits)\.weight$", _MMDET_1),
     (r"^conv1_w$|^res2_0_branch2a_w$", "Caffe2 (Detectron 1)"),
     (r"bbox_head\.\d\.fc_cls\.|box_predictor\.\d\.", "Cascade R-CNN"),
     (r"keypoint_(head|predictor)", "Keypoint R-CNN"),
+)
+_OTHERS = (
     (r"(retina_cls|classification_head|head\.cls_score)\.", "RetinaNet or a relative of it"),
     (r"(^|\.)(class_embed|query_embed|transformer)\.", "DETR or a relative of it"),
     (r"^model\.\d+\.(conv|cv\d|m)\.", "YOLO"),
@@ -152,14 +154,12 @@ def _layout(tensors: Mapping[str, Tensor]) -> Layout:
 
     best = max(Layout, key=fitting)
     has_masks = any(name in tensors for name in marks() if "mask" in name)
-    if has_masks and fitting(best) >= len(tensors) / 2:
-        return best
-    for pattern, what in _OTHERS:
+    for pattern, what in _RELATIVES if has_masks else _RELATIVES + _OTHERS:
         if any(re.search(pattern, name) for name in tensors):
             raise ForeignCheckpoint(
                 f"The checkpoint is of {what}.", hint=_UPGRADE if what is _MMDET_1 else None
             )
-    if fitting(best) < len(tensors) / 2:
+    if not has_masks and fitting(best) < len(tensors) / 2:
         raise ForeignCheckpoint(
             f"The checkpoint is of another network. Its tensors begin with {listed(list(tensors))}."
         )
