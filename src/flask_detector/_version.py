@@ -1,3 +1,3 @@
-"""The version, in a module that nothing else is in: whoever names it imports no more than that."""
+"""The version, in a module that imports nothing else."""
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@
     │   ├── NoPicture
     │   ├── EmptyPicture
     │   ├── NotAPicture
-    │   ├── UnsupportedPicture     a picture, but of a kind that can't be read here
+    │   ├── UnsupportedPicture     a picture of an unsupported kind
     │   ├── DamagedPicture
     │   ├── PictureTooLarge        too many bytes
     │   └── TooManyPixels
@@ -19,12 +19,12 @@
     │   │   ├── UnsafeCheckpoint   it names code to run
     │   │   └── ForeignCheckpoint  another network's, or of another shape
     │   └── DownloadError
-    ├── DetectionError             the detection asked for can't be shown
+    ├── DetectionError             the requested detection can't be shown
     │   ├── UnknownDetection
     │   ├── DetectionExpired
     │   ├── DetectionNotFinished
     │   └── DetectionFailed
-    ├── ServiceError               this installation can't do it right now
+    ├── ServiceError               temporarily unavailable
     │   ├── QueueFull
     │   ├── ShareUsedUp
     │   ├── BrokerUnavailable
@@ -32,27 +32,26 @@
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter           names the field
     │   │   └── UnknownLabel
-    │   ├── BrokenForm             cut short, or without its boundary
+    │   ├── BrokenForm             truncated or malformed
     │   ├── BadFormToken
     │   ├── ForeignHost
     │   ├── UnknownFormat
     │   ├── TooManyPictures
     │   ├── RequestTooLarge
-    │   ├── UnknownEncoding        a body that is compressed in a way that is not read here
+    │   ├── UnknownEncoding        an unsupported Content-Encoding
     │   ├── RateLimited
-    │   ├── KeyReused              the same idempotency key with another request
-    │   ├── AddressRefused         an address that may not be asked
+    │   ├── KeyReused              an idempotency key of another request
+    │   ├── AddressRefused         a URL that may not be fetched
     │   └── AddressUnreachable
-    ├── AccessError                whoever asks may not
+    ├── AccessError                access is denied
     │   ├── KeyMissing
     │   ├── UnknownKey
     │   └── KeyNotAllowed
-    └── SettingsError              the installation is set up wrongly
+    └── SettingsError              the installation is misconfigured
 
-An error carries a ``code`` (closed list: one per class), a ``message`` that says what is the matter and a
-``hint`` that says what to do. Both are written for users, and so is the first line of each class's docstring:
-the API's description and docs/api.md say it of the code. Which HTTP status a code becomes is known to
-``web/errors.py`` alone.
+An error has a ``code`` (closed list: one per class), a ``message`` (what is wrong) and a ``hint`` (what to
+do). Both are written for users, and so is the first line of each class's docstring, which OpenAPI and
+docs/api.md show as the meaning of the code. Only ``web/core/errors.py`` knows HTTP statuses.
 """
 
 from typing import ClassVar
@@ -61,7 +60,7 @@ from typing import ClassVar
 class DetectorError(Exception):
     """An unexpected error; see the log.
 
-    The base of all errors that are meant for a user.
+    The base class of all errors that are shown to users.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -74,7 +73,7 @@ class DetectorError(Exception):
         cls.default_hint = cls.default_hint if hint is None else hint
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after: int | None = None) -> None:
-        """retry_after: the seconds after which the same request may succeed, where that is known."""
+        """retry_after: seconds after which the same request may succeed, if known."""
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
@@ -155,21 +154,21 @@ class CheckpointError(ModelError, code="bad_checkpoint", hint="Download or copy 
 class UnsafeCheckpoint(
     CheckpointError, code="unsafe_checkpoint", hint="Nothing was executed. Use a checkpoint that you trust."
 ):
-    """A weights file asks for something other than tensors and plain containers."""
+    """A weights file contains something other than tensors and plain containers."""
 
 
 class ForeignCheckpoint(
     CheckpointError, code="foreign_checkpoint", hint="Use a checkpoint of Mask R-CNN R-50 FPN or RTMDet."
 ):
-    """A weights file is of another network, or lacks tensors, or has others or other shapes."""
+    """A weights file is of another architecture, or has missing, unknown or wrongly shaped tensors."""
 
 
 class DownloadError(ModelError, code="download_failed"):
-    """A weights file could not be fetched."""
+    """A weights file could not be downloaded."""
 
 
 class DetectionError(DetectorError, code="detection_error"):
-    """The detection asked for can't be shown."""
+    """The requested detection can't be shown."""
 
 
 class UnknownDetection(DetectionError, code="unknown_detection", hint="Check the URL, or send the picture."):
@@ -315,12 +314,12 @@ class SettingsError(DetectorError, code="bad_settings"):
 
 
 def codes() -> list[str]:
-    """Return the codes of all errors of this module; what only the command line meets is defined there."""
+    """Return the codes of all errors in this module."""
     return list(_kinds())
 
 
 def kind_of(code: str) -> type[DetectorError]:
-    """Return the class of error that has that code; DetectorError for a code that is not known."""
+    """Return the error class with that code; DetectorError for an unknown one."""
     return _kinds().get(code, DetectorError)
 
 

@@ -1,7 +1,4 @@
-"""How well a model detects: COCO's average precision, by pycocotools.
-
-pycocotools is an extra: it is imported when an evaluation begins.
-"""
+"""COCO's average precision of a model, by pycocotools (an extra, imported on use)."""
 
 import contextlib
 import io
@@ -25,7 +22,7 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 
 
 class MissingExtra(DetectorError):
-    """A package that only this needs is not installed."""
+    """An optional package is not installed."""
 
     code = "missing_extra"
     default_hint = "Install it: pip install 'flask-detector[evaluate]'"
@@ -35,7 +32,7 @@ class BadAnnotations(DetectorError):
     """The annotations can't be used."""
 
     code = "bad_annotations"
-    default_hint = "Give a JSON file in the form of COCO's instances_val2017.json."
+    default_hint = "Use a JSON file in the format of COCO's instances_val2017.json."
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Paths of this machine in addresses, as people write them: percent-encoded, or as they are."""
+"""File paths in URLs, as people write them: percent-encoded or not."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from urllib.parse import quote, unquote
 
 
 def path_in_url(text: str) -> Path:
-    """Return the path that stands in an address: as it is written where that exists, else decoded.
+    """Return the path in a URL: as written if that exists, else decoded.
 
-    What is still to be made, a folder or a server's socket, goes where its parent is.
+    For a path that does not exist yet, such as a server's socket, its parent folder decides.
     """
     written, decoded = Path(text), Path(unquote(text))
     is_literal = written.exists() or (written.parent.is_dir() and not decoded.parent.is_dir())
@@ -16,13 +16,13 @@ def path_in_url(text: str) -> Path:
 
 
 def quoted_socket(url: str) -> str:
-    """Return an address of Redis whose path, if it is that of a socket, is percent-encoded."""
+    """Return a Redis URL in which the path of a socket is percent-encoded."""
     parts = re.fullmatch(r"unix://([^/]*)(/.*)", url, re.DOTALL)
     if parts is None:
         return url
     user, written = parts.groups()
     path, mark, query = written.rpartition("?")
-    # A folder may be called `what?`, or even `a?b=c`.
+    # A folder may be named `what?`, or even `a?b=c`.
     if not re.match(r"\w+=", query) or ("/" in query and Path(written).parent.is_dir()):
         path, mark, query = written, "", ""
     return f"unix://{user}{quote(bytes(path_in_url(path)))}{mark}{query}"

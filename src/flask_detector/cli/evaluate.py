@@ -57,9 +57,9 @@ def evaluate(
 ) -> None:
     """Measure the COCO AP of a model on annotated pictures.
 
-    Categories and the model's classes are matched by their names; categories that the model does not know are
-    left out. Boxes are compared, and masks too where both sides have them. A picture that can't be used is
-    reported and left out, and the exit status is 1.
+    Categories are matched to the model's classes by name; categories that the model doesn't have are left
+    out. Boxes are compared, and masks if both have them. Unusable pictures are reported and left out, and the
+    exit status is 1.
     """
     evaluation.require_pycocotools()
     annotations = evaluation.read_annotations(annotations_file)

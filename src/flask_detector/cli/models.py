@@ -38,8 +38,8 @@ _RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP", "SECONDS"}
 def models(ctx: click.Context, as_json: bool) -> None:
     """List models; download, add and remove their weights.
 
-    AP is the average precision on COCO val2017, in percent, as the model's authors publish it. SECONDS is
-    what a picture takes on this machine, as far as that was measured.
+    AP is the average precision on COCO val2017, in percent, as published by the model's authors. SECONDS is
+    the time per picture on this machine, if measured.
     """
     settings = Settings.from_environment()
     store = ctx.find_object(ModelStore)
