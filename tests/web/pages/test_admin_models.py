@@ -190,7 +190,7 @@ def test_a_file_that_is_too_large_or_finds_no_room_is_refused_before_it_is_read(
     assert (refused.status_code, "at most 4.0 GB are accepted" in refused.text) == (413, True)
     monkeypatch.setattr(model_changes, "_SPARE_BYTES", 1 << 60)
     refused = send(1 << 20)
-    assert (refused.status_code, "are free on this server" in refused.text) == (413, True)
+    assert (refused.status_code, "are free for it on this server" in refused.text) == (413, True)
 
 
 def test_who_is_not_signed_in_sends_no_more_than_a_picture_may_have(

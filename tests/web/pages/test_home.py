@@ -1,7 +1,9 @@
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -10,7 +12,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from flask_detector.broker.connection import connect
-from flask_detector.detectors import MAIN_MODEL
+from flask_detector.detectors import MAIN_MODEL, MODELS
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.errors import DownloadError
 from flask_detector.jobs.queue import new_id
@@ -295,3 +297,20 @@ def test_one_id_ten_thousand_times_is_refused_before_it_is_read(
     put_together: Callable[[list[str]], TestResponse],
 ) -> None:
     assert put_together(["0" * 32] * 10_000).status_code == 413
+
+
+def test_the_page_remembers_the_model_that_was_chosen_last_as_long_as_there_is_one(
+    client: FlaskClient, upload: Upload, jpeg: bytes, settings: Settings
+) -> None:
+    def chosen() -> list[str]:
+        return re.findall(r'name="model" value="([^"]+)"\s+data-title="[^"]*" checked', client.get("/").text)
+
+    assert chosen() == ["auto"]
+    folder = settings.data_dir / "models" / MAIN_MODEL
+    folder.mkdir(parents=True)
+    source: Any = MODELS[MAIN_MODEL].source
+    (folder / source.file_name).touch()
+    assert upload(jpeg, model=MAIN_MODEL).status_code == 303
+    assert chosen() == [MAIN_MODEL]
+    (folder / source.file_name).unlink()
+    assert chosen() == ["auto"]

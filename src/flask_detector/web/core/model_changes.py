@@ -93,10 +93,10 @@ class ModelChanges:
                 f"The file has {in_words(size)}; at most {in_words(MOST_BYTES)} are accepted.",
                 hint="Save the model's state dict alone, without the optimizer's.",
             )
-        free = shutil.disk_usage(self.uploads).free
-        if size + _SPARE_BYTES > free:
+        free = max(0, shutil.disk_usage(self.uploads).free - _SPARE_BYTES)
+        if size > free:
             raise RequestTooLarge(
-                f"The file has {in_words(size)}, but only {in_words(free)} are free on this server.",
+                f"The file has {in_words(size)}, but only {in_words(free)} are free for it on this server.",
                 hint=MAKE_ROOM,
             )
 

@@ -2,10 +2,10 @@
 
 from typing import BinaryIO, cast
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, abort, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.detectors import AUTO, MAIN_MODEL
+from flask_detector.detectors import AUTO, MAIN_MODEL, Stage
 from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.imaging import sniff
@@ -24,17 +24,22 @@ blueprint.add_app_template_filter(plural)
 
 _MOST_TOGETHER = 250  # pictures on one batch's page, and in its files
 _PAGE = 48  # detections on one page of the history
+_MODEL = "model"  # in the session
 
 
 @blueprint.get("/")
 def home() -> str:
-    """Show the upload form."""
+    """Show the upload form, with the model that this browser chose last."""
+    models = service().available.by_state()
+    here = {info.name for info, state in models if state.stage in {Stage.EMBEDDED, Stage.INSTALLED}}
+    default, chosen = service().available.default(), session.get(_MODEL)
     return render_template(
         "pages/home.html",
         settings=service().settings,
         workers=service().jobs.workers(),
-        models=service().available.by_state(),
-        default_model=service().available.default(),
+        models=models,
+        default_model=default,
+        chosen_model=chosen if chosen in here else default,
         main_model=MAIN_MODEL,
         pace=service().seconds_by_model(),
         most_together=_MOST_TOGETHER,
@@ -72,9 +77,11 @@ def create() -> AnyResponse:
     )
     if len(pictures) > 1:
         id = service().accept_all(pictures, detection)
+        session[_MODEL] = detection.model
         return go_to(url_for("pages.batch", id=id), id=id)
     source, filename = pictures[0] if pictures else (None, None)
     id = service().accept(source, detection, filename=filename)
+    session[_MODEL] = detection.model
     return go_to(url_for("detection.show", key=id), id=id)
 
 
