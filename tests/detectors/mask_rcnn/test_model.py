@@ -103,7 +103,7 @@ def test_bfloat16_gives_nearly_the_maps_of_float32(
         network = MaskRCNN(converted(variant), name="mine", precision=precision)._network
         network.features(prepare(apartment, TRAITS[variant], dtype=network.pixel_type).pixels)
         answers.append(np.concatenate(network.proposals()[0]))
-        maps.append(network._maps.rows.copy())
+        maps.append(network.maps.table.rows[network.maps.rows_of_cells])
     for exact, near in (answers, maps):
         # bfloat16 keeps 8 bits of a number; the errors of fifty layers add up at random.
         assert np.sqrt(np.mean((exact - near) ** 2)) < 0.05 * exact.std()

@@ -50,8 +50,9 @@ def test_input_maps_and_answers_equal_the_originals(
 
     network = MaskRCNN(converted(variant), name="original", precision=Precision.FLOAT32)._network
     network.features(pixels)
-    assert network._body is not None
-    for level, rows in enumerate(network._body.levels, start=2):
+    maps = network.maps.table.rows[network.maps.rows_of_cells]
+    ends = np.cumsum([rows * columns for rows, columns in network.maps.grids])
+    for level, rows in enumerate(np.split(maps, ends[:-1]), start=2):
         assert_near(rows, steps, f"fpn.p{level}", 5e-4)
     answers, _ = network.proposals()
     for level, rows in enumerate(answers):
@@ -88,7 +89,7 @@ def test_boxes_that_need_more_samples_than_there_is_room_for_are_pooled_in_parts
         pooler = Pooler(table, cells=7, block=25, capacity=capacity, origin=origin, threads=2)
         blocks = [
             features[: (block.stop - block.start) * 49].copy()
-            for block, features in pooler.blocks(boxes, grids)
+            for block, features in pooler.blocks(boxes, grids, np.arange(len(table), dtype=np.int32))
         ]
         pooled.append(np.concatenate(blocks))
     assert (pooled[0] == pooled[1]).all()
@@ -101,5 +102,5 @@ def test_a_constant_map_is_pooled_to_that_constant(origin: Origin) -> None:
     table = np.full((sum(rows * columns for rows, columns in grids), 256), 3, np.float32)
     boxes = np.array([[20, 30, 90, 120], [10, 10, 200, 210], [40, 40, 41, 41]], np.float32)
     pooler = Pooler(table, cells=7, block=4, capacity=1 << 14, origin=origin, threads=1)
-    ((_, features),) = pooler.blocks(boxes, grids)
+    ((_, features),) = pooler.blocks(boxes, grids, np.arange(len(table), dtype=np.int32))
     assert np.allclose(features[: 3 * 49], 3, rtol=1e-5)

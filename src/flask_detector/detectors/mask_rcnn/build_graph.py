@@ -2,12 +2,15 @@
 
 What is between these graphs is done outside (anchors, decoding, suppression):
 
-- features: a picture -> the pyramid's maps P2..P5
-- proposals: these maps -> the proposal network's answers on P2..P6. In one graph with the features the
+- features: a picture -> the pyramid's maps P2..P5; in float32 without the pyramid's last convolutions
+- tiles, tile answers: these convolutions and the proposal network, by Winograd, for some tiles of any map
+- proposals: in bfloat16, maps -> the proposal network's answers on P2..P6. In one graph with the features the
   engine would keep a second copy of all maps, because they are results and still in use.
 - row sums: maps -> the features of boxes, which is RoIAlign
 - box head: the features of a block of boxes -> class logits and box deltas
 - mask head: the features of a block of instances -> the mask of each one's class
+
+In float32 the convolutions of 3x3 behind the backbone are Winograd's, whose transformed weights are inputs.
 
 Maps leave and enter as rows of channels, (height * width, 256): that is how the engine holds them inside,
 so nothing is moved around, and RoIAlign wants rows.
@@ -19,102 +22,118 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flask_detector.detectors import winograd
 from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, MASK_CELLS, STAGE_BLOCKS
-from flask_detector.detectors.openvino_runtime import BFLOAT16, Graph, opset
+from flask_detector.detectors.openvino_runtime import BFLOAT16, Graph, Precision, opset
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any
 
 
 def features(
-    weights: Weights,
-    *,
-    height: int,
-    width: int,
-    stride_in_1x1: bool,
-    dtype: type[np.floating] = np.float32,
-    halved: bool = False,
+    weights: Weights, *, height: int, width: int, stride_in_1x1: bool, precision: Precision
 ) -> Graph:
     """Return the graph from a padded picture to maps.
 
     height, width: of the padded picture, multiples of 32.
-    dtype: of its pixels.
-    halved: give the maps in bfloat16.
 
-    Input: (height * width, 3), normalised, in the model's order of channels.
-    Outputs: P2..P5, each (rows * columns, 256).
+    Input: (height * width, 3), normalised, in the model's order of channels, in float32 or float16.
+    Outputs: for P2..P5 (rows * columns, 256). In bfloat16 the maps themselves; in float32 what the last
+    convolutions, see `tiles`, make them of.
     """
     net = _Net(weights)
-    picture = _input(3, dtype)
+    is_exact = precision is Precision.FLOAT32
+    picture = _input(3, np.float32 if is_exact else np.float16)
     image = opset.convert(_grid(picture, [1, height, width, 3]), np.float32)
-    stages = net.resnet(image, stride_in_1x1)
-    levels = [_rows(level, CHANNELS) for level in net.pyramid(stages)]
-    if halved:
-        levels = [opset.convert(level, BFLOAT16) for level in levels]
-    return Graph(levels, [picture], "features")
+    levels = net.merged(net.resnet(image, stride_in_1x1))
+    if not is_exact:
+        levels = [net.conv(f"pyramid{level}", x) for level, x in enumerate(levels)]
+    rows = [_rows(level, CHANNELS) for level in levels]
+    return Graph(rows if is_exact else [opset.convert(x, BFLOAT16) for x in rows], [picture], "features")
 
 
-def proposals(weights: Weights, grids: Sequence[tuple[int, int]], *, halved: bool = False) -> Graph:
-    """Return the graph from maps to the proposal network's answers.
+def proposals(weights: Weights, grids: Sequence[tuple[int, int]]) -> Graph:
+    """Return the graph from maps to the proposal network's answers, for bfloat16.
 
     grids: rows and columns of P2..P5.
-    halved: take the maps in bfloat16.
 
-    Inputs: P2..P5, each (rows * columns, 256).
+    Inputs: P2..P5, each (rows * columns, 256), bfloat16.
     Outputs: for P2..P6, (rows * columns, 15): three logits, then four deltas for each of the three anchors.
     """
     net = _Net(weights)
-    maps = [_input(CHANNELS, BFLOAT16 if halved else np.float32) for _ in grids]
-    rows = [opset.convert(one, np.float32) for one in maps] if halved else maps
-    levels = [_grid(one, [1, *grid, CHANNELS]) for one, grid in zip(rows, grids, strict=True)]
+    maps = [_input(CHANNELS, BFLOAT16) for _ in grids]
+    levels = [
+        _grid(opset.convert(one, np.float32), [1, *grid, CHANNELS])
+        for one, grid in zip(maps, grids, strict=True)
+    ]
     answers = [_rows(net.answers(level), 15) for level in [*levels, _every_second(levels[-1])]]
     return Graph(answers, maps, "proposals")
 
 
-def box_head(weights: Weights, *, block: int) -> Graph:
+def tiles(block: int, *, relu: bool) -> Graph:
+    """Return the graph of a convolution of 256 channels for a block of tiles of a map.
+
+    Inputs: the table (rows, 256); the tiles (36, block); the transformed weight (36, 256, 256); the bias
+    (256,). Output: (16 * block, 256). See `winograd.convolution`.
+    """
+    found, inputs = _tiles(block)
+    return Graph([opset.relu(found) if relu else found], inputs, "tiles")
+
+
+def tile_answers(weights: Weights, block: int) -> Graph:
+    """Return the graph from maps to the proposal network's answers for a block of their tiles.
+
+    Inputs: as of `tiles`, of the network's last convolution of 3x3.
+    Output: (16 * block, 15): three logits, then four deltas for each of the three anchors.
+    """
+    found, inputs = _tiles(block)
+    return Graph([_Net(weights).fc("rpn.answers", opset.relu(found))], inputs, "tile_answers")
+
+
+def rpn_convs(weights: Weights) -> list[str]:
+    """Return the names of the proposal network's convolutions of 3x3."""
+    return [name for name in ("rpn.conv0", "rpn.conv1") if f"{name}.weight" in weights]
+
+
+def head_convs(weights: Weights, head: str) -> list[str]:
+    """Return the names of the convolutions of 3x3 of a head, "box" or "mask"."""
+    return [name for name in (f"{head}.conv{i}" for i in range(4)) if f"{name}.weight" in weights]
+
+
+def box_head(weights: Weights, *, block: int, precision: Precision) -> Graph:
     """Return the graph from the features of `block` boxes to logits and deltas.
 
-    Input: (block * 49, 256), rows ordered box, y, x.
-    Outputs: (block, classes with background) logits; (block, 4 * classes) deltas. Both float32.
+    Input: (block * 49, 256), rows ordered box, y, x; in float32 the transformed weights of its convolutions.
+    Output: (block, classes with background) logits; (block, 4 * classes) deltas. Both float32.
     """
     net = _Net(weights)
     cells = _input(CHANNELS)
-    flat = cells
-    if "box.conv0.weight" in weights:
-        grid = _grid(cells, [block, BOX_CELLS, BOX_CELLS, CHANNELS])
-        for i in range(4):
-            grid = net.conv(f"box.conv{i}", grid, relu=True)
-        flat = opset.transpose(grid, opset.constant(np.array([0, 2, 3, 1])))
-    flat = _reshape(flat, [block, BOX_CELLS**2 * CHANNELS])
+    rows, kernels = net.cell_convs("box", cells, block, BOX_CELLS, precision)
+    flat = _reshape(rows, [block, BOX_CELLS**2 * CHANNELS])
     flat = opset.relu(net.fc("box.fc0", flat))
     if "box.fc1.weight" in weights:
         flat = opset.relu(net.fc("box.fc1", flat))
-    return Graph([net.fc("box.logits", flat), net.fc("box.deltas", flat)], [cells], "box_head")
+    return Graph([net.fc("box.logits", flat), net.fc("box.deltas", flat)], [cells, *kernels], "box_head")
 
 
-def mask_head(weights: Weights, *, block: int) -> Graph:
+def mask_head(weights: Weights, *, block: int, precision: Precision) -> Graph:
     """Return the graph from the features of `block` instances to their masks.
 
     Inputs: (block * 196, 256), rows ordered instance, y, x; the class filter of each instance,
-    (block, 256), and its bias, (block,).
+    (block, 256), and its bias, (block,); in float32 the transformed weights of its convolutions.
     Output: (block, 14, 14, 2, 2) float32 logits; the last two are the row and column within a cell.
     """
     net = _Net(weights)
     cells = _input(CHANNELS)
     filters = opset.parameter([block, CHANNELS], np.float32)
     bias = opset.parameter([block], np.float32)
-    grid = _grid(cells, [block, MASK_CELLS, MASK_CELLS, CHANNELS])
-    for i in range(4):
-        grid = net.conv(f"mask.conv{i}", grid, relu=True)
-    rows = _reshape(
-        opset.transpose(grid, opset.constant(np.array([0, 2, 3, 1]))), [block * MASK_CELLS**2, CHANNELS]
-    )
+    rows, kernels = net.cell_convs("mask", cells, block, MASK_CELLS, precision)
     fine = opset.relu(net.fc("mask.up", rows))
     fine = _reshape(fine, [block, MASK_CELLS**2 * 4, CHANNELS])
     logits = opset.matmul(fine, _reshape(filters, [block, CHANNELS, 1]), False, False)
     logits = opset.add(logits, _reshape(bias, [block, 1, 1]))
     masks = _reshape(logits, [block, MASK_CELLS, MASK_CELLS, 2, 2])
-    return Graph([masks], [cells, filters, bias], "mask_head")
+    return Graph([masks], [cells, filters, bias, *kernels], "mask_head")
 
 
 def row_sums(*, taps: int, bags: int) -> Graph:
@@ -147,7 +166,9 @@ class _Net:
         return opset.relu(found) if relu else found
 
     def fc(self, name: str, x: Node) -> Node:
-        found = opset.matmul(x, self._constant(f"{name}.weight"), False, True)
+        weight = self._weights[f"{name}.weight"]
+        flat = opset.constant(weight.reshape(len(weight), -1), shared_memory=True)
+        found = opset.matmul(x, flat, False, True)
         return opset.add(found, self._constant(f"{name}.bias"))
 
     def resnet(self, image: Node, stride_in_1x1: bool) -> list[Node]:
@@ -169,22 +190,62 @@ class _Net:
         skip = self.conv(f"{name}.skip", x, stride=stride) if f"{name}.skip.weight" in self._weights else x
         return opset.relu(opset.add(y, skip))
 
-    def pyramid(self, stages: list[Node]) -> list[Node]:
+    def merged(self, stages: list[Node]) -> list[Node]:
         x = self.conv("lateral3", stages[3])
         merged = [x]
         for level in (2, 1, 0):
             x = opset.add(self.conv(f"lateral{level}", stages[level]), _twice(x))
             merged.insert(0, x)
-        return [self.conv(f"pyramid{level}", x) for level, x in enumerate(merged)]
+        return merged
 
     def answers(self, x: Node) -> Node:
-        x = self.conv("rpn.conv0", x, relu=True)
-        if "rpn.conv1.weight" in self._weights:
-            x = self.conv("rpn.conv1", x, relu=True)
+        for name in rpn_convs(self._weights):
+            x = self.conv(name, x, relu=True)
         return self.conv("rpn.answers", x)
+
+    def cell_convs(
+        self, head: str, cells: Node, count: int, side: int, precision: Precision
+    ) -> tuple[Node, list[Node]]:
+        """Return a head's convolutions of `count` boxes of side x side cells, as rows, and their inputs."""
+        names = head_convs(self._weights, head)
+        if not names:
+            return cells, []
+        if precision is Precision.BFLOAT16:
+            x = _grid(cells, [count, side, side, CHANNELS])
+            for name in names:
+                x = self.conv(name, x, relu=True)
+            return _rows(x, CHANNELS), []
+        kernels = [_kernel() for _ in names]
+        # One box below the other, each with as many rows as its tiles have.
+        height = -(-side // winograd.SIDE) * winograd.SIDE
+        block = count * (height // winograd.SIDE) ** 2
+        tiled = winograd.places(count * height, side, block).reshape(count, height, side)[:, :side]
+        place = np.arange(count * side**2).reshape(tiled.shape)
+        for name, kernel in zip(names, kernels, strict=True):
+            tiles = np.concatenate([winograd.neighbourhoods(one) for one in place])
+            tiles = opset.constant(tiles[:, :, 0].T)
+            bias = self._constant(f"{name}.bias")
+            cells = opset.relu(
+                winograd.convolution(cells, tiles, kernel, bias, inputs=CHANNELS, outputs=CHANNELS)
+            )
+            place = tiled
+        in_order = opset.constant(tiled.reshape(-1).astype(np.int32))
+        return opset.gather(cells, in_order, opset.constant(np.int64(0))), kernels
 
     def _constant(self, name: str) -> Node:
         return opset.constant(self._weights[name], shared_memory=True)
+
+
+def _tiles(block: int) -> tuple[Node, list[Node]]:
+    """Return a convolution of 256 channels for a block of tiles, and its inputs."""
+    tiles = opset.parameter([winograd.PRODUCTS, block], np.int32)
+    inputs = [_input(CHANNELS), tiles, _kernel(), opset.parameter([CHANNELS], np.float32)]
+    return winograd.convolution(*inputs, inputs=CHANNELS, outputs=CHANNELS), inputs
+
+
+def _kernel() -> Node:
+    """Return an input of transformed weights, for which the engine sets no room of its own aside either."""
+    return opset.parameter([-1, CHANNELS, CHANNELS], np.float32)
 
 
 def _input(channels: int, dtype: Any = np.float32) -> Node:

@@ -1,6 +1,7 @@
 """RoIAlign on the engine: the features of boxes, in blocks of a fixed size."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,19 +41,22 @@ class Pooler:
         self._session = Session(build_graph.row_sums(taps=capacity, bags=bags), threads=threads)
         self._session.bind(self._inputs, [self._sums.rows])
 
-    def blocks(self, boxes: Floats, grids: Sequence[tuple[int, int]]) -> Iterator[tuple[slice, Floats]]:
+    def blocks(
+        self, boxes: Floats, grids: Sequence[tuple[int, int]], rows_of_cells: npt.NDArray[np.int32]
+    ) -> Iterator[tuple[slice, Floats]]:
         """Yield blocks of boxes: which ones, and their features. Each holds until the next.
 
         The last block is filled up with what happens to be there.
 
         boxes: (N, 4), xyxy, in pixels of the network's input.
-        grids: rows and columns of the maps in the table.
+        grids: rows and columns of the maps.
+        rows_of_cells: the table's row of each of their cells, row by row, one map behind the other.
         """
         levels = box_coding.levels(boxes, self._origin)
         for start in range(0, len(boxes), self._block):
             block = slice(start, min(start + self._block, len(boxes)))
             found = taps(boxes[block], levels[block], grids, cells=self._cells, origin=self._origin)
-            yield block, self._pool(found)
+            yield block, self._pool(replace(found, indices=rows_of_cells[found.indices]))
 
     def forget(self) -> None:
         """Give back the memory of the last block."""
