@@ -17,10 +17,11 @@ BIAS = RANDOM.standard_normal((1, OUTPUTS)).astype(np.float32)
 def direct(image: winograd.Floats) -> winograd.Floats:
     """Return the convolution of (rows, columns, channels)."""
     picture = opset.parameter([1, INPUTS, *image.shape[:2]], np.float32)
-    found = opset.convolution(picture, opset.constant(WEIGHT), [1, 1], [1, 1], [1, 1], [1, 1])
-    session = Session(Graph([found], [picture], "direct"), threads=1)
+    convolved = opset.convolution(picture, opset.constant(WEIGHT), [1, 1], [1, 1], [1, 1], [1, 1])
+    session = Session(Graph([convolved], [picture], "direct"), threads=1)
     (maps,) = session.run([np.ascontiguousarray(image.transpose(2, 0, 1)[None])])
-    return maps[0].transpose(1, 2, 0) + BIAS[0]
+    found: winograd.Floats = maps[0].transpose(1, 2, 0) + BIAS[0]
+    return found
 
 
 def by_tiles(table: winograd.Floats, cells: winograd.Ints, block: int) -> winograd.Floats:
@@ -31,7 +32,7 @@ def by_tiles(table: winograd.Floats, cells: winograd.Ints, block: int) -> winogr
     found = winograd.convolution(rows, tiles, kernel, opset.constant(BIAS), inputs=INPUTS, outputs=OUTPUTS)
     session = Session(Graph([found], [rows, tiles], "tiles"), threads=1)
     blocks = [session.run([table, one])[0].copy() for one in winograd.neighbourhoods(cells, block)]
-    answer: winograd.Floats = np.concatenate(blocks)[winograd.places(*cells.shape, block)]
+    answer: winograd.Floats = np.concatenate(blocks)[winograd.places(cells.shape[0], cells.shape[1], block)]
     return answer
 
 
