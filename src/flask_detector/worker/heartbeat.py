@@ -3,7 +3,9 @@
 import faulthandler
 import json
 import logging
+import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,7 +27,11 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.2
 _BEAT_SECONDS = 2.0
 
-# A detection that the alarm can't interrupt is in native code: this long after its time the process ends.
+# Sent to the main thread when the time of a detection is up. Not by an alarm: the system may give that to any
+# thread of the process, and a main thread that waits would then go on to wait.
+INTERRUPT = signal.SIGALRM
+
+# A detection that can't be interrupted is in native code: this long after its time the process ends.
 _HANG_GRACE_SECONDS = 10.0
 HUNG_EXIT_STATUS = 75
 
@@ -36,6 +42,10 @@ _STILL_SECONDS = 45.0
 # The picture in hand may take so long after SIGTERM before it is given back. Docker kills after 10 seconds,
 # Heroku and Kubernetes after 30.
 _GIVE_BACK_SECONDS = 7.0
+
+
+class TimeIsUp(BaseException):
+    """The detection took longer than it may. Not an Exception, so that no handler on the way swallows it."""
 
 
 class Heartbeat(threading.Thread):
@@ -72,7 +82,7 @@ class Heartbeat(threading.Thread):
         """Beat for a detection, too, and see that it does not hang."""
         with self._changing:
             self._attempt, self._stage, self._told = attempt, None, None
-            self._deadline = time.monotonic() + (attempt.job.timeout or 0) + _HANG_GRACE_SECONDS
+            self._deadline = time.monotonic() + (attempt.job.timeout or math.inf)
 
     def detected(self) -> None:
         """Beat on for the detection, whose outcome is still to be written, which may take its time."""
@@ -127,6 +137,8 @@ class Heartbeat(threading.Thread):
 
     def _watch(self) -> None:
         if self._attempt is not None and time.monotonic() > self._deadline:
+            signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)  # it has one: it runs
+        if self._attempt is not None and time.monotonic() > self._deadline + _HANG_GRACE_SECONDS:
             id = short(self._attempt.job.id)
             with on_behalf_of(self._attempt.job.meta.get("request")):
                 log.critical(

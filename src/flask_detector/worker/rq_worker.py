@@ -7,21 +7,20 @@ writes what became of a picture while the next one is at work.
 """
 
 import logging
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
-from typing import Any, Never, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.client import Pipeline
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
-from rq.timeouts import UnixSignalDeathPenalty
 from rq.utils import now
 
 from flask_detector.broker.connection import connect, persevere
@@ -38,7 +37,7 @@ from flask_detector.storage.base import Storage
 from flask_detector.worker.attempts import Attempt, Attempts
 from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.detect import detect
-from flask_detector.worker.heartbeat import Heartbeat
+from flask_detector.worker.heartbeat import INTERRUPT, Heartbeat, TimeIsUp
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
 from flask_detector.worker.report import Notes
@@ -54,15 +53,6 @@ _WAIT_SECONDS = 2
 _SWITCH_SECONDS = 0.0003
 
 _T = TypeVar("_T")
-
-
-class TimeIsUp(BaseException):
-    """The detection took longer than it may. Not an Exception, so that no handler on the way swallows it."""
-
-
-class _Alarm(UnixSignalDeathPenalty):
-    def handle_death_penalty(self, signum: int, frame: object) -> Never:
-        raise TimeIsUp
 
 
 class DetectionWorker(SimpleWorker):
@@ -88,6 +78,8 @@ class DetectionWorker(SimpleWorker):
         self._writing: Future[None] | None = None
         self._next_maintenance = float("-inf")
         self._is_waiting = False
+        self._is_detecting = False
+        signal.signal(INTERRUPT, self._interrupt)
 
     def register_birth(self) -> None:
         """Register the worker, with the model that it has loaded, and begin to send heartbeats."""
@@ -154,9 +146,9 @@ class DetectionWorker(SimpleWorker):
         """Return the next job, begun; None when asked to stop or, without a timeout, when there is none."""
         queue = self._context.jobs.queue
         while not self._stop_requested:
-            id = self._persevere(partial(self._take, queue, is_patient=timeout is not None))
+            id = self._persevere(lambda: self._take(queue, is_patient=timeout is not None))
             if id is not None:
-                self._attempt = self._persevere(partial(self._attempts.begin, id))
+                self._attempt = self._begin(id)
                 if self._attempt is not None:
                     return self._attempt.job, queue
             elif timeout is None:
@@ -164,6 +156,9 @@ class DetectionWorker(SimpleWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
         return None
+
+    def _begin(self, id: str) -> Attempt | None:
+        return self._persevere(lambda: self._attempts.begin(id))
 
     def _take(self, queue: Queue, *, is_patient: bool) -> str | None:
         if not is_patient:
@@ -209,11 +204,19 @@ class DetectionWorker(SimpleWorker):
     def _perform(self, job: Job, notes: Notes) -> dict[str, Any] | Failure | None:
         """Return the result's form or why there is none; None where another try may help."""
         try:
-            seconds = job.timeout or self._context.settings.job_timeout
-            with _Alarm(seconds, TimeIsUp):  # type: ignore[no-untyped-call]
+            try:
+                self._is_detecting = True
                 return self._detect(job, notes)
+            finally:
+                self._is_detecting = False
         except (Exception, TimeIsUp) as error:
             return self._explain(job, error)
+
+    def _interrupt(self, signum: int, frame: object) -> None:
+        """End a detection whose time is up; the signal may come late, when it has ended."""
+        if self._is_detecting:
+            self._is_detecting = False
+            raise TimeIsUp
 
     def _detect(self, job: Job, notes: Notes) -> dict[str, Any]:
         """Return the result; the queue has one kind of job, so the function's name is not looked up."""
