@@ -102,17 +102,19 @@ export function connectHeadline(page, view) {
   show();
 }
 
-/** Lets downloads follow the view. @param {HTMLElement} page @param {View} view */
+/** Lets downloads and the drawn picture follow the view. @param {HTMLElement} page @param {View} view */
 export function connectLinks(page, view) {
-  const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (page.querySelectorAll("[data-follows-view]"));
+  const followers = [...page.querySelectorAll("[data-follows-view]")];
   view.addEventListener("change", () => {
-    for (const link of links) {
-      const format = new URLSearchParams(link.search).get("format");
+    for (const follower of followers) {
+      const attribute = follower instanceof HTMLImageElement ? "src" : "href";
+      const [path, before] = (follower.getAttribute(attribute) ?? "").split("?");
+      const format = new URLSearchParams(before).get("format");
       const query = new URLSearchParams(view.search);
       if (format) {
         query.set("format", format);
       }
-      link.search = String(query);
+      follower.setAttribute(attribute, query.size ? `${path}?${query}` : path);
     }
   });
 }

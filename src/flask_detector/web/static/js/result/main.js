@@ -10,6 +10,7 @@ import "../shared/menu.js";
 import { connectOrder } from "./order.js";
 import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";
+import { offerDrawn } from "./save.js";
 import { Shapes } from "./shapes.js";
 import { View } from "./view.js";
 
@@ -40,9 +41,10 @@ image.className = "result-picture";
 image.alt = page.querySelector(".result-file")?.textContent ?? "";
 image.draggable = false;
 image.src = page.dataset.picture ?? "";
+const drawn = /** @type {HTMLImageElement} */ (frame.querySelector(".result-drawn"));
 camera.addEventListener("change", () => {
   const { x, y, scale } = camera.imageTransform();
-  image.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+  image.style.transform = drawn.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
   frame.classList.toggle("zoomed", camera.zoom > 1);
   frame.classList.toggle("deep", camera.pixelSize >= 4);
 });
@@ -63,6 +65,7 @@ new ResizeObserver(() => camera.resize(frame.clientWidth, frame.clientHeight)).o
 
 moveByHand(frame, camera);
 moveByTools(tools, camera);
+offerDrawn(frame);
 connectToggles(tools, frame, view);
 connectComparison(frame, overlay, /** @type {HTMLButtonElement} */ (tools.querySelector("[name=compare]")));
 connectScore(page, view);
