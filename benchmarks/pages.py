@@ -14,21 +14,13 @@ crowd.py. Prints
 Headless Chromium draws without a graphics processor: frames are dearer here than on a desk.
 """
 
-import http.client
-import io
-import json
-import os
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,10 +29,12 @@ from playwright.sync_api import TimeoutError as TookTooLong
 
 from benchmarks import results
 from flask_detector.broker.local_server import LocalRedis
+from flask_detector.settings import Settings
+from tests.support.parts import Parts
+from tests.support.pictures import encoded
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until_answered
+from tests.support.stack import environment_of
 
-CROWD = Path(__file__).with_name("crowd.py")
 ROUNDS = 5
 LINE = {"offline": False, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8}
 
@@ -111,11 +105,12 @@ def main() -> None:
     parser = results.arguments(__doc__)
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, environment):
-        id = detected(url, environment)
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as parts:
+        page = parts.send(large_picture())
+        parts.work_off()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
-            figures = {**first_page(browser, url), **result_page(browser, f"{url}/detections/{id}")}
+            figures = {**first_page(browser, parts.url), **result_page(browser, page)}
             browser.close()
     if options.record:
         results.record("pages", "python -m benchmarks.pages", figures)
@@ -192,52 +187,23 @@ def result_page(browser: Browser, url: str) -> results.Figures:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Run a Redis and a web process; yield the address, and the environment of this installation."""
-    port = free_port()
+def served(folder: Path) -> Iterator[Parts]:
+    """Run a Redis and a web process until the block ends."""
     server = LocalRedis(folder / "redis")
-    environment = {
-        **os.environ,
-        "REDIS_URL": server.url,
-        "PORT": str(port),
-        "DETECTOR_DATA_DIR": str(folder),
-        "DETECTOR_OFFLINE": "1",
-    }
-    broker = subprocess.Popen(server.command())
-    web = None
+    settings = Settings(data_dir=folder, redis_url=server.url, port=free_port())
+    parts = Parts(f"http://127.0.0.1:{settings.port}", environment_of(settings), server, {})
     try:
-        server.wait_until_ready(broker)
-        web = subprocess.Popen([sys.executable, "-m", "flask_detector", "web"], env=environment)
-        url = f"http://127.0.0.1:{port}"
-        wait_until_answered(url, web)
-        yield url, environment
+        parts.start_redis()
+        parts.start_web()
+        yield parts
     finally:
-        for process in filter(None, (web, broker)):
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-        server.remove_socket_folder()
+        parts.end()
 
 
-def detected(url: str, environment: dict[str, str]) -> str:
-    """Return the id of the finished detection of a crowd in a picture of 24 megapixels."""
+def large_picture() -> bytes:
+    """Return a picture of 24 megapixels."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).resize((6000, 4000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
-    id: str = ask(url, "POST", "/api/v1/detections", file.getvalue())["id"]
-    subprocess.run([sys.executable, CROWD], env=environment, check=True, timeout=120)
-    return id
-
-
-def ask(url: str, method: str, path: str, body: bytes | None = None) -> Any:
-    """Return the server's answer, read as JSON where it is."""
-    connection = http.client.HTTPConnection(url.partition("//")[2], timeout=30)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        data = answer.read()
-        return json.loads(data) if answer.headers.get_content_type() == "application/json" else data
-    finally:
-        connection.close()
+    return encoded(Image.fromarray(noise).resize((6000, 4000), Image.Resampling.BICUBIC), quality=85)
 
 
 if __name__ == "__main__":
