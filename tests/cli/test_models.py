@@ -190,7 +190,7 @@ def test_what_an_own_model_was_taken_for_is_printed_with_its_labels(run: Any, tm
         (["path", "mine"], "There is no model 'mine'."),
         (["check", "tiny", __file__], "The model tiny is part of the program."),
         (["check", MAIN_MODEL, __file__], f"The model {MAIN_MODEL} is not installed."),
-        (["add", "mine", __file__, "--option", "min_size"], "'min_size' is no option."),
+        (["add", "mine", __file__, "--option", "min_size"], "'min_size' is not an option."),
     ],
 )
 def test_what_cant_be_done_is_told_in_a_line_and_a_hint(run: Any, arguments: list[str], message: str) -> None:
