@@ -38,7 +38,13 @@ def _rows(found: Detections, filename: str) -> Iterable[tuple[object, ...]]:
         x1, y1, x2, y2 = instance.box
         area = (x2 - x1) * (y2 - y1) if instance.mask is None else instance.mask.area
         sides = [round(side, 2) for side in instance.box]
-        yield _text(filename), _text(instance.label), round(instance.score, 4), *sides, round(area)
+        yield (
+            spreadsheet_text(filename),
+            spreadsheet_text(instance.label),
+            round(instance.score, 4),
+            *sides,
+            round(area),
+        )
 
 
 def _lines(rows: Iterable[tuple[object, ...]]) -> str:
@@ -47,6 +53,6 @@ def _lines(rows: Iterable[tuple[object, ...]]) -> str:
     return file.getvalue()
 
 
-def _text(value: str) -> str:
+def spreadsheet_text(value: str) -> str:
     """Return a text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value

@@ -1,8 +1,9 @@
 """Which detections were sent together."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.client import Pipeline
@@ -45,6 +46,8 @@ class Batches:
             "refused": [asdict(one) for one in batch.refused],
         }
         pipeline.set(_key(batch.id), json.dumps(document), ex=self._seconds)
+        for id in batch.detections:
+            pipeline.set(_member_key(id), batch.id, ex=self._seconds)
 
     def find(self, id: str) -> Batch:
         """Return a batch; raises UnknownDetection."""
@@ -57,6 +60,18 @@ class Batches:
             RefusedPicture(one["filename"], Failure(**one["failure"])) for one in document["refused"]
         )
         return Batch(id, document["owner"], tuple(document["detections"]), refused)
+
+    def of_detections(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the ids of the batches that detections were sent with, by the detections' ids."""
+        with reaching_redis():
+            found = cast(
+                list[bytes | None], self._connection.mget([_member_key(id) for id in ids]) if ids else []
+            )
+        return {id: batch.decode() for id, batch in zip(ids, found, strict=True) if batch is not None}
+
+    def leave(self, id: str, pipeline: Pipeline) -> None:
+        """Put into a pipeline what forgets which batch a detection is of."""
+        pipeline.delete(_member_key(id))
 
     def exists(self, id: str) -> bool:
         """Tell whether there is a batch of that id."""
@@ -71,3 +86,7 @@ class Batches:
 
 def _key(id: str) -> str:
     return f"flask-detector:batch:{id}"
+
+
+def _member_key(id: str) -> str:
+    return f"flask-detector:batch-of:{id}"

@@ -6,7 +6,7 @@ detection is in, and a mark that outlives the record, so that "expired" can be t
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, cast
 
@@ -170,17 +170,31 @@ class Jobs:
             pipeline.exists(job_key(id))
             pipeline.xrevrange(Result.get_key(id), count=1)
             is_there, found = pipeline.execute()
-            if is_there and found:
-                key, fields = found[0]
-                result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
-                if result.type == Result.Type.SUCCESSFUL:
-                    form: dict[str, Any] = result.return_value or {}
-                    return form
+            if is_there and (form := self._restored(id, found)) is not None:
+                return form
             job = self._fetch(id)
         if status_of(job.get_status(refresh=False)) is JobStatus.FAILED:
             failure = failure_of(job)
             raise DetectionFailed(failure.message, hint=failure.hint)
         raise DetectionNotFinished("This detection has no result yet.")
+
+    def result_forms(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the ids and results, in their JSON form, of those of the detections that are done."""
+        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
+            for id in ids:
+                pipeline.xrevrange(Result.get_key(id), count=1)
+            found = pipeline.execute()
+        for id, stream in zip(ids, found, strict=True):
+            if (form := self._restored(id, stream)) is not None:
+                yield id, form
+
+    def _restored(self, id: str, stream: list[Any]) -> dict[str, Any] | None:
+        """Return the result that a detection's stream ends with, if it ended well."""
+        if not stream:
+            return None
+        key, fields = stream[0]
+        result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
+        return (result.return_value or {}) if result.type == Result.Type.SUCCESSFUL else None
 
     def cancel(self, id: str) -> None:
         """Take a detection out of the queue, or drop its result if it is running; no matter once it ended."""

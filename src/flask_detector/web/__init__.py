@@ -12,7 +12,7 @@ from flask_detector.web.core import errors, multipart, request_bodies
 from flask_detector.web.core.service import Service
 from flask_detector.web.middleware import assets, cross_origin, rate_limits, security
 from flask_detector.web.observability import health, request_log
-from flask_detector.web.pages import actions, admin, admin_models, detection, home
+from flask_detector.web.pages import actions, admin, admin_models, batches, detection, home
 
 
 def create_app(
@@ -37,7 +37,7 @@ def create_app(
     request_log.install(app, connection)
     request_bodies.install(app, max_upload_bytes=settings.max_upload_bytes)
     dialects = compat.chosen(settings.clients)
-    own = [home.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint]
+    own = [home.blueprint, batches.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint]
     own += [admin.blueprint, admin_models.blueprint]
     for blueprint in [*own, *dialects]:
         app.register_blueprint(blueprint)

@@ -8,6 +8,8 @@ from flask import Response, jsonify, request
 from flask_detector import errors as e
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.labels import asked_labels
 from flask_detector.web.api.files import format_named, known_labels
 from flask_detector.web.api.operations import DELETED, Success, delete, get
 from flask_detector.web.api.params import ExportQuery, WaitHeaders, from_fields
@@ -15,6 +17,7 @@ from flask_detector.web.api.responses import BatchResponse, batch_response
 from flask_detector.web.core import archives, long_poll
 from flask_detector.web.core.auth import owner_of_request
 from flask_detector.web.core.service import service
+from flask_detector.web.core.view import View
 
 
 @get(
@@ -51,13 +54,12 @@ def export_batch(id: str, format: str) -> Response:
         raise e.DetectionNotFinished("This batch has detections that have not ended yet.")
     if query.classes is not None:
         _check_labels(query.classes, records)
-    return archives.data_set(
-        service(),
-        archives.Selected(batch, records),
-        format,
-        min_score=query.min_score,
-        classes=query.classes,
-    )
+
+    def view_of(found: Detections) -> View:
+        shown = found.labels if query.classes is None else asked_labels(query.classes, found.labels)
+        return View(query.min_score, frozenset(found.labels).difference(shown))
+
+    return archives.data_set(service(), archives.Selected(batch, records), format, view_of)
 
 
 def _check_labels(texts: list[str], records: Sequence[Record]) -> None:

@@ -4,7 +4,7 @@ The pictures of a batch may be larger than the memory, and than any temporary fi
 made while it is sent.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -19,7 +19,7 @@ from flask_detector.formats.file_names import safe_stem
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
-from flask_detector.structures.labels import asked_labels
+from flask_detector.structures.detections import Detections
 from flask_detector.web.core import renditions
 from flask_detector.web.core.responses import send_pieces
 from flask_detector.web.core.service import Service
@@ -44,29 +44,23 @@ def of_detection(service: Service, record: Record, view: View, name: str) -> Res
     return send_pieces(_zip(_files_of(service, record, view)), name, renditions.place(service))
 
 
-def of_batch(service: Service, selected: "Selected", name: str) -> Response:
-    """Send a batch's detections that are done as a ZIP of that name, a folder for each.
+def of_batch(service: Service, selected: "Selected", view: View, name: str) -> Response:
+    """Send what is shown of a batch's detections that are done as a ZIP of that name, a folder for each.
 
     Raises what `data_set` raises.
     """
-    return send_pieces(_zip(_folders_of(service, selected)), name, renditions.place(service))
+    return send_pieces(_zip(_folders_of(service, selected, view)), name, renditions.place(service))
 
 
 def data_set(
-    service: Service,
-    selected: "Selected",
-    format: str,
-    *,
-    min_score: float | None = None,
-    classes: Sequence[str] | None = None,
+    service: Service, selected: "Selected", format: str, view_of: Callable[[Detections], View]
 ) -> Response:
     """Send a batch's detections that are done as one data set, with the pictures as they came.
 
     It is made while it is sent, one picture at a time, in a place for requests that make pictures.
 
     format: a key of FORMATS.
-    min_score: the minimum score; None for the default.
-    classes: the labels that alone are kept; None for all.
+    view_of: what goes in of a result.
 
     Raises ServiceError where no place is free.
     """
@@ -75,10 +69,8 @@ def data_set(
         for record in selected:
             with selected.unless_gone(record):
                 found, shown_score = service.jobs.result(record.id)
-                shown = found.labels if classes is None else asked_labels(classes, found.labels)
-                view = View(min_score, frozenset(found.labels).difference(shown))
                 picture = service.original(record.id)
-                yield record.filename, view.of_result(found, shown_score), picture
+                yield record.filename, view_of(found).of_result(found, shown_score), picture
 
     pieces = dataset.stream(format, items(), selected.report())
     return send_pieces(pieces, f"{len(selected)}_{format}.zip", renditions.place(service))
@@ -153,12 +145,12 @@ def _files_of(service: Service, record: Record, view: View) -> Iterator[tuple[st
         yield f"{name}/{stem}{form.suffix}", form.write(shown, record.filename)
 
 
-def _folders_of(service: Service, selected: Selected) -> Iterator[tuple[str, bytes]]:
+def _folders_of(service: Service, selected: Selected, view: View) -> Iterator[tuple[str, bytes]]:
     digits = len(str(len(selected)))
     for number, record in enumerate(selected, 1):
         folder = f"{number:0{digits}}_{safe_stem(record.filename)}"
         with selected.unless_gone(record):
             # All of one picture before the first of it goes in: a folder is whole or not there.
-            files = list(_files_of(service, record, View()))
+            files = list(_files_of(service, record, view))
             yield from ((f"{folder}/{name}", data) for name, data in files)
     yield from selected.report()

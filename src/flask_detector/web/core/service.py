@@ -234,6 +234,7 @@ class Service:
 
         def forget(pipeline: Pipeline) -> None:
             self.share_links.withdraw(record.id, pipeline)
+            self.batches.leave(record.id, pipeline)
             if record.owner is not None:
                 self.history.remove(record.owner, record.id, pipeline)
 

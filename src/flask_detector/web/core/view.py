@@ -1,7 +1,8 @@
 """What of a result is shown, from the query of a URL: the same for pages, drawn pictures and exports."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Self
 
 from werkzeug.datastructures import MultiDict
@@ -16,16 +17,18 @@ class View:
 
     min_score: the lowest score, in 0..1; None for the default.
     off: labels that are left out.
+    only: the labels that alone are shown; empty for all.
     hide: of "boxes", "masks" and "labels" those that are not drawn.
     """
 
     min_score: float | None = None
     off: frozenset[str] = frozenset()
     hide: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, query: MultiDict[str, str]) -> Self:
-        """Return the view that a query asks for: ``score``, any number of ``off`` and of ``hide``.
+        """Return the view that a query asks for: ``score``, any number of ``off``, ``hide`` and ``only``.
 
         Raises BadParameter for a score that is none.
         """
@@ -33,12 +36,25 @@ class View:
             score(query.get("score"), name="score"),
             frozenset(query.getlist("off")),
             frozenset(query.getlist("hide")),
+            frozenset(query.getlist("only")),
         )
 
     def of_result(self, found: Detections, shown_score: float) -> Detections:
         """Return the instances that the view shows; `shown_score` is the default minimum score."""
-        lowest = shown_score if self.min_score is None else self.min_score
-        return found.over(lowest).without(self.off)
+        return found.over(self.lowest(shown_score)).without(self.without_only(found.labels).off)
+
+    def lowest(self, shown_score: float) -> float:
+        """Return the minimum score, of a result whose default is `shown_score`."""
+        return shown_score if self.min_score is None else self.min_score
+
+    def shows(self, label: str) -> bool:
+        """Return whether instances of a class are shown."""
+        return label not in self.off and (not self.only or label in self.only)
+
+    def without_only(self, labels: Iterable[str]) -> Self:
+        """Return the view that says the same of these labels by those that are left out."""
+        hidden = {label for label in labels if not self.shows(label)}
+        return replace(self, off=self.off | hidden, only=frozenset())
 
 
 def score(text: str | None, *, name: str) -> float | None:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector.errors import UnknownDetection
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
+from flask_detector.web.pages.batches import place_of, view_query
 from flask_detector.web.pages.visitor import may_see
 
 blueprint = Blueprint("actions", __name__, url_prefix="/detections/<key>")
@@ -18,6 +19,13 @@ def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
     g.record = service().jobs.find((values or {}).pop("key"))
     if not may_see(g.record):
         raise UnknownDetection("There is no such detection.")
+
+
+@blueprint.url_defaults
+def _keep_view(endpoint: str, values: dict[str, Any]) -> None:
+    """Let what leads back to a batch know what was shown of it."""
+    if endpoint == "actions.delete":
+        values.update(view_query())
 
 
 @blueprint.post("/again")
@@ -36,9 +44,10 @@ def cancel() -> AnyResponse:
 
 @blueprint.post("/delete")
 def delete() -> AnyResponse:
-    """Delete a detection and its picture now."""
+    """Delete a detection and its picture now; go back to its batch, where it is one of several."""
+    place = place_of(g.record)
     service().delete(g.record)
-    return go_to(url_for("pages.home"))
+    return go_to(url_for("pages.home") if place is None or place.total == 1 else place.batch)
 
 
 @blueprint.post("/share")

@@ -21,6 +21,7 @@ from flask_detector.web.core.progress_steps import step_of, steps
 from flask_detector.web.core.responses import PRIVATE_HOUR, send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
+from flask_detector.web.pages.batches import Place, place_of
 from flask_detector.web.pages.visitor import may_see
 
 SHARED = "shared"
@@ -54,13 +55,14 @@ def show() -> tuple[str, int]:
     if not record.status.is_final:
         return _waiting_page(record), HTTPStatus.OK
     status = HTTPStatus.OK if record.failure is None else status_of(kind_of(record.failure.code))
-    return render_template(f"pages/{record.status}.html", record=record), status
+    return render_template(f"pages/{record.status}.html", record=record, place=_place(record)), status
 
 
 def _waiting_page(record: Record) -> str:
     return render_template(
         "pages/waiting.html",
         record=record,
+        place=_place(record),
         step=step_of(record.status, record.stage),
         steps=steps(has_masks=service().will_outline(record)),
         workers=service().jobs.workers(),
@@ -70,10 +72,11 @@ def _waiting_page(record: Record) -> str:
 
 def _result_page(record: Record) -> str:
     found, shown_score = service().jobs.result(record.id)
-    view = View.of(request.args)
+    view = View.of(request.args).without_only(found.labels)
     return render_template(
         "pages/result.html",
         record=record,
+        place=_place(record),
         found=found,
         shown=view.of_result(found, shown_score),
         shown_score=shown_score if view.min_score is None else view.min_score,
@@ -83,6 +86,10 @@ def _result_page(record: Record) -> str:
         format_groups=archives.FORMAT_GROUPS.items(),
         share_token=None if g.is_shared else service().share_links.token_of(record.id),
     )
+
+
+def _place(record: Record) -> Place | None:
+    return None if g.is_shared else place_of(record)
 
 
 @blueprint.get("/result.json")

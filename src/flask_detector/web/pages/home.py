@@ -1,28 +1,25 @@
-"""The upload form, batches, the history and the about page. All work without JavaScript."""
+"""The upload form, the history and the about page. All work without JavaScript."""
 
 from typing import BinaryIO, cast
 
-from flask import Blueprint, Response, abort, render_template, request, session, url_for
+from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL, Stage
-from flask_detector.errors import BadParameter, TooManyPictures, UnknownDetection
-from flask_detector.formats import FORMATS
+from flask_detector.errors import TooManyPictures
 from flask_detector.imaging import sniff
 from flask_detector.imaging.limits import Limits, empty
-from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.structures.labels import plural
-from flask_detector.web.core import archives
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import score
-from flask_detector.web.pages.visitor import may_see, visitor
+from flask_detector.web.pages.batches import MOST_TOGETHER
+from flask_detector.web.pages.visitor import visitor
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(plural)
 
-_MOST_TOGETHER = 250  # pictures on one batch's page, and in its files
 _PAGE = 48  # detections on one page of the history
 _MODEL = "model"  # in the session
 
@@ -42,7 +39,7 @@ def home() -> str:
         chosen_model=chosen if chosen in here else default,
         main_model=MAIN_MODEL,
         pace=service().seconds_by_model(),
-        most_together=_MOST_TOGETHER,
+        most_together=MOST_TOGETHER,
         refusals=_refusals(service().limits),
     )
 
@@ -65,9 +62,9 @@ def create() -> AnyResponse:
     Of several pictures the good ones are accepted, and the batch says why the others were not.
     """
     files = request.files.getlist("picture")
-    if len(files) > _MOST_TOGETHER:
+    if len(files) > MOST_TOGETHER:
         raise TooManyPictures(
-            f"You sent {len(files)} pictures; at most {_MOST_TOGETHER} are accepted at once."
+            f"You sent {len(files)} pictures; at most {MOST_TOGETHER} are accepted at once."
         )
     pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
     detection = DetectionRequest(
@@ -78,56 +75,11 @@ def create() -> AnyResponse:
     if len(pictures) > 1:
         id = service().accept_all(pictures, detection)
         session[_MODEL] = detection.model
-        return go_to(url_for("pages.batch", id=id), id=id)
+        return go_to(url_for("batches.show", id=id), id=id)
     source, filename = pictures[0] if pictures else (None, None)
     id = service().accept(source, detection, filename=filename)
     session[_MODEL] = detection.model
     return go_to(url_for("detection.show", key=id), id=id)
-
-
-@blueprint.post("/batches")
-def create_batch() -> AnyResponse:
-    """Put detections of this visitor, the form's `detection` fields, on one page."""
-    ids = list(dict.fromkeys(request.form.getlist("detection")))
-    if len(ids) > _MOST_TOGETHER:
-        raise BadParameter(
-            f"You sent {len(ids)} pictures; at most {_MOST_TOGETHER} fit on one page.",
-            hint="Send them in several requests.",
-            field="detection",
-        )
-    records = service().jobs.find_all(ids)
-    if not records or len(records) < len(ids) or not all(may_see(record) for record in records):
-        raise UnknownDetection("There is no such detection.")
-    id = service().group(records, owner=visitor())
-    return go_to(url_for("pages.batch", id=id), id=id)
-
-
-@blueprint.get("/batches/<id>")
-def batch(id: str) -> str:
-    """Show the pictures that were sent together."""
-    found, records = _batch(id)
-    return render_template(
-        "pages/batch.html",
-        batch=found,
-        records=records,
-        formats=FORMATS,
-        format_groups=archives.FORMAT_GROUPS.items(),
-    )
-
-
-@blueprint.get("/batches/<id>/everything.zip")
-def batch_archive(id: str) -> Response:
-    """Send what was found in the pictures that were sent together, as far as they are done."""
-    selected = archives.Selected(*_batch(id))
-    return archives.of_batch(service(), selected, f"{len(selected)}_detections.zip")
-
-
-@blueprint.get("/batches/<id>/datasets/<name>.zip")
-def batch_dataset(id: str, name: str) -> Response:
-    """Send the same as a data set of that format, with the pictures."""
-    if name not in FORMATS:
-        abort(404)
-    return archives.data_set(service(), archives.Selected(*_batch(id)), name)
 
 
 @blueprint.get("/history")
@@ -173,13 +125,6 @@ def about() -> str:
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},
         pace=service().seconds_by_model(),
     )
-
-
-def _batch(id: str) -> tuple[Batch, list[Record]]:
-    found = service().batches.find(id)
-    if found.owner != visitor():
-        raise UnknownDetection("There is no such batch.")
-    return found, service().jobs.find_all(found.detections)
 
 
 def _mine() -> list[Record]:

@@ -17,6 +17,8 @@ export class View extends EventTarget {
     this.score = result.shown_score;
     /** @type {Set<string>} labels that are switched off */
     this.off = new Set();
+    /** @type {string[]} the labels that alone are shown, as a batch's page asks for them; empty for all */
+    this.only = [];
     /** @type {Set<Switch>} what isn't drawn */
     this.hidden = new Set();
     /** @type {number | null} the instance that is pointed at */
@@ -58,6 +60,7 @@ export class View extends EventTarget {
   /** @param {Iterable<string>} labels */
   setOff(labels) {
     this.off = new Set(labels);
+    this.only = [];
     this.#changed();
   }
 
@@ -100,7 +103,9 @@ export class View extends EventTarget {
     if (score >= 0 && score <= 1) {
       this.score = score;
     }
-    this.off = new Set(query.getAll("off"));
+    this.only = query.getAll("only");
+    const others = this.instances.map(({ label }) => label).filter((label) => !this.only.includes(label));
+    this.off = new Set([...query.getAll("off"), ...(this.only.length ? others : [])]);
     this.hidden = new Set(SWITCHES.filter((part) => query.getAll("hide").includes(part)));
   }
 
@@ -118,7 +123,11 @@ export class View extends EventTarget {
     if (this.score !== this.defaultScore) {
       query.set("score", String(this.score));
     }
-    this.off.forEach((label) => query.append("off", label));
+    if (this.only.length) {
+      this.only.forEach((label) => query.append("only", label));
+    } else {
+      this.off.forEach((label) => query.append("off", label));
+    }
     this.hidden.forEach((part) => query.append("hide", part));
     return query.size ? `?${query}` : "";
   }

@@ -1,0 +1,165 @@
+"""What a view shows of all pictures of a batch: counts, totals, scores, the order of the pictures."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask_detector.formats.csv_table import spreadsheet_text
+from flask_detector.jobs.records import Record
+from flask_detector.jobs.states import JobStatus
+from flask_detector.visualization.colors import Colour, colour_of
+from flask_detector.web.core.service import Service
+from flask_detector.web.core.view import View
+
+# What pictures can be sorted by, and its name for people.
+SORTS = {"sent": "as sent", "name": "name", "objects": "most objects", "state": "state"}
+
+BINS = 20
+"""Bars of the histogram of scores, of equal width over 0..1."""
+
+# Outlines on a thumbnail are rounded to this part of its longer side: finer than its pixels.
+_GRID = 400
+
+# What needs a look comes first.
+_STATES = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.DONE]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the view shows of one picture.
+
+    counts: instances by label, most first; None unless it is done.
+    size: width and height of the grid that the outlines are on.
+    outlines: the boxes as the data of one SVG path for each colour.
+    """
+
+    record: Record
+    counts: dict[str, int] | None = None
+    size: tuple[int, int] = (1, 1)
+    outlines: tuple[tuple[Colour, str], ...] = ()
+
+    @property
+    def number(self) -> int:
+        """How many objects are shown."""
+        return sum((self.counts or {}).values())
+
+
+@dataclass(frozen=True)
+class ClassTotal:
+    """A class in all pictures, and its objects of at least the minimum score, shown or not."""
+
+    label: str
+    colour: Colour
+    number: int
+    is_shown: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A batch under a view.
+
+    cards: in the order asked for.
+    classes: most objects first.
+    scores: the objects of the shown classes by score, whatever the minimum is, in BINS bars.
+    """
+
+    cards: list[Card]
+    classes: list[ClassTotal]
+    scores: list[int]
+
+    @property
+    def number(self) -> int:
+        """How many objects are shown."""
+        return sum(card.number for card in self.cards)
+
+    def in_state(self, *states: JobStatus) -> int:
+        """Return how many pictures are in one of these states."""
+        return sum(card.record.status in states for card in self.cards)
+
+    def to_csv(self) -> str:
+        """Return a line for each picture, with a column for each class that is shown (RFC 4180)."""
+        labels = [total.label for total in self.classes if total.is_shown and total.number]
+        file = io.StringIO(newline="")
+        lines = csv.writer(file)
+        lines.writerow(["file", "state", "objects", *map(spreadsheet_text, labels)])
+        for card in self.cards:
+            counts = [""] * (1 + len(labels))
+            if card.counts is not None:
+                counts = [str(card.number), *(str(card.counts.get(label, 0)) for label in labels)]
+            lines.writerow([spreadsheet_text(card.record.filename), card.record.status.value, *counts])
+        return file.getvalue()
+
+
+def summary_of(service: Service, records: Sequence[Record], view: View, sort: str = "sent") -> Summary:
+    """Return what a view shows of the pictures; `sort` is a key of SORTS, or else as sent.
+
+    Results are read one after the other: with masks, all of them are large.
+    """
+    by_id = {record.id: record for record in records}
+    cards = {record.id: Card(record) for record in records}
+    colours: dict[str, Colour] = {}
+    totals: Counter[str] = Counter()
+    scores = [0] * BINS
+    done = [record.id for record in records if record.status is JobStatus.DONE]
+    for id, form in service.jobs.result_forms(done):
+        lowest = view.lowest(form["shown_score"])
+        shown = []
+        for one in form["instances"]:
+            is_shown = view.shows(one["label"])
+            if is_shown:
+                scores[min(int(one["score"] * BINS), BINS - 1)] += 1
+            if one["score"] >= lowest:
+                colours.setdefault(one["label"], colour_of(one["class_id"]))
+                totals[one["label"]] += 1
+                if is_shown:
+                    shown.append(one)
+        cards[id] = _card(by_id[id], shown, form["width"], form["height"], colours)
+    # A class that is asked for stays among the choices when none is left of it.
+    asked = {label: 0 for label in sorted(view.only) if label not in totals}
+    classes = [
+        ClassTotal(label, colours.get(label, colour_of(0)), number, view.shows(label))
+        for label, number in [*_most_first(totals).items(), *asked.items()]
+    ]
+    return Summary(_sorted(list(cards.values()), sort), classes, scores)
+
+
+def _card(
+    record: Record, shown: list[dict[str, Any]], width: int, height: int, colours: dict[str, Colour]
+) -> Card:
+    scale = _GRID / max(width, height, 1)
+    paths: dict[Colour, list[str]] = {}
+    for one in shown:
+        x1, y1, x2, y2 = (round(side * scale) for side in one["box"])
+        paths.setdefault(colours[one["label"]], []).append(f"M{x1} {y1}H{x2}V{y2}H{x1}z")
+    return Card(
+        record,
+        _most_first(Counter(one["label"] for one in shown)),
+        (max(1, round(width * scale)), max(1, round(height * scale))),
+        tuple((colour, "".join(parts)) for colour, parts in paths.items()),
+    )
+
+
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _sorted(cards: list[Card], sort: str) -> list[Card]:
+    match sort:
+        case "name":
+            return sorted(cards, key=lambda card: _natural(card.record.filename))
+        case "objects":
+            return sorted(cards, key=lambda card: -card.number)
+        case "state":
+            return sorted(cards, key=lambda card: _STATES.index(card.record.status))
+        case _:
+            return cards
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a key by which 2.jpg comes before 10.jpg."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]

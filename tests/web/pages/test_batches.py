@@ -1,0 +1,130 @@
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.test import TestResponse
+
+
+@dataclass(frozen=True)
+class SentBatch:
+    """The address of a batch, and those of its pictures."""
+
+    url: str
+    pictures: list[str]
+
+
+@pytest.fixture
+def sent(
+    client: FlaskClient,
+    token: Callable[[], str],
+    shared_pictures: dict[str, bytes],
+    work_off: Callable[[], None],
+) -> SentBatch:
+    """A batch of two pictures that are done, and a file that is none."""
+    files = [*shared_pictures.items(), ("写.txt", b"none")]
+    form: MultiDict[str, Any] = MultiDict(
+        [("picture", FileStorage(io.BytesIO(data), name)) for name, data in files]
+    )
+    form["csrf_token"] = token()
+    url = client.post("/detections", data=form, headers={"Accept": "text/html"}).headers["Location"]
+    work_off()
+    page = client.get(url).text
+    return SentBatch(url, re.findall(r'<a href="(/detections/[0-9a-f]{32})"', page))
+
+
+def links(page: str) -> list[str]:
+    return [link.replace("&amp;", "&") for link in re.findall(r'href="([^"]*)"', page)]
+
+
+def delete(client: FlaskClient, address: str, token: str) -> TestResponse:
+    return client.post(address, data={"csrf_token": token}, headers={"Accept": "text/html"})
+
+
+def test_what_is_shown_of_a_batch_is_in_its_files_its_drawings_and_its_links(
+    client: FlaskClient, sent: SentBatch
+) -> None:
+    usual = client.get(sent.url).text
+    assert "1 file could not be used" in usual
+    assert "写.txt" in usual
+    query = "score=0.4&only=person"
+    page = client.get(f"{sent.url}?{query}").text
+    assert f"{sent.pictures[0]}?{query}" in links(page)
+    assert f"{sent.url}/datasets/yolo.zip?{query}" in links(page)
+    rows = csv.DictReader(io.StringIO(client.get(f"{sent.url}/summary.csv?{query}").text))
+    counts = {row["file"]: row for row in rows}
+    assert set(counts["street.jpg"]) == {"file", "state", "objects", "person"}
+    number = sum(int(row["person"]) for row in counts.values())
+    assert number
+    assert f"{number} objects" in page
+    archive = client.get(f"{sent.url}/datasets/csv.zip?{query}").data
+    found = list(
+        csv.DictReader(io.StringIO(zipfile.ZipFile(io.BytesIO(archive)).read("detections.csv").decode()))
+    )
+    assert {row["label"] for row in found} == {"person"}
+    assert len(found) == number
+    everything = zipfile.ZipFile(io.BytesIO(client.get(f"{sent.url}/everything.zip?{query}").data))
+    (name,) = (name for name in everything.namelist() if "detected_street" in name)
+    drawn = everything.read(name)
+    assert drawn == client.get(f"{sent.pictures[1]}/download?{query}").data
+    assert drawn != client.get(f"{sent.pictures[1]}/download").data
+
+
+def test_a_result_knows_its_place_in_the_batch_in_the_order_that_was_asked_for(
+    client: FlaskClient, sent: SentBatch
+) -> None:
+    first, second = sent.pictures
+    page = client.get(f"{first}?only=person").text
+    assert "1 of 2" in page
+    assert f'rel="next" href="{second}?only=person"' in page
+    assert 'rel="prev"' not in page
+    assert f"{sent.url}?only=person" in links(page)
+    turned = client.get(f"{first}?sort=objects").text
+    assert (f'rel="prev" href="{second}?sort=objects"' in turned) == ("2 of 2" in turned)
+
+
+def test_deleting_one_picture_returns_to_the_batch_as_it_was_shown(
+    client: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    action = next(
+        action.replace("&amp;", "&")
+        for action in re.findall(
+            r'action="([^"]*/delete[^"]*)"', client.get(f"{sent.pictures[0]}?score=0.4").text
+        )
+    )
+    gone = delete(client, action, token())
+    assert gone.headers["Location"] == f"{sent.url}?score=0.4"
+    page = client.get(gone.headers["Location"]).text
+    assert "<h1>1 picture</h1>" in page
+    assert "1 of 1" in client.get(sent.pictures[1]).text
+    assert delete(client, f"{sent.pictures[1]}/delete", token()).headers["Location"] == "/"
+    assert client.get(sent.url).status_code == 200
+
+
+def test_a_batch_is_deleted_with_its_pictures(
+    client: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    assert delete(client, f"{sent.url}/delete", token()).status_code == 303
+    assert client.get(sent.url).status_code == 404
+    assert [client.get(picture).status_code for picture in sent.pictures] == [410, 410]
+
+
+def test_nobody_else_sees_or_deletes_a_batch(app: Flask, client: FlaskClient, sent: SentBatch) -> None:
+    stranger = app.test_client()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', stranger.get("/").text)
+    assert token
+    for path in ("", "/summary.csv", "/everything.zip", "/datasets/yolo.zip"):
+        assert stranger.get(f"{sent.url}{path}").status_code == 404
+    assert delete(stranger, f"{sent.url}/delete", token[1]).status_code == 404
+    assert client.get(sent.pictures[0]).status_code == 200
+
+
+def test_a_score_that_is_none_is_refused(client: FlaskClient, sent: SentBatch) -> None:
+    assert client.get(f"{sent.url}?score=high").status_code == 400
