@@ -15,6 +15,8 @@ from flask_detector.web.core.auth import require_admin
 from flask_detector.web.core.model_changes import MOST_BYTES
 from flask_detector.web.core.service import service
 
+_OF_ADMINS = (e.KeyMissing, e.UnknownKey, e.KeyNotAllowed)
+
 
 @get(
     "/models",
@@ -29,7 +31,7 @@ def models() -> Response:
 @get(
     "/models/<name>",
     responses={200: Success("The model", ModelProgress)},
-    errors=(UnknownModel,),
+    errors=(*_OF_ADMINS, UnknownModel),
     example="-H 'Authorization: Bearer KEY' $API/models/rtmdet-ins-m",
 )
 def model(name: str) -> Response:
@@ -42,6 +44,7 @@ def model(name: str) -> Response:
     "/models/<name>",
     responses={202: Success("Begun", ModelProgress, headers={"Location": "Where to ask how far it is"})},
     errors=(
+        *_OF_ADMINS,
         BadParameter,
         UnknownModel,
         e.ModelConflict,
@@ -75,7 +78,7 @@ def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
 @delete(
     "/models/<name>",
     responses={204: Success("Removed, or being cancelled", media_types=())},
-    errors=(UnknownModel, e.ModelNotInstalled, e.ModelConflict, e.ModelError),
+    errors=(*_OF_ADMINS, BadParameter, UnknownModel, e.ModelNotInstalled, e.ModelConflict, e.ModelError),
     example="-X DELETE -H 'Authorization: Bearer KEY' $API/models/birds",
 )
 def remove_model(name: str) -> tuple[str, int]:
