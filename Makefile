@@ -53,13 +53,13 @@ sbom: $(VENV)/.test
 	$(BIN)/cyclonedx-py environment $(VENV)/served/bin/python --pyproject pyproject.toml \
 		--output-reproducible --validate --output-file sbom.json
 
-# Takes about an hour. SHARED has the reference pictures and the stand-in weights; TORCH_PYTHON has torchvision.
+# Takes about an hour. SHARED has the reference pictures and the stand-in weights; TORCH_PYTHON has torchvision, MMDET_PYTHON MMDetection.
 SHARED ?= ../shared
 PICTURES = $(addprefix $(SHARED)/,coco_val50/images/000000006818.jpg pictures/apartment.jpg coco_val50/images/000000037777.jpg)
 MEASURE := $(VENV)/benchmark/bin/python -m benchmarks
 
 benchmarks: $(VENV)/.benchmark
-	$(MEASURE).models $(SHARED) --record $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON))
+	$(MEASURE).models $(SHARED) --record $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON)) $(if $(MMDET_PYTHON),--mmdet-python $(MMDET_PYTHON))
 	$(MEASURE).service $(firstword $(PICTURES)) --record
 	$(MEASURE).load $(PICTURES) --record
 	$(MEASURE).pages --record

@@ -2,13 +2,14 @@
 
 Each detector lives in a process of its own and they take turns, so that whatever else the machine does meets
 all of them alike. torch and torchvision are needed for this file only and may be in another environment;
-without them the others are compared with our Mask R-CNN in float32:
+without them the others are compared with our Mask R-CNN in float32. From an environment with MMDetection, see
+`mmdet_network.py`, comes its RTMDet-Ins as OpenVINO converts it: the network alone.
 
-    python -m benchmarks.models ../shared [--torch-python PATH] [--rounds 5] [--threads 2]
+    python -m benchmarks.models ../shared [--torch-python PATH] [--mmdet-python PATH] [--rounds 5]
 
 The first argument is the folder with pictures and the synthetic weights. Printed are the medians, how many
 times as fast as the first one that is, the stages, and the peak resident memory of each process (10^6 bytes):
-after the picture of about a megapixel, and after one of 24 megapixels, whose own 72 MB are among them.
+after the picture of about a megapixel, and after a JPEG of 24 megapixels, which ours read as a worker does.
 """
 
 import argparse
@@ -33,12 +34,14 @@ CONTESTANTS = {
     "RTMDet-Ins s, float32": ("s", "float32"),
     "RTMDet-Ins s, bfloat16": ("s", "bfloat16"),
     "RTMDet-Ins tiny, float32": ("tiny", "float32"),
+    "RTMDet-Ins s, MMDetection's network, float32": ("mmdet", "float32"),
 }
 LARGE = (6000, 4000)
+PICTURE = "pictures/apartment.jpg"
 PARAMETERS = "torchvision/maskrcnn_resnet50_fpn"
 
-# From a Pillow image to how many objects were found, and the seconds of each stage.
-Detect = Callable[[Any], tuple[int, dict[str, float]]]
+# From a picture's file to how many objects were found, and the seconds of each stage.
+Detect = Callable[[Path], tuple[int, dict[str, float]]]
 
 
 def main() -> None:
@@ -46,6 +49,7 @@ def main() -> None:
     parser = results.arguments(__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--torch-python", help="a Python that has torchvision")
+    parser.add_argument("--mmdet-python", help="a Python that has MMDetection and openvino")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--as", dest="contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
@@ -70,7 +74,7 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
             if number:  # the first round warms up
                 rounds[name].append(answer)
     figures: results.Figures = {}
-    print(f"\n{'':26}{'median ms':>10}{'times as fast':>15}{'peak MB':>9}{'24 MP':>9}{'found':>7}")
+    print(f"\n{'':46}{'median ms':>10}{'times as fast':>15}{'peak MB':>9}{'24 MP':>9}{'found':>7}")
     for name, answers in rounds.items():
         seconds, last = statistics.median(one["seconds"] for one in answers), answers[-1]
         large = ask(processes[name], "large")
@@ -80,7 +84,7 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
         if "network" in stages:
             figures[name]["other_seconds"] = sum(stages.values()) - stages["network"]
         ratio = next(iter(figures.values()))["seconds"] / seconds
-        row = f"{name:26}{1000 * seconds:10.0f}{ratio:15.2f}{last['peak']:9.0f}{large['peak']:9.0f}"
+        row = f"{name:46}{1000 * seconds:10.0f}{ratio:15.2f}{last['peak']:9.0f}{large['peak']:9.0f}"
         print(f"{row}{last['found']:7}")
         print("  " + ", ".join(f"{stage} {1000 * spent:.0f} ms" for stage, spent in stages.items()))
     return figures
@@ -88,17 +92,28 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
 
 def entered(options: argparse.Namespace, folder: Path) -> list[str]:
     """Convert the weights; return the names of the contestants that can run here."""
+    from PIL import Image
+
     from flask_detector.detectors.convert import convert
     from flask_detector.detectors.mask_rcnn.variants import Variant
     from flask_detector.detectors.openvino_runtime import cpu_has_bfloat16
 
+    with Image.open(options.shared / PICTURE) as file:
+        file.resize(LARGE).save(folder / "large.jpg")
     weights = {size: rtmdet_weights(options.shared, size) for size in ("s", "tiny")}
     weights["mask-rcnn"] = mask_rcnn_weights(options.shared, PARAMETERS)
     for model, arrays in weights.items():
         write_safetensors(folder / f"{model}.safetensors", arrays)
         variant = Variant.TORCHVISION_V1_EPS if model == "mask-rcnn" else None
         convert(folder / f"{model}.safetensors", folder / model, variant=variant)
-    can = {"torchvision": options.torch_python is not None, "bfloat16": cpu_has_bfloat16()}
+    if options.mmdet_python is not None:
+        program = Path(__file__).with_name("mmdet_network.py")
+        subprocess.run([options.mmdet_python, program, folder / "mmdet.xml"], check=True)
+    can = {
+        "torchvision": options.torch_python is not None,
+        "mmdet": options.mmdet_python is not None,
+        "bfloat16": cpu_has_bfloat16(),
+    }
     return [name for name, facts in CONTESTANTS.items() if all(can.get(fact, True) for fact in facts)]
 
 
@@ -115,19 +130,17 @@ def start(name: str, options: argparse.Namespace, folder: Path) -> "subprocess.P
 
 def take_part(options: argparse.Namespace) -> None:
     """Load a detector, then detect once for each line that comes in."""
-    from PIL import Image
-
     model, precision = CONTESTANTS[options.contestant]
     began = time.perf_counter()
     if model == "torchvision":
         detect = torchvision(options.shared, options.threads)
+    elif model == "mmdet":
+        detect = mmdet_network(options.weights.with_suffix(".xml"), options.threads)
     else:
         detect = ours(options.weights, model, precision, options.threads)
     tell(seconds=time.perf_counter() - began)
-    with Image.open(options.shared / "pictures" / "apartment.jpg") as file:
-        picture = file.convert("RGB")
     for line in sys.stdin:
-        shown = picture.resize(LARGE) if line.strip() == "large" else picture.copy()
+        shown = options.weights.parent / "large.jpg" if line.strip() else options.shared / PICTURE
         began = time.perf_counter()
         found, stages = detect(shown)
         tell(seconds=time.perf_counter() - began, found=found, stages=stages, peak=peak_memory())
@@ -138,13 +151,15 @@ def ours(weights: Path, model: str, precision: str, threads: int) -> Detect:
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
     from flask_detector.detectors.openvino_runtime import Precision
     from flask_detector.detectors.rtmdet.model import RTMDet
-    from flask_detector.imaging.pixels import Pixels
+    from flask_detector.imaging import decode
+    from flask_detector.imaging.limits import Limits
 
     kind = MaskRCNN if model == "mask-rcnn" else RTMDet
     detector = kind(weights, name=model, threads=threads, precision=Precision(precision))
 
-    def detect(picture: Any) -> tuple[int, dict[str, float]]:
-        found = detector.detect(Pixels(picture), min_score=0.05)
+    def detect(picture: Path) -> tuple[int, dict[str, float]]:
+        pixels, _ = decode.load(picture.read_bytes(), Limits(10**8, 10**8))
+        found = detector.detect(pixels, min_score=0.05)
         return len(found), dict(found.timings)
 
     return detect
@@ -154,6 +169,7 @@ def torchvision(shared: Path, threads: int) -> Detect:
     """Load torchvision's detector with the same weights."""
     import numpy as np
     import torch
+    from PIL import Image
     from torchvision.models.detection import maskrcnn_resnet50_fpn
 
     torch.set_num_threads(threads)
@@ -162,11 +178,29 @@ def torchvision(shared: Path, threads: int) -> Detect:
     model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     model.eval()
 
-    def detect(picture: Any) -> tuple[int, dict[str, float]]:
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    def detect(picture: Path) -> tuple[int, dict[str, float]]:
+        pixels = torch.from_numpy(np.array(Image.open(picture).convert("RGB"))).permute(2, 0, 1).float() / 255
         with torch.inference_mode():
             (answer,) = model([pixels])
         return len(answer["scores"]), {}
+
+    return detect
+
+
+def mmdet_network(graph: Path, threads: int) -> Detect:
+    """Load MMDetection's network."""
+    import numpy as np
+
+    from flask_detector.detectors.openvino_runtime import Session, read_graph
+
+    session = Session(read_graph(graph), threads=threads)
+    pixels = np.random.default_rng(0).standard_normal((1, 3, 640, 640)).astype(np.float32)
+
+    def detect(picture: Path) -> tuple[int, dict[str, float]]:
+        del picture  # what it shows does not change the time
+        began = time.perf_counter()
+        session.run([pixels])
+        return 0, {"network": time.perf_counter() - began}
 
     return detect
 

@@ -16,7 +16,11 @@ from flask_detector.detectors.rtmdet.preprocess import letterbox
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.structures.detections import Detections
+
+# From here on a picture's own memory counts.
+_LARGE_PIXELS = 4_000_000
 
 
 class RTMDet:
@@ -83,6 +87,11 @@ class RTMDet:
             self._session.release()
 
     def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
+        if pixels.rows * pixels.columns > _LARGE_PIXELS:
+            # Together with what the network left of the picture before it would be too much.
+            self._session.release()
+            give_back_unused()
+            give_back_code()
         with clock.stage("prepare"):
             prepared = letterbox(pixels)
             pixels.forget()
