@@ -189,7 +189,7 @@ def test_axe_finds_nothing_in_what_opens_and_appears(
     crowd.locator(".result-shapes").wait_for()
     crowd.locator("[role=option]").first.click()
     crowd.get_by_role("button", name="Compare").click()
-    crowd.get_by_text("More", exact=True).click()
+    crowd.get_by_text("Export", exact=True).click()
     check(crowd)
 
 

@@ -32,7 +32,8 @@ def test_pointing_at_a_row_lights_its_instance_and_the_other_way_round(result: P
 def test_the_score_acts_at_once_on_picture_list_and_counts(result: Page) -> None:
     slider = result.get_by_role("slider", name="Minimum score")
     usual = result.locator("[role=option]:visible").count()
-    slider.fill(slider.get_attribute("min") or "")
+    assert [slider.get_attribute(limit) for limit in ("min", "max")] == ["0", "100"]
+    slider.fill("0")
     assert result.locator("[role=option]:visible").count() > usual
     slider.fill("50")
     scores = [
@@ -43,6 +44,19 @@ def test_the_score_acts_at_once_on_picture_list_and_counts(result: Page) -> None
     assert result.locator(".result-shape:not([hidden])").count() == len(scores)
     counts = result.locator(".result-class-count:visible").all_inner_texts()
     assert sum(map(int, counts)) == len(scores)
+
+
+def test_a_score_above_all_objects_says_so(result: Page) -> None:
+    slider = result.get_by_role("slider", name="Minimum score")
+    bars = result.locator(".score-bars rect")
+    expect(bars.and_(result.locator(".low"))).not_to_have_count(bars.count())
+    slider.fill("100")
+    highest = result.locator(".result-instance-score").first.inner_text()
+    expect(result.locator(".result-score")).to_contain_text("Above all objects: the highest score is")
+    expect(bars.and_(result.locator(".low"))).to_have_count(bars.count())
+    expect(result.get_by_role("heading", level=1)).to_have_text("No objects found")
+    slider.fill(str(int(highest.rstrip("%")) - 1))
+    expect(result.locator(".result-above")).to_be_hidden()
 
 
 def test_a_class_that_is_switched_off_is_in_neither_picture_nor_list(result: Page) -> None:
@@ -73,7 +87,7 @@ def test_the_address_shows_what_its_sender_saw(result: Page, open_page: OpenPage
 def test_what_is_taken_away_is_what_is_shown(result: Page) -> None:
     result.get_by_role("slider").fill("45")
     result.locator(".result-classes li:visible").first.get_by_role("checkbox").uncheck()
-    result.get_by_text("More", exact=True).click()
+    result.get_by_text("Export", exact=True).click()
     with result.expect_download() as downloading:
         result.get_by_role("link", name="CSV").click()
     lines = downloading.value.path().read_text().splitlines()
@@ -177,7 +191,7 @@ def _corner_in_picture(page: Page) -> list[float]:
     """Return where the first box's top left corner lies on the shown image, in shares of its size."""
     corner: list[float] = page.evaluate(
         """() => {
-          const image = document.querySelector(".result-frame img").getBoundingClientRect();
+          const image = document.querySelector(".result-picture").getBoundingClientRect();
           const box = document.querySelector('[data-index="0"] .result-area').getBoundingClientRect();
           return [(box.left - image.left) / image.width, (box.top - image.top) / image.height];
         }"""

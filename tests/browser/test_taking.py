@@ -28,7 +28,7 @@ def result(open_page: Callable[..., Page], result_path: str) -> Page:
 
 def taken(page: Page, name: str) -> tuple[str, bytes]:
     """Return name and content of the file that a link of the menu brings."""
-    page.get_by_text("More", exact=True).click()
+    page.get_by_text("Export", exact=True).click()
     with page.expect_download() as downloading:
         page.get_by_role("link", name=name, exact=True).click()
     return downloading.value.suggested_filename, downloading.value.path().read_bytes()

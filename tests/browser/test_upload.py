@@ -32,7 +32,7 @@ def test_a_chosen_picture_comes_back_with_boxes_a_list_and_a_download_in_its_for
     assert rows.count() == boxes.count()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"{boxes.count()} objects found")
     expect(page.locator(".result-classes")).to_contain_text("chair")
-    frame = page.locator(".result-frame img").bounding_box()
+    frame = page.locator(".result-picture").bounding_box()
     box = boxes.first.bounding_box()
     assert frame is not None
     assert box is not None
@@ -172,7 +172,7 @@ def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     page = open_page(java_script_enabled=False)
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    drawn = page.locator(".result-frame img")
+    drawn = page.locator(".result-picture")
     expect(drawn).to_be_visible()
     address = drawn.get_attribute("src") or ""
     assert address.endswith("/drawn")

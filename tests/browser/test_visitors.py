@@ -100,7 +100,7 @@ def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: S
     page.get_by_role("button", name="Detect objects").click()
     page.locator(".result-shapes").wait_for()
     for name, kind in (("annotated picture", "image/png"), ("JSON", "text/plain")):
-        page.get_by_text("More", exact=True).click()
+        page.get_by_text("Export", exact=True).click()
         page.get_by_role("button", name=name).click()
         expect(page.locator("#said")).to_have_text("Copied")
         types = page.evaluate("navigator.clipboard.read().then((items) => items[0].types)")

@@ -4,7 +4,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flask_detector.visualization.colors import PALETTE, Colour, colour_of, relative_luminance, text_colour_on
+from flask_detector.visualization.colors import (
+    PALETTE,
+    Colour,
+    colour_of,
+    colours_of,
+    relative_luminance,
+    text_colour_on,
+)
 
 # How the linear light of a picture looks to other eyes (Machado, Oliveira and Fernandes 2009, severity 1).
 EYES = {
@@ -49,10 +56,25 @@ def oklab(colour: Colour, eyes: str) -> npt.NDArray[np.float64]:
     return found
 
 
-def test_a_class_always_has_the_same_colour_of_the_palette() -> None:
+def test_a_class_has_one_usual_colour_of_the_palette() -> None:
     assert colour_of(0) == (0x3C, 0x91, 0xFD)
     assert ["#{:02x}{:02x}{:02x}".format(*colour_of(i)) for i in range(len(PALETTE))] == list(PALETTE)
     assert colour_of(1000) == colour_of(1000 % len(PALETTE))
+
+
+def test_no_two_classes_of_a_picture_have_one_colour() -> None:
+    found = colours_of(range(300))
+    assert len(set(found.values())) == 300
+    assert [found[class_id] for class_id in range(23)] == [colour_of(class_id) for class_id in range(23)]
+
+
+def test_a_class_keeps_its_usual_colour_unless_a_better_one_has_it() -> None:
+    assert colours_of([24, 1, 2, 24, 47]) == {
+        24: colour_of(1),
+        2: colour_of(2),
+        1: colour_of(3),
+        47: colour_of(4),
+    }
 
 
 def test_all_colours_can_be_told_apart() -> None:

@@ -4,7 +4,7 @@ Everything is drawn in place and within the region that it covers: a picture of 
 masks needs two copies of the picture, not a hundred.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from flask_detector.structures import boxes
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.masks import Bitmap
-from flask_detector.visualization.colors import Colour, colour_of, text_colour_on
+from flask_detector.visualization.colors import Colour, colours_of, text_colour_on
 from flask_detector.visualization.text_labels import Tag, TagStyle, place, tag_of
 
 Picture = npt.NDArray[np.uint8]
@@ -58,24 +58,39 @@ class Drawing:
         show_boxes: bool = True,
         show_labels: bool = True,
         show_masks: bool = True,
+        colours: Mapping[int, Colour] | None = None,
     ) -> None:
+        """`colours` are those of the classes, where more were found than are drawn (`colors.colours_of`)."""
         self._best_first = list(detections)
+        self._colours = colours or colours_of(one.class_id for one in self._best_first)
         self._show_boxes, self._show_masks = show_boxes, show_masks
         self._corners = [_corners_of(one, detections) for one in self._best_first]
         self._line = _line_width(detections.width, detections.height)
-        self._tags = _placed_tags(self._best_first, self._corners, detections) if show_labels else []
+        self._tags = self._placed_tags(detections) if show_labels else []
 
     def draw_on(self, strip: Image.Image, top: int = 0) -> None:
         """Draw on an RGB image of the picture's rows from `top` on."""
         if self._show_masks:
             for instance in reversed(self._best_first):
-                _draw_mask(strip, top, instance, self._line)
+                _draw_mask(strip, top, instance, self._line, self._colours[instance.class_id])
         if self._show_boxes:
             pen = ImageDraw.Draw(strip, "RGBA")
             for instance, corners in zip(reversed(self._best_first), reversed(self._corners), strict=True):
-                _draw_box(pen, top, instance, corners, self._line)
+                _draw_box(pen, top, corners, self._line, self._colours[instance.class_id])
         for tag, (x, y), colour in self._tags:
             _draw_tag(strip, tag, (x, y - top), colour)
+
+    def _placed_tags(self, detections: Detections) -> list[tuple[Tag, tuple[int, int], Colour]]:
+        """Return the tags for which there is room, each with its place and colour."""
+        width, height = detections.width, detections.height
+        style = TagStyle.for_side(_reference_side(width, height))
+        tags = [tag_of(one.label, f"{one.score:.0%}", style=style) for one in self._best_first]
+        places = place(tags, self._corners, width=width, height=height)
+        return [
+            (tag, at, self._colours[one.class_id])
+            for one, tag, at in zip(self._best_first, tags, places, strict=True)
+            if at is not None
+        ]
 
 
 def _reference_side(width: int, height: int) -> int:
@@ -87,7 +102,7 @@ def _line_width(width: int, height: int) -> int:
     return max(1, round(0.8 + _reference_side(width, height) / 800))
 
 
-def _draw_mask(strip: Image.Image, top: int, instance: Instance, line: int) -> None:
+def _draw_mask(strip: Image.Image, top: int, instance: Instance, line: int, colour: Colour) -> None:
     mask = instance.mask
     if mask is None or mask.area == 0:
         return
@@ -104,7 +119,7 @@ def _draw_mask(strip: Image.Image, top: int, instance: Instance, line: int) -> N
     rows = slice(above, len(inside) - below)
     opacity[contour] = 255
     at = mask.x, mask.y + first + above - top
-    strip.paste(colour_of(instance.class_id), at, Image.fromarray(opacity[rows]))
+    strip.paste(colour, at, Image.fromarray(opacity[rows]))
 
 
 def _contour(inside: Bitmap, thickness: int) -> Bitmap:
@@ -119,13 +134,13 @@ def _contour(inside: Bitmap, thickness: int) -> Bitmap:
 
 
 def _draw_box(
-    pen: ImageDraw.ImageDraw, top: int, instance: Instance, corners: tuple[int, int, int, int], line: int
+    pen: ImageDraw.ImageDraw, top: int, corners: tuple[int, int, int, int], line: int, colour: Colour
 ) -> None:
     x1, y1, x2, y2 = corners
     y1, y2 = y1 - top, y2 - top
     halo = max(1, line // 2)
     pen.rectangle((x1 - halo, y1 - halo, x2 + halo, y2 + halo), outline=_HALO, width=line + 2 * halo)
-    pen.rectangle((x1, y1, x2, y2), outline=colour_of(instance.class_id), width=line)
+    pen.rectangle((x1, y1, x2, y2), outline=colour, width=line)
 
 
 def _corners_of(instance: Instance, detections: Detections) -> tuple[int, int, int, int]:
@@ -133,21 +148,6 @@ def _corners_of(instance: Instance, detections: Detections) -> tuple[int, int, i
     size = {"width": detections.width, "height": detections.height}
     left, top, right, bottom = boxes.pixels_of(instance.box, **size)
     return left, top, right - 1, bottom - 1
-
-
-def _placed_tags(
-    best_first: Sequence[Instance], corners: list[tuple[int, int, int, int]], detections: Detections
-) -> list[tuple[Tag, tuple[int, int], Colour]]:
-    """Return the tags for which there is room, each with its place and colour."""
-    width, height = detections.width, detections.height
-    style = TagStyle.for_side(_reference_side(width, height))
-    tags = [tag_of(one.label, f"{one.score:.0%}", style=style) for one in best_first]
-    places = place(tags, corners, width=width, height=height)
-    return [
-        (tag, at, colour_of(one.class_id))
-        for one, tag, at in zip(best_first, tags, places, strict=True)
-        if at is not None
-    ]
 
 
 def _draw_tag(image: Image.Image, tag: Tag, at: tuple[int, int], background: Colour) -> None:

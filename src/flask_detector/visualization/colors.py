@@ -1,5 +1,7 @@
 """The colours of the classes, for drawn pictures and for the overlay of the web page."""
 
+from collections.abc import Iterable
+from itertools import product
 from typing import Final
 
 Colour = tuple[int, int, int]
@@ -34,13 +36,46 @@ PALETTE: Final = (
     "#9425ab",
 )
 
+# When all of them are given out: how much darker they come again.
+_SHADES: Final = tuple(0.8**turn for turn in range(20))
+
 BLACK: Final[Colour] = (0, 0, 0)
 WHITE: Final[Colour] = (255, 255, 255)
 
 
 def colour_of(class_id: int) -> Colour:
-    """Return the colour of a class as red, green and blue in 0..255; always the same for the same class."""
+    """Return the colour of a class as red, green and blue in 0..255; the usual one of the class."""
     red, green, blue = bytes.fromhex(PALETTE[class_id % len(PALETTE)][1:])
+    return red, green, blue
+
+
+def colours_of(class_ids: Iterable[int]) -> dict[int, Colour]:
+    """Return a colour for each class of one picture, no two alike.
+
+    class_ids: the classes of its instances, best score first.
+
+    A class has its usual colour where no better one has it; else the next of the palette that nobody has, and
+    once there is none, a darker one.
+    """
+    classes = list(dict.fromkeys(class_ids))
+    first_by_place: dict[int, int] = {}
+    for class_id in classes:
+        first_by_place.setdefault(class_id % len(PALETTE), class_id)
+    found = {class_id: colour_of(class_id) for class_id in first_by_place.values()}
+    taken = set(found.values())
+    for class_id in classes:
+        if class_id not in found:
+            others = (
+                _darker(colour_of(class_id + step), shade)
+                for shade, step in product(_SHADES, range(len(PALETTE)))
+            )
+            found[class_id] = next((one for one in others if one not in taken), colour_of(class_id))
+            taken.add(found[class_id])
+    return found
+
+
+def _darker(colour: Colour, shade: float) -> Colour:
+    red, green, blue = (round(part * shade) for part in colour)
     return red, green, blue
 
 

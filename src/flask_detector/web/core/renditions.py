@@ -19,7 +19,7 @@ from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.structures import boxes
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap
-from flask_detector.visualization import annotate
+from flask_detector.visualization import annotate, colors
 from flask_detector.web.core.service import Service
 from flask_detector.web.core.view import View
 
@@ -79,12 +79,13 @@ def drawn(
     """
     if output is not None and output not in OUTPUTS:
         raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
-    shown = view.of_result(*service.jobs.result(record.id))
+    found, shown_score = service.jobs.result(record.id)
     drawing = annotate.Drawing(
-        shown,
+        view.of_result(found, shown_score),
         show_boxes="boxes" not in view.hide,
         show_labels="labels" not in view.hide,
         show_masks="masks" not in view.hide,
+        colours=colors.colours_of(found.class_ids.tolist()),
     )
     original = service.original(record.id)
     kind: str | None

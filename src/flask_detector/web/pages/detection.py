@@ -7,6 +7,7 @@ The same pages stand at two URLs: ``/detections/<id>`` for whoever sent the pict
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, Response, abort, g, jsonify, render_template, request
 
 from flask_detector.errors import UnknownDetection, kind_of
@@ -25,6 +26,8 @@ from flask_detector.web.pages.batches import Place, place_of
 from flask_detector.web.pages.visitor import may_see
 
 SHARED = "shared"
+
+_SCORE_BARS = 20  # of the histogram behind the minimum score, each 5% wide
 
 blueprint = Blueprint("detection", __name__)
 
@@ -81,7 +84,8 @@ def _result_page(record: Record) -> str:
         shown=view.of_result(found, shown_score),
         shown_score=shown_score if view.min_score is None else view.min_score,
         view=view,
-        colour_of=colors.colour_of,
+        colours=colors.colours_of(found.class_ids.tolist()),
+        scores=np.histogram(found.scores, bins=_SCORE_BARS, range=(0, 1))[0].tolist(),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
         share_token=None if g.is_shared else service().share_links.token_of(record.id),
@@ -96,7 +100,8 @@ def _place(record: Record) -> Place | None:
 def result() -> Response:
     """Send the result as documented, with the colours of the classes for the overlay."""
     found, shown_score = service().jobs.result(g.record.id)
-    colours = {label: colors.colour_of(c) for c, label in enumerate(found.labels)}
+    by_class = colors.colours_of(found.class_ids.tolist())
+    colours = {found.labels[c]: colour for c, colour in by_class.items()}
     document = found.to_json() | {
         "shown_score": shown_score,
         "colours": colours,

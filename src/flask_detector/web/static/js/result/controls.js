@@ -12,12 +12,16 @@ export function connectScore(page, view) {
   }
   const slider = /** @type {HTMLInputElement} */ (section.querySelector("input"));
   const output = /** @type {HTMLOutputElement} */ (section.querySelector("output"));
+  const bars = section.querySelectorAll("rect");
+  const above = /** @type {HTMLElement} */ (section.querySelector(".result-above"));
+  const highest = Math.max(...view.instances.map(({ score }) => score));
   const show = () => {
     output.value = percent(view.score);
     slider.ariaValueText = percent(view.score);
+    slider.value = String(Math.round(view.score * 100));
+    bars.forEach((bar, i) => bar.classList.toggle("low", (i + 1) / bars.length <= view.score));
+    above.textContent = view.score > highest ? `Above all objects: the highest score is ${percentBelow(highest)}.` : "";
   };
-  slider.min = String(Math.floor(Math.min(view.defaultScore, ...view.instances.map((i) => i.score)) * 100));
-  slider.value = String(Math.round(view.score * 100));
   slider.addEventListener("input", () => view.setScore(slider.valueAsNumber / 100));
   view.addEventListener("change", show);
   show();
@@ -27,6 +31,9 @@ export function connectScore(page, view) {
     weaker.hidden = false;
   }
 }
+
+/** Return a score as the highest whole percentage that still shows it. @param {number} score in 0..1 */
+const percentBelow = (score) => `${Math.floor(score * 100)}%`;
 
 /** @param {HTMLElement} page @param {import("./main.js").Result} result @param {View} view */
 export function connectClasses(page, result, view) {
