@@ -172,7 +172,7 @@ def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     page = open_page(java_script_enabled=False)
     page.set_input_files("#picture", pictures / "apartment.jpg")
     page.get_by_role("button", name="Detect objects").click()
-    drawn = page.locator(".result-picture")
+    drawn = page.locator(".result-drawn")
     expect(drawn).to_be_visible()
     address = drawn.get_attribute("src") or ""
     assert address.endswith("/drawn")
