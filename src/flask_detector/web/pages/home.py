@@ -93,9 +93,11 @@ def history() -> str:
         records = [r for r in records if any(label.lower() in known.lower() for known in r.counts or {})]
     last = max(1, -(-len(records) // _PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
+    shown = records[(page - 1) * _PAGE : page * _PAGE]
     return render_template(
         "pages/history.html",
-        records=records[(page - 1) * _PAGE : page * _PAGE],
+        records=shown,
+        batches=service().batches.of_detections([record.id for record in shown]),
         number=number,
         labels=labels,
         label=label,

@@ -1,9 +1,10 @@
 /** The front page: from chosen pictures to the page of their detection. */
 
 import { Chosen } from "./chosen.js";
+import { looksLikePicture } from "./folders.js";
 import { follow } from "../shared/follow.js";
 import { connectOptions } from "./options.js";
-import { put, receivePhoto, receivePictures } from "./receive.js";
+import { put, receiveFrom, receivePictures } from "./receive.js";
 import { send } from "../shared/send.js";
 
 /** @typedef {import("./refusal.js").Refusal} Refusal */
@@ -21,18 +22,21 @@ const notice = /** @type {HTMLElement} */ (form.querySelector(".notice"));
 const detect = /** @type {HTMLButtonElement} */ (form.querySelector(".home-detect"));
 const other = /** @type {HTMLButtonElement} */ (form.querySelector(".home-other"));
 const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".home-cancel"));
+const folder = /** @type {HTMLElement} */ (form.querySelector(".home-folder"));
 const photo = /** @type {HTMLElement} */ (form.querySelector(".home-photo"));
 const example = /** @type {HTMLElement} */ (document.querySelector(".home-example"));
 
-const chosen = new Chosen(list, /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture")), {
+const limits = {
   bytes: Number(form.dataset.maxBytes),
   pixels: Number(form.dataset.maxPixels),
   refusals: JSON.parse(form.dataset.refusals ?? ""),
-});
+};
+const template = /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture"));
+const chosen = new Chosen(list, template, limits, settle);
 
 /** @type {AbortController | null} */
 let current = null;
-/** @type {string[]} the detections' addresses of what has been sent */
+/** @type {{id: string, url: string}[]} the detections of what has been sent */
 let accepted = [];
 
 /** @param {"empty" | "chosen" | "sending"} state */
@@ -42,7 +46,9 @@ function enter(state) {
   sending.hidden = state !== "sending";
   detect.hidden = state === "sending";
   other.hidden = state !== "chosen";
-  photo.classList.toggle("away", state !== "empty");
+  photo.classList.toggle("away", state === "sending");
+  folder.classList.toggle("away", state === "sending");
+  warnOnLeaving(state === "sending");
   cancel.hidden = state !== "sending";
 }
 
@@ -61,16 +67,52 @@ function report(error, name) {
   notice.hidden = false;
 }
 
-/** @param {File[]} files */
-async function show(files) {
+/** @param {boolean} on */
+function warnOnLeaving(on) {
+  const act = on ? addEventListener : removeEventListener;
+  act("beforeunload", warn);
+  act("pagehide", keepTogether);
+}
+
+/** @param {Event} event */
+function warn(event) {
+  event.preventDefault();
+}
+
+/** What was sent before the page is left is a batch all the same. */
+function keepTogether() {
+  if (chosen.files.length > 1 && accepted.length) {
+    navigator.sendBeacon(form.dataset.batches ?? "", batchOf(accepted));
+  }
+}
+
+/** @param {{id: string}[]} detections */
+function batchOf(detections) {
+  const data = new FormData(form);
+  data.delete("picture");
+  detections.forEach(({ id }) => data.append("detection", id));
+  return data;
+}
+
+/** @param {string} url */
+function leaveFor(url) {
+  warnOnLeaving(false);
+  location.assign(url);
+}
+
+/** Add files to the choice. @param {File[]} files */
+async function add(files) {
   forget();
   const most = Number(form.dataset.mostTogether);
-  if (files.length > most) {
-    report({ message: `You chose ${files.length} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
-    files = files.slice(0, most);
+  const all = chosen.files.length + files.length;
+  if (!files.length) {
+    report({ message: "There is no picture in this folder.", hint: "Choose another one." });
+  } else if (all > most) {
+    report({ message: `You chose ${all} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
+    files = files.slice(0, most - chosen.files.length);
   }
-  await chosen.show(files, (file, error) => {
-    report(error, files.length > 1 ? file.name : undefined);
+  await chosen.add(files, (file, error) => {
+    report(error, all > 1 ? file.name : undefined);
     settle();
   });
   settle();
@@ -78,9 +120,7 @@ async function show(files) {
 }
 
 function settle() {
-  if (!chosen.files.length) {
-    input.value = "";
-  }
+  put(input, chosen.files);
   enter(chosen.files.length ? "chosen" : "empty");
 }
 
@@ -98,7 +138,7 @@ async function submit(event) {
     if (!current.signal.aborted) {
       throw error;
     }
-    accepted.forEach(takeBack);
+    accepted.forEach(({ url }) => takeBack(url));
     enter("chosen");
     detect.focus();
   }
@@ -111,45 +151,46 @@ async function sendOne(signal) {
     enter("chosen");
     report(answer.error);
   } else {
-    accepted.push(answer.url);
+    accepted.push(answer);
     words.textContent = "Reading the picture";
     await ended(answer.url, signal);
-    location.assign(answer.url);
+    leaveFor(answer.url);
   }
 }
 
 /** One after the other, since each may be as large as a request. @param {AbortSignal} signal */
 async function sendSeveral(signal) {
   const files = [...chosen.files];
-  const ids = [];
+  /** @type {File[]} */
+  let unsent = [];
   for (const [i, file] of files.entries()) {
     const answer = await sendFile(file, signal, `Uploading ${i + 1} of ${files.length}`, i, files.length);
-    if ("error" in answer) {
+    if (!("error" in answer)) {
+      accepted.push(answer);
+    } else if (answer.error.code) {
       report(answer.error, file.name);
     } else {
-      accepted.push(answer.url);
-      ids.push(answer.id);
+      report(answer.error);
+      unsent = files.slice(i); // the server is away: the others are not tried, and stay chosen
+      break;
     }
   }
-  if (!ids.length) {
+  if (!accepted.length) {
     enter("chosen");
     return;
   }
-  const batch = new FormData(form);
-  batch.delete("picture");
-  ids.forEach((id) => batch.append("detection", id));
-  const answer = await send(form.dataset.batches ?? "", batch, signal);
+  const answer = await send(form.dataset.batches ?? "", batchOf(accepted), signal);
   if ("error" in answer) {
     enter("chosen");
     report(answer.error);
-  } else if (ids.length === files.length) {
-    location.assign(answer.url);
+  } else if (accepted.length === files.length) {
+    leaveFor(answer.url);
   } else {
     const link = document.createElement("a");
     link.href = answer.url;
-    link.textContent = ids.length === 1 ? "View the other one" : `View the other ${ids.length}`;
+    link.textContent = accepted.length === 1 ? "View the other one" : `View the other ${accepted.length}`;
     notice.append(link);
-    chosen.clear();
+    chosen.keep(unsent);
     settle();
     link.focus();
   }
@@ -203,8 +244,9 @@ function ended(url, signal) {
   });
 }
 
-receivePictures(input, show);
-receivePhoto(/** @type {HTMLInputElement} */ (photo.querySelector("input")), input, show);
+receivePictures(input, add);
+receiveFrom(/** @type {HTMLInputElement} */ (photo.querySelector("input")), add);
+receiveFrom(/** @type {HTMLInputElement} */ (folder.querySelector("input")), (files) => add(files.filter(looksLikePicture)));
 connectOptions(form);
 form.addEventListener("submit", submit);
 other.addEventListener("click", () => input.click());
@@ -216,13 +258,13 @@ const exampleButton = /** @type {HTMLButtonElement} */ (example.querySelector("b
 exampleButton.addEventListener("click", async () => {
   const answer = await fetch(exampleButton.dataset.example ?? "");
   const file = new File([await answer.blob()], "example.jpg", { type: "image/jpeg" });
-  put(input, [file]);
-  await show([file]);
+  await add([file]);
 });
 example.hidden = false;
 /** @type {HTMLElement} */ (form.querySelector(".home-drop-ways")).hidden = false;
 photo.hidden = !matchMedia("(pointer: coarse)").matches;
+folder.hidden = !photo.hidden; // phones have no folders to choose
 enter("empty");
 if (input.files?.length) {
-  show([...input.files]); // chosen before this script was there, or kept by the browser over a reload
+  add([...input.files]); // chosen before this script was there, or kept by the browser over a reload
 }

@@ -1,20 +1,22 @@
-/** Pictures come by the file chooser, by dropping them anywhere on the page, and from the clipboard; a photo from the camera. */
+/** Pictures come by the file chooser, by dropping them or folders anywhere on the page, and from the clipboard. */
+
+import { picturesIn } from "./folders.js";
 
 /**
- * Put the pictures that come in into the file field, and report them.
+ * Report the pictures that come in.
  *
  * @param {HTMLInputElement} input
  * @param {(files: File[]) => void} onPictures
  */
 export function receivePictures(input, onPictures) {
-  /** @param {FileList | undefined} files */
+  /** @param {FileList | File[] | null | undefined} files */
   function take(files) {
     if (files?.length) {
-      onPictures(put(input, [...files]));
+      onPictures([...files]);
     }
   }
 
-  input.addEventListener("change", () => take(input.files ?? undefined));
+  input.addEventListener("change", () => take(input.files));
 
   document.addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length) {
@@ -38,7 +40,11 @@ export function receivePictures(input, onPictures) {
   });
   document.addEventListener("drop", (event) => {
     page.classList.remove("dragging");
-    if (event.dataTransfer?.files.length) {
+    const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+    if (entries.some((entry) => entry?.isDirectory)) {
+      event.preventDefault();
+      picturesIn(entries.filter((entry) => entry !== null)).then(onPictures);
+    } else if (event.dataTransfer?.files.length) {
       event.preventDefault();
       take(event.dataTransfer.files);
     }
@@ -46,23 +52,22 @@ export function receivePictures(input, onPictures) {
 }
 
 /**
- * Put what the phone's camera takes into the file field, and report it.
+ * Report what another field brings: a phone's camera, a folder.
  *
- * @param {HTMLInputElement} camera the field that opens the camera
- * @param {HTMLInputElement} input
+ * @param {HTMLInputElement} field
  * @param {(files: File[]) => void} onPictures
  */
-export function receivePhoto(camera, input, onPictures) {
-  camera.addEventListener("change", () => {
-    if (camera.files?.length) {
-      onPictures(put(input, [...camera.files]));
-      camera.value = "";
+export function receiveFrom(field, onPictures) {
+  field.addEventListener("change", () => {
+    if (field.files?.length) {
+      onPictures([...field.files]);
+      field.value = "";
     }
   });
 }
 
 /**
- * Make these the files of a field; return them.
+ * Make these the files of a field.
  *
  * @param {HTMLInputElement} input
  * @param {File[]} files
@@ -71,5 +76,4 @@ export function put(input, files) {
   const transfer = new DataTransfer();
   files.forEach((file) => transfer.items.add(file));
   input.files = transfer.files;
-  return files;
 }

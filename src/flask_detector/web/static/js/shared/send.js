@@ -1,6 +1,6 @@
 /** Sends forms with upload progress, which `fetch` doesn't report. */
 
-/** @typedef {{id: string, url: string} | {error: {message: string, hint: string}}} Answer */
+/** @typedef {{id: string, url: string} | {error: {message: string, hint: string, code?: string}}} Answer an error without a code isn't the server's */
 
 /**
  * Send a form's data and return the server's answer, or what went wrong on the way.

@@ -1,0 +1,177 @@
+"""Many pictures at once, in a real browser: choosing them, one view of all, and the way through them."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Dialog, FilePayload, Page, Route, expect
+
+NAMES = ("park.jpg", "street.jpg", "apartment.jpg")
+
+
+@pytest.fixture(scope="module")
+def batch_url(usual_context: BrowserContext, pictures: Path) -> str:
+    """The address of a finished batch of three pictures."""
+    page = usual_context.new_page()
+    page.goto("/")
+    page.set_input_files("#picture", [pictures / name for name in NAMES])
+    page.get_by_role("button", name="Detect objects").click()
+    page.wait_for_url("**/batches/*")
+    expect(page.locator("#records:not([data-changing])")).to_be_visible(timeout=20_000)
+    url = page.url
+    page.close()
+    return url
+
+
+@pytest.fixture
+def batch(open_page: Callable[..., Page], batch_url: str) -> Page:
+    """The batch's page."""
+    return open_page(batch_url)
+
+
+def choose(page: Page) -> None:
+    """Show persons above 0.4 alone."""
+    page.get_by_label("Minimum score").select_option("40%")
+    page.wait_for_url("**?score=0.4")
+    page.get_by_role("checkbox", name="person").check()
+    page.wait_for_url("**?score=0.4&only=person")
+    expect(page.locator(".record-state:not(:text-matches('persons?$|nothing found'))")).to_have_count(0)
+
+
+def test_all_persons_above_a_score_are_taken_as_one_data_set(batch: Page) -> None:
+    choose(batch)
+    expect(batch.get_by_role("checkbox", name="person")).to_be_focused()
+    number = int(batch.locator("h1 + p").inner_text().split()[0])
+    batch.get_by_text("Download all").click()
+    with batch.expect_download() as downloading:
+        batch.get_by_role("link", name="YOLO", exact=True).click()
+    archive = zipfile.ZipFile(downloading.value.path())
+    labels = [archive.read(name).decode() for name in archive.namelist() if name.startswith("labels/")]
+    assert number
+    assert sum(len(text.splitlines()) for text in labels) == number
+
+
+def test_keys_lead_from_result_to_result_and_a_link_back_to_the_batch_as_it_was(batch: Page) -> None:
+    choose(batch)
+    batch.locator(".record > a").nth(1).click()
+    batch.locator(".result-shapes").wait_for()
+    expect(batch.locator(".place")).to_contain_text("2 of 3")
+    expect(batch.get_by_role("checkbox", name="person")).to_be_checked()
+    expect(batch.locator(".result-classes :checked:visible")).to_have_count(1)
+    batch.keyboard.press("ArrowRight")
+    expect(batch.locator(".place")).to_contain_text("3 of 3")
+    batch.get_by_role("link", name="Previous picture").click()
+    expect(batch.locator(".place")).to_contain_text("2 of 3")
+    batch.get_by_role("link", name="All 3 pictures").click()
+    expect(batch.get_by_role("checkbox", name="person")).to_be_checked()
+    batch.get_by_role("link", name="Show everything").click()
+    expect(batch.get_by_role("checkbox", name="person")).not_to_be_checked()
+
+
+def test_a_batch_is_filtered_without_scripts(open_page: Callable[..., Page], batch_url: str) -> None:
+    page = open_page(batch_url, java_script_enabled=False)
+    page.get_by_role("checkbox", name="person").check()
+    page.get_by_label("Sort").select_option("most objects")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("checkbox", name="person")).to_be_checked()
+    numbers = [int(text) for text in page.locator(".record-number").all_inner_texts()]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_the_history_leads_to_the_batch(open_page: Callable[..., Page], batch_url: str) -> None:
+    page = open_page("/history")
+    page.get_by_role("link", name="The batch of park.jpg").first.click()
+    assert page.url == batch_url
+
+
+@pytest.fixture
+def small_pictures() -> list[FilePayload]:
+    """A hundred tiny pictures, and three files that are none."""
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(file, "PNG")
+    good = [FilePayload(name=f"写{i}.png", mimeType="image/png", buffer=file.getvalue()) for i in range(100)]
+    bad = [FilePayload(name=f"bad{i}.jpg", mimeType="image/jpeg", buffer=b"none") for i in range(3)]
+    return good + bad
+
+
+def test_a_hundred_are_a_grid_to_which_more_is_added_and_from_which_single_ones_are_removed(
+    page: Page, small_pictures: list[FilePayload], pictures: Path
+) -> None:
+    page.set_input_files("#picture", small_pictures)
+    chosen = page.locator(".home-chosen li")
+    expect(chosen).to_have_count(100)
+    expect(page.get_by_role("alert").locator("p")).to_have_count(3)
+    first, second = chosen.nth(0).bounding_box(), chosen.nth(1).bounding_box()
+    assert first
+    assert second
+    assert first["y"] == second["y"]
+    page.get_by_role("button", name="Remove 写7.png").click()
+    expect(chosen).to_have_count(99)
+    with page.expect_file_chooser() as choosing:
+        page.get_by_role("button", name="Add more").click()
+    choosing.value.set_files(pictures / "park.jpg")
+    expect(chosen).to_have_count(100)
+    assert page.locator("#picture").evaluate("input => input.files.length") == 100
+
+
+def test_a_folder_is_chosen_with_its_pictures_alone(page: Page, pictures: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    (inside / "zoo.jpg").write_bytes((pictures / "zoo.jpg").read_bytes())
+    (inside / "notes.txt").write_text("no picture")
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "a")
+    expect(page.locator(".home-chosen-name")).to_have_text(["zoo.jpg"])
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_leaving_while_sending_is_warned_of_and_what_was_sent_is_a_batch(
+    open_page: Callable[..., Page], pictures: Path
+) -> None:
+    page = open_page()
+    sent: list[str] = []
+    page.on(
+        "response", lambda response: sent.append(response.url) if response.request.method == "POST" else None
+    )
+    page.set_input_files("#picture", [pictures / name for name in NAMES])
+    page.route("**/detections", lambda route: route.continue_() if len(sent) < 1 else None)
+    with page.expect_response("**/detections"):
+        page.get_by_role("button", name="Detect objects").click()
+    expect(page.get_by_role("status").filter(has_text="Uploading 2 of 3")).to_be_visible()
+    warned: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        warned.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.reload()
+    assert warned == ["beforeunload"]
+    page.goto("/history")
+    page.get_by_role("link", name="The batch of park.jpg").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
+
+
+def test_what_the_server_could_not_be_reached_for_stays_chosen(
+    page: Page, pictures: Path, complaints: list[str]
+) -> None:
+    tries: list[int] = []
+
+    def answer(route: Route) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/detections", answer)
+    page.set_input_files("#picture", [pictures / name for name in NAMES])
+    page.get_by_role("button", name="Detect objects").click()
+    expect(page.get_by_role("alert")).to_contain_text("could not be reached")
+    expect(page.locator(".home-chosen-name")).to_have_text(["street.jpg", "apartment.jpg"])
+    assert len(tries) == 2
+    page.get_by_role("link", name="View the other one").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
+    complaints.clear()  # the browser notes the connection that broke off
