@@ -33,8 +33,6 @@ _LARGEST_ANSWER = 256_000_000
 class ServerError(DetectorError):
     """The server can't be used, for any picture."""
 
-    code = "server_error"
-
 
 class Refused(DetectorError):
     """The server rejected the picture or the request, or failed on it."""

@@ -49,11 +49,13 @@
     │   └── KeyNotAllowed
     └── SettingsError              the installation is misconfigured
 
-An error has a ``code`` (closed list: one per class), a ``message`` (what is wrong) and a ``hint`` (what to
-do). Both are written for users, and so is the first line of each class's docstring, which OpenAPI and
-docs/api.md show as the meaning of the code. Only ``web/core/errors.py`` knows HTTP statuses.
+An error has a ``code`` (closed list: one per class, the class's name in snake case unless it says another),
+a ``message`` (what is wrong) and a ``hint`` (what to do). The last two are written for users, and so is the
+first line of each class's docstring, which OpenAPI and docs/api.md show as the meaning of the code. Only
+``web/core/errors.py`` knows HTTP statuses.
 """
 
+import re
 from typing import ClassVar
 
 
@@ -67,9 +69,9 @@ class DetectorError(Exception):
     default_hint: ClassVar[str] = ""
 
     def __init_subclass__(cls, *, code: str | None = None, hint: str | None = None) -> None:
-        """code: of the class; hint: unless an error has its own. Without one, those of the parent class."""
+        """code: by default the class's name in snake case. hint: of errors without their own."""
         super().__init_subclass__()
-        cls.code = code or cls.code
+        cls.code = code or re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
         cls.default_hint = cls.default_hint if hint is None else hint
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after: int | None = None) -> None:
@@ -87,63 +89,51 @@ class PictureError(DetectorError, code="bad_picture"):
     """The picture can't be used."""
 
 
-class NoPicture(PictureError, code="no_picture", hint="Choose a picture and send it again."):
+class NoPicture(PictureError, hint="Choose a picture and send it again."):
     """The request contains no picture."""
 
 
-class EmptyPicture(
-    PictureError, code="empty_picture", hint="Check that the file opens on your computer, then send it again."
-):
+class EmptyPicture(PictureError, hint="Check that the file opens on your computer, then send it again."):
     """The file has no bytes."""
 
 
-class NotAPicture(
-    PictureError, code="not_a_picture", hint="Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."
-):
+class NotAPicture(PictureError, hint="Send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture."):
     """The file is not in a known picture format."""
 
 
 class UnsupportedPicture(
-    PictureError,
-    code="unsupported_picture",
-    hint="Save it as JPEG or 8-bit PNG in an image editor, and send that.",
+    PictureError, hint="Save it as JPEG or 8-bit PNG in an image editor, and send that."
 ):
     """The file is a picture, but of a kind that is not supported."""
 
 
 class DamagedPicture(
-    PictureError,
-    code="damaged_picture",
-    hint="Send the original again. If it opens in other programs, save it there as JPEG or PNG.",
+    PictureError, hint="Send the original again. If it opens in other programs, save it there as JPEG or PNG."
 ):
     """The file starts as a picture but is cut short or corrupt."""
 
 
-class PictureTooLarge(
-    PictureError,
-    code="picture_too_large",
-    hint="Send a smaller file, for example a JPEG of the same picture.",
-):
+class PictureTooLarge(PictureError, hint="Send a smaller file, for example a JPEG of the same picture."):
     """The file has more bytes than this installation accepts."""
 
 
-class TooManyPixels(PictureError, code="too_many_pixels", hint="Scale the picture down and send it again."):
+class TooManyPixels(PictureError, hint="Scale the picture down and send it again."):
     """The picture has more pixels than this installation accepts."""
 
 
-class ModelError(DetectorError, code="model_error"):
+class ModelError(DetectorError):
     """The model can't be used."""
 
 
-class UnknownModel(ModelError, code="unknown_model", hint="Run 'flask-detector models' to list the names."):
+class UnknownModel(ModelError, hint="Run 'flask-detector models' to list the names."):
     """No model has that name."""
 
 
-class ModelConflict(ModelError, code="model_conflict"):
+class ModelConflict(ModelError):
     """The model can't be installed, added or removed as things stand."""
 
 
-class ModelNotInstalled(ModelError, code="model_not_installed"):
+class ModelNotInstalled(ModelError):
     """The model exists, but its weights are not on this machine."""
 
 
@@ -151,15 +141,11 @@ class CheckpointError(ModelError, code="bad_checkpoint", hint="Download or copy 
     """A weights file can't be read."""
 
 
-class UnsafeCheckpoint(
-    CheckpointError, code="unsafe_checkpoint", hint="Nothing was executed. Use a checkpoint that you trust."
-):
+class UnsafeCheckpoint(CheckpointError, hint="Nothing was executed. Use a checkpoint that you trust."):
     """A weights file contains something other than tensors and plain containers."""
 
 
-class ForeignCheckpoint(
-    CheckpointError, code="foreign_checkpoint", hint="Use a checkpoint of Mask R-CNN R-50 FPN or RTMDet."
-):
+class ForeignCheckpoint(CheckpointError, hint="Use a checkpoint of Mask R-CNN R-50 FPN or RTMDet."):
     """A weights file is of another architecture, or has missing, unknown or wrongly shaped tensors."""
 
 
@@ -167,23 +153,23 @@ class DownloadError(ModelError, code="download_failed"):
     """A weights file could not be downloaded."""
 
 
-class DetectionError(DetectorError, code="detection_error"):
+class DetectionError(DetectorError):
     """The requested detection can't be shown."""
 
 
-class UnknownDetection(DetectionError, code="unknown_detection", hint="Check the URL, or send the picture."):
+class UnknownDetection(DetectionError, hint="Check the URL, or send the picture."):
     """No detection has that id."""
 
 
-class DetectionExpired(DetectionError, code="detection_expired", hint="Send the picture again."):
+class DetectionExpired(DetectionError, hint="Send the picture again."):
     """The detection existed; it and its picture have been deleted."""
 
 
-class DetectionNotFinished(DetectionError, code="detection_not_finished", hint="Ask again in a moment."):
+class DetectionNotFinished(DetectionError, hint="Ask again in a moment."):
     """The detection has no result yet."""
 
 
-class DetectionFailed(DetectionError, code="detection_failed", hint="Try again, or see the worker's log."):
+class DetectionFailed(DetectionError, hint="Try again, or see the worker's log."):
     """The detection ended without a result."""
 
 
@@ -191,21 +177,19 @@ class ServiceError(DetectorError, code="service_unavailable", hint="Try again in
     """The service is temporarily unavailable; the same request may succeed later."""
 
 
-class QueueFull(ServiceError, code="queue_full"):
+class QueueFull(ServiceError):
     """Too many pictures are already waiting."""
 
 
-class ShareUsedUp(ServiceError, code="share_used_up", hint="Wait for the number of seconds in Retry-After."):
+class ShareUsedUp(ServiceError, hint="Wait for the number of seconds in Retry-After."):
     """The sender has reached the limit of waiting pictures per client."""
 
 
-class BrokerUnavailable(
-    ServiceError, code="broker_unavailable", hint="Nothing is lost. Try again in a moment."
-):
+class BrokerUnavailable(ServiceError, hint="Nothing is lost. Try again in a moment."):
     """Redis can't be reached."""
 
 
-class StorageUnavailable(ServiceError, code="storage_unavailable"):
+class StorageUnavailable(ServiceError):
     """Pictures can't be written or read."""
 
 
@@ -213,7 +197,7 @@ class RequestError(DetectorError, code="bad_request"):
     """The request itself is wrong."""
 
 
-class BadParameter(RequestError, code="bad_parameter"):
+class BadParameter(RequestError):
     """A parameter has a value that can't be used."""
 
     def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
@@ -222,46 +206,36 @@ class BadParameter(RequestError, code="bad_parameter"):
 
 
 class BrokenForm(
-    RequestError,
-    code="broken_form",
-    hint="Let your HTTP client build the form and its Content-Type, and send it again.",
+    RequestError, hint="Let your HTTP client build the form and its Content-Type, and send it again."
 ):
     """The form with the picture is truncated or malformed."""
 
 
-class BadFormToken(
-    RequestError, code="bad_form_token", hint="Reload the page and try again; cookies must be allowed."
-):
+class BadFormToken(RequestError, hint="Reload the page and try again; cookies must be allowed."):
     """A form was sent without its CSRF token."""
 
 
-class UnknownLabel(BadParameter, code="unknown_label", hint="See /api/v1/labels for a model's labels."):
+class UnknownLabel(BadParameter, hint="See /api/v1/labels for a model's labels."):
     """The model has no such label."""
 
 
-class UnknownFormat(RequestError, code="unknown_format"):
+class UnknownFormat(RequestError):
     """There is no such export format."""
 
 
-class TooManyPictures(RequestError, code="too_many_pictures", hint="Send them in several requests."):
+class TooManyPictures(RequestError, hint="Send them in several requests."):
     """The request has more pictures than are accepted at once."""
 
 
-class RequestTooLarge(
-    RequestError,
-    code="request_too_large",
-    hint="Send fewer pictures at once, or plain bytes instead of base64.",
-):
+class RequestTooLarge(RequestError, hint="Send fewer pictures at once, or plain bytes instead of base64."):
     """The request has more bytes, or more parts, than are accepted at once."""
 
 
-class UnknownEncoding(
-    RequestError, code="unknown_encoding", hint="Send it uncompressed, or in gzip or deflate."
-):
+class UnknownEncoding(RequestError, hint="Send it uncompressed, or in gzip or deflate."):
     """The request's body is compressed in an unsupported way."""
 
 
-class RateLimited(RequestError, code="rate_limited", hint="Wait for the number of seconds in Retry-After."):
+class RateLimited(RequestError, hint="Wait for the number of seconds in Retry-After."):
     """Too many requests."""
 
 
@@ -269,19 +243,15 @@ class KeyReused(RequestError, code="idempotency_key_reused", hint="Use a new key
     """The idempotency key was already used for another request."""
 
 
-class AddressRefused(RequestError, code="address_refused"):
+class AddressRefused(RequestError):
     """A given URL may not be fetched from this server."""
 
 
-class AddressUnreachable(RequestError, code="address_unreachable", hint="Check the URL, then try again."):
+class AddressUnreachable(RequestError, hint="Check the URL, then try again."):
     """A given URL could not be fetched."""
 
 
-class ForeignHost(
-    RequestError,
-    code="foreign_host",
-    hint="Use another host name, or add this one to DETECTOR_TRUSTED_HOSTS.",
-):
+class ForeignHost(RequestError, hint="Use another host name, or add this one to DETECTOR_TRUSTED_HOSTS."):
     """The request's host name does not belong to this installation."""
 
 
@@ -290,22 +260,16 @@ class AccessError(DetectorError, code="access_denied"):
 
 
 class KeyMissing(
-    AccessError,
-    code="key_missing",
-    hint="Send 'Authorization: Bearer KEY'; 'flask-detector keys create' creates one.",
+    AccessError, hint="Send 'Authorization: Bearer KEY'; 'flask-detector keys create' creates one."
 ):
     """An API key is required, and the request has none."""
 
 
-class UnknownKey(
-    AccessError, code="unknown_key", hint="Check that the whole key was sent, or create a new one."
-):
+class UnknownKey(AccessError, hint="Check that the whole key was sent, or create a new one."):
     """The API key is unknown or was revoked."""
 
 
-class KeyNotAllowed(
-    AccessError, code="key_not_allowed", hint="Create one with 'flask-detector keys create --admin'."
-):
+class KeyNotAllowed(AccessError, hint="Create one with 'flask-detector keys create --admin'."):
     """The API key is valid, but does not allow this."""
 
 

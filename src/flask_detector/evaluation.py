@@ -21,18 +21,12 @@ from flask_detector.structures.detections import Detections
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
-class MissingExtra(DetectorError):
+class MissingExtra(DetectorError, hint="Install it: pip install 'flask-detector[evaluate]'"):
     """An optional package is not installed."""
 
-    code = "missing_extra"
-    default_hint = "Install it: pip install 'flask-detector[evaluate]'"
 
-
-class BadAnnotations(DetectorError):
+class BadAnnotations(DetectorError, hint="Use a JSON file in the format of COCO's instances_val2017.json."):
     """The annotations can't be used."""
-
-    code = "bad_annotations"
-    default_hint = "Use a JSON file in the format of COCO's instances_val2017.json."
 
 
 @dataclass(frozen=True)

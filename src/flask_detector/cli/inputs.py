@@ -17,8 +17,6 @@ STDIN = "-"
 class Unreadable(DetectorError):
     """The file does not exist, or can't be read."""
 
-    code = "unreadable"
-
 
 # Names of pictures; their content is checked when they are read.
 _SUFFIXES = OTHER_SUFFIXES.union(*SUFFIXES.values())

@@ -36,7 +36,7 @@ class Stream(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
-class UnknownName(UnsafeCheckpoint):
+class UnknownName(UnsafeCheckpoint, code="unsafe_checkpoint"):
     """The pickle names something that is not on the caller's list."""
 
     def __init__(self, name: str) -> None:
