@@ -93,15 +93,16 @@ _RTMDET = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/"
 
 
 def _rtmdet(
-    size: str, what: str, *, file: str, length: int, box_ap: float, mask_ap: float | None = None
+    size: str, what: str, file: str, length: int, box_ap: float, mask_ap: float | None = None
 ) -> ModelInfo:
     """Return the row of a size of RTMDet-Ins, or of RTMDet where there is no `mask_ap`.
 
-    file: of the published file's name, what begins with the training's configuration.
+    file: of the published file's name, the processors and the batch of the training, its date and the sha256.
     length: of the file, in bytes.
     """
     kind, title = ("rtmdet", "RTMDet") if mask_ap is None else ("rtmdet-ins", "RTMDet-Ins")
-    config, _, sha256 = f"{kind}_{size}_{file}".partition("_coco_")
+    batch, _, version = file.partition("_")
+    config = f"{kind}_{size}_{batch}-300e_coco"
     return ModelInfo(
         name=f"{kind}-{size}",
         title=f"{title} {size}",
@@ -111,7 +112,7 @@ def _rtmdet(
         has_masks=mask_ap is not None,
         box_ap=box_ap,
         mask_ap=mask_ap,
-        source=Published(f"{_RTMDET}{config}_coco/{kind}_{size}_{file}.pth", sha256[-8:], length),
+        source=Published(f"{_RTMDET}{config}/{config}_{version}.pth", version[-8:], length),
     )
 
 
@@ -126,81 +127,31 @@ _ROWS = (
         box_ap=22.9,
         source=Embedded("nanodet-g.bin"),
     ),
-    _rtmdet(
-        "tiny",
-        "Boxes and masks, fast.",
-        file="8xb32-300e_coco_20221130_151727-ec670f7e",
-        length=22_637_000,
-        box_ap=40.5,
-        mask_ap=35.4,
-    ),
+    # Size, what, file, length, box AP, mask AP.
+    _rtmdet("tiny", "Boxes and masks, fast.", "8xb32_20221130_151727-ec670f7e", 22_637_000, 40.5, 35.4),
     _rtmdet(
         "s",
         "The recommended model: boxes and masks, accurate and fast.",
-        file="8xb32-300e_coco_20221121_212604-fdc5d7ec",
-        length=40_850_000,
-        box_ap=44.0,
-        mask_ap=38.7,
+        "8xb32_20221121_212604-fdc5d7ec",
+        40_850_000,
+        44.0,
+        38.7,
     ),
-    _rtmdet(
-        "m",
-        "Boxes and masks.",
-        file="8xb32-300e_coco_20221123_001039-6eba602e",
-        length=110_520_000,
-        box_ap=48.8,
-        mask_ap=42.1,
-    ),
-    _rtmdet(
-        "l",
-        "Boxes and masks.",
-        file="8xb32-300e_coco_20221124_103237-78d1d652",
-        length=229_820_000,
-        box_ap=51.2,
-        mask_ap=43.7,
-    ),
+    _rtmdet("m", "Boxes and masks.", "8xb32_20221123_001039-6eba602e", 110_520_000, 48.8, 42.1),
+    _rtmdet("l", "Boxes and masks.", "8xb32_20221124_103237-78d1d652", 229_820_000, 51.2, 43.7),
     _rtmdet(
         "x",
         "Boxes and masks, the most accurate model.",
-        file="8xb16-300e_coco_20221124_111313-33d4595b",
-        length=411_330_000,
-        box_ap=52.4,
-        mask_ap=44.6,
+        "8xb16_20221124_111313-33d4595b",
+        411_330_000,
+        52.4,
+        44.6,
     ),
-    _rtmdet(
-        "tiny",
-        "Boxes, quick.",
-        file="8xb32-300e_coco_20220902_112414-78e30dcc",
-        length=19_830_000,
-        box_ap=40.9,
-    ),
-    _rtmdet(
-        "s",
-        "Boxes, accurate and fast.",
-        file="8xb32-300e_coco_20220905_161602-387a891e",
-        length=35_830_000,
-        box_ap=44.5,
-    ),
-    _rtmdet(
-        "m",
-        "Boxes.",
-        file="8xb32-300e_coco_20220719_112220-229f527c",
-        length=99_290_000,
-        box_ap=49.1,
-    ),
-    _rtmdet(
-        "l",
-        "Boxes.",
-        file="8xb32-300e_coco_20220719_112030-5a0be7c4",
-        length=209_910_000,
-        box_ap=51.3,
-    ),
-    _rtmdet(
-        "x",
-        "Boxes, the most accurate of these.",
-        file="8xb32-300e_coco_20220715_230555-cc79b9ae",
-        length=380_290_000,
-        box_ap=52.6,
-    ),
+    _rtmdet("tiny", "Boxes, quick.", "8xb32_20220902_112414-78e30dcc", 19_830_000, 40.9),
+    _rtmdet("s", "Boxes, accurate and fast.", "8xb32_20220905_161602-387a891e", 35_830_000, 44.5),
+    _rtmdet("m", "Boxes.", "8xb32_20220719_112220-229f527c", 99_290_000, 49.1),
+    _rtmdet("l", "Boxes.", "8xb32_20220719_112030-5a0be7c4", 209_910_000, 51.3),
+    _rtmdet("x", "Boxes, the most accurate of these.", "8xb32_20220715_230555-cc79b9ae", 380_290_000, 52.6),
     ModelInfo(
         name="mask-rcnn-r50-fpn",
         title="Mask R-CNN R-50 FPN",
