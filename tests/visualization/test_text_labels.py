@@ -139,10 +139,10 @@ def test_letters_that_no_font_has_are_written_in_english(label: str, written: st
 
 
 def test_a_font_of_the_machine_that_has_the_letters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    if text_labels._font("DejaVuSans.ttf", STYLE.font_size) is None:
+    if text_labels.font_named("DejaVuSans.ttf", STYLE.font_size) is None:
         pytest.skip("this machine has no DejaVu Sans")
     assert letters("кошка") != letters("koshka")
-    if text_labels._font("NotoSansCJK-Regular.ttc", STYLE.font_size) is None:
+    if text_labels.font_named("NotoSansCJK-Regular.ttc", STYLE.font_size) is None:
         assert letters("кошка 猫") != letters("koshka Mao")  # each letter as well as can be
 
 

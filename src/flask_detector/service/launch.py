@@ -4,7 +4,6 @@ import errno
 import fcntl
 import logging
 import os
-import socket
 import sys
 from typing import NoReturn
 
@@ -15,8 +14,9 @@ from flask_detector.broker.connection import check, connect
 from flask_detector.broker.local_server import LocalRedis
 from flask_detector.broker.server_program import find_server
 from flask_detector.detectors import AUTO, model_store
+from flask_detector.detectors.zoo.install_state import is_locked
 from flask_detector.errors import SettingsError
-from flask_detector.service.supervisor import Plan, Task
+from flask_detector.service.supervisor import Plan, Task, listening
 from flask_detector.settings import Settings, unknown_variables
 
 log = logging.getLogger(__name__)
@@ -133,17 +133,7 @@ def _hold_data_folder(settings: Settings) -> int:
 
 def is_served(settings: Settings) -> bool:
     """Return whether `serve` is running with this data folder."""
-    try:
-        lock = os.open(settings.data_dir / _LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_locked(settings.data_dir / _LOCK)
 
 
 def connect_to_installation(settings: Settings) -> redis.Redis:
@@ -155,11 +145,7 @@ def connect_to_installation(settings: Settings) -> redis.Redis:
 def check_port(settings: Settings) -> None:
     """Raise SettingsError if the web server could not listen, for example because the port is in use."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        listening(settings.host, settings.port).close()
     except OSError as error:
         raise SettingsError(
             f"Can't listen on {settings.host}, port {settings.port}: {error.strerror}.",

@@ -72,24 +72,6 @@ class Plan:
     environment: dict[str, str]
     about: str = ""
 
-    @property
-    def url(self) -> str:
-        """The URL for a browser on this machine."""
-        return self._url_of(self.reachable_host)
-
-    @property
-    def listened_on(self) -> str:
-        """The URL with the IP address that the server listens on."""
-        return self._url_of(self.host)
-
-    @property
-    def reachable_host(self) -> str:
-        """The host to connect to from this machine."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # not bound here
-
-    def _url_of(self, host: str) -> str:
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
     def become(self, *files: int) -> NoReturn:
         """Replace this process by the supervisor of this plan; these files stay open."""
         # Not as arguments, which every user of the machine can read: URLs contain passwords.
@@ -108,6 +90,16 @@ class Plan:
         return cls(**form | {"tasks": [Task(**task) for task in form["tasks"]]})
 
 
+def reachable(host: str) -> str:
+    """Return the host to connect to from this machine where a server listens on that one."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not bound here
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a web server."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 class Supervisor:
     """Runs the processes of a plan."""
 
@@ -118,7 +110,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._is_worker_missing = False
         # Connections that arrive while the web process restarts wait for the new one.
-        self._socket = _listening(plan) if plan.port else None
+        self._socket = listening(plan.host, plan.port) if plan.port else None
         self._local_redis = None
         if plan.redis_folder is not None:
             self._local_redis = LocalRedis(Path(plan.redis_folder), sync=plan.sync_redis)
@@ -196,8 +188,9 @@ class Supervisor:
 
 def _print_url(plan: Plan) -> None:
     logs.announce(
-        f"serving on {plan.listened_on}. {plan.about}",
-        on_terminal=f"{plan.about}\n\n    {_BOLD}{plan.url}{_PLAIN}\n\nPress Ctrl-C to stop.",
+        f"serving on {url_of(plan.host, plan.port)}. {plan.about}",
+        on_terminal=f"{plan.about}\n\n    {_BOLD}{url_of(reachable(plan.host), plan.port)}{_PLAIN}\n\n"
+        "Press Ctrl-C to stop.",
     )
 
 
@@ -239,21 +232,25 @@ def _stop_all(children: list[Child]) -> None:
 
 def _answers(plan: Plan) -> bool:
     try:
-        with socket.create_connection((plan.reachable_host, plan.port), timeout=0.5) as connection:
+        with socket.create_connection((reachable(plan.host), plan.port), timeout=0.5) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
             return connection.recv(5) == b"HTTP/"
     except OSError:
         return False
 
 
-def _listening(plan: Plan) -> socket.socket:
-    """Return the listening socket that the web process, and its successors, inherit."""
-    found = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
+def listening(host: str, port: int) -> socket.socket:
+    """Return the listening socket that the web process, and its successors, inherit; raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
-    listener.listen(_WAITING_CONNECTIONS)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_WAITING_CONNECTIONS)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

@@ -151,7 +151,7 @@ def _candidates(size: Point, box: Box) -> Iterator[Point]:
 
 def _runs(text: str, size: int) -> list[tuple[str, Font]]:
     """Return the pieces of a text, each with a font that has its letters: one, if one has them all."""
-    fonts = [_builtin_font(size), *filter(None, (_font(name, size) for name in WIDER_FONTS))]
+    fonts = [_builtin_font(size), *filter(None, (font_named(name, size) for name in WIDER_FONTS))]
     for font in fonts:
         if all(_has(font, letter) for letter in text):
             return [(text, font)]
@@ -175,7 +175,8 @@ def _builtin_font(size: int) -> Font:
 
 
 @lru_cache(maxsize=256)
-def _font(name: str, size: int) -> Font | None:
+def font_named(name: str, size: int) -> Font | None:
+    """Return a font of this machine; None where it has none of that name."""
     try:
         return ImageFont.truetype(name, size)
     except (ImportError, OSError):

@@ -56,7 +56,7 @@ def is_locked(path: Path) -> bool:
     """Tell whether some process (or another part of this one) holds the lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:
         return False
     try:
         # Shared, so that two who only look don't take each other for a holder.

@@ -1,37 +1,25 @@
-"""`flask-detector doctor`: one file per check; each says what works, what doesn't, and what to do."""
+"""`flask-detector doctor`: its checks say what works, what doesn't, and what to do."""
 
 from collections.abc import Callable, Iterator
 
 from flask_detector.errors import DetectorError
-from flask_detector.service.doctor import (
-    data_folder,
-    detection,
-    engine,
-    fonts,
-    models,
-    python,
-    redis_server,
-    storage,
-    temporary_files,
-    web,
-    workers,
-)
+from flask_detector.service.doctor import folders, machine, models, processes, redis_server
 from flask_detector.service.doctor import settings as settings_check
 from flask_detector.service.doctor.finding import Finding, Findings, problem
 from flask_detector.settings import Settings
 
 CHECKS: dict[str, Callable[[Settings], Findings]] = {
-    "python": python.check,
-    "engine": engine.check,
-    "fonts": fonts.check,
-    "data": data_folder.check,
-    "temporary files": temporary_files.check,
-    "storage": storage.check,
-    "models": models.check,
-    "detection": detection.check,
+    "python": machine.check_python,
+    "engine": machine.check_engine,
+    "fonts": machine.check_fonts,
+    "data": folders.check_data_folder,
+    "temporary files": folders.check_temporary_files,
+    "storage": folders.check_storage,
+    "models": models.check_models,
+    "detection": models.check_detection,
     "redis": redis_server.check,
-    "workers": workers.check,
-    "web": web.check,
+    "workers": processes.check_workers,
+    "web": processes.check_web,
     "settings": settings_check.check,
 }
 

@@ -1,13 +1,17 @@
-"""Which models are installed, and whether their weights are the published ones."""
+"""Whether models are installed with the published weights, and the default one runs."""
 
-from flask_detector.detectors import AUTO, MAIN_MODEL, model_store
+import time
+
+import numpy as np
+
+from flask_detector.detectors import AUTO, MAIN_MODEL, load_detector, model_store
 from flask_detector.detectors.zoo.download import sha256_of
 from flask_detector.detectors.zoo.registry import Published
 from flask_detector.service.doctor.finding import Findings, ok, problem, warning
 from flask_detector.settings import Settings
 
 
-def check(settings: Settings) -> Findings:
+def check_models(settings: Settings) -> Findings:
     """Report the installed models, altered weights, and a DETECTOR_MODEL that can't be loaded."""
     store = model_store(settings)
     installed = store.installed()
@@ -29,3 +33,11 @@ def check(settings: Settings) -> Findings:
         )
     if not any(store.info(name).has_masks for name in installed):
         yield warning("No model with masks is installed.", f"flask-detector models pull {MAIN_MODEL}")
+
+
+def check_detection(settings: Settings) -> Findings:
+    """Run the model on a grey picture; raises what `load_detector` does."""
+    detector = load_detector(AUTO, settings=settings)
+    start = time.perf_counter()
+    detector.detect(np.full((240, 320, 3), 128, np.uint8))
+    yield ok(f"{detector.name} processed a picture in {time.perf_counter() - start:.2f} s.")

@@ -1,12 +1,16 @@
-"""Whether the data folder is writable and has enough free space."""
+"""Whether files, temporary ones and pictures can be written."""
 
 import errno
+import os
 import shutil
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 from flask_detector.detectors.zoo.download import DISK_FULL
 from flask_detector.service.doctor.finding import Findings, ok, problem, warning
 from flask_detector.settings import Settings
+from flask_detector.storage import open_storage
 
 _NEEDED_GB = 2
 _HINT = "Set DETECTOR_DATA_DIR to a folder that this user may write to."
@@ -19,7 +23,7 @@ _HINTS = {
 }
 
 
-def check(settings: Settings) -> Findings:
+def check_data_folder(settings: Settings) -> Findings:
     """Report whether a file can be written, and the free space."""
     folder = settings.data_dir
     probe = folder / ".doctor"
@@ -42,3 +46,19 @@ def check(settings: Settings) -> Findings:
         )
     else:
         yield ok(message)
+
+
+def check_temporary_files(settings: Settings) -> Findings:
+    """Report a TMPDIR that Python passes over, since large uploads then go to another disk."""
+    wanted, used = os.environ.get("TMPDIR"), tempfile.gettempdir()
+    if wanted and not Path(used).samefile(wanted if Path(wanted).exists() else "/"):
+        yield warning(
+            f"TMPDIR is {wanted}, which is not writable: {used} is used instead.",
+            "Create that folder, or unset TMPDIR.",
+        )
+
+
+def check_storage(settings: Settings) -> Findings:
+    """Write and read a probe; raises SettingsError and StorageUnavailable."""
+    open_storage(settings).check()
+    yield ok("Pictures can be stored.")
