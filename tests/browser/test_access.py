@@ -79,8 +79,8 @@ def shared_path(usual_context: BrowserContext, result_path: str) -> str:
     """The path of a finished detection for those who were given its link."""
     page = usual_context.new_page()
     page.goto(result_path)
-    page.get_by_role("button", name="Create link").click()
-    link = page.get_by_label("Link", exact=True).input_value()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_role("textbox", name="Link").input_value()
     page.close()
     return urlsplit(link).path
 

@@ -106,8 +106,8 @@ def test_no_reference_of_any_page_leads_out_of_the_path_or_to_nothing(
     page.get_by_role("button", name="Detect objects").click()
     page.locator(".result-shapes").wait_for()
     result = page.url
-    page.get_by_role("button", name="Create link").click()
-    link = page.locator("#link").input_value()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_role("textbox", name="Link").input_value()
     assert link.startswith(f"{site}/shared/")
 
     page.goto(f"{site}/")

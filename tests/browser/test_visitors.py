@@ -50,7 +50,7 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
     pictures: Path,
 ) -> None:
     send(own_page, pictures / "apartment.jpg")
-    own_page.get_by_role("button", name="Create link").click()
+    own_page.get_by_role("button", name="Make a link").click()
     own_page.locator(".result-shapes").wait_for()
     own_page.get_by_role("slider").fill("60")
     link = own_page.get_by_role("textbox", name="Link").input_value()
@@ -61,7 +61,7 @@ def test_a_link_shows_a_stranger_the_senders_view_until_it_is_withdrawn(
     )
     expect(stranger.get_by_role("button", name="Delete now")).to_have_count(0)
     own_page.get_by_role("button", name="Stop sharing").click()
-    expect(own_page.get_by_role("button", name="Create link")).to_be_visible()
+    expect(own_page.get_by_role("button", name="Make a link")).to_be_visible()
     stranger.reload()
     expect(stranger.get_by_role("heading", level=1)).to_contain_text("no longer shared")
     stranger.goto(own_page.url)
@@ -92,7 +92,9 @@ def test_the_list_can_be_ordered_by_place(open_page: OpenPage, result_path: str)
     expect(page.locator("[role=option]:visible").nth(1)).to_be_focused()
 
 
-def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: Stack, pictures: Path) -> None:
+def test_the_drawn_picture_the_data_and_a_link_to_what_is_shown_can_be_copied(
+    browser: Browser, stack: Stack, pictures: Path
+) -> None:
     context = browser.new_context(base_url=stack.url, permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto("/")
@@ -106,4 +108,10 @@ def test_the_drawn_picture_and_the_data_can_be_copied(browser: Browser, stack: S
         types = page.evaluate("navigator.clipboard.read().then((items) => items[0].types)")
         assert kind in types
         page.keyboard.press("Escape")
+    page.get_by_role("slider", name="Minimum score").fill("60")
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.get_by_role("textbox", name="Link").input_value()
+    assert link.endswith("?score=0.6")
+    assert page.evaluate("navigator.clipboard.readText()") == link
     context.close()

@@ -1,56 +1,44 @@
 /** Copies to the clipboard, where the browser lets pages do so (on this machine, or over HTTPS). */
 
-/** @typedef {import("./view.js").View} View */
+/** Whether it does. */
+export const canCopy = Boolean(navigator.clipboard) && typeof ClipboardItem !== "undefined";
 
-/**
- * @param {HTMLElement} page
- * @param {View} view
- */
-export function connectCopying(page, view) {
-  if (!navigator.clipboard || typeof ClipboardItem === "undefined") {
+/** @param {HTMLElement} page */
+export function connectCopying(page) {
+  if (!canCopy) {
     return;
   }
+  for (const [name, type, format] of [
+    ["copy-picture", "image/png", "png"],
+    ["copy-data", "text/plain", "json"],
+  ]) {
+    const button = /** @type {HTMLButtonElement} */ (page.querySelector(`[name="${name}"]`));
+    // What is copied is what a link of the menu would download.
+    const link = /** @type {HTMLAnchorElement} */ (page.querySelector(`[data-copy="${format}"]`));
+    button.addEventListener("click", () => copy(page, button, type, get(link.href)));
+    /** @type {HTMLElement} */ (button.parentElement).hidden = false;
+  }
+}
+
+/**
+ * Copy what a promise brings, and say so on the button.
+ *
+ * The promise goes into the item, since Safari forgets the click while it is awaited outside.
+ *
+ * @param {HTMLElement} page @param {HTMLButtonElement} button @param {string} type @param {Promise<Blob | string>} content
+ */
+export async function copy(page, button, type, content) {
   const said = /** @type {HTMLElement} */ (page.querySelector("#said"));
-  const link = /** @type {HTMLInputElement | null} */ (page.querySelector("#link"));
-
-  /** @type {Record<string, () => Promise<void>>} */
-  const acts = {
-    // The promise goes into the item, since Safari forgets the click while it is awaited outside.
-    "copy-picture": () =>
-      navigator.clipboard.write([new ClipboardItem({ "image/png": get(address("png")).then((a) => a.blob()) })]),
-    "copy-data": async () => navigator.clipboard.writeText(await (await get(address("json"))).text()),
-    "copy-link": () => navigator.clipboard.writeText(link?.value ?? ""),
-  };
-
-  /** @param {string} name of a link in the menu: what is copied is what it would download */
-  function address(name) {
-    return /** @type {HTMLAnchorElement} */ (page.querySelector(`[data-copy="${name}"]`)).href;
+  const words = (button.dataset.words ??= button.textContent ?? "");
+  said.textContent = ""; // so that the same words are said again
+  try {
+    const blob = content.then((data) => new Blob([data], { type }));
+    await navigator.clipboard.write([new ClipboardItem({ [type]: blob })]);
+    said.textContent = button.textContent = "Copied";
+  } catch {
+    said.textContent = button.textContent = "Could not copy";
   }
-
-  for (const [name, act] of Object.entries(acts)) {
-    const button = /** @type {HTMLButtonElement | null} */ (page.querySelector(`[name="${name}"]`));
-    button?.addEventListener("click", async () => {
-      const words = button.textContent;
-      said.textContent = ""; // so that the same words are said again
-      try {
-        await act();
-        said.textContent = button.textContent = "Copied";
-      } catch {
-        said.textContent = button.textContent = "Could not copy";
-      }
-      setTimeout(() => (button.textContent = words), 2000);
-    });
-  }
-  for (const hidden of page.querySelectorAll(".menu li[hidden], [name=copy-link]")) {
-    /** @type {HTMLElement} */ (hidden).hidden = false;
-  }
-
-  if (link) {
-    const bare = link.value;
-    const show = () => (link.value = bare + view.search);
-    view.addEventListener("change", show);
-    show();
-  }
+  setTimeout(() => (button.textContent = words), 2000);
 }
 
 /** @param {string} url */
@@ -59,5 +47,5 @@ async function get(url) {
   if (!answer.ok) {
     throw new Error(`the server returned ${answer.status}`);
   }
-  return answer;
+  return answer.blob();
 }

@@ -12,6 +12,7 @@ import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";
 import { offerDrawn } from "./save.js";
 import { Shapes } from "./shapes.js";
+import { connectSharing } from "./share.js";
 import { View } from "./view.js";
 
 /** @typedef {{size: [number, number], counts: string}} Rle */
@@ -72,10 +73,14 @@ connectScore(page, view);
 connectClasses(page, result, view);
 connectHeadline(page, view);
 connectLinks(page, view);
-connectCopying(page, view);
+connectCopying(page);
+connectSharing(page, view);
 connectPicked(page, view);
 connectOrder(page, view);
-connectRows(page, view, (index) => camera.reveal(result.instances[index].box));
+connectRows(page, view, (index) => {
+  camera.reveal(result.instances[index].box);
+  frame.scrollIntoView({ block: "nearest" }); // on a phone the list lies below it
+});
 
 for (const time of page.querySelectorAll("time")) {
   time.textContent = new Date(time.dateTime).toLocaleString("en-GB", {
