@@ -121,6 +121,22 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def batch_url(usual_context: BrowserContext, pictures: Path) -> str:
+    """The address of a finished batch of three pictures."""
+    page = usual_context.new_page()
+    page.goto("/")
+    page.set_input_files(
+        "#picture", [pictures / name for name in ("park.jpg", "street.jpg", "apartment.jpg")]
+    )
+    page.get_by_role("button", name="Detect objects").click()
+    page.wait_for_url("**/batches/*")
+    page.locator("#records:not([data-changing])").wait_for(timeout=20 * SECONDS)
+    url = page.url
+    page.close()
+    return url
+
+
+@pytest.fixture(scope="session")
 def start_parts(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Parts]]:

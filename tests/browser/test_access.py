@@ -44,12 +44,19 @@ PHONE, DESKTOP = 360, 1440
 
 @pytest.fixture(scope="session")
 def paths(
-    idle_parts: Any, stack: Stack, result_path: str, shared_path: str, crowd_url: str, jpeg_file: bytes
+    idle_parts: Any,
+    stack: Stack,
+    result_path: str,
+    shared_path: str,
+    batch_url: str,
+    crowd_url: str,
+    jpeg_file: bytes,
 ) -> dict[str, str]:
     """Where each page is found."""
     return {
         "home": "/",
         "result": result_path,
+        "batch": f"{urlsplit(batch_url).path}?score=0.4&only=person",
         "crowd": crowd_url,
         "waiting": idle_parts.send(jpeg_file),
         "failed": _ended(stack.url, jpeg_file[:500]),
@@ -125,6 +132,8 @@ def _ended(url: str, picture: bytes) -> str:
         ("home", "dark", DESKTOP),
         ("result", "light", DESKTOP),
         ("result", "dark", PHONE),
+        ("batch", "light", PHONE),
+        ("batch", "dark", DESKTOP),
         ("crowd", "light", PHONE),
         ("crowd", "dark", DESKTOP),
         ("waiting", "light", DESKTOP),

@@ -7,23 +7,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Dialog, FilePayload, Page, Route, expect
+from playwright.sync_api import Dialog, FilePayload, Page, Route, expect
 
 NAMES = ("park.jpg", "street.jpg", "apartment.jpg")
-
-
-@pytest.fixture(scope="module")
-def batch_url(usual_context: BrowserContext, pictures: Path) -> str:
-    """The address of a finished batch of three pictures."""
-    page = usual_context.new_page()
-    page.goto("/")
-    page.set_input_files("#picture", [pictures / name for name in NAMES])
-    page.get_by_role("button", name="Detect objects").click()
-    page.wait_for_url("**/batches/*")
-    expect(page.locator("#records:not([data-changing])")).to_be_visible(timeout=20_000)
-    url = page.url
-    page.close()
-    return url
 
 
 @pytest.fixture
