@@ -34,6 +34,12 @@ class AvailableModels:
         """Return all models that are known here, each with how far it is on its way to being used."""
         return [(info, self._state(info)) for info in self._store.known()]
 
+    def usable(self) -> list[str]:
+        """Return the names of the models that can be asked for now."""
+        return [
+            info.name for info, state in self.by_state() if state.stage in {Stage.EMBEDDED, Stage.INSTALLED}
+        ]
+
     def default(self) -> str:
         """Return the name of the model that a picture gets whose sender names none."""
         if self._settings.model != AUTO:

@@ -218,10 +218,15 @@ class Service:
                 has_ended = wait(min(left, _LOOK_AGAIN_SECONDS)) or self.jobs.has_ended(id)
         return self.jobs.find(id)
 
-    def again(self, record: Record) -> str:
-        """Queue a new detection of the same picture with the same parameters; return its id."""
+    def again(self, record: Record, *, model: str | None = None) -> str:
+        """Queue a new detection of the same picture with the same parameters; return its id.
+
+        model: another one than before.
+
+        Raises as `accept` does.
+        """
         request = DetectionRequest(
-            record.model, record.min_score, record.classes, record.masks, owner=record.owner
+            model or record.model, record.min_score, record.classes, record.masks, owner=record.owner
         )
         return self.accept(io.BytesIO(self.original(record.id)), request, filename=record.filename)
 

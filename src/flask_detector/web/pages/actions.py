@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, g, url_for
+from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.errors import UnknownDetection
@@ -30,8 +30,8 @@ def _keep_view(endpoint: str, values: dict[str, Any]) -> None:
 
 @blueprint.post("/again")
 def again() -> AnyResponse:
-    """Detect in the same picture once more, without a new upload."""
-    id = service().again(g.record)
+    """Detect in the same picture once more, without an upload; with another model if the form names one."""
+    id = service().again(g.record, model=request.form.get("model"))
     return go_to(url_for("detection.show", key=id), id=id)
 
 

@@ -88,6 +88,7 @@ def _result_page(record: Record) -> str:
         scores=np.histogram(found.scores, bins=_SCORE_BARS, range=(0, 1))[0].tolist(),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
+        other_models=[name for name in service().available.usable() if name != found.model],
         share_token=None if g.is_shared else service().share_links.token_of(record.id),
     )
 

@@ -32,8 +32,8 @@ export function connectScore(page, view) {
   }
 }
 
-/** Return a score as the highest whole percentage that still shows it. @param {number} score in 0..1 */
-const percentBelow = (score) => `${Math.floor(score * 100)}%`;
+/** Return a score as a percentage that is not above it, such as "87.4%". @param {number} score in 0..1 */
+const percentBelow = (score) => `${Math.floor(score * 1000) / 10}%`;
 
 /** @param {HTMLElement} page @param {import("./main.js").Result} result @param {View} view */
 export function connectClasses(page, result, view) {
