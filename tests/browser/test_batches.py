@@ -113,6 +113,21 @@ def test_a_folder_is_chosen_with_its_pictures_alone(page: Page, pictures: Path, 
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_folder_is_dropped_with_its_pictures_alone(page: Page, pictures: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "a" / "写"
+    inside.mkdir(parents=True)
+    for name in ("10.jpg", "2.jpg"):
+        (inside / name).write_bytes((pictures / "zoo.jpg").read_bytes())
+    (inside / "notes.txt").write_text("no picture")
+    page.locator(".home-drop-mark").wait_for()
+    devtools = page.context.new_cdp_session(page)
+    drag = {"items": [], "files": [str(tmp_path / "a")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": drag})
+    expect(page.locator(".home-chosen-name")).to_have_text(["2.jpg", "10.jpg"])
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_leaving_while_sending_is_warned_of_and_what_was_sent_is_a_batch(
     open_page: Callable[..., Page], pictures: Path
 ) -> None:

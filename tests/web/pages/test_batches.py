@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse
 
+from flask_detector.web.core.service import service
+
 
 @dataclass(frozen=True)
 class SentBatch:
@@ -114,6 +116,18 @@ def test_a_batch_is_deleted_with_its_pictures(
     assert delete(client, f"{sent.url}/delete", token()).status_code == 303
     assert client.get(sent.url).status_code == 404
     assert [client.get(picture).status_code for picture in sent.pictures] == [410, 410]
+
+
+def test_a_picture_that_is_deleted_elsewhere_meanwhile_hinders_neither_the_page_nor_the_deletion(
+    app: Flask, client: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    with app.app_context():
+        records = service().jobs.find_all([picture.rpartition("/")[2] for picture in sent.pictures])
+        service().delete(records[0])
+        service().delete_all(records)
+    assert "<h1>0 pictures</h1>" in client.get(sent.url).text
+    assert client.get(f"{sent.url}/summary.csv").text == "file,state,objects\r\n"
+    assert delete(client, f"{sent.url}/delete", token()).status_code == 303
 
 
 def test_nobody_else_sees_or_deletes_a_batch(app: Flask, client: FlaskClient, sent: SentBatch) -> None:

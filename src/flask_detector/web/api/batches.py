@@ -87,8 +87,7 @@ def _check_labels(texts: list[str], records: Sequence[Record]) -> None:
 )
 def remove_batch(id: str) -> tuple[str, int]:
     """Delete a batch with its detections and their pictures."""
-    for record in service().jobs.find_all(_find(id).detections):
-        service().delete(record)
+    service().delete_all(service().jobs.find_all(_find(id).detections))
     service().batches.delete(id)
     return "", 204
 

@@ -4,6 +4,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
@@ -14,7 +15,14 @@ from redis.client import Pipeline
 from flask_detector.api_keys import Keys, key_id_of
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.detectors import AUTO, model_store
-from flask_detector.errors import BrokerUnavailable, DetectionExpired, DetectorError, KeyReused, NoPicture
+from flask_detector.errors import (
+    BrokerUnavailable,
+    DetectionExpired,
+    DetectorError,
+    KeyReused,
+    NoPicture,
+    UnknownDetection,
+)
 from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
@@ -245,6 +253,12 @@ class Service:
 
         self.storage.delete(record.id)
         self.jobs.delete(record.id, also=forget)
+
+    def delete_all(self, records: Iterable[Record]) -> None:
+        """Forget several detections and their pictures; one that is gone meanwhile is no matter."""
+        for record in records:
+            with suppress(UnknownDetection, DetectionExpired):
+                self.delete(record)
 
     def group(self, records: Iterable[Record], *, owner: str) -> str:
         """Let detections be looked at together, as if they had been sent so; return the batch's id."""

@@ -90,8 +90,7 @@ def table(id: str) -> Response:
 def delete(id: str) -> AnyResponse:
     """Delete the pictures that were sent together, and their results, now."""
     _, records = _find(id)
-    for record in records:
-        service().delete(record)
+    service().delete_all(records)
     service().batches.delete(id)
     return go_to(url_for("pages.history"))
 
@@ -135,7 +134,7 @@ def place_of(record: Record) -> Place | None:
 def view_query() -> dict[str, Any]:
     """Return the parts of the request's query that a batch and its results share."""
     names = ("score", "only", "off", "sort")
-    return {name: [text for text in request.args.getlist(name) if text] for name in names}
+    return {name: list(dict.fromkeys(filter(None, request.args.getlist(name)))) for name in names}
 
 
 def _find(id: str) -> tuple[Batch, list[Record]]:

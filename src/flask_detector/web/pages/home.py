@@ -109,8 +109,7 @@ def history() -> str:
 @blueprint.post("/history/clear")
 def clear_history() -> AnyResponse:
     """Delete all detections of this browser, and their pictures, now."""
-    for record in _mine():
-        service().delete(record)
+    service().delete_all(_mine())
     return go_to(url_for("pages.history"))
 
 

@@ -25,11 +25,15 @@ async function show(url) {
   history.replaceState(null, "", url);
   try {
     const answer = await fetch(url, { signal: asking.signal });
+    if (!answer.ok) {
+      location.assign(url); // shows what is wrong
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     PARTS.forEach((id) => replace(id, page));
   } catch (error) {
     if (!(error instanceof DOMException)) {
-      location.assign(url); // shows what is wrong
+      location.assign(url);
     }
   }
 }
