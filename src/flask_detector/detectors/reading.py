@@ -14,7 +14,6 @@ class Reading:
     labels: the names of the classes by class id.
     options: what is set otherwise than usual, by name.
     notes: whole sentences: what was chosen and why, where the labels come from.
-    other_variant: what else the file may be, where it does not tell; `add` takes it instead.
     """
 
     architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins"]
@@ -23,4 +22,9 @@ class Reading:
     labels: tuple[str, ...]
     options: Mapping[str, Any]
     notes: tuple[str, ...]
-    other_variant: str | None = None
+
+
+def notes_on(options: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on the options that are set otherwise than usual, if there are any."""
+    settings = ", ".join(f"{name} {value}" for name, value in options.items())
+    return [f"Options that differ from the defaults: {settings}."] if options else []

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.atomic_files import write_whole
+from flask_detector.detectors.reading import Reading
 from flask_detector.errors import CheckpointError
 
 Floats = npt.NDArray[np.float32]
@@ -127,12 +128,12 @@ class WeightsFile:
 
 
 def write_weights(
-    folder: Path, arrays: Iterable[tuple[str, Floats]], *, architecture: str, facts: Mapping[str, Any]
+    folder: Path, arrays: Iterable[tuple[str, Floats]], reading: Reading, classes: Sequence[int]
 ) -> None:
     """Make the folder; it appears whole or not at all, and one that is there already is replaced.
 
     arrays: by our names of the layers with ".weight" and ".bias".
-    facts: the variant, labels, classes and options, see `WeightsFile`.
+    reading, classes: what they are of, see `WeightsFile`.
 
     Raises OSError where the folder can't be written.
     """
@@ -145,7 +146,15 @@ def write_weights(
                 file.write(np.ascontiguousarray(array).data)
             file.flush()
             os.fsync(file.fileno())
-        manifest = {"graph_version": GRAPH_VERSION, "architecture": architecture, **facts, "arrays": places}
+        manifest = {
+            "graph_version": GRAPH_VERSION,
+            "architecture": reading.architecture,
+            "variant": reading.variant,
+            "labels": reading.labels,
+            "classes": classes,
+            "options": dict(reading.options),
+            "arrays": places,
+        }
         write_whole(unfinished / _MANIFEST, json.dumps(manifest).encode(), sync_folders=[unfinished])
 
 

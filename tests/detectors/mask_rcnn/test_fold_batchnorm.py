@@ -16,7 +16,7 @@ class Values:
 
 def test_weights_with_another_epsilon_are_those_that_are_folded_with_it() -> None:
     random = np.random.default_rng(0)
-    layer = Layer("stem", "conv1", (8, 3, 7, 7), "bn1", bias=False)
+    layer = Layer("stem", "conv1", (8, 3, 7, 7), "bn1")
     tensors = {"conv1.weight": Values(random.normal(size=layer.shape))}
     for part in ("weight", "bias", "running_mean"):
         tensors[f"bn1.{part}"] = Values(random.normal(size=8))

@@ -1,7 +1,7 @@
 """What checkpoints of all networks share: the network among the tensors, and the report of what misfits."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_detector.detectors.checkpoint.read import AVERAGED, Checkpoint
@@ -72,17 +72,23 @@ def _is_averaged(prefix: str, tensors: Mapping[str, Tensor]) -> bool:
 
 def check_shapes(
     tensors: Mapping[str, Tensor],
-    shapes: Mapping[str, tuple[int, ...]],
-    ignored: Collection[str],
+    layers: Iterable[Mapping[str, tuple[int, ...]]],
+    ignored: Collection[str] = (),
     *,
     network: str,
 ) -> None:
     """Raise ForeignCheckpoint with the list of what does not fit.
 
-    shapes: what the network must have. ignored: what may be there besides.
+    layers: the names and shapes of what the network must have. ignored: what may be there besides, as the
+    counters of batch norms.
     """
+    shapes = {name: shape for layer in layers for name, shape in layer.items()}
     lacking = [name for name in shapes if name not in tensors]
-    surplus = [name for name in tensors if name not in shapes and name not in ignored]
+    surplus = [
+        name
+        for name in tensors
+        if name not in shapes and name not in ignored and not name.endswith(".num_batches_tracked")
+    ]
     wrong = [
         f"{name} {tensors[name].shape} instead of {shape}"
         for name, shape in shapes.items()

@@ -37,22 +37,16 @@ def convert(
     written.
     """
     recognised = recognise(checkpoint, variant, labels=labels, options=options)
-    facts = {
-        "variant": str(recognised.variant),
-        "labels": list(recognised.labels),
-        "classes": list(recognised.classes),
-        "options": dict(recognised.options),
-    }
-    write_weights(folder, _arrays(recognised, on_progress), architecture=ARCHITECTURE, facts=facts)
-    return Reading(
+    reading = Reading(
         architecture=ARCHITECTURE,
         variant=str(recognised.variant),
         title=f"Mask R-CNN R-50 FPN, {TRAITS[recognised.variant].title}",
         labels=recognised.labels,
         options=recognised.options,
         notes=recognised.notes,
-        other_variant=None if recognised.other is None else str(recognised.other),
     )
+    write_weights(folder, _arrays(recognised, on_progress), reading, recognised.classes)
+    return reading
 
 
 def _arrays(recognised: Recognised, report: Callable[[float], None]) -> Iterator[tuple[str, Floats]]:

@@ -1,25 +1,15 @@
 """From a checkpoint's layers to what the graphs take: batch norms folded, channels where we want them."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from flask_detector.detectors.checkpoint.batch_norm import ArraySource, Floats, folded
 from flask_detector.detectors.mask_rcnn.layers import BOX_CELLS, CHANNELS, Layer
-
-Floats = npt.NDArray[np.float32]
-
-
-class ArraySource(Protocol):
-    """Something that gives a checkpoint's tensor as an array."""
-
-    def array(self) -> npt.NDArray[Any]:
-        """Return the values; float16, bfloat16 and float64 as they are or wider."""
 
 
 def fold(layer: Layer, tensors: Mapping[str, ArraySource], *, epsilon: float) -> tuple[Floats, Floats]:
-    """Return a layer's weight and bias (out,) with its batch norm folded in, computed in double precision.
+    """Return a layer's weight and bias (out,) with its batch norm folded in.
 
     The weight is (out, in, rows, columns) or (out, in) as in the checkpoint, with two exceptions:
 
@@ -27,26 +17,14 @@ def fold(layer: Layer, tensors: Mapping[str, ArraySource], *, epsilon: float) ->
     - ``mask.up``, the transposed 2x2 convolution with stride 2, becomes a fully connected layer of (4 * 256,
       256) whose outputs are ordered row, column, channel: its four taps do not overlap.
     """
-    weight = tensors[f"{layer.source}.weight"].array()
-    bias = tensors[f"{layer.source}.bias"].array() if layer.bias else np.zeros(layer.outputs)
-    if layer.norm is not None:
-        gamma, beta, mean, variance = (
-            tensors[f"{layer.norm}.{part}"].array().astype(np.float64)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            scale = gamma / np.sqrt(variance + epsilon)
-            weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-            bias = beta + (bias - mean) * scale
+    weight, bias = folded(layer.source, layer.norm, tensors, epsilon=epsilon)
     if layer.name == "box.fc0":
         weight = weight.reshape(-1, CHANNELS, BOX_CELLS, BOX_CELLS).transpose(0, 2, 3, 1)
         weight = weight.reshape(layer.shape)
     if layer.name == "mask.up":
         weight = weight.transpose(2, 3, 1, 0).reshape(4 * CHANNELS, CHANNELS)
         bias = np.tile(bias, 4)
-    # What is too large for single precision becomes infinite; who writes the arrays refuses those.
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
+    return np.ascontiguousarray(weight), bias
 
 
 def norm_of(layer: Layer, tensors: Mapping[str, ArraySource]) -> Floats:

@@ -7,13 +7,14 @@ from typing import Any
 
 from flask_detector.detectors.checkpoint.class_names import COCO_NUMBERS, class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, listed, network_in
-from flask_detector.detectors.checkpoint.mmdet_config import config_of
+from flask_detector.detectors.checkpoint.mmdet_config import at, config_of
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, Shape, layers, marks
+from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, layers, marks
 from flask_detector.detectors.mask_rcnn.mmdet_options import options_in
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.reading import notes_on
 from flask_detector.errors import ForeignCheckpoint
 
 
@@ -26,7 +27,7 @@ class Recognised:
     labels: the names of the classes by class id.
     classes: for each class of the network (without the background), its class id.
     options: what is set otherwise than the variant has it, by name.
-    notes: how that was found out, for people. other: what else it may be.
+    notes: how that was found out, for people.
     """
 
     variant: Variant
@@ -36,7 +37,6 @@ class Recognised:
     classes: tuple[int, ...]
     options: Mapping[str, Any]
     notes: tuple[str, ...]
-    other: Variant | None
 
 
 def recognise(
@@ -64,10 +64,7 @@ def recognise(
     stated = {**_options_in_file(tensors, checkpoint.meta, layout), **(options or {})}
     usual = TRAITS[chosen.variant].options
     differing = usual.changed(stated).differences(usual)
-    notes = [*network.notes, chosen.note, names.note]
-    if differing:
-        settings = ", ".join(f"{name} {value}" for name, value in differing.items())
-        notes.append(f"Options that differ from the defaults: {settings}.")
+    notes = [*network.notes, chosen.note, names.note, *notes_on(differing)]
     return Recognised(
         chosen.variant,
         expected,
@@ -76,7 +73,6 @@ def recognise(
         names.classes,
         differing,
         tuple(note for note in notes if note),
-        chosen.other,
     )
 
 
@@ -175,14 +171,12 @@ def _number_of_classes(tensors: Mapping[str, Tensor], layout: Layout) -> int:
 
 
 def _check(tensors: Mapping[str, Tensor], expected: Sequence[Layer], layout: Layout) -> None:
-    shapes: dict[str, Shape] = {}
-    for layer in expected:
-        shapes |= layer.tensors()
-    ignored = {f"{layer.norm}.num_batches_tracked" for layer in expected if layer.norm is not None}
+    ignored: list[str] = []
     if layout is Layout.DETECTRON2:
         # Buffers of earlier versions; the first two are looked at.
-        ignored |= {"pixel_mean", "pixel_std"}
-        ignored |= {f"proposal_generator.anchor_generator.cell_anchors.{level}" for level in range(5)}
+        ignored = ["pixel_mean", "pixel_std"]
+        ignored += [f"proposal_generator.anchor_generator.cell_anchors.{level}" for level in range(5)]
+    shapes = [layer.tensors() for layer in expected]
     check_shapes(tensors, shapes, ignored, network=f"Mask R-CNN R-50 FPN ({layout})")
 
 
@@ -190,7 +184,6 @@ def _check(tensors: Mapping[str, Tensor], expected: Sequence[Layer], layout: Lay
 class _Choice:
     variant: Variant
     note: str
-    other: Variant | None = None
 
 
 def _variant(
@@ -204,10 +197,9 @@ def _variant(
         if layout is not LAYOUTS[stated]:
             raise ForeignCheckpoint(f"The checkpoint is {layout}, not {stated}.")
         return _Choice(stated, "")
-    if layout is Layout.TORCHVISION_V2:
-        return _Choice(Variant.TORCHVISION_V2, "")
-    if layout is Layout.DETECTRON2:
-        return _Choice(Variant.DETECTRON2, "")
+    fitting = [variant for variant in Variant if LAYOUTS[variant] is layout]
+    if len(fitting) == 1:
+        return _Choice(fitting[0], "")
     if layout is Layout.TORCHVISION_V1:
         return _epsilon(checkpoint.meta, tensors, classes)
     style = _style(checkpoint.meta)
@@ -260,14 +252,11 @@ def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: in
         f"Batch norms are read with epsilon {epsilons[chosen]}: {why}. If it should be {epsilons[other]}, "
         f"as in models {'made without' if from_published else 'fine-tuned from'} the published weights, add "
         f"it with --variant {other}; 'flask-detector models check' shows what both find.",
-        other,
     )
 
 
 def _style(meta: Mapping[str, Any]) -> str | None:
-    model = config_of(meta).get("model")
-    backbone = model.get("backbone") if isinstance(model, dict) else None
-    style = backbone.get("style") if isinstance(backbone, dict) else None
+    style = at(config_of(meta), ("model", "backbone", "style"))
     return style if style in {"caffe", "pytorch"} else None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-Shape = tuple[int, ...]
+from flask_detector.detectors.checkpoint.batch_norm import Shape, tensors_of
 
 STAGE_BLOCKS = (3, 4, 6, 3)
 CHANNELS = 256
@@ -43,15 +43,13 @@ class Layer:
     source: the checkpoint's name of it, without ".weight".
     shape: of its weight in the checkpoint: (out, in) or (out, in, rows, columns); for the transposed
         convolution (in, out, rows, columns).
-    norm: the checkpoint's name of the batch norm behind it, None without one.
-    bias: whether it has a bias of its own.
+    norm: the checkpoint's name of the batch norm behind it; None where it has a bias instead.
     """
 
     name: str
     source: str
     shape: Shape
     norm: str | None = None
-    bias: bool = True
 
     @property
     def outputs(self) -> int:
@@ -60,13 +58,7 @@ class Layer:
 
     def tensors(self) -> dict[str, Shape]:
         """Return the names and shapes of what the checkpoint must have for it."""
-        found = {f"{self.source}.weight": self.shape}
-        if self.bias:
-            found[f"{self.source}.bias"] = (self.outputs,)
-        if self.norm is not None:
-            for part in ("weight", "bias", "running_mean", "running_var"):
-                found[f"{self.norm}.{part}"] = (self.outputs,)
-        return found
+        return tensors_of(self.source, self.shape, self.norm, self.outputs)
 
 
 def layers(layout: Layout, classes: int) -> list[Layer]:
@@ -79,10 +71,10 @@ def layers(layout: Layout, classes: int) -> list[Layer]:
     found = [*_resnet(naming)]
     for level, inputs in enumerate((256, 512, 1024, 2048)):
         source = naming.lateral.format(level, level + 2)
-        found.append(_pyramid(f"lateral{level}", source, (CHANNELS, inputs, 1, 1), second))
+        found.append(_conv(f"lateral{level}", source, (CHANNELS, inputs, 1, 1), second))
     for level in range(4):
         source = naming.pyramid.format(level, level + 2)
-        found.append(_pyramid(f"pyramid{level}", source, (CHANNELS, CHANNELS, 3, 3), second))
+        found.append(_conv(f"pyramid{level}", source, (CHANNELS, CHANNELS, 3, 3), second))
     spatial = (CHANNELS, CHANNELS, 3, 3)
     found += [Layer(f"rpn.conv{i}", naming.rpn_conv.format(i), spatial) for i in range(1 + second)]
     found.append(Layer("rpn.logits", naming.rpn_logits, (3, CHANNELS, 1, 1)))
@@ -91,9 +83,7 @@ def layers(layout: Layout, classes: int) -> list[Layer]:
     found += _box_head(naming, classes, others)
     for i in range(4):
         source = naming.mask_conv.format(i, i + 1)
-        found.append(
-            _normed(f"mask.conv{i}", source, spatial) if second else Layer(f"mask.conv{i}", source, spatial)
-        )
+        found.append(_conv(f"mask.conv{i}", source, spatial, second))
     found.append(Layer("mask.up", naming.mask_up, (CHANNELS, CHANNELS, 2, 2)))
     found.append(Layer("mask.logits", naming.mask_logits, (others, CHANNELS, 1, 1)))
     return found
@@ -201,7 +191,7 @@ _NAMING = {
 def _resnet(naming: _Naming) -> Iterator[Layer]:
     def layer(name: str, sources: tuple[str, str], shape: Shape, *numbers: int) -> Layer:
         conv, norm = (source.format(*numbers) for source in sources)
-        return Layer(name, conv, shape, norm, bias=False)
+        return Layer(name, conv, shape, norm)
 
     yield layer("stem", naming.stem, (64, 3, 7, 7))
     inputs = 64
@@ -222,19 +212,15 @@ def _resnet(naming: _Naming) -> Iterator[Layer]:
             inputs = 4 * width
 
 
-def _pyramid(name: str, source: str, shape: Shape, normed: bool) -> Layer:
-    return _normed(name, source, shape) if normed else Layer(name, source, shape)
-
-
-def _normed(name: str, source: str, shape: Shape) -> Layer:
-    """Return a layer of torchvision's pairs: the convolution is the pair's 0, its norm the pair's 1."""
-    return Layer(name, source, shape, f"{source[:-1]}1", bias=False)
+def _conv(name: str, source: str, shape: Shape, normed: bool) -> Layer:
+    """Return a convolution; of torchvision's pairs with a norm it is the pair's 0, and the norm the 1."""
+    return Layer(name, source, shape, f"{source[:-1]}1" if normed else None)
 
 
 def _box_head(naming: _Naming, classes: int, others: int) -> Iterator[Layer]:
     hidden = 1024
     for i, source in enumerate(naming.box_convs):
-        yield _normed(f"box.conv{i}", source, (CHANNELS, CHANNELS, 3, 3))
+        yield _conv(f"box.conv{i}", source, (CHANNELS, CHANNELS, 3, 3), True)
     inputs = CHANNELS * BOX_CELLS**2
     for i, source in enumerate(naming.box_fcs):
         yield Layer(f"box.fc{i}", source, (hidden, inputs))

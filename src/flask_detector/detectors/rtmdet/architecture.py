@@ -10,7 +10,7 @@ dense_heads/rtmdet_head.py and rtmdet_ins_head.py.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-Shape = tuple[int, ...]
+from flask_detector.detectors.checkpoint.batch_norm import Shape, tensors_of
 
 SIDE = 640
 STRIDES = (8, 16, 32)
@@ -49,13 +49,7 @@ class Conv:
 
     def tensors(self) -> dict[str, Shape]:
         """Return the names and shapes of what the checkpoint must have for it."""
-        found = {f"{self.name}.weight": self.shape}
-        if self.norm is None:
-            return found | {f"{self.name}.bias": self.shape[:1]}
-        return found | {
-            f"{self.norm}.{part}": self.shape[:1]
-            for part in ("weight", "bias", "running_mean", "running_var")
-        }
+        return tensors_of(self.name, self.shape, self.norm, self.shape[0])
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from flask_detector.detectors.checkpoint.batch_norm import Floats, folded
 from flask_detector.detectors.checkpoint.class_names import class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, network_in
 from flask_detector.detectors.checkpoint.mmdet_config import (
@@ -19,7 +18,7 @@ from flask_detector.detectors.checkpoint.mmdet_config import (
 )
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
-from flask_detector.detectors.reading import Reading
+from flask_detector.detectors.reading import Reading, notes_on
 from flask_detector.detectors.rtmdet.architecture import (
     DISTANCES,
     LOGARITHMS,
@@ -27,12 +26,11 @@ from flask_detector.detectors.rtmdet.architecture import (
     SIDE,
     STRIDES,
     Conv,
-    Shape,
     architecture_of,
 )
 from flask_detector.detectors.rtmdet.build_graph import MEAN, STD
 from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Rules
-from flask_detector.detectors.weights_file import Floats, check_finite, write_weights
+from flask_detector.detectors.weights_file import check_finite, write_weights
 from flask_detector.errors import ForeignCheckpoint
 
 BOXES: Final = "rtmdet"
@@ -66,38 +64,20 @@ def convert(
     if architecture is None:
         raise ForeignCheckpoint("The checkpoint is of RTMDet, but of another backbone or neck.")
     convs = list(architecture.convs())
-    shapes: dict[str, Shape] = {}
-    for conv in convs:
-        shapes |= conv.tensors()
-    counters = {f"{conv.norm}.num_batches_tracked" for conv in convs if conv.norm is not None}
     title = "RTMDet-Ins" if architecture.has_masks else "RTMDet"
-    check_shapes(tensors, shapes, counters, network=title)
+    check_shapes(tensors, [conv.tensors() for conv in convs], network=title)
     config = config_of(checkpoint.meta)
     rules = _rules(config, MASK_RULES if architecture.has_masks else BOX_RULES)
     names = class_names(checkpoint.meta, architecture.classes, given=labels, background_first=False)
-    notes = [*network.notes, names.note]
-    if rules:
-        settings = ", ".join(f"{name} {value}" for name, value in rules.items())
-        notes.append(f"Options that differ from the defaults: {settings}.")
     reading = Reading(
         architecture=MASKS if architecture.has_masks else BOXES,
         variant=LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
         title=f"MMDetection's {title}",
         labels=names.labels,
         options=rules,
-        notes=tuple(notes),
+        notes=(*network.notes, names.note, *notes_on(rules)),
     )
-    write_weights(
-        folder,
-        _arrays(convs, tensors, on_progress),
-        architecture=reading.architecture,
-        facts={
-            "variant": reading.variant,
-            "labels": list(names.labels),
-            "classes": list(names.classes),
-            "options": rules,
-        },
-    )
+    write_weights(folder, _arrays(convs, tensors, on_progress), reading, names.classes)
     return reading
 
 
@@ -154,26 +134,8 @@ def _arrays(
     convs: list[Conv], tensors: Mapping[str, Tensor], report: Callable[[float], None]
 ) -> Iterator[tuple[str, Floats]]:
     for number, conv in enumerate(convs):
-        weight, bias = _folded(conv, tensors)
+        weight, bias = folded(conv.name, conv.norm, tensors, epsilon=NORM_EPSILON)
         check_finite(conv.name, weight, bias)
         yield f"{conv.name}.weight", weight
         yield f"{conv.name}.bias", bias
         report((number + 1) / (len(convs) + 1))
-
-
-def _folded(conv: Conv, tensors: Mapping[str, Tensor]) -> tuple[Floats, Floats]:
-    """Return weight and bias with the batch norm folded in, computed in double precision."""
-    weight = tensors[f"{conv.name}.weight"].array().astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if conv.norm is None:
-            bias = tensors[f"{conv.name}.bias"].array()
-        else:
-            gamma, beta, mean, variance = (
-                tensors[f"{conv.norm}.{part}"].array().astype(np.float64)
-                for part in ("weight", "bias", "running_mean", "running_var")
-            )
-            scale = gamma / np.sqrt(variance + NORM_EPSILON)
-            weight = weight * scale[:, None, None, None]
-            bias = beta - mean * scale
-        # What is too large for single precision becomes infinite, and is refused.
-        return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
