@@ -11,8 +11,9 @@ import re
 import secrets
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -42,13 +43,6 @@ class Refused(DetectorError):
         self.code = code  # type: ignore[misc]  # it is the server's
 
 
-class Sleep(Protocol):
-    """Waits; a parameter so that tests need not."""
-
-    def __call__(self, seconds: float, /) -> None:
-        """Wait."""
-
-
 class Client:
     """A flask-detector server. May be used from several threads.
 
@@ -65,7 +59,12 @@ class Client:
     """
 
     def __init__(
-        self, url: str, *, api_key: str | None = None, timeout: float = 60.0, sleep: Sleep = time.sleep
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         try:
             address = urlsplit(url)

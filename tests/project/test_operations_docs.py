@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from flask_detector.service.metrics import MEASURES, Counter
+from flask_detector.service.metrics import MEASURES
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 
@@ -50,8 +50,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_that_change(
     families: dict[str, str],
 ) -> None:
     endings = {
-        measure.name: {"_total"} if isinstance(measure, Counter) else {"_bucket", "_sum", "_count"}
-        for measure in MEASURES
+        measure.name: {"_bucket", "_sum", "_count"} if measure.bounds else {"_total"} for measure in MEASURES
     }
     there = {name + ending for name in families for ending in endings.get(name, {""})}
     dashboard = json.loads(DASHBOARD.read_text())

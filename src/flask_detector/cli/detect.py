@@ -126,7 +126,7 @@ def detect(
     with _endings(run, goes_on=out is not None and not into_zip):
         found, missed = find_inputs(pictures, leave_out=None if into_zip else out)
         for one in missed:
-            run.report_missing(one)
+            run.report_failure(one.argument, one.error)
         if not found:
             click.echo("No pictures found.", err=True)
             raise click.exceptions.Exit(_USAGE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from flask_detector.cli.inputs import Input, MissingInput, Unreadable, printable
+from flask_detector.cli.inputs import Input, Unreadable, printable
 from flask_detector.cli.prefetch import in_order
 from flask_detector.cli.progress import PictureProgress
 from flask_detector.client import Client, ServerError
@@ -118,12 +118,8 @@ class Run:
             lines = [*_summary(picture, found), *(f"  {word} to {path}" for word, path in written.items())]
             self._progress.print("\n".join(lines))
 
-    def report_missing(self, missing: MissingInput) -> None:
-        """Report an argument without a picture."""
-        self.report_failure(missing.argument, missing.error)
-
     def report_failure(self, name: str, error: DetectorError) -> None:
-        """Report a picture that can't be processed."""
+        """Report a picture that can't be processed, or an argument without one."""
         self.failures += 1
         if self._as_json:
             described: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}

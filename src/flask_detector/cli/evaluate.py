@@ -1,6 +1,7 @@
 """``flask-detector evaluate``: how well a model does on annotated pictures."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,7 +11,6 @@ from flask_detector.cli.inputs import printable
 from flask_detector.cli.progress import PictureProgress
 from flask_detector.detectors import load_detector
 from flask_detector.errors import DetectorError
-from flask_detector.evaluation import FIGURES, Evaluation
 from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections
@@ -101,9 +101,9 @@ def evaluate(
         click.echo(json.dumps(form, indent=2))
     else:
         click.echo(f"{detector.name} on {len(found)} pictures\n")
-        click.echo(_table(result))
+        click.echo(_table(" " * 6, result.figures, _MEANINGS))
         if categories:
-            click.echo("\n" + _category_table(result))
+            click.echo("\n" + _table("AP of", result.categories, {}))
         if result.without_class:
             click.echo(f"\nLeft out, as the model has no such class: {', '.join(result.without_class)}")
         if detector.has_masks and not annotations.has_masks:
@@ -128,23 +128,14 @@ _MEANINGS = {
 }
 
 
-def _table(result: Evaluation) -> str:
-    lines = [f"{'':6}" + "".join(f"{kind:>8}" for kind in result.figures)]
-    for name in FIGURES:
-        cells = "".join(f"{_shown(figures[name]):>8}" for figures in result.figures.values())
-        lines.append(f"{name:6}{cells}   {_MEANINGS[name]}")
-    return "\n".join(lines)
-
-
-def _category_table(result: Evaluation) -> str:
-    kinds = list(result.categories)
-    names = list(result.categories[kinds[0]])
-    width = max(len("AP of"), *(len(name) for name in names))
-    lines = [f"{'AP of':{width}}" + "".join(f"{kind:>8}" for kind in kinds)]
+def _table(head: str, columns: Mapping[str, Mapping[str, float | None]], meanings: Mapping[str, str]) -> str:
+    """Return a line for each figure, which all columns have."""
+    names = list(next(iter(columns.values())))
+    width = max(map(len, (head, *names)))
+    lines = [f"{head:{width}}" + "".join(f"{kind:>8}" for kind in columns)]
     for name in names:
-        lines.append(
-            f"{name:{width}}" + "".join(f"{_shown(result.categories[kind][name]):>8}" for kind in kinds)
-        )
+        cells = "".join(f"{_shown(column[name]):>8}" for column in columns.values())
+        lines.append(f"{name:{width}}{cells}   {meanings.get(name, '')}".rstrip())
     return "\n".join(lines)
 
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 import click
 
-from flask_detector.api_keys import Key, Keys, Scope
+from flask_detector.api_keys import Keys, Scope
 from flask_detector.cli.error_group import ExplainedGroup
 
 
@@ -66,7 +66,7 @@ def list_keys(as_json: bool) -> None:
     with _known() as known:
         found = known.list()
     if as_json:
-        click.echo(json.dumps([_form(key) for key in found], indent=2))
+        click.echo(json.dumps([asdict(key) for key in found], indent=2, default=datetime.isoformat))
         return
     if not found:
         click.echo("There are no keys. To create one: flask-detector keys create", err=True)
@@ -96,16 +96,6 @@ def webhook_secret(id: str | None) -> None:
     """
     with _known() as known:
         click.echo(known.webhook_secret(id))
-
-
-def _form(key: Key) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "scope": key.scope,
-        "created_at": key.created_at.isoformat(),
-        "last_used_at": None if key.last_used_at is None else key.last_used_at.isoformat(),
-    }
 
 
 def _day(moment: datetime | None) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.errors import CheckpointError
+from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
 
@@ -78,6 +78,14 @@ def check_answers(*arrays: npt.NDArray[np.float32]) -> None:
             "The model answers with values that are no finite numbers.",
             hint="Its training may have diverged; use a checkpoint from before that.",
         )
+
+
+def checked_score(min_score: float | None, default: float) -> float:
+    """Return the lowest score to keep; raises BadParameter for one that is not in 0..1."""
+    score = default if min_score is None else min_score
+    if not 0 <= score <= 1:
+        raise BadParameter(f"The lowest score can't be {score}.", hint="Give a number from 0 to 1.")
+    return score
 
 
 def usable_cores() -> int:

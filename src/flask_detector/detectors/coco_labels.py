@@ -12,3 +12,8 @@ COCO_LABELS = (
     "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase",
     "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
+
+# COCO's category ids run to 90; these ten have no instances.
+COCO_NUMBERS = 90
+UNUSED_COCO_NUMBERS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+USED_COCO_NUMBERS = tuple(i for i in range(1, COCO_NUMBERS + 1) if i not in UNUSED_COCO_NUMBERS)

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.coco_labels import COCO_LABELS, USED_COCO_NUMBERS
 
-# COCO's ids run from 1 to 90; these ten have no instances.
-# Source: COCO 2017 instances annotations, categories.
-_UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-_COCO_IDS = dict(zip(COCO_LABELS, (i for i in range(1, 91) if i not in _UNUSED_IDS), strict=True))
+_COCO_IDS = dict(zip(COCO_LABELS, USED_COCO_NUMBERS, strict=True))
 
 
 class Categories:

@@ -22,41 +22,35 @@ _LONG = (0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 
 
 @dataclass(frozen=True)
-class Counter:
-    """A number that only grows; Prometheus adds `_total` to its name."""
+class Measure:
+    """A counter, to whose name Prometheus adds `_total`; or a histogram of durations in seconds.
+
+    bounds: upper ends of the buckets that durations fall into; none of a counter.
+    """
 
     name: str
     help: str
     labels: tuple[str, ...]
+    bounds: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """Durations in seconds, counted by the bucket that they fall into; `bounds` are upper ends."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...]
-    bounds: tuple[float, ...]
-
-
-REQUESTS = Counter("detector_http_requests", "HTTP requests.", ("method", "route", "status"))
-REQUEST_SECONDS = Histogram(
+REQUESTS = Measure("detector_http_requests", "HTTP requests.", ("method", "route", "status"))
+REQUEST_SECONDS = Measure(
     "detector_http_request_seconds", "Time until the response starts.", ("method", "route"), _FAST
 )
-DETECTIONS = Counter("detector_detections", "Ended detections.", ("model", "outcome"))
+DETECTIONS = Measure("detector_detections", "Ended detections.", ("model", "outcome"))
 OUTCOMES = ("done", "failed")
 NO_MODEL = "(none)"
 """In place of a model's name where a detection did not come as far as to one."""
-FAILURES = Counter("detector_failures", "Failed detections by error code.", ("code",))
-RETRIES = Counter("detector_retries", "Pictures taken again after an attempt that did not finish.", ())
-WAITING_SECONDS = Histogram("detector_waiting_seconds", "Time that pictures waited for a worker.", (), _LONG)
-DETECTION_SECONDS = Histogram("detector_detection_seconds", "Duration of detections.", ("model",), _SLOW)
-STAGE_SECONDS = Histogram(
+FAILURES = Measure("detector_failures", "Failed detections by error code.", ("code",))
+RETRIES = Measure("detector_retries", "Pictures taken again after an attempt that did not finish.", ())
+WAITING_SECONDS = Measure("detector_waiting_seconds", "Time that pictures waited for a worker.", (), _LONG)
+DETECTION_SECONDS = Measure("detector_detection_seconds", "Duration of detections.", ("model",), _SLOW)
+STAGE_SECONDS = Measure(
     "detector_stage_seconds", "Duration of the stages of detections.", ("model", "stage"), _SLOW
 )
 
-MEASURES: tuple[Counter | Histogram, ...] = (
+MEASURES: tuple[Measure, ...] = (
     REQUESTS,
     REQUEST_SECONDS,
     DETECTIONS,
@@ -80,12 +74,12 @@ class Tally:
         self._counts: Sums[_Field] = Sums()
         self._seconds: dict[_Field, float] = {}
 
-    def add(self, counter: Counter, *labels: str) -> None:
+    def add(self, counter: Measure, *labels: str) -> None:
         """Count one more."""
         with self._lock:
             self._counts[counter.name, *labels] += 1
 
-    def observe(self, histogram: Histogram, seconds: float, *labels: str) -> None:
+    def observe(self, histogram: Measure, seconds: float, *labels: str) -> None:
         """Count a duration."""
         bucket = bisect_left(histogram.bounds, seconds)
         with self._lock:
@@ -126,15 +120,13 @@ class Reading:
     buckets: how many durations fell into each bucket, the last one without an upper end; () for a counter.
     """
 
-    measure: Counter | Histogram
+    measure: Measure
     labels: tuple[str, ...]
     total: float
     buckets: tuple[int, ...] = ()
 
 
-def read(
-    connection: redis.Redis, known: Iterable[tuple[Counter | Histogram, tuple[str, ...]]] = ()
-) -> Iterator[Reading]:
+def read(connection: redis.Redis, known: Iterable[tuple[Measure, tuple[str, ...]]] = ()) -> Iterator[Reading]:
     """Yield the sums of all processes, in the order of MEASURES and of their labels.
 
     known: labels that a measure will have; they are 0 until something is counted. A counter that came into
@@ -144,21 +136,16 @@ def read(
     """
     values: dict[_Field, float] = {}
     for measure, labels in known:
-        values[measure.name, *labels, *([_SUM] if isinstance(measure, Histogram) else [])] = 0.0
+        values[measure.name, *labels, *([_SUM] if measure.bounds else [])] = 0.0
     stored = cast(dict[bytes, bytes], connection.hgetall(_KEY))
     values.update({tuple(json.loads(field)): float(n) for field, n in stored.items()})
     for measure in MEASURES:
         # What another version of the program kept under other labels is left out.
-        if isinstance(measure, Counter):
-            for field in sorted(f for f in values if f[0] == measure.name and _fits(f, measure, 0)):
+        length = 1 + len(measure.labels) + bool(measure.bounds)
+        for field in sorted(f for f in values if f[0] == measure.name and len(f) == length):
+            if not measure.bounds:
                 yield Reading(measure, field[1:], values[field])
-            continue
-        ends = [str(bucket) for bucket in range(len(measure.bounds) + 1)]
-        for field in sorted(f for f in values if f[0] == measure.name and _fits(f, measure, 1)):
-            if field[-1] == _SUM:
+            elif field[-1] == _SUM:
+                ends = map(str, range(len(measure.bounds) + 1))
                 buckets = tuple(int(values.get((*field[:-1], end), 0)) for end in ends)
                 yield Reading(measure, field[1:-1], values[field], buckets)
-
-
-def _fits(field: _Field, measure: Counter | Histogram, extra: int) -> bool:
-    return len(field) == 1 + len(measure.labels) + extra

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_detector.detectors.checkpoint.mmdet_config import config_of
-from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.coco_labels import (
+    COCO_LABELS,
+    COCO_NUMBERS,
+    UNUSED_COCO_NUMBERS,
+    USED_COCO_NUMBERS,
+)
 from flask_detector.errors import BadParameter
 
 # Under these keys programs keep the names: MMDetection 2 and 3, Detectron2, Hugging Face and people.
@@ -30,9 +35,6 @@ _PLACES = (
 
 _BACKGROUND = {"__background__", "background", "_background_", "bg", "__ignore__"}
 
-# COCO's category numbers run to 90; these ten were never used. torchvision's models have an output for each.
-UNUSED_COCO_NUMBERS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-COCO_NUMBERS = 90
 _NO_NAME = {"n/a", ""}
 
 
@@ -112,8 +114,8 @@ def _named(names: tuple[str, ...], note: str) -> ClassNames:
 def _coco(classes: int, note: str) -> ClassNames:
     if classes == len(COCO_LABELS):
         return _named(COCO_LABELS, note)
-    used = [number for number in range(1, COCO_NUMBERS + 1) if number not in UNUSED_COCO_NUMBERS]
-    ids = {number: i for i, number in enumerate([*used, *UNUSED_COCO_NUMBERS])}
+    # torchvision's models have an output for each number.
+    ids = {number: i for i, number in enumerate([*USED_COCO_NUMBERS, *UNUSED_COCO_NUMBERS])}
     unused = tuple(f"unused {number}" for number in UNUSED_COCO_NUMBERS)
     return ClassNames(COCO_LABELS + unused, tuple(ids[number] for number in range(1, COCO_NUMBERS + 1)), note)
 

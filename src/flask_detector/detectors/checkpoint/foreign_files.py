@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
@@ -28,44 +27,33 @@ _FETCH_AGAIN = "Download the file itself and add that."
 _OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN or RTMDet-Ins."
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of file that is recognised only to be named.
-
-    pattern: of its first bytes. what: its name with an article. hint: what to do with it.
-    """
-
-    pattern: bytes
-    what: str
-    hint: str
-
-
 # How ONNX begins, in protobuf: the version of the format, then the program that wrote it or the graph.
 _ONNX = rb"\x08[\x01-\x20](\x12.[\x20-\x7e]+|[\x3a\x42])"
 # A PaddlePaddle tensor: its version and the number of its levels, both 0.
 _PADDLE = rb"\x00{4}(\x00{8}|[\x01-\x80]\x00{7})"
 
+# Files of which only the name is known, each with its article, and what to do with it; by their first bytes.
 _KINDS = (
-    Kind(
+    (
         rb"version https://git-lfs",
         "a pointer of Git LFS, not the file itself",
         "Run 'git lfs pull' where it comes from, and add the file again.",
     ),
-    Kind(rb"(?i)\s*<(!doctype html|html|head)", "a web page, not a download", _FETCH_AGAIN),
-    Kind(rb"\s*(<\?xml[^>]*>\s*)?<net", "an OpenVINO model", _BRING_PYTORCH),
-    Kind(rb"\s*<\?xml", "an XML document", _FETCH_AGAIN),
-    Kind(rb"\s*\{", "a JSON document", _FETCH_AGAIN),
-    Kind(rb"GGUF", "a GGUF file", _OTHER_NETWORKS),
-    Kind(rb"\x89HDF\r\n\x1a\n", "a Keras model (HDF5)", _OTHER_NETWORKS),
-    Kind(rb"....TFL3", "a TensorFlow Lite model", _OTHER_NETWORKS),
-    Kind(rb"\x93NUMPY", "a single array of numpy", _BRING_PYTORCH),
-    Kind(rb"\x1f\x8b|BZh|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "a compressed file", _UNPACK),
-    Kind(rb"7z\xbc\xaf|Rar!", "an archive", _UNPACK),
-    Kind(rb".{257}ustar", "a tar archive", _UNPACK),
-    Kind(rb"\x7fELF|MZ", "a program", _FETCH_AGAIN),
-    Kind(rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|RIFF", "a picture or a document", _FETCH_AGAIN),
-    Kind(_PADDLE, "a PaddlePaddle model", _BRING_PYTORCH),
-    Kind(_ONNX, "an ONNX model", _BRING_PYTORCH),
+    (rb"(?i)\s*<(!doctype html|html|head)", "a web page, not a download", _FETCH_AGAIN),
+    (rb"\s*(<\?xml[^>]*>\s*)?<net", "an OpenVINO model", _BRING_PYTORCH),
+    (rb"\s*<\?xml", "an XML document", _FETCH_AGAIN),
+    (rb"\s*\{", "a JSON document", _FETCH_AGAIN),
+    (rb"GGUF", "a GGUF file", _OTHER_NETWORKS),
+    (rb"\x89HDF\r\n\x1a\n", "a Keras model (HDF5)", _OTHER_NETWORKS),
+    (rb"....TFL3", "a TensorFlow Lite model", _OTHER_NETWORKS),
+    (rb"\x93NUMPY", "a single array of numpy", _BRING_PYTORCH),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "a compressed file", _UNPACK),
+    (rb"7z\xbc\xaf|Rar!", "an archive", _UNPACK),
+    (rb".{257}ustar", "a tar archive", _UNPACK),
+    (rb"\x7fELF|MZ", "a program", _FETCH_AGAIN),
+    (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|RIFF", "a picture or a document", _FETCH_AGAIN),
+    (_PADDLE, "a PaddlePaddle model", _BRING_PYTORCH),
+    (_ONNX, "an ONNX model", _BRING_PYTORCH),
 )
 
 # Zip archives, by a name that is in them.
@@ -110,9 +98,9 @@ _PROGRAMS = (
 
 def other_file(head: bytes) -> CheckpointError:
     """Return the error for a file that begins with no signature of a checkpoint."""
-    for kind in _KINDS:
-        if re.match(kind.pattern, head, re.DOTALL):
-            return CheckpointError(f"The file is {kind.what}.", hint=kind.hint)
+    for pattern, what, hint in _KINDS:
+        if re.match(pattern, head, re.DOTALL):
+            return CheckpointError(f"The file is {what}.", hint=hint)
     return CheckpointError("The file is neither a PyTorch checkpoint nor a safetensors file.")
 
 

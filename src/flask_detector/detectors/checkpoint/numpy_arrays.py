@@ -11,7 +11,7 @@ import numpy as np
 
 from flask_detector.detectors.checkpoint.safe_pickle import Stateful
 from flask_detector.detectors.checkpoint.tensors import (
-    ELEMENT_TYPES,
+    ELEMENTS,
     Bytes,
     Storage,
     Tensor,
@@ -20,7 +20,7 @@ from flask_detector.detectors.checkpoint.tensors import (
 )
 from flask_detector.errors import CheckpointError
 
-_ELEMENTS = {kind.str[1:]: element for element, kind in ELEMENT_TYPES.items() if element != "bfloat16"}
+_ELEMENTS = {one.numpy.str[1:]: name for name, one in ELEMENTS.items() if name != "bfloat16"}
 
 
 class ElementType(Stateful):
@@ -32,7 +32,7 @@ class ElementType(Stateful):
 
     def set_state(self, state: Any) -> None:
         """Take (version, byte order, ...)."""
-        if self.element is not None and state[1] == ">" and ELEMENT_TYPES[self.element].itemsize > 1:
+        if self.element is not None and state[1] == ">" and ELEMENTS[self.element].numpy.itemsize > 1:
             raise CheckpointError(
                 "The file was written on a big-endian machine.", hint="Save it on another one."
             )

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from flask_detector.detectors.checkpoint.tensors import (
+    ELEMENTS,
     Bytes,
     Storage,
     Tensor,
@@ -19,18 +20,7 @@ from flask_detector.errors import CheckpointError
 # A header of Mask R-CNN has about 50 kB; parsed, one can take fifty times its length.
 _LONGEST_HEADER = 4 * 2**20
 
-_ELEMENT_TYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
+_ELEMENT_TYPES = {one.safetensors: name for name, one in ELEMENTS.items()}
 
 
 def read_safetensors(content: Bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,27 @@ from flask_detector.errors import CheckpointError
 
 Bytes = npt.NDArray[np.uint8]
 
+
+class Element(NamedTuple):
+    """How a type of elements is called: by numpy, as a storage by PyTorch, and by safetensors."""
+
+    numpy: np.dtype[Any]
+    torch: str
+    safetensors: str
+
+
 # numpy has no bfloat16: its bits are kept in 16-bit integers and widened when the values are asked for.
-ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
-    "float64": np.dtype("<f8"),
-    "float32": np.dtype("<f4"),
-    "float16": np.dtype("<f2"),
-    "bfloat16": np.dtype("<u2"),
-    "int64": np.dtype("<i8"),
-    "int32": np.dtype("<i4"),
-    "int16": np.dtype("<i2"),
-    "int8": np.dtype("i1"),
-    "uint8": np.dtype("u1"),
-    "bool": np.dtype("?"),
+ELEMENTS = {
+    "float64": Element(np.dtype("<f8"), "DoubleStorage", "F64"),
+    "float32": Element(np.dtype("<f4"), "FloatStorage", "F32"),
+    "float16": Element(np.dtype("<f2"), "HalfStorage", "F16"),
+    "bfloat16": Element(np.dtype("<u2"), "BFloat16Storage", "BF16"),
+    "int64": Element(np.dtype("<i8"), "LongStorage", "I64"),
+    "int32": Element(np.dtype("<i4"), "IntStorage", "I32"),
+    "int16": Element(np.dtype("<i2"), "ShortStorage", "I16"),
+    "int8": Element(np.dtype("i1"), "CharStorage", "I8"),
+    "uint8": Element(np.dtype("u1"), "ByteStorage", "U8"),
+    "bool": Element(np.dtype("?"), "BoolStorage", "BOOL"),
 }
 
 _MOST_AXES = 32
@@ -47,7 +56,7 @@ class Storage:
     @property
     def size(self) -> int:
         """How many bytes it has."""
-        return self.count * ELEMENT_TYPES[self.element].itemsize
+        return self.count * ELEMENTS[self.element].numpy.itemsize
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Tensor:
         """
         if self.storage.data is None:
             raise CheckpointError(f"The file is damaged: the data of storage {self.storage.key} are missing.")
-        kind = ELEMENT_TYPES[self.storage.element]
+        kind = ELEMENTS[self.storage.element].numpy
         flat = self.storage.data[: self.storage.size].view(kind)
         strides = [stride * kind.itemsize for stride in self.strides]
         values = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides, writeable=False)

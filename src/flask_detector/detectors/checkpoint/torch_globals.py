@@ -10,21 +10,10 @@ from typing import Any
 from flask_detector.detectors.checkpoint import numpy_arrays, safe_pickle
 from flask_detector.detectors.checkpoint.foreign_files import SAVE_STATE_DICT
 from flask_detector.detectors.checkpoint.safe_pickle import Inert
-from flask_detector.detectors.checkpoint.tensors import Storage, Tensor
+from flask_detector.detectors.checkpoint.tensors import ELEMENTS, Storage, Tensor
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 
-_ELEMENT_OF_STORAGE = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
+_ELEMENT_OF_STORAGE = {one.torch: name for name, one in ELEMENTS.items()}
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask_detector.detectors.checkpoint.class_names import COCO_NUMBERS, class_names
+from flask_detector.detectors.checkpoint.class_names import class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, listed, network_in
 from flask_detector.detectors.checkpoint.mmdet_config import at, config_of
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.tensors import Tensor
-from flask_detector.detectors.coco_labels import COCO_LABELS
+from flask_detector.detectors.coco_labels import COCO_LABELS, COCO_NUMBERS
 from flask_detector.detectors.mask_rcnn.layers import Layer, Layout, layers, marks
 from flask_detector.detectors.mask_rcnn.mmdet_options import options_in
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant

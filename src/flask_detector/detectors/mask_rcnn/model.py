@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.detectors.base import OnStage, StageClock, check_answers, usable_cores
+from flask_detector.detectors.base import OnStage, StageClock, check_answers, checked_score, usable_cores
 from flask_detector.detectors.mask_rcnn.fold_batchnorm import with_epsilon
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.postprocess import select
@@ -17,7 +17,6 @@ from flask_detector.detectors.mask_rcnn.runner import Network
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.weights_file import WeightsFile
-from flask_detector.errors import BadParameter
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
 
@@ -73,9 +72,7 @@ class MaskRCNN:
         min_score: the lowest score to keep, in 0..1; None for 0.5. Under 0.05 it also asks for candidates
         that the original implementations leave out.
         """
-        least = self.default_min_score if min_score is None else min_score
-        if not 0 <= least <= 1:
-            raise BadParameter("The lowest score must be a number from 0 to 1.")
+        least = checked_score(min_score, self.default_min_score)
         with self._one_at_a_time:
             return self._detect(Pixels.of(image), least, StageClock(on_stage))
 

@@ -11,10 +11,10 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from flask_detector.detectors.base import OnStage, StageClock
+from flask_detector.detectors.base import OnStage, StageClock, checked_score
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.openvino_runtime import Precision, Session, read_graph
-from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures import boxes as box_geometry
 from flask_detector.structures.boxes import Floats, Ints
@@ -72,9 +72,7 @@ class NanoDet:
 
         Raises BadParameter when min_score is not in 0..1.
         """
-        min_score = self.default_min_score if min_score is None else min_score
-        if not 0 <= min_score <= 1:
-            raise BadParameter(f"The lowest score can't be {min_score}.", hint="Give a number from 0 to 1.")
+        min_score = checked_score(min_score, self.default_min_score)
         clock = StageClock(on_stage)
         pixels = Pixels.of(image)
         width, height = pixels.width, pixels.height

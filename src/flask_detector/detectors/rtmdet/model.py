@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flask_detector.detectors.base import OnStage, StageClock, check_answers, usable_cores
+from flask_detector.detectors.base import OnStage, StageClock, check_answers, checked_score, usable_cores
 from flask_detector.detectors.openvino_runtime import Precision, Session
 from flask_detector.detectors.rtmdet.architecture import LOGARITHMS, architecture_of
 from flask_detector.detectors.rtmdet.build_graph import network
@@ -14,7 +14,7 @@ from flask_detector.detectors.rtmdet.masks import MaskScaler, mask_logits
 from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Cells, select
 from flask_detector.detectors.rtmdet.preprocess import letterbox
 from flask_detector.detectors.weights_file import WeightsFile
-from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.structures.detections import Detections
@@ -75,9 +75,7 @@ class RTMDet:
 
         Raises BadParameter when min_score is not in 0..1.
         """
-        least = self.default_min_score if min_score is None else min_score
-        if not 0 <= least <= 1:
-            raise BadParameter("The lowest score must be a number from 0 to 1.")
+        least = checked_score(min_score, self.default_min_score)
         with self._one_at_a_time:
             return self._detect(Pixels.of(image), least, StageClock(on_stage))
 

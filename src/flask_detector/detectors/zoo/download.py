@@ -95,27 +95,21 @@ def in_words(count: int) -> str:
     return f"{count} bytes"
 
 
+@dataclass
 class _Download:
-    """The received bytes of one file, and where the missing ones come from."""
+    """The received bytes of one file, and where the missing ones come from; see `fetch`."""
 
-    def __init__(
-        self,
-        source: HttpSource,
-        target: Path,
-        patience: Patience,
-        by_hand: str,
-        spare: int,
-        on_bytes: OnBytes | None,
-    ) -> None:
-        self.part = part_of(target)
+    source: HttpSource
+    target: Path
+    patience: Patience
+    by_hand: str
+    spare: int
+    on_bytes: OnBytes | None
+    total: int | None = None
+
+    def __post_init__(self) -> None:
+        self.part = part_of(self.target)
         self._facts = self.part.with_name(self.part.name + ".json")
-        self._source = source
-        self._target = target
-        self._patience = patience
-        self._by_hand = by_hand
-        self._spare = spare
-        self._on_bytes = on_bytes
-        self._total: int | None = None
 
     def complete(self) -> str:
         """Ask for the missing bytes until all are here; return the sha256 of the whole."""
@@ -127,9 +121,9 @@ class _Download:
                 return sha256_of(self.part)
             except Broken as broken:
                 failures = 1 if self._size() > before else failures + 1
-                if failures > len(self._patience.pauses):
+                if failures > len(self.patience.pauses):
                     raise self._given_up(broken, failures) from broken
-                pause = self._patience.pauses[failures - 1]
+                pause = self.patience.pauses[failures - 1]
                 pause = max(pause, min(broken.retry_after, _LONGEST_PAUSE))
                 self._report(self._size(), f"{broken}; trying again in {pause:.0f} s")
                 time.sleep(pause)
@@ -146,26 +140,26 @@ class _Download:
     def publish(self) -> None:
         """Put the whole and checked file in place."""
         sync(self.part)
-        self.part.replace(self._target)
-        sync(self._target.parent)
+        self.part.replace(self.target)
+        sync(self.target.parent)
         self._facts.unlink(missing_ok=True)
 
     def _ask(self) -> None:
         """Send one request and keep what it brings."""
         try:
-            with self._source.open(self._size(), self._validator()) as answer:
+            with self.source.open(self._size(), self._validator()) as answer:
                 self._keep(answer)
         except Changed:
             self.discard()
             raise
-        if self._total is not None and self._size() != self._total:
+        if self.total is not None and self._size() != self.total:
             raise Broken(
-                f"{self._source.host} ended the connection after {in_words(self._size())} of "
-                f"{in_words(self._total)}"
+                f"{self.source.host} ended the connection after {in_words(self._size())} of "
+                f"{in_words(self.total)}"
             )
 
     def _keep(self, answer: Answer) -> None:
-        self._total = answer.total
+        self.total = answer.total
         if answer.start == 0:
             self.discard()
         self._check_space(answer)
@@ -180,7 +174,7 @@ class _Download:
                 self._report(done)
 
     def _check_space(self, answer: Answer) -> None:
-        needed = (answer.total or answer.start) - answer.start + self._spare
+        needed = (answer.total or answer.start) - answer.start + self.spare
         free = shutil.disk_usage(self.part.parent).free
         if needed > free:
             raise DownloadError(
@@ -203,12 +197,12 @@ class _Download:
         received = self._size()
         kept = f"The {in_words(received)} received so far are kept. " if received else ""
         return DownloadError(
-            f"The download failed: {broken}. Tried {failures} times.", hint=kept + self._by_hand
+            f"The download failed: {broken}. Tried {failures} times.", hint=kept + self.by_hand
         )
 
     def _report(self, done: int, note: str = "") -> None:
-        if self._on_bytes is not None:
-            self._on_bytes(done, self._total, note)
+        if self.on_bytes is not None:
+            self.on_bytes(done, self.total, note)
 
     def _size(self) -> int:
         try:

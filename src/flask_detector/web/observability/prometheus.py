@@ -24,7 +24,7 @@ from flask_detector.errors import BrokerUnavailable, codes
 from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.process.logs import short
 from flask_detector.service import metrics
-from flask_detector.service.metrics import Counter, Reading
+from flask_detector.service.metrics import Measure, Reading
 from flask_detector.web.core.service import Service
 from flask_detector.web.observability import processes as presence
 from flask_detector.web.observability import request_log
@@ -100,7 +100,7 @@ class _Collector:
         yield from families.values()
 
 
-def _known(models: set[str]) -> Iterator[tuple[metrics.Counter | metrics.Histogram, tuple[str, ...]]]:
+def _known(models: set[str]) -> Iterator[tuple[Measure, tuple[str, ...]]]:
     """Yield the measures whose labels are known before anything happens, with these labels."""
     yield metrics.RETRIES, ()
     yield metrics.WAITING_SECONDS, ()
@@ -147,8 +147,8 @@ def _of_workers(workers: list[WorkerInfo]) -> Iterator[Metric]:
     yield from (up, busy)
 
 
-def _family(measure: metrics.Counter | metrics.Histogram) -> Metric:
-    kind = CounterMetricFamily if isinstance(measure, Counter) else HistogramMetricFamily
+def _family(measure: Measure) -> Metric:
+    kind = HistogramMetricFamily if measure.bounds else CounterMetricFamily
     return kind(measure.name, measure.help, labels=measure.labels)
 
 
@@ -157,7 +157,6 @@ def _add(family: Metric, reading: Reading) -> None:
         family.add_metric(reading.labels, reading.total)
         return
     assert isinstance(family, HistogramMetricFamily)  # noqa: S101  # there are these two kinds
-    assert isinstance(reading.measure, metrics.Histogram)  # noqa: S101  # the family was made of it
     buckets, count = [], 0
     for bound, number in zip([*map(str, reading.measure.bounds), "+Inf"], reading.buckets, strict=True):
         count += number
