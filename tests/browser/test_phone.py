@@ -34,6 +34,13 @@ def test_a_result_fits_a_narrow_phone_and_fingers(phone: Callable[[str], Page], 
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
+@pytest.mark.parametrize("path", ["/", "/history", "/about", "/admin/login"])
+def test_the_other_pages_fit_them_too(phone: Callable[[str], Page], result_path: str, path: str) -> None:
+    page = phone(path)
+    assert page.evaluate(_TOO_SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 def test_a_tapped_row_brings_its_object_into_view(phone: Callable[[str], Page], result_path: str) -> None:
     page = phone(result_path)
     page.locator(".result-shapes").wait_for()

@@ -3,11 +3,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
-from flask_detector.visualization.annotate import draw
-from flask_detector.visualization.colors import colour_of
+from flask_detector.visualization.annotate import Drawing, draw
+from flask_detector.visualization.colors import colour_of, colours_of
 
 GREY = 90
 LABELS = tuple(f"thing {i}" for i in range(30))
@@ -70,6 +71,14 @@ def test_a_box_is_a_line_in_the_colour_of_its_class_with_a_dark_halo() -> None:
     untouched[58:133, 48:153] = False
     assert not untouched.any()
     assert not changed(drawn)[65:126, 55:146].any()
+
+
+def test_what_is_drawn_of_a_picture_keeps_the_colours_that_all_of_it_has() -> None:
+    all_found = found((10, 60, 51, 131), (60, 60, 101, 131), class_ids=(0, 23))
+    colours = colours_of(all_found.class_ids.tolist())
+    picture = Image.fromarray(picture_of())
+    Drawing(all_found.without({LABELS[0]}), show_labels=False, colours=colours).draw_on(picture)
+    assert picture.getpixel((80, 60)) == colours[23] == colour_of(1)
 
 
 def test_the_better_box_lies_on_top() -> None:
