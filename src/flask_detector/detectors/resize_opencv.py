@@ -15,20 +15,12 @@ _ROWS_AT_ONCE = 64
 _ONE = 2048
 
 
-def resize_opencv(image: Picture, height: int, width: int) -> Picture:
-    """Return a picture (H, W, 3), uint8, in another size, bit for bit as OpenCV's bilinear resize makes it.
+def opencv_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, Picture]]:
+    """Yield the resized picture in blocks: the number of a block's first row, and its rows (N, width, 3).
 
     Source: OpenCV 4, resize.cpp, INTER_LINEAR for 8 bits: weights are integers in 1/2048, across first, then
     down, with intermediate shifts by 4, 16 and 2 bits.
     """
-    resized = np.empty((height, width, 3), np.uint8)
-    for start, rows in opencv_rows(Pixels.of(image), height, width):
-        resized[start : start + len(rows)] = rows
-    return resized
-
-
-def opencv_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, Picture]]:
-    """Yield the resized picture in blocks: the number of a block's first row, and its rows (N, width, 3)."""
     columns = _fixed_point(width, image.columns)
     # Across, a pixel outside the picture is not mixed with the edge; down, the edge row is taken twice.
     columns.weights[:, columns.beyond] = [[_ONE], [0]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask_detector.detectors.mask_rcnn.identify import LAYOUTS
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-from flask_detector.detectors.mask_rcnn.variants import TRAITS, Variant
+from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import WeightsFile
@@ -23,11 +23,10 @@ _SMALL = Limits(1 << 20, 1 << 20)
 class Outcome:
     """What a model finds when its weights are read as those of a variant.
 
-    title: of the variant, for people. is_used: whether it is the one that the model was added as.
+    is_used: whether it is the one that the model was added as.
     """
 
     variant: str
-    title: str
     is_used: bool
     found: Detections
 
@@ -52,11 +51,11 @@ def outcomes(graphs: Path, picture: Picture, *, min_score: float | None = None) 
     weights = WeightsFile.open(graphs)
     if weights.architecture.startswith("rtmdet"):
         detector = RTMDet(graphs, name=weights.architecture, precision=Precision.FLOAT32)
-        yield Outcome(weights.variant, "MMDetection's", True, detector.detect(picture, min_score=min_score))
+        yield Outcome(weights.variant, True, detector.detect(picture, min_score=min_score))
         return
     used = Variant(weights.variant)
     others = [other for other in Variant if LAYOUTS[other] is LAYOUTS[used] and other is not used]
     for variant in (used, *others):
         model = MaskRCNN(graphs, name=variant, precision=Precision.FLOAT32, variant=variant)
         found = model.detect(picture, min_score=min_score)
-        yield Outcome(variant, TRAITS[variant].title, variant is used, found)
+        yield Outcome(variant, variant is used, found)

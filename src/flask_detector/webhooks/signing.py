@@ -14,9 +14,6 @@ from typing import Any
 FINISHED = "detection.finished"
 FAILED = "detection.failed"
 
-# Receivers should refuse deliveries whose time differs from theirs by more.
-TOLERANCE_SECONDS = 300
-
 
 def body_of(kind: str, detection: dict[str, Any]) -> bytes:
     """Return the body of the webhook about the end of a detection; it is the same at each try."""

@@ -59,14 +59,14 @@ def recognise(
     classes = _number_of_classes(tensors, layout)
     expected = layers(layout, classes)
     _check(tensors, expected, layout)
-    chosen = _variant(checkpoint, tensors, layout, classes, variant)
+    chosen, why = _variant(checkpoint, tensors, layout, classes, variant)
     names = class_names(checkpoint.meta, classes, given=labels, background_first=layout.background_first)
     stated = {**_options_in_file(tensors, checkpoint.meta, layout), **(options or {})}
-    usual = TRAITS[chosen.variant].options
+    usual = TRAITS[chosen].options
     differing = usual.changed(stated).differences(usual)
-    notes = [*network.notes, chosen.note, names.note, *notes_on(differing)]
+    notes = [*network.notes, why, names.note, *notes_on(differing)]
     return Recognised(
-        chosen.variant,
+        chosen,
         expected,
         tensors,
         names.labels,
@@ -180,26 +180,21 @@ def _check(tensors: Mapping[str, Tensor], expected: Sequence[Layer], layout: Lay
     check_shapes(tensors, shapes, ignored, network=f"Mask R-CNN R-50 FPN ({layout})")
 
 
-@dataclass(frozen=True)
-class _Choice:
-    variant: Variant
-    note: str
-
-
 def _variant(
     checkpoint: Checkpoint,
     tensors: Mapping[str, Tensor],
     layout: Layout,
     classes: int,
     stated: Variant | None,
-) -> _Choice:
+) -> tuple[Variant, str]:
+    """Return the variant, and why it is that one where that is to be said."""
     if stated is not None:
         if layout is not LAYOUTS[stated]:
             raise ForeignCheckpoint(f"The checkpoint is {layout}, not {stated}.")
-        return _Choice(stated, "")
+        return stated, ""
     fitting = [variant for variant in Variant if LAYOUTS[variant] is layout]
     if len(fitting) == 1:
-        return _Choice(fitting[0], "")
+        return fitting[0], ""
     if layout is Layout.TORCHVISION_V1:
         return _epsilon(checkpoint.meta, tensors, classes)
     style = _style(checkpoint.meta)
@@ -209,7 +204,7 @@ def _variant(
             hint=f"Say so: the variant is '{Variant.MMDET_CAFFE}' or '{Variant.MMDET_PYTORCH}'.",
         )
     variant = Variant.MMDET_CAFFE if style == "caffe" else Variant.MMDET_PYTORCH
-    return _Choice(variant, f"Its configuration says that its ResNet is of {style} style.")
+    return variant, f"Its configuration says that its ResNet is of {style} style."
 
 
 # What a program leaves beside the weights that trained them itself.
@@ -223,7 +218,7 @@ _LEFT_BY_TRAINING = {
 }
 
 
-def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: int) -> _Choice:
+def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: int) -> tuple[Variant, str]:
     """Tell whether torchvision's batch norms have the epsilon 0 of its published weights, or 1e-5.
 
     Models that are made with those weights keep it when they are trained further. All others have 1e-5, and
@@ -232,9 +227,7 @@ def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: in
     args = meta.get("args")
     args = args if isinstance(args, dict) else {}
     if any(name.endswith("num_batches_tracked") for name in tensors):
-        return _Choice(
-            Variant.TORCHVISION_V1_EPS, "Batch norms are read with epsilon 1e-5: they count their batches."
-        )
+        return Variant.TORCHVISION_V1_EPS, "Batch norms are read with epsilon 1e-5: they count their batches."
     zero = Variant.TORCHVISION_V1, Variant.TORCHVISION_V1_EPS
     if "weights" in args or "pretrained" in args:
         from_published = bool(args.get("weights") or args.get("pretrained"))
@@ -247,7 +240,7 @@ def _epsilon(meta: Mapping[str, Any], tensors: Mapping[str, Tensor], classes: in
         from_published, why = True, "it looks like torchvision's published weights"
     chosen, other = zero if from_published else zero[::-1]
     epsilons = {Variant.TORCHVISION_V1: "0", Variant.TORCHVISION_V1_EPS: "1e-5"}
-    return _Choice(
+    return (
         chosen,
         f"Batch norms are read with epsilon {epsilons[chosen]}: {why}. If it should be {epsilons[other]}, "
         f"as in models {'made without' if from_published else 'fine-tuned from'} the published weights, add "
