@@ -73,11 +73,9 @@ class Maintenance:
         if became is None:
             return
         id = execution.job_id
-        with logs.on_behalf_of(self._jobs.request_of(id)):
-            log.warning(
-                "detection %s was left by a worker that died", short(id), extra=facts(detection=short(id))
-            )
-            if became is JobStatus.FAILED:
+        self._log("detection %s was left by a worker that died", id)
+        if became is JobStatus.FAILED:
+            with logs.on_behalf_of(self._jobs.request_of(id)):
                 self._reporter.failed(Notes(id), WORKERS_DIED.code)
 
     def _put_back_stranded(self) -> None:
@@ -88,12 +86,11 @@ class Maintenance:
         for id, since in self._stranded_since.items():
             if now - since > _STRANDED_SECONDS:
                 self._attempts.put_back(id)
-                with logs.on_behalf_of(self._jobs.request_of(id)):
-                    log.warning(
-                        "detection %s was taken but not started; returned to the queue",
-                        short(id),
-                        extra=facts(detection=short(id)),
-                    )
+                self._log("detection %s was taken but not started; returned to the queue", id)
+
+    def _log(self, line: str, id: str, level: int = logging.WARNING) -> None:
+        with logs.on_behalf_of(self._jobs.request_of(id)):
+            log.log(level, line, short(id), extra=facts(detection=short(id)))
 
     def _tidy(self) -> None:
         """Take out of RQ's lists what has expired."""
@@ -114,11 +111,6 @@ class Maintenance:
             for id in self._storage.older_than(self._settings.retention_seconds):
                 if not self._jobs.exists(id):
                     self._storage.delete(id)
-                    with logs.on_behalf_of(self._jobs.request_of(id)):
-                        log.info(
-                            "the picture of detection %s is deleted: it has expired",
-                            short(id),
-                            extra=facts(detection=short(id)),
-                        )
+                    self._log("the picture of detection %s is deleted: it has expired", id, logging.INFO)
         except DetectorError as error:
             log.warning("expired pictures could not be deleted: %s", error)
