@@ -78,6 +78,15 @@ def test_one_minimum_score_and_one_class_hold_for_all_pictures() -> None:
     assert [(i, number) for i, number in enumerate(found.scores) if number] == [(4, 1), (18, 1)]
 
 
+def test_no_two_classes_of_a_batch_have_one_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [f"class {i}" for i in range(30)]
+    monkeypatch.setitem(RESULTS, "写10.jpg", form())
+    monkeypatch.setitem(globals(), "LABELS", many)
+    monkeypatch.setitem(RESULTS, "写2.jpg", form(*((i, 0.9) for i in range(30))))
+    classes = summary(View(only=frozenset(many))).classes
+    assert len({total.colour for total in classes}) == len(classes) == 30
+
+
 def test_the_best_score_is_in_the_last_bar() -> None:
     assert summary(View(only=frozenset({"=car"}))).scores[-1] == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 from flask_detector.formats.csv_table import spreadsheet_text
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
-from flask_detector.visualization.colors import Colour, colour_of
+from flask_detector.visualization.colors import Colour, colour_of, colours_of
 from flask_detector.web.core.service import Service
 from flask_detector.web.core.view import View
 
@@ -99,9 +99,8 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
 
     Results are read one after the other: with masks, all of them are large.
     """
-    by_id = {record.id: record for record in records}
-    cards = {record.id: Card(record) for record in records}
-    colours: dict[str, Colour] = {}
+    found: dict[str, tuple[list[dict[str, Any]], int, int]] = {}
+    class_ids: dict[str, int] = {}
     totals: Counter[str] = Counter()
     scores = [0] * BINS
     done = [record.id for record in records if record.status is JobStatus.DONE]
@@ -113,18 +112,25 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
             if is_shown:
                 scores[min(int(one["score"] * BINS), BINS - 1)] += 1
             if one["score"] >= lowest:
-                colours.setdefault(one["label"], colour_of(one["class_id"]))
+                class_ids.setdefault(one["label"], one["class_id"])
                 totals[one["label"]] += 1
                 if is_shown:
-                    shown.append(one)
-        cards[id] = _card(by_id[id], shown, form["width"], form["height"], colours)
+                    shown.append({"label": one["label"], "box": one["box"]})
+        found[id] = shown, form["width"], form["height"]
+    numbers = _most_first(totals)
+    by_id = colours_of(class_ids[label] for label in numbers)
+    colours = {label: by_id[class_ids[label]] for label in numbers}
+    cards = [
+        _card(record, *found[record.id], colours) if record.id in found else Card(record)
+        for record in records
+    ]
     # A class that is asked for stays among the choices when none is left of it.
-    asked = {label: 0 for label in sorted(view.only) if label not in totals}
+    asked = {label: 0 for label in sorted(view.only) if label not in numbers}
     classes = [
         ClassTotal(label, colours.get(label, colour_of(0)), number, view.shows(label))
-        for label, number in [*_most_first(totals).items(), *asked.items()]
+        for label, number in {**numbers, **asked}.items()
     ]
-    return Summary(_sorted(list(cards.values()), sort), classes, scores)
+    return Summary(_sorted(cards, sort), classes, scores)
 
 
 def _card(
