@@ -16,7 +16,7 @@ def convert(
     checkpoint: Path,
     folder: Path,
     *,
-    variant: Variant | None = None,
+    variant: str | None = None,
     labels: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     on_progress: Callable[[float], None] | None = None,
@@ -31,15 +31,18 @@ def convert(
     on_progress: called with the part that is done, ending with 1.0.
 
     Raises UnsafeCheckpoint, ForeignCheckpoint or another CheckpointError, with the checkpoint's name,
-    BadParameter for a variant or options of another network and for labels of another number, and OSError
-    where the folder can't be written.
+    BadParameter for a variant that there isn't, one or options of another network, and labels of another
+    number, and OSError where the folder can't be written.
     """
+    if variant is not None and variant not in set(Variant):
+        raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(Variant)}.")
+    chosen = None if variant is None else Variant(variant)
     report = on_progress or (lambda _: None)
     found = read_checkpoint(checkpoint)
     try:
         if not rtmdet.is_rtmdet(found):
             reading = mask_rcnn.convert(
-                found, folder, variant=variant, labels=labels, options=options or {}, on_progress=report
+                found, folder, variant=chosen, labels=labels, options=options or {}, on_progress=report
             )
         elif variant is None and not options:
             reading = rtmdet.convert(found, folder, labels=labels, on_progress=report)

@@ -34,12 +34,10 @@ def test_literals_are_read_and_all_else_counts_as_not_stated(meta: dict[str, obj
 def test_how_pictures_are_prepared_is_found_in_the_pipeline() -> None:
     config = config_of({"cfg": TEXT})
     assert size_for_testing(config) == (1333, 800)
-    stated = normalisation_in(config)
-    assert stated is not None
-    assert (stated.mean, stated.std, stated.bgr) == ([7, 8, 9], [1, 1, 1], True)
+    assert normalisation_in(config) == {"image_mean": [7, 8, 9], "image_std": [1, 1, 1], "bgr": True}
     without = normalisation_in({"img_norm_cfg": config["img_norm_cfg"]})
-    assert without is not None
-    assert (without.mean, without.bgr) == ([1.0, 2.0, 3.0], False)
+    assert (without["image_mean"], without["bgr"]) == ([1.0, 2.0, 3.0], False)
+    assert normalisation_in({}) == {}
 
 
 LENGTH = 1 << 17

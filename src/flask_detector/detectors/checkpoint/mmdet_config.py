@@ -6,7 +6,6 @@ else counts as not stated.
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask_detector.errors import ForeignCheckpoint
@@ -98,24 +97,18 @@ def refuse_if(differences: Sequence[str]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of the channels, in the network's order; bgr is None where not stated."""
+def normalisation_in(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how pictures are normalised: nothing where it is not stated.
 
-    mean: list[Any]
-    std: Any
-    bgr: bool | None
-
-
-def normalisation_in(config: Mapping[str, Any]) -> Normalisation | None:
-    """Return how pictures are normalised, None where it is not stated."""
+    image_mean, image_std: of the channels, in the network's order. bgr: None where that order is not stated.
+    """
     steps = [step for step in _steps(config) if step.get("type") == "Normalize"]
     for stated in (at(config, ("model", "data_preprocessor")), *steps, config.get("img_norm_cfg")):
         if isinstance(stated, dict) and isinstance(stated.get("mean"), list):
             to_rgb = stated.get("bgr_to_rgb", stated.get("to_rgb"))
             bgr = not to_rgb if isinstance(to_rgb, bool) else None
-            return Normalisation(stated["mean"], stated.get("std"), bgr)
-    return None
+            return {"image_mean": stated["mean"], "image_std": stated.get("std"), "bgr": bgr}
+    return {}
 
 
 def size_for_testing(config: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -61,9 +61,7 @@ def options_in(config: Mapping[str, Any]) -> dict[str, Any]:
     differences = differing(model, _FIXED)
     found = {option: first_at(model["test_cfg"], paths) for option, paths in _NUMBERS.items()}
     found |= _anchors(model, differences)
-    normalisation = normalisation_in(config)
-    if normalisation is not None:
-        found |= {"image_mean": normalisation.mean, "image_std": normalisation.std, "bgr": normalisation.bgr}
+    found |= normalisation_in(config)
     size = size_for_testing(config)
     if size is not None:
         found |= {"min_size": min(size), "max_size": max(size)}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flask_detector.detectors.reading import Reading
-from flask_detector.errors import BadParameter
 
 
 class Convert(Protocol):
@@ -50,13 +49,7 @@ class Converter:
 def checkpoint_converter() -> Converter:
     """Return the converter of every model that is not embedded."""
     from flask_detector.detectors.convert import convert
-    from flask_detector.detectors.mask_rcnn.variants import Variant
     from flask_detector.detectors.trial import check
     from flask_detector.detectors.weights_file import GRAPH_VERSION
 
-    def convert_variant(checkpoint: Path, folder: Path, *, variant: str | None, **others: Any) -> Reading:
-        if variant is not None and variant not in set(Variant):
-            raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(Variant)}.")
-        return convert(checkpoint, folder, variant=None if variant is None else Variant(variant), **others)
-
-    return Converter(GRAPH_VERSION, convert_variant, check)
+    return Converter(GRAPH_VERSION, convert, check)

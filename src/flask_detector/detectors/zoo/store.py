@@ -306,15 +306,10 @@ class ModelStore:
 
     def _published_variant(self, sha256: str) -> str | None:
         """Return the variant of the published file with that checksum, whatever it is called here."""
-        sources = ((row.source, row.variant) for row in self._models.values())
-        return next(
-            (
-                v
-                for source, v in sources
-                if isinstance(source, Published) and sha256.startswith(source.sha256)
-            ),
-            None,
-        )
+        for row in self._models.values():
+            if isinstance(row.source, Published) and sha256.startswith(row.source.sha256):
+                return row.variant
+        return None
 
     def _is_installed(self, info: ModelInfo) -> bool:
         if isinstance(info.source, Embedded):
