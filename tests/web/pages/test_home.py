@@ -314,3 +314,9 @@ def test_the_page_remembers_the_model_that_was_chosen_last_as_long_as_there_is_o
     assert chosen() == [MAIN_MODEL]
     (folder / source.file_name).unlink()
     assert chosen() == ["auto"]
+
+
+@pytest.mark.parametrize("path", ["/history", "/about"])
+def test_the_page_that_is_open_is_marked_in_the_navigation(client: FlaskClient, path: str) -> None:
+    assert f'<a href="{path}" aria-current="page">' in client.get(path).text
+    assert "aria-current" not in client.get("/").text
