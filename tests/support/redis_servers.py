@@ -14,8 +14,8 @@ from flask_detector.broker.connection import check, connect
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.settings import Settings
 from tests.support.ports import Ports
+from tests.support.waiting import wait_until
 
-# The server that comes with the package knows no TLS.
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
 
 
@@ -76,9 +76,14 @@ def running_secured(folder: Path) -> Iterator[Secured]:
         port, guard = ports.new(), ports.new()
         watched = f"sentinel monitor pictures 127.0.0.1 {port} 1\nsentinel auth-pass pictures secret"
         with (
-            running(folder / "server", tls | {"tls-port": port, "requirepass": "secret"}),
+            running(folder / "server", tls | {"tls-port": port, "requirepass": "secret"}) as server,
             running(folder / "sentinel", tls | {"tls-port": guard, "requirepass": "guard"}, sentinel=watched),
         ):
+            log = folder / "server" / "log"
+            wait_until(lambda: server.poll() is not None or b"Ready to accept" in log.read_bytes(), 20)
+            if b"TLS" in log.read_bytes():  # as the one that comes with the package
+                pytest.skip(f"{SERVER} is built without TLS")
+            assert server.poll() is None, log.read_text()
             yield Secured(
                 f":secret@127.0.0.1:{port}/0",
                 f":secret@127.0.0.1:{guard}/pictures/0?sentinel_password=guard",
