@@ -55,6 +55,10 @@ VARIABLES = [
 ]
 # Each variable with texts that it must refuse.
 BAD_VALUES = [
+    ("DETECTOR_MIRROR_URL", "mirror.example/weights"),
+    ("DETECTOR_MIRROR_URL", "ftp://mirror.example"),
+    ("DETECTOR_LABEL_STUDIO_URL", "http:///projects"),
+    ("DETECTOR_TRUSTED_HOSTS", "https://pictures.example/"),
     ("PORT", "0"),
     ("PORT", "65536"),
     ("PORT", "http"),

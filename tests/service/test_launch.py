@@ -132,10 +132,15 @@ def test_a_redis_that_does_not_answer_is_said(run_serve: RunServe, tmp_path: Pat
     assert "Traceback" not in failed.stderr
 
 
-def test_a_setting_that_can_not_be_used_is_named(run_serve: RunServe, tmp_path: Path) -> None:
-    failed = run_serve(tmp_path, DETECTOR_WORKERS="none")
+@pytest.mark.parametrize(
+    ("variable", "text"), [("DETECTOR_WORKERS", "none"), ("DETECTOR_STORAGE_URL", "pictures")]
+)
+def test_a_setting_that_can_not_be_used_is_named(
+    run_serve: RunServe, tmp_path: Path, variable: str, text: str
+) -> None:
+    failed = run_serve(tmp_path, **{variable: text})
     assert failed.returncode == 1
-    assert "DETECTOR_WORKERS" in failed.stderr
+    assert variable in failed.stderr
 
 
 def test_a_model_that_is_not_there_is_said_before_anything_starts(

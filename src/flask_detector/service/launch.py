@@ -18,6 +18,7 @@ from flask_detector.detectors.zoo.install_state import is_locked
 from flask_detector.errors import SettingsError
 from flask_detector.service.supervisor import Plan, Task, listening
 from flask_detector.settings import Settings, unknown_variables
+from flask_detector.storage import open_storage
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def serve(settings: Settings) -> NoReturn:
         log.warning("%s is not a setting and has no effect. %s", name, hint)
     lock = _hold_data_folder(settings)
     check_port(settings)
+    open_storage(settings)
     if settings.model != AUTO:
         model_store(settings).path(settings.model)
     if settings.redis_url is None:
@@ -48,6 +50,7 @@ def work(settings: Settings, count: int) -> NoReturn:
 
     Raises SettingsError and BrokerUnavailable.
     """
+    open_storage(settings)
     with connect(settings.required_redis_url) as connection:
         check(connection)
     Plan(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from flask_detector.settings.values import MEGABYTE, HomePath, MustBe, listed, pairs
+from flask_detector.settings.values import MEGABYTE, HomePath, MustBe, OptionalHttpUrl, listed, pairs
 
 DEFAULT_QUEUE = "detections"
 
@@ -129,7 +129,7 @@ class ModelSettings(BaseModel):
         "empty for none.",
     )
     offline: bool = Field(default=False, description="Download model weights only on request.")
-    mirror_url: str | None = Field(
+    mirror_url: OptionalHttpUrl = Field(
         default=None,
         description="URL of a folder with the weights files, under their names, to download from instead.",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic.fields import FieldInfo
 
 MEGABYTE = 1_000_000
@@ -18,6 +18,11 @@ class MustBe:
     """What a value must be, in the words of an error, where its type does not say it."""
 
     words: str
+
+
+OptionalHttpUrl = Annotated[
+    str | None, Field(pattern=r"^https?://[^/]"), MustBe("a URL that begins with http:// or https://")
+]
 
 
 def listed(text: str | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 
-from flask_detector.settings.values import MEGABYTE, MustBe, listed, pairs
+from flask_detector.settings.values import MEGABYTE, MustBe, OptionalHttpUrl, listed, pairs
 
 # The protocols of other programs' clients, see docs/clients.md.
 CLIENTS = ("deepstack", "doods", "kserve", "label-studio", "cvat", "roboflow", "huggingface")
@@ -20,6 +20,11 @@ _Origins = Annotated[
     str | None,
     Field(pattern=r"^(?i:(\*|null|https?://[^/,?#\s@*]+)/?\s*(,\s*|$))*$"),
     MustBe("*, or origins separated by commas, such as https://app.example,http://localhost:8080"),
+]
+_Hosts = Annotated[
+    str | None,
+    Field(pattern=r"^[^/@]*$"),
+    MustBe("host names separated by commas, such as pictures.example, without http://"),
 ]
 _Protocols = Annotated[str, MustBe(f"all, none, or some of {', '.join(CLIENTS)}, separated by commas")]
 _ModelNames = Annotated[
@@ -61,7 +66,7 @@ class WebSettings(BaseModel):
         description="Requests of one client that are handled at the same time; a quarter more threads "
         "are for other clients.",
     )
-    trusted_hosts: str | None = Field(
+    trusted_hosts: _Hosts = Field(
         default=None,
         description="Host names of this site, separated by commas; requests for others are rejected. `*` "
         "allows any. Unset: the names of this machine if the server listens on a loopback address, else any.",
@@ -176,7 +181,7 @@ class CompatSettings(BaseModel):
         le=3600,
         description="Seconds after which such a client gets an error instead of a result.",
     )
-    label_studio_url: str | None = Field(
+    label_studio_url: OptionalHttpUrl = Field(
         default=None,
         description="URL of the Label Studio from which pictures of tasks may be fetched. Unset: tasks must "
         "contain their pictures.",
