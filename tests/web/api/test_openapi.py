@@ -32,6 +32,15 @@ def test_every_function_of_the_api_is_described(app: Flask, description: dict[st
     assert {f"api.{name}" for name in operations_of(description)} == endpoints
 
 
+def test_what_takes_an_administrator_s_key_says_that_others_are_refused(
+    description: dict[str, Any],
+) -> None:
+    operations = description["paths"]["/api/v1/models/{name}"]
+    for operation in operations.values():
+        assert {"401", "403"} <= set(operation["responses"])
+    assert operations["post"]["requestBody"]["required"] is False
+
+
 def test_the_list_of_codes_is_closed(description: dict[str, Any]) -> None:
     codes = description["components"]["schemas"]["ErrorFacts"]["properties"]["code"]["enum"]
     assert set(errors.codes()) <= set(codes)

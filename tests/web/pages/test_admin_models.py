@@ -159,6 +159,28 @@ def test_a_name_that_is_taken_or_none_is_refused_and_nothing_is_kept(
     assert files(settings.data_dir / "models") == [".id"]
 
 
+def test_a_file_of_any_name_is_taken(press: Callable[..., TestResponse], running: list[Any]) -> None:
+    for name, filename in (("long", f"{'x' * 300}.pth"), ("dots", "../.."), ("far", "/etc/passwd")):
+        file = FileStorage(io.BytesIO(b"weights"), filename)
+        assert press("add", name=name, file=file).status_code == 303
+    assert len(running) == 3
+
+
+def test_a_file_that_ends_early_is_refused_and_nothing_is_kept(
+    client: FlaskClient, connection: redis.Redis, running: list[Any], settings: Settings
+) -> None:
+    key = Keys(connection).create("the operator", Scope.ADMIN)[1]
+    cut = client.post(
+        "/api/v1/models/birds",
+        data=b"weights",
+        headers={"Authorization": f"Bearer {key}"},
+        environ_overrides={"CONTENT_LENGTH": "1000", "wsgi.input_terminated": True},
+    )
+    assert (cut.status_code, cut.json and cut.json["error"]["code"]) == (400, "bad_request")
+    assert running == []
+    assert files(settings.data_dir / "models") == []
+
+
 def test_a_form_without_a_file_or_with_a_wrong_option_is_refused(
     press: Callable[..., TestResponse], running: list[Any], settings: Settings
 ) -> None:

@@ -1,7 +1,5 @@
 """Models and their labels; for an operator, how models come and go."""
 
-import shutil
-
 from flask import Response, jsonify, request, url_for
 
 from flask_detector import errors as e
@@ -11,6 +9,7 @@ from flask_detector.errors import BadParameter, UnknownModel
 from flask_detector.web.api.operations import Success, delete, get, post
 from flask_detector.web.api.params import LabelsQuery, ModelQuery, from_fields
 from flask_detector.web.api.responses import LabelList, ModelList, ModelProgress, model_list
+from flask_detector.web.core import request_bodies
 from flask_detector.web.core.auth import require_admin
 from flask_detector.web.core.model_changes import MOST_BYTES
 from flask_detector.web.core.service import service
@@ -49,11 +48,13 @@ def model(name: str) -> Response:
         UnknownModel,
         e.ModelConflict,
         e.ModelError,
+        e.RequestError,
         e.RequestTooLarge,
         e.StorageUnavailable,
     ),
     query=ModelQuery,
     body={"application/octet-stream": None},
+    body_required=False,
     example="-H 'Authorization: Bearer KEY' -X POST -T birds.pth '$API/models/birds?labels=jay,tit'",
 )
 def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
@@ -69,7 +70,7 @@ def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
         request.max_content_length = MOST_BYTES
         with changes.new_file(given.filename) as kept:
             with kept.open("xb") as file:
-                shutil.copyfileobj(request.stream, file, 1 << 20)
+                request_bodies.copy_to(file)
             options = custom.options_from(given.option)
             changes.add(name, kept, variant=given.variant, labels=given.labels, options=options)
     return jsonify(_progress(name)), 202, {"Location": url_for("api.model", name=name)}

@@ -96,7 +96,7 @@ def _operation(endpoint: str, rule: str, operation: Operation, schemas: _Schemas
     }
     if operation.body:
         form["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {
                 media_type: {"schema": _BYTES if model is None else schemas.of(model)}
                 for media_type, model in operation.body.items()

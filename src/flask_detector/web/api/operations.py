@@ -49,6 +49,7 @@ class Operation:
     errors: those that may come besides the ones that any operation may have.
     query, headers: models whose fields are parameters.
     body: for each media type the model of the request's body, or None for bare bytes.
+    body_required: false where a request without a body has a meaning of its own.
     example: what follows ``curl`` to try it; $API is the URL of the API.
     """
 
@@ -60,6 +61,7 @@ class Operation:
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     body: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    body_required: bool = True
 
 
 OPERATIONS: dict[str, Operation] = {}

@@ -43,6 +43,9 @@ _KEPT_SECONDS = 24 * 3600
 # What a killed process left of an upload is deleted when nothing has come for so long.
 _STALE_SECONDS = 3600
 _SPARE_BYTES = 200_000_000
+
+# What Linux's file systems take for a name is 255 bytes, some encrypting ones 143.
+_LONGEST_NAME = 100
 _ERRAND = [sys.executable, "-m", "flask_detector.detectors.zoo.errand"]
 _HANDED_ON = ("data_dir", "models_dir", "mirror_url", "precision", "threads")
 
@@ -123,7 +126,7 @@ class ModelChanges:
         folder = self.uploads / secrets.token_hex(8)
         folder.mkdir()
         try:
-            yield folder / (secure_filename(name) or "weights")
+            yield folder / (secure_filename(name)[-_LONGEST_NAME:] or "weights")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -159,7 +159,7 @@ class BoundedParser(FormDataParser):
 def _received() -> IO[bytes]:
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # it is closed with the request
     try:
-        shutil.copyfileobj(request.stream, file, _PIECE)
+        copy_to(cast(IO[bytes], file))
     except OSError as error:  # of the file; one of the connection is no longer an OSError here
         file.close()
         raise StorageUnavailable(
@@ -169,10 +169,18 @@ def _received() -> IO[bytes]:
     except BaseException:
         file.close()
         raise
-    if file.tell() < (request.content_length or 0):
-        file.close()
-        raise RequestError("The request ended before it was complete.", hint="Send it again.")
     return cast(IO[bytes], file)
+
+
+def copy_to(file: IO[bytes]) -> None:
+    """Write the current request's body, which is read by it, to an empty file.
+
+    Raises RequestEntityTooLarge for more than `request.max_content_length`, RequestError for less than there
+    should be, and OSError of the file.
+    """
+    shutil.copyfileobj(request.stream, file, _PIECE)
+    if file.tell() < (request.content_length or 0):
+        raise RequestError("The request ended before it was complete.", hint="Send it again.")
 
 
 def _take(size: int) -> None:
