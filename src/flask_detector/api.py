@@ -81,7 +81,7 @@ class PictureDetector:
 
     @property
     def default_min_score(self) -> float:
-        """The lowest score that is worth showing, as a number in 0..1."""
+        """The minimum score that is usually shown, as a number in 0..1."""
         return self._detector.default_min_score
 
     def detect(

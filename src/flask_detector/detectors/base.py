@@ -33,7 +33,7 @@ class Detector(Protocol):
 
     @property
     def default_min_score(self) -> float:
-        """The lowest score that is worth showing, as a number in 0..1."""
+        """The minimum score that is usually shown, as a number in 0..1."""
 
     @property
     def max_side(self) -> int | None:
@@ -84,7 +84,7 @@ def checked_score(min_score: float | None, default: float) -> float:
     """Return the lowest score to keep; raises BadParameter for one that is not in 0..1."""
     score = default if min_score is None else min_score
     if not 0 <= score <= 1:
-        raise BadParameter(f"The lowest score can't be {score}.", hint="Give a number from 0 to 1.")
+        raise BadParameter(f"The minimum score can't be {score}.", hint="Give a number from 0 to 1.")
     return score
 
 

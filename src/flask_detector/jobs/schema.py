@@ -86,7 +86,7 @@ class Detection(TypedDict):
     height: int
     model: Annotated[str, Field(description="The model asked for; the result names the one that was used.")]
     min_score: Annotated[
-        float | None, Field(description="The lowest score asked for; null: the model's own.")
+        float | None, Field(description="The minimum score asked for; null: the model's own.")
     ]
     classes: Annotated[list[str] | None, Field(description="The labels that alone are kept; null for all.")]
     created_at: Annotated[str, Field(description="When it was accepted (ISO 8601, UTC).")]

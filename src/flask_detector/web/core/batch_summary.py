@@ -13,13 +13,10 @@ from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
 from flask_detector.visualization.colors import Colour, colour_of, colours_of
 from flask_detector.web.core.service import Service
-from flask_detector.web.core.view import View
+from flask_detector.web.core.view import SCORE_BARS, View
 
 # What pictures can be sorted by, and its name for people.
 SORTS = {"sent": "as sent", "name": "name", "objects": "most objects", "state": "state"}
-
-BINS = 20
-"""Bars of the histogram of scores, of equal width over 0..1."""
 
 # Outlines on a thumbnail are rounded to this part of its longer side: finer than its pixels.
 _GRID = 400
@@ -64,7 +61,7 @@ class Summary:
 
     cards: in the order asked for.
     classes: most objects first.
-    scores: the objects of the shown classes by score, whatever the minimum is, in BINS bars.
+    scores: the objects of the shown classes by score, whatever the minimum is, in bars.
     """
 
     cards: list[Card]
@@ -102,7 +99,7 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
     found: dict[str, tuple[list[dict[str, Any]], int, int]] = {}
     class_ids: dict[str, int] = {}
     totals: Counter[str] = Counter()
-    scores = [0] * BINS
+    scores = [0] * SCORE_BARS
     done = [record.id for record in records if record.status is JobStatus.DONE]
     for id, form in service.jobs.result_forms(done):
         lowest = view.lowest(form["shown_score"])
@@ -110,7 +107,7 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
         for one in form["instances"]:
             is_shown = view.shows(one["label"])
             if is_shown:
-                scores[min(int(one["score"] * BINS), BINS - 1)] += 1
+                scores[min(int(one["score"] * SCORE_BARS), SCORE_BARS - 1)] += 1
             if one["score"] >= lowest:
                 class_ids.setdefault(one["label"], one["class_id"])
                 totals[one["label"]] += 1

@@ -10,6 +10,9 @@ from werkzeug.datastructures import MultiDict
 from flask_detector.errors import BadParameter
 from flask_detector.structures.detections import Detections
 
+SCORE_BARS = 20
+"""Bars of a histogram of scores, of equal width over 0..1."""
+
 
 @dataclass(frozen=True)
 class View:

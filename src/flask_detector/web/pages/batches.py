@@ -12,7 +12,7 @@ from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import UNFINISHED, JobStatus
 from flask_detector.web.core import archives
-from flask_detector.web.core.batch_summary import BINS, SORTS, Summary, summary_of
+from flask_detector.web.core.batch_summary import SORTS, Summary, summary_of
 from flask_detector.web.core.responses import go_to, to_keep
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
@@ -56,7 +56,6 @@ def show(id: str) -> str:
         query=view_query(),
         sorts=SORTS,
         sort=request.args.get("sort"),
-        bins=BINS,
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
     )

@@ -21,13 +21,11 @@ from flask_detector.web.core.errors import status_of
 from flask_detector.web.core.progress_steps import step_of, steps
 from flask_detector.web.core.responses import PRIVATE_HOUR, send
 from flask_detector.web.core.service import service
-from flask_detector.web.core.view import View
+from flask_detector.web.core.view import SCORE_BARS, View
 from flask_detector.web.pages.batches import Place, place_of
 from flask_detector.web.pages.visitor import may_see
 
 SHARED = "shared"
-
-_SCORE_BARS = 20  # of the histogram behind the minimum score, each 5% wide
 
 blueprint = Blueprint("detection", __name__)
 
@@ -85,7 +83,7 @@ def _result_page(record: Record) -> str:
         shown_score=shown_score if view.min_score is None else view.min_score,
         view=view,
         colours=colors.colours_of(found.class_ids.tolist()),
-        scores=np.histogram(found.scores, bins=_SCORE_BARS, range=(0, 1))[0].tolist(),
+        scores=np.histogram(found.scores, bins=SCORE_BARS, range=(0, 1))[0].tolist(),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
         other_models=[name for name in service().available.usable() if name != found.model],
