@@ -277,6 +277,7 @@ def test_an_own_model_is_added_tried_and_removed_and_a_wrong_file_leaves_nothing
     page = add("birds", b"<!doctype html><html>Log in</html>", "birds.pth")
     assert "birds</strong> could not be set up." in page
     assert "birds.pth: The file is a web page" in page
+    assert page.count('id="model-birds"') == 1  # where the form's answer leads
     assert files(settings.data_dir / "models") == [".id", ".locks/birds"]
     write_small_rtmdet(tmp_path / "small.safetensors")
     page = add("birds", (tmp_path / "small.safetensors").read_bytes(), "own.pth", labels="jay, tit")

@@ -112,7 +112,7 @@ class ModelChanges:
         except OSError as error:
             raise ModelError(
                 f"{folder} can't be written: {error.strerror}.",
-                hint="Make the folder writable, or let DETECTOR_DATA_DIR name another one.",
+                hint="Make it writable, or set DETECTOR_MODELS_DIR or DETECTOR_DATA_DIR to another one.",
             ) from error
         for left in folder.iterdir():
             with suppress(OSError):
@@ -214,18 +214,26 @@ class ModelChanges:
     def _await(self, process: "subprocess.Popen[str]", asked: dict[str, Any], folder: Path | None) -> None:
         name = asked["name"]
         told, _ = process.communicate(json.dumps(asked))
-        del self._running[name]
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        if process.returncode == CANCELLED_STATUS:
-            return
         try:
-            change = Change(name, **json.loads(told))
-        except (ValueError, TypeError):
-            hint = "It may have needed more memory than there is; the log may tell more."
-            change = Change(name, [], "internal_error", f"What was done with {name} ended early.", hint)
-        log.info("the model %s: %s", name, change.message or "done")
+            if process.returncode != CANCELLED_STATUS:
+                self._keep(_change(name, told))
+        finally:  # not before, or for a moment nobody would know of the model
+            del self._running[name]
+
+    def _keep(self, change: Change) -> None:
+        log.info("the model %s: %s", change.name, change.message or "done")
         with suppress(redis.RedisError), self._connection.pipeline() as pipeline:
-            pipeline.hset(_KEY, name, json.dumps(asdict(change)))
+            pipeline.hset(_KEY, change.name, json.dumps(asdict(change)))
             pipeline.expire(_KEY, _KEPT_SECONDS)
             pipeline.execute()
+
+
+def _change(name: str, told: str) -> Change:
+    """Return how a change ended, by what its process has written."""
+    try:
+        return Change(name, **json.loads(told))
+    except (ValueError, TypeError):
+        hint = "It may have needed more memory than there is; the log may tell more."
+        return Change(name, [], "internal_error", f"What was done with {name} ended early.", hint)
