@@ -154,6 +154,14 @@ def test_a_model_that_there_is_not_is_a_problem(sound: Settings) -> None:
     assert problem.hint == "Set it to auto, or to one of: nanodet-g."
 
 
+def test_a_folder_of_models_that_is_no_folder_is_a_problem(sound: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = findings(sound.model_copy(update={"models_dir": tmp_path / "file"}))["models"]
+    assert [f.hint for f in found if f.level is Level.PROBLEM] == [
+        "Set DETECTOR_MODELS_DIR to a folder, or unset it."
+    ]
+
+
 def test_a_port_that_another_program_has_is_a_problem(sound: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", sound.port))

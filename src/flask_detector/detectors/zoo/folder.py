@@ -170,5 +170,5 @@ class ModelFolder:
                 raise ModelError(f"The disk of {self.path} is full.", hint=MAKE_ROOM) from error
             raise ModelError(
                 f"{self.path} can't be written: {error.strerror or error}.",
-                hint="Make the folder writable, or set DETECTOR_DATA_DIR to another one.",
+                hint="Make it writable, or set DETECTOR_MODELS_DIR or DETECTOR_DATA_DIR to another one.",
             ) from error

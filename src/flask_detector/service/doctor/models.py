@@ -15,6 +15,8 @@ def check_models(settings: Settings) -> Findings:
     """Report the installed models, altered weights, and a DETECTOR_MODEL that can't be loaded."""
     store = model_store(settings)
     installed = store.installed()
+    if store.folder.exists() and not store.folder.is_dir():
+        yield problem(f"{store.folder} is no folder.", "Set DETECTOR_MODELS_DIR to a folder, or unset it.")
     yield ok(f"Installed: {', '.join(installed)}; default: {store.default()}.")
     for name in installed:
         source = store.info(name).source
