@@ -138,7 +138,7 @@ def test_it_all_works_without_javascript_and_with_two_operators(
     expect(other.locator("#add .notice")).to_contain_text("finches is being installed or added right now")
     expect(page.locator("#ended")).to_contain_text("finches is installed", timeout=60 * SECONDS)
     add(other, "finches", weights)
-    expect(other.locator("#add .notice")).to_contain_text("There is a model finches already")
+    expect(other.locator("#add .notice")).to_contain_text("A model named finches already exists")
     complaints.clear()  # the browser's notes of both refusals
     remove(page, "finches")
     expect(page.locator("#model-finches")).to_have_count(0)
