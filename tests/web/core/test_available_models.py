@@ -110,3 +110,11 @@ def test_a_model_that_does_not_exist_is_unknown_wherever_workers_run(tmp_path: P
 
 def test_a_model_that_is_set_is_the_default(tmp_path: Path) -> None:
     assert offered(tmp_path, worker(SMALL, MAIN), model=SMALL).default() == SMALL
+
+
+def test_what_a_worker_has_found_a_moment_ago_is_not_refused(tmp_path: Path) -> None:
+    jobs = StubJobs(worker(SMALL))
+    models = AvailableModels(ModelStore(tmp_path / "models"), jobs, Settings(data_dir=tmp_path))
+    assert MAIN not in models.usable()
+    jobs._live = [worker(SMALL, MAIN)]
+    models.check(MAIN)

@@ -66,6 +66,9 @@ class AvailableModels:
     def check(self, name: str) -> None:
         """Raise UnknownModel, or ModelNotInstalled where pictures for it would find no worker that has it."""
         served = self._served(name)
+        if served is not None and name not in served:
+            self._asked_at = float("-inf")  # a worker may just have told of it
+            served = self._served(name)
         if served is None:
             self._store.path(name)
         elif name not in served:

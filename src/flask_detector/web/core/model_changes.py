@@ -27,9 +27,10 @@ from flask_detector.detectors import ModelState, ModelStore, Stage
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import MAKE_ROOM, in_words
 from flask_detector.detectors.zoo.install_state import CANCELLED_STATUS
-from flask_detector.errors import ModelConflict, ModelError, RequestTooLarge
+from flask_detector.errors import BrokerUnavailable, ModelConflict, ModelError, RequestTooLarge
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.workers import WORKER_SILENCE
 from flask_detector.settings import Settings, variable_of
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ _KEPT_SECONDS = 24 * 3600
 # What a killed process left of an upload is deleted when nothing has come for so long.
 _STALE_SECONDS = 3600
 _SPARE_BYTES = 200_000_000
+
+# Workers look into the folder with each heartbeat.
+_LOOK_SECONDS = 0.2
 
 # What Linux's file systems take for a name is 255 bytes, some encrypting ones 143.
 _LONGEST_NAME = 100
@@ -218,9 +222,22 @@ class ModelChanges:
             shutil.rmtree(folder, ignore_errors=True)
         try:
             if process.returncode != CANCELLED_STATUS:
-                self._keep(_change(name, told))
+                change = _change(name, told)
+                if not change.code:
+                    self._await_workers(name)
+                self._keep(change)
         finally:  # not before, or for a moment nobody would know of the model
             del self._running[name]
+
+    def _await_workers(self, name: str) -> None:
+        """Return when the workers that share this folder have found a new model there, or fell silent."""
+        here = self._store.folder_id()
+        deadline = time.monotonic() + WORKER_SILENCE
+        with suppress(BrokerUnavailable):
+            while time.monotonic() < deadline and any(
+                worker.models_folder == here and name not in worker.models for worker in self._jobs.workers()
+            ):
+                time.sleep(_LOOK_SECONDS)
 
     def _keep(self, change: Change) -> None:
         log.info("the model %s: %s", change.name, change.message or "done")
