@@ -42,6 +42,7 @@ def test_waiting_shows_the_picture_and_gives_way_to_the_result_by_itself(
     page.locator(".result-shapes").wait_for()
 
 
+@pytest.mark.slow
 def test_a_page_that_gets_no_events_asks_now_and_then(
     page: Page,
     complaints: list[str],
@@ -101,6 +102,7 @@ def test_a_failed_detection_says_why_and_is_tried_again_without_a_new_upload(
     complaints.clear()
 
 
+@pytest.mark.slow
 def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
     idle_parts: Any, open_page: Callable[..., Page], pictures: Path
 ) -> None:

@@ -161,6 +161,7 @@ def _grown(bitmap: Bitmap) -> Bitmap:
     return grown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_masks_are_the_drawn_pictures_to_the_pixel(shown: Callable[..., Page], name: str) -> None:
     size, placed = CASES[name]

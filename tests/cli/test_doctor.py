@@ -162,6 +162,7 @@ def test_a_folder_of_models_that_is_no_folder_is_a_problem(sound: Settings, tmp_
     ]
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_has_is_a_problem(sound: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", sound.port))

@@ -58,6 +58,7 @@ def storage_of(bucket: Bucket, authority: Path | None, monkeypatch: pytest.Monke
     return storage
 
 
+@pytest.mark.slow
 def test_a_bucket_s_certificate_is_verified_by_the_authority_that_is_named(
     secure_bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_failure_is_told_with_its_reason(
     assert (told["type"], told["data"]["error"]["code"]) == (signing.FAILED, "damaged_picture")
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_not_received_is_sent_again_under_the_same_id(
     accept: Callable[..., str],
     receiver: Receiver,

@@ -71,6 +71,7 @@ def test_readers_of_pictures_who_take_nothing_keep_no_thread(port: int, picture:
         assert answers == [200] * 20 * len(PATHS)
 
 
+@pytest.mark.slow
 def test_whoever_takes_an_answer_too_slowly_is_cut_off(port: int, picture: str) -> None:
     with asking(port, picture) as client:
         client.recv(100)
