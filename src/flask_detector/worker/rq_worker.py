@@ -85,6 +85,8 @@ class DetectionWorker(SimpleWorker):
         """Register the worker, with the model that it has loaded, and begin to send heartbeats."""
         self.birth_date = self.last_heartbeat = now()
         self._heartbeat.model = self._context.detectors.loaded or ""
+        # RQ does that after this; but whoever sees the worker may ask it to stop.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
         self._persevere(self._heartbeat.register)
         self._heartbeat.start()
         readiness.report()
