@@ -127,8 +127,9 @@ class Pixels:
     def _whole(self) -> Image.Image:
         """Return all of them as an RGB image that is only read; nothing is copied that is stored so."""
         image = self._stored
-        is_upright_rgb = isinstance(image, Image.Image) and image.mode == "RGB" and self._orientation == 1
-        return image if is_upright_rgb else Image.fromarray(self.array())  # type: ignore[return-value]
+        if isinstance(image, Image.Image) and image.mode == "RGB" and self._orientation == 1:
+            return image
+        return Image.fromarray(self.array())
 
     def _block_means(self, across: int, down: int) -> Picture:
         """Return the mean of each block of that size; at the far edges, of what is left of it."""

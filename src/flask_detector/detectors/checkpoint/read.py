@@ -251,7 +251,8 @@ def _read_stream(stream: "_Reader") -> Any:
     return found
 
 
-# What is longer is not copied out of the file: an array of numpy's. No honest text is.
+# What is longer is not copied out of the file: it stays an array of numpy's, which those who read
+# numbers take as well as bytes. No honest text is so long.
 _LONGEST_TEXT = 1 << 20
 
 
