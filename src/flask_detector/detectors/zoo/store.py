@@ -1,178 +1,45 @@
-"""The models of an installation: which there are, in which state, and how their weights come and go."""
+"""How the models of an installation come and go: fetched, converted, added, removed."""
 
-import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from flask_detector.atomic_files import sync
-from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.zoo import custom
-from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
-from flask_detector.detectors.zoo.download import Patience, fetch, part_of, sha256_of
-from flask_detector.detectors.zoo.folder import ModelFolder
+from flask_detector.detectors.zoo.catalogue import ModelCatalogue
+from flask_detector.detectors.zoo.conversion import Converter
+from flask_detector.detectors.zoo.download import fetch, sha256_of
 from flask_detector.detectors.zoo.install_state import ModelState, OnState, Stage
-from flask_detector.detectors.zoo.ranking import best_first
-from flask_detector.detectors.zoo.registry import MODELS, Added, Embedded, ModelInfo, Published
+from flask_detector.detectors.zoo.registry import Added, Embedded, ModelInfo, Published
 from flask_detector.errors import (
     BadParameter,
     CheckpointError,
     ModelConflict,
     ModelError,
     ModelNotInstalled,
-    UnknownModel,
 )
 
 
-class ModelStore:
-    """The models of an installation, kept in a folder.
+class ModelStore(ModelCatalogue):
+    """The models of an installation, to be changed as well.
 
     Any number of processes may use one folder: who comes second waits and finds the work done. Methods that
-    take a name raise UnknownModel for one that isn't known; those that change something raise ModelError when
-    the folder can't be written.
-
-    folder: made when something is put into it.
-    models: the table of embedded and published models.
-    converter: gives what makes graphs of checkpoints.
-    machine: what measured times hold for.
-    patience: how long downloads wait.
+    change something raise ModelError when the folder can't be written.
     """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        models: Mapping[str, ModelInfo] = MODELS,
-        converter: Callable[[], Converter] = checkpoint_converter,
-        patience: Patience | None = None,
-        machine: str = "",
-    ) -> None:
-        self.folder = folder
-        self._machine = machine
-        self._models = models
-        self._converter = converter
-        self._patience = patience
-
-    def known(self) -> list[ModelInfo]:
-        """Return all models: those of the table in its order, then the user's own by name."""
-        return list(self._by_name().values())
-
-    def info(self, name: str) -> ModelInfo:
-        """Return what is known of a model."""
-        models = self._by_name()
-        if name not in models:
-            close = get_close_matches(name, models, n=3)
-            raise UnknownModel(
-                f"There is no model '{name}'.",
-                hint=f"Did you mean {' or '.join(close)}?" if close else f"Available: {', '.join(models)}.",
-            )
-        return models[name]
-
-    def installed(self) -> list[str]:
-        """Return the names of the models that can be loaded, in the order of `known`.
-
-        One that is being converted is among them (to load it is to wait for that); one whose conversion
-        failed is not.
-        """
-        return [info.name for info in self.known() if self._is_installed(info)]
-
-    def default(self) -> str:
-        """Return the name of the best installed model, see `best_first`: what `auto` is for who can wait.
-
-        A user's own model is only used by its name. Raises ModelNotInstalled if there is none.
-        """
-        ranked = self._best_first(info for info in self.known() if self._is_installed(info))
-        if not ranked:
-            raise ModelNotInstalled(
-                "No model is installed.", hint="Run 'flask-detector models' to list them."
-            )
-        return ranked[0]
-
-    def ranked(self) -> list[str]:
-        """Return the names of the models that can be loaded at once, the best first, see `best_first`.
-
-        One that is not converted yet is left out, and the user's own as well.
-        """
-        return self._best_first(
-            info
-            for name, info in self._models.items()
-            if self._is_ready(info) and not custom.is_one(self._of(name).path)
-        )
-
-    def seconds(self, name: str) -> float | None:
-        """Return the seconds that a picture takes on this machine; None where that was not measured."""
-        return self._of(name).seconds(self._machine)
 
     def record_seconds(self, name: str, seconds: float) -> None:
         """Keep what was measured on this machine; a folder that can't be written keeps nothing."""
         with suppress(OSError):
             self._of(name).record_seconds(self._machine, seconds)
 
-    def unconverted(self) -> list[str]:
-        """Return the names of the installed models that have no graphs of the present version yet."""
-        return [i.name for i in self.known() if self._is_installed(i) and not self._is_ready(i)]
-
-    def state(self, name: str) -> ModelState:
-        """Return the stage of a model and how far it got, whichever process works on it."""
-        info = self.info(name)
-        if isinstance(info.source, Embedded):
-            return ModelState(Stage.EMBEDDED)
-        told = self._of(name).told()
-        if told is not None:
-            return told
-        weights = self._weights(info)
-        if weights.exists():
-            return ModelState(Stage.INSTALLED)
-        received = 0
-        with suppress(FileNotFoundError):
-            received = part_of(weights).stat().st_size
-        return ModelState(Stage.ABSENT, received, info.source.size)
-
-    def folder_id(self) -> str:
-        """Return what tells this folder from those of other machines; "" where it can't be written."""
-        file = self.folder / ".id"
-        with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), file.open("x", encoding="ascii") as new:
-                new.write(secrets.token_hex(8))
-            return file.read_text(encoding="ascii")
-        return ""
-
-    def at_work(self) -> dict[str, ModelState]:
-        """Return the models that some process fetches, converts or adds right now, and how far each is."""
-        names = [path.parent.name for path in sorted(self.folder.glob("*/state.json"))]
-        told = {name: self._of(name).told() for name in names}
-        return {name: state for name, state in told.items() if state and state.stage is not Stage.FAILED}
-
     def cancel(self, name: str) -> None:
         """Have whoever works on a model stop; what it has downloaded by then is kept."""
         custom.check_name(name)
         self._of(name).cancel()
-
-    def labels(self, name: str) -> tuple[str, ...]:
-        """Return the names of a model's classes by class id, without loading it.
-
-        COCO's, unless the converted weights name others; of what is not converted yet nothing else is known.
-        """
-        if isinstance(self.info(name).source, Embedded):
-            return COCO_LABELS
-        return _labels_in(self._of(name).graphs(self._converter().version))
-
-    def path(self, name: str) -> Path:
-        """Return the weights file of a model, or the folder of the converted ones where only these are kept.
-
-        Raises ModelNotInstalled if it isn't there.
-        """
-        info = self.info(name)
-        weights = self._weights(info)
-        if not weights.exists():
-            raise ModelNotInstalled(f"The model {name} is not installed.", hint=_how_to_get(info))
-        return weights
 
     def ready(self, name: str, *, on_progress: OnState | None = None) -> Path:
         """Return the folder of a model's graphs; they are made first where the current version isn't there.
@@ -290,44 +157,12 @@ class ModelStore:
             raise ModelNotInstalled(f"The model {name} is not installed.", hint="There is nothing to remove.")
         folder.delete(self._weights(info))
 
-    def _by_name(self) -> dict[str, ModelInfo]:
-        # What a user added stays what it is, even if a later table has a model of that name.
-        return {**self._models, **custom.read_all(self.folder)}
-
-    def _of(self, name: str) -> ModelFolder:
-        return ModelFolder(self.folder, name)
-
-    def _weights(self, info: ModelInfo) -> Path:
-        if isinstance(info.source, Embedded):
-            return info.source.path
-        if not info.source.file_name:
-            return self._of(info.name).graphs(self._converter().version)
-        return self._of(info.name).path / info.source.file_name
-
     def _published_variant(self, sha256: str) -> str | None:
         """Return the variant of the published file with that checksum, whatever it is called here."""
         for row in self._models.values():
             if isinstance(row.source, Published) and sha256.startswith(row.source.sha256):
                 return row.variant
         return None
-
-    def _is_installed(self, info: ModelInfo) -> bool:
-        if isinstance(info.source, Embedded):
-            return True
-        if not self._weights(info).exists():
-            return False
-        told = self._of(info.name).told()
-        return told is None or told.stage is not Stage.FAILED
-
-    def _is_ready(self, info: ModelInfo) -> bool:
-        if isinstance(info.source, Embedded):
-            return True
-        return self._is_installed(info) and self._of(info.name).graphs(self._converter().version).is_dir()
-
-    def _best_first(self, models: Iterable[ModelInfo]) -> list[str]:
-        found = list(models)
-        seconds = {info.name: s for info in found if (s := self.seconds(info.name)) is not None}
-        return [info.name for info in best_first(found, seconds)]
 
     def _measure(self, name: str) -> None:
         if self.seconds(name) is None and (seconds := self._converter().measure(name)) is not None:
@@ -375,14 +210,6 @@ def _convert(
     return folder, reading
 
 
-def _labels_in(graphs: Path) -> tuple[str, ...]:
-    from flask_detector.detectors.weights_file import labels_of
-
-    with suppress(FileNotFoundError):
-        return labels_of(graphs)
-    return COCO_LABELS
-
-
 def _check_published(name: str, published: Published, brought: Added) -> None:
     if not brought.sha256.startswith(published.sha256):
         raise CheckpointError(
@@ -390,12 +217,3 @@ def _check_published(name: str, published: Published, brought: Added) -> None:
             f"{brought.sha256[:8]}, not with {published.sha256[:8]}.",
             hint="Copy the file again; for a custom model, choose another name.",
         )
-
-
-def _how_to_get(info: ModelInfo) -> str:
-    if isinstance(info.source, Published):
-        return f"To install it: flask-detector models pull {info.name}"
-    return (
-        "Its weights are missing or from another version; add it again: "
-        f"flask-detector models add {info.name} FILE"
-    )
