@@ -21,7 +21,7 @@ RULES: dict[str, tuple[str, str]] = {
     "formats": ("atomic_files detectors.coco_labels imaging structures", "PIL numpy supervision"),
     "detectors": ("atomic_files errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),
-    "detectors.zoo": ("_version atomic_files detectors errors process settings", "net"),
+    "detectors.zoo": ("_version atomic_files detectors errors process settings structures", "net"),
     "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),

@@ -63,7 +63,8 @@ def whole() -> Callable[[Detections], list[Bitmap]]:
         result = []
         for mask in found.masks or ():
             bitmap = np.zeros((found.height, found.width), bool)
-            bitmap[mask.y : mask.y + mask.height, mask.x : mask.x + mask.width] = mask.bitmap()
+            if mask is not None:
+                bitmap[mask.y : mask.y + mask.height, mask.x : mask.x + mask.width] = mask.bitmap()
             result.append(bitmap)
         return result
 

@@ -32,7 +32,9 @@ def test_geojson_finds_nothing_to_complain_of(
         assert isinstance(collection, geojson.FeatureCollection)
         assert collection.is_valid, collection.errors()
         assert len(collection.features) == (
-            len(found) if found.masks is None else sum(mask.area > 0 for mask in found.masks)
+            len(found)
+            if found.masks is None
+            else sum(one.mask is not None and one.mask.area > 0 for one in found)
         )
 
 

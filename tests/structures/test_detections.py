@@ -147,6 +147,7 @@ def test_the_json_form_comes_back_as_it_was(masks: tuple[Mask, ...] | None) -> N
     else:
         assert again.masks is not None
         for mask, before in zip(again.masks, masks, strict=True):
+            assert mask is not None
             assert mask.to_rle(width=100, height=50) == before.to_rle(width=100, height=50)
 
 
@@ -158,6 +159,7 @@ def test_the_json_form() -> None:
         "model": "test",
         "width": 100,
         "height": 50,
+        "corrected": False,
         "instances": [],
         "labels": ["cat", "dog", "fox"],
         "has_masks": True,
@@ -262,7 +264,7 @@ def test_boxes_alone_are_the_same_however_masks_are_told(masks: MaskEncoding) ->
     "polygons",
     [
         [[[[0, 0], [101, 0], [101, 1], [0, 1]]]],
-        [[[[0, 0], [3, 3], [0, 3]]]],
+        [[[[0, 0], [3, 3]]]],
         [[[[0, 0], [1]]]],
         [[["ab"]]],
         [[[]]],

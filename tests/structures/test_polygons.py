@@ -130,16 +130,45 @@ def test_an_empty_mask_has_no_parts() -> None:
 @pytest.mark.parametrize(
     ("ring", "words"),
     [
-        ([[0, 0], [2, 1], [0, 1]], "edges of pixels"),
-        ([[0.5, 0], [2, 0], [2, 1]], "whole pixels"),
+        ([[0, 0], [2, 1]], "three corners"),
+        ([[0, 0], [2, 1], [2]], "three corners"),
+        ([[0, 0], [2, "1"], [2, 2]], "three corners"),
+        ([0, 0, 2, 1], "three corners"),
         ([[0, 0], [9, 0], [9, 1], [0, 1]], "within the picture"),
-        ([[0, 0], [-1, 0], [-1, 1], [0, 1]], "within the picture"),
-        ([0, 0, 2, 1], "whole pixels"),
+        ([[0, 0], [-0.5, 0], [1, 1]], "within the picture"),
+        ([[0, 0], [np.nan, 0], [1, 1]], "within the picture"),
+        ([[0, 0], [8, 1]] * 200_000, "columns of pixels"),
     ],
 )
-def test_a_ring_that_is_no_outline_is_refused(ring: list[list[int]], words: str) -> None:
+def test_a_ring_that_is_no_outline_is_refused(ring: list[list[float]], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         mask_of([[ring]], width=8, height=8)
+
+
+def covered(parts: list[list[list[list[float]]]], width: int, height: int) -> Bitmap:
+    """Tell of each pixel's centre whether any part has it within an odd number of rings."""
+    found = np.zeros((height, width), bool)
+    for part in parts:
+        for row in range(height):
+            for column in range(width):
+                x, y, crossings = column + 0.5, row + 0.5, 0
+                for ring in part:
+                    for (x1, y1), (x2, y2) in zip(ring, ring[1:] + ring[:1], strict=True):
+                        if min(x1, x2) <= x < max(x1, x2):
+                            crossings += y1 + (x - x1) / (x2 - x1) * (y2 - y1) <= y
+                found[row, column] |= crossings % 2 == 1
+    return found
+
+
+def test_any_outlines_are_filled_by_the_centres_of_pixels_and_parts_add_up() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        parts = [[rng.uniform(0, 9, (rng.integers(3, 7), 2)).round(3).tolist()] for _ in range(3)]
+        parts[0].append(rng.uniform(2, 7, (3, 2)).tolist())
+        mask = mask_of(parts, width=9, height=10)
+        filled_here = np.zeros((10, 9), bool)
+        filled_here[mask.y : mask.y + mask.height, mask.x : mask.x + mask.width] = mask.bitmap()
+        np.testing.assert_array_equal(filled_here, covered(parts, 9, 10))
 
 
 def test_a_mask_of_noise_with_thousands_of_parts_and_holes_is_no_trap() -> None:

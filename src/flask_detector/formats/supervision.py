@@ -35,7 +35,8 @@ def to_supervision(found: Detections) -> "supervision.Detections":
     if found.masks is not None:
         masks = np.zeros((len(found), found.height, found.width), bool)
         for whole, mask in zip(masks, found.masks, strict=True):
-            whole[mask.y : mask.y + mask.height, mask.x : mask.x + mask.width] = mask.bitmap()
+            if mask is not None:
+                whole[mask.y : mask.y + mask.height, mask.x : mask.x + mask.width] = mask.bitmap()
     return supervision.Detections(
         xyxy=found.boxes.copy(),
         mask=masks,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Box = tuple[float, float, float, float]
 
 # Boxes whose overlaps are computed at once: few enough for the cache, enough to spare Python the loop.
 _BLOCK = 64
@@ -30,9 +31,7 @@ def clip(boxes: Floats, *, width: float, height: float) -> Floats:
     return clipped
 
 
-def pixels_of(
-    box: tuple[float, float, float, float], *, width: int, height: int
-) -> tuple[int, int, int, int]:
+def pixels_of(box: Box, *, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the pixels that a box in a picture of that size touches: left, top, and the first beyond them.
 
     It is always one at least, also of a box without area and of one at the picture's border.

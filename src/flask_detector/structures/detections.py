@@ -19,15 +19,37 @@ JSON_VERSION = 1
 MaskEncoding = Literal["rle", "polygon", "none"]
 
 
+Source = Literal["model", "person"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an instance of a corrected result comes from.
+
+    source: the model, if the object is as it said, or the person who drew or changed it.
+    verified: whether a person has agreed with it.
+    model_score: the model's score of the object; None for one that a person added.
+    """
+
+    source: Source
+    verified: bool
+    model_score: float | None
+
+
 @dataclass(frozen=True)
 class Instance:
-    """One found object; `box` is xyxy in pixels of the picture, `mask` is None for a boxes-only model."""
+    """One found object; `box` is xyxy in pixels of the picture.
+
+    mask: None for a boxes-only model, and for what a person drew as a box.
+    origin: None where nobody has corrected the result.
+    """
 
     label: str
     class_id: int
     score: float
-    box: tuple[float, float, float, float]
+    box: box_geometry.Box
     mask: Mask | None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +62,9 @@ class Detections:
     class_ids: (N,) int64, each an index into `labels`.
     labels: the names of all classes that the model knows.
     model: the name of the model that found them.
-    masks: None for a boxes-only model, else one for each instance, in the same order, within the picture.
+    masks: None for a boxes-only model, else one for each instance, in the same order, within the picture; in
+        a corrected result None for an instance that a person drew as a box.
+    origins: where each instance comes from, in the same order; None where nobody has corrected the result.
     timings: seconds by stage, in the order of the stages; the stages follow one another.
 
     Raises ValueError when an array's shape or values break one of these rules.
@@ -53,7 +77,8 @@ class Detections:
     class_ids: npt.NDArray[np.int64]
     labels: tuple[str, ...]
     model: str
-    masks: tuple[Mask, ...] | None = None
+    masks: tuple[Mask | None, ...] | None = None
+    origins: tuple[Origin, ...] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,7 +91,10 @@ class Detections:
             raise ValueError("boxes (N, 4), scores (N,) and class_ids (N,) must be of one N")
         if self.masks is not None and len(self.masks) != count:
             raise ValueError("there must be one mask for each instance")
-        if any(m.x + m.width > self.width or m.y + m.height > self.height for m in self.masks or ()):
+        if self.origins is not None and len(self.origins) != count:
+            raise ValueError("there must be one origin for each instance")
+        placed = (mask for mask in self.masks or () if mask is not None)
+        if any(m.x + m.width > self.width or m.y + m.height > self.height for m in placed):
             raise ValueError("masks must lie within the picture")
         if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
             raise ValueError("boxes and scores must be finite numbers")
@@ -85,7 +113,8 @@ class Detections:
         scores: npt.NDArray[np.float32],
         class_ids: npt.NDArray[np.int64],
         *,
-        masks: tuple[Mask, ...] | None = None,
+        masks: tuple[Mask | None, ...] | None = None,
+        origins: tuple[Origin, ...] | None = None,
         width: int,
         height: int,
         labels: tuple[str, ...],
@@ -102,6 +131,7 @@ class Detections:
             labels=labels,
             model=model,
             masks=None if masks is None else tuple(masks[i] for i in order),
+            origins=None if origins is None else tuple(origins[i] for i in order),
         )
 
     def __repr__(self) -> str:
@@ -119,7 +149,9 @@ class Detections:
             x1, y1, x2, y2 = self.boxes[i].tolist()
             class_id = int(self.class_ids[i])
             mask = None if self.masks is None else self.masks[i]
-            yield Instance(self.labels[class_id], class_id, float(self.scores[i]), (x1, y1, x2, y2), mask)
+            origin = None if self.origins is None else self.origins[i]
+            score = float(self.scores[i])
+            yield Instance(self.labels[class_id], class_id, score, (x1, y1, x2, y2), mask, origin)
 
     def counts(self) -> dict[str, int]:
         """Return how many instances each found label has, most first, then by name."""
@@ -149,6 +181,7 @@ class Detections:
             scores=self.scores[keep],
             class_ids=self.class_ids[keep],
             masks=None if self.masks is None else tuple(compress(self.masks, keep)),
+            origins=None if self.origins is None else tuple(compress(self.origins, keep)),
         )
 
     def to_json(self, *, masks: MaskEncoding = "rle") -> dict[str, Any]:
@@ -162,6 +195,7 @@ class Detections:
             "model": self.model,
             "width": self.width,
             "height": self.height,
+            "corrected": self.origins is not None,
             "instances": self._instances_to_json(masks),
             "labels": list(self.labels),
             "has_masks": self.masks is not None and masks != "none",
@@ -176,14 +210,20 @@ class Detections:
             {"label": self.labels[class_id], "class_id": class_id, "score": score, "box": box}
             for class_id, score, box in zip(self.class_ids.tolist(), scores, boxes, strict=True)
         ]
+        for entry, origin in zip(entries, self.origins or (), strict=False):
+            entry |= {
+                "source": origin.source,
+                "verified": origin.verified,
+                "model_score": None if origin.model_score is None else round(origin.model_score, 6),
+            }
         for entry, mask in zip(entries, self.masks or (), strict=False):
+            if mask is None:
+                continue
             entry["area"] = mask.area
             if masks == "rle":
                 entry["mask"] = mask.to_rle(width=self.width, height=self.height)
             elif masks == "polygon":
-                entry["polygons"] = [
-                    [ring.tolist() for ring in (part.outer, *part.holes)] for part in parts_of(mask)
-                ]
+                entry["polygons"] = rings_of(mask)
         return entries
 
     @classmethod
@@ -205,13 +245,28 @@ class Detections:
                 labels=tuple(document["labels"]),
                 model=document["model"],
                 masks=tuple(_mask_of(i, document) for i in instances) if document["has_masks"] else None,
+                # Results that were kept before results could be corrected don't say whether they are.
+                origins=tuple(map(_origin_of, instances)) if document.get("corrected") else None,
                 timings={stage: ms / 1000 for stage, ms in document["timings_ms"].items()},
             )
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a detection result: {error}") from error
 
 
-def _mask_of(instance: Mapping[str, Any], document: Mapping[str, Any]) -> Mask:
+def rings_of(mask: Mask) -> list[list[list[list[int]]]]:
+    """Return a mask's parts as in JSON: of each its outline, then its holes, each a list of corners."""
+    return [[ring.tolist() for ring in (part.outer, *part.holes)] for part in parts_of(mask)]
+
+
+def _mask_of(instance: Mapping[str, Any], document: Mapping[str, Any]) -> Mask | None:
     if "polygons" in instance:
         return mask_of(instance["polygons"], width=document["width"], height=document["height"])
+    if "mask" not in instance and document.get("corrected"):
+        return None
     return Mask.from_rle(instance["mask"])
+
+
+def _origin_of(instance: Mapping[str, Any]) -> Origin:
+    if instance["source"] not in {"model", "person"}:
+        raise ValueError("source must be model or person")
+    return Origin(instance["source"], bool(instance["verified"]), instance["model_score"])

@@ -1,7 +1,32 @@
 """The names of classes, as users write them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+LONGEST = 100
+"""Characters that a label may have."""
+
+_SEEN = {"L", "N", "P", "S"}  # the first letters of Unicode's categories
+_NOT_OF_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
+# What turns the writing round, the score behind the name with it (UAX #9).
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def problem_of(label: str) -> str | None:
+    """Return what keeps a label from being shown, asked for and written, as a predicate; None for nothing."""
+    if not any(unicodedata.category(c)[0] in _SEEN for c in label):
+        return "is empty"
+    if len(label) > LONGEST:
+        return f"has {len(label)} characters; {LONGEST} is the most"
+    if any(map(_is_out_of_line, label)):
+        return "has an end of a line in it, or another character that can't be seen"
+    return None
+
+
+def _is_out_of_line(character: str) -> bool:
+    category, direction = unicodedata.category(character), unicodedata.bidirectional(character)
+    return category in _NOT_OF_A_LINE or direction in _TURNING
 
 
 def asked_labels(texts: Iterable[str], labels: Sequence[str]) -> list[str]:

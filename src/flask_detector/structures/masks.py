@@ -125,6 +125,13 @@ class Mask:
         return Mask(self.x + left, self.y + top, width, height, counts)
 
 
+def mask_of_runs(starts: npt.ArrayLike, ends: npt.ArrayLike, *, width: int, height: int) -> Mask:
+    """Return the mask of runs of pixels in order, numbered column by column in a picture of that size."""
+    starts, ends = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
+    inside = ends > starts
+    return Mask(0, 0, width, height, _counts_of_runs(starts[inside], ends[inside], width * height)).cropped()
+
+
 def compress_counts(counts: Counts) -> str:
     """Return COCO's compressed string of run lengths.
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flask_detector.structures.masks import Bitmap, Mask
+from flask_detector.structures.masks import Bitmap, Mask, mask_of_runs
+
+# What filling the outlines of one mask may take: some tenths of a second, and 200 MB.
+MOST_COLUMNS = 2_000_000
 
 # Corners (K, 2) of a closed line, x and y in pixels; the last one is joined to the first.
 Ring = npt.NDArray[np.int64]
@@ -43,34 +46,72 @@ def parts_of(mask: Mask) -> list[Part]:
     return [Part(rings[i] + place, tuple(inner)) for i, inner in holes.items()]
 
 
-def mask_of(parts: Sequence[Sequence[Sequence[Sequence[int]]]], *, width: int, height: int) -> Mask:
-    """Return the mask in a picture of that size that lies within outlines along the edges of pixels.
+def mask_of(parts: Sequence[Sequence[Sequence[Sequence[float]]]], *, width: int, height: int) -> Mask:
+    """Return the mask in a picture of that size of the pixels whose centres lie within outlines.
 
-    parts: for each its rings, for each of these its corners, x and y in pixels, as `parts_of` finds them.
+    parts: for each its rings, for each of these its corners, x and y in pixels. A part is what an odd number
+    of its rings encloses, so that holes are left out; what any part covers is inside.
 
-    Raises ValueError where a ring leaves the picture or does not run along the edges of pixels.
+    Raises ValueError where a ring is none, leaves the picture, or the outlines are too long to be filled.
     """
-    starts, ends = [], []
-    for ring in (np.array(ring) for part in parts for ring in part):
-        if ring.dtype.kind not in "iu" or ring.ndim != 2 or ring.shape[1] != 2:
-            raise ValueError("a ring must be a list of corners, x and y, in whole pixels")
-        if (ring < 0).any() or (ring > (width, height)).any():
-            raise ValueError("a ring must lie within the picture")
-        following = np.roll(ring, -1, axis=0)
-        if not (ring == following).any(axis=1).all():
-            raise ValueError("a ring must run along the edges of pixels")
-        starts.append(ring)
-        ends.append(following)
-    if not starts:
-        return Mask(0, 0, 0, 0, np.zeros(1, np.uint32))
-    first, last = np.concatenate(starts), np.concatenate(ends)
-    left, top = first.min(axis=0).tolist()
-    right, bottom = first.max(axis=0).tolist()
-    crossings = np.zeros((bottom - top, right - left + 1), bool)
-    for (x, y), (_, y_end) in zip(first.tolist(), last.tolist(), strict=True):
-        crossings[min(y, y_end) - top : max(y, y_end) - top, x - left] ^= True
-    inside = np.logical_xor.accumulate(crossings, axis=1)[:, :-1]
-    return Mask.from_bitmap(inside, x=left, y=top)
+    arrays = [[_ring(ring, width, height) for ring in part] for part in parts]
+    if sum(columns_of(ring) for part in arrays for ring in part) > MOST_COLUMNS:
+        raise ValueError(f"outlines must not run through more than {MOST_COLUMNS:,} columns of pixels in all")
+    runs = [_inside(rings, height) for rings in arrays if rings]
+    if not runs:
+        return mask_of_runs([], [], width=width, height=height)
+    starts, ends = (np.concatenate(side) for side in zip(*runs, strict=True))
+    if len(runs) > 1:
+        starts, ends = _united(starts, ends)
+    return mask_of_runs(starts, ends, width=width, height=height)
+
+
+def columns_of(ring: Sequence[Sequence[float]] | npt.NDArray[np.float64]) -> int:
+    """Return about how many columns of pixels a ring runs through, which is what it takes to fill it."""
+    corners = np.asarray(ring, np.float64)
+    return int(np.abs(corners[:, 0] - np.roll(corners[:, 0], 1)).sum())
+
+
+def _ring(ring: Sequence[Sequence[float]], width: int, height: int) -> npt.NDArray[np.float64]:
+    """Return a ring's corners (K, 2); raises ValueError."""
+    try:
+        corners = np.array(ring)
+    except ValueError:  # of rows of several lengths
+        corners = np.zeros(0)
+    if corners.dtype.kind not in "iuf" or corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise ValueError("a ring must be a list of at least three corners, each x and y in pixels")
+    if not ((corners >= 0) & (corners <= (width, height))).all():
+        raise ValueError("a ring must lie within the picture")
+    return corners.astype(np.float64)
+
+
+def _inside(rings: Sequence[npt.NDArray[np.float64]], height: int) -> tuple[Ring, Ring]:
+    """Return the runs of pixels within rings, walked column by column: where they start and end.
+
+    The line through the centres of a column's pixels crosses closed rings an even number of times: sorted,
+    each crossing that enters is followed by the one that leaves.
+    """
+    starts = np.concatenate(rings)
+    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    first = np.ceil(np.minimum(starts[:, 0], ends[:, 0]) - 0.5).astype(np.int64)
+    number = np.ceil(np.maximum(starts[:, 0], ends[:, 0]) - 0.5).astype(np.int64) - first
+    line = np.repeat(np.arange(len(starts)), number)
+    column = first[line] + np.arange(len(line)) - np.repeat(np.cumsum(number) - number, number)
+    part = (column + 0.5 - starts[line, 0]) / (ends[line, 0] - starts[line, 0])
+    y = starts[line, 1] + part * (ends[line, 1] - starts[line, 1])
+    crossings = np.sort(column * height + np.clip(np.ceil(y - 0.5), 0, height).astype(np.int64))
+    return crossings[0::2], crossings[1::2]
+
+
+def _united(starts: Ring, ends: Ring) -> tuple[Ring, Ring]:
+    """Return runs that may overlap as runs in order that don't."""
+    edges = np.concatenate([starts, ends])
+    steps = np.repeat([1, -1], len(starts))
+    order = np.lexsort((-steps, edges))
+    edges, depth = edges[order], np.cumsum(steps[order])
+    closes = np.flatnonzero(depth == 0)
+    opens = np.concatenate([[0], closes[:-1] + 1])
+    return edges[opens], edges[closes]
 
 
 def without_holes(part: Part) -> Ring:

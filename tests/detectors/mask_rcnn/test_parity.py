@@ -124,6 +124,7 @@ def compare(
         comparison.box = max(comparison.box, float(np.abs(boxes[i] - found.boxes[j]).max()))
         comparison.score = max(comparison.score, float(abs(scores[i] - found.scores[j])))
         mask = found.masks[j]
+        assert mask is not None
         if variant.startswith("torchvision") and corners(found.boxes[j]) != corners(boxes[i]):
             # Where a corner lies at a whole pixel, a thousandth of a pixel decides to which one torchvision
             # cuts it, and the whole mask moves. So this mask is compared at the original's box.

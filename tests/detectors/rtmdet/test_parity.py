@@ -87,7 +87,9 @@ def test_detections_equal_the_originals(
     assert found.masks is not None
     mask_ious = []
     for i, j in matched(theirs, picture, found, 0.06):
-        form = found.masks[j].to_rle(width=found.width, height=found.height)
+        mask = found.masks[j]
+        assert mask is not None
+        form = mask.to_rle(width=found.width, height=found.height)
         ours, original = (
             {"size": form["size"], "counts": text.encode()} for text in (form["counts"], masks[i])
         )

@@ -20,7 +20,9 @@ def round_trip(form: dict[str, Any]) -> dict[str, Any]:
     assert theirs.data["class_name"].tolist() == [one.label for one in found]
     if found.masks:
         assert theirs.mask.shape == (len(found), found.height, found.width)
-        assert theirs.mask.sum(axis=(1, 2)).tolist() == [mask.area for mask in found.masks]
+        assert theirs.mask.sum(axis=(1, 2)).tolist() == [
+            0 if mask is None else mask.area for mask in found.masks
+        ]
     if len(found):
         # What supervision keeps of a choice still tells the rest.
         best = from_supervision(theirs[theirs.confidence > 0.5])

@@ -98,7 +98,6 @@ class RTMDet:
             check_answers(scores, distances)
         with clock.stage("select"):
             found = select(scores, distances, self._rules, scale=prepared.scale, min_score=min_score)
-        size = {"width": prepared.width, "height": prepared.height}
         masks = None
         if self.has_masks:
             with clock.stage("masks"):
@@ -107,14 +106,15 @@ class RTMDet:
                 logits = mask_logits(
                     features, kernels[found.cells], cells.points[found.cells], cells.strides[found.cells]
                 )
-                scaler = MaskScaler(**size, scale=prepared.scale)
+                scaler = MaskScaler(width=prepared.width, height=prepared.height, scale=prepared.scale)
                 masks = tuple(scaler.mask(one) for one in logits)
         detections = Detections.from_unordered(
             found.boxes,
             np.minimum(found.scores, 1),
             found.class_ids,
             masks=masks,
-            **size,
+            width=prepared.width,
+            height=prepared.height,
             labels=self.labels,
             model=self.name,
         )

@@ -2,7 +2,6 @@
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,16 +9,12 @@ from pathlib import Path
 from flask_detector.detectors.zoo.install_state import write_json
 from flask_detector.detectors.zoo.registry import Added, Architecture, ModelInfo
 from flask_detector.errors import BadParameter, CheckpointError
+from flask_detector.structures.labels import LONGEST, problem_of
 
 FILE_NAME = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"auto"}
-_LONGEST_LABEL = 100
 _LONGEST_FILE = 1 << 20
-_SEEN = {"L", "N", "P", "S"}  # the first letters of Unicode's categories
-_NOT_OF_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
-# What turns the writing round, the score behind the name with it (UAX #9).
-_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def check_name(name: str) -> None:
@@ -34,23 +29,11 @@ def check_name(name: str) -> None:
 def check_labels(labels: Sequence[str]) -> None:
     """Raise CheckpointError unless each class has a name that can be shown, asked for and written."""
     for number, label in enumerate(labels, 1):
-        if not any(unicodedata.category(c)[0] in _SEEN for c in label):
-            problem = "is empty"
-        elif len(label) > _LONGEST_LABEL:
-            problem = f"has {len(label)} characters"
-        elif any(map(_is_out_of_line, label)):
-            problem = "has an end of a line in it, or another character that can't be seen"
-        else:
-            continue
-        raise CheckpointError(
-            f"The name of class {number} {problem}.",
-            hint=f"Names must be one line of at most {_LONGEST_LABEL} characters; set others with --labels.",
-        )
-
-
-def _is_out_of_line(character: str) -> bool:
-    category, direction = unicodedata.category(character), unicodedata.bidirectional(character)
-    return category in _NOT_OF_A_LINE or direction in _TURNING
+        if (problem := problem_of(label)) is not None:
+            raise CheckpointError(
+                f"The name of class {number} {problem}.",
+                hint=f"Names must be one line of at most {LONGEST} characters; set others with --labels.",
+            )
 
 
 def labels_from(text: str) -> tuple[str, ...]:
