@@ -31,7 +31,10 @@
     │   └── StorageUnavailable
     ├── RequestError               the request itself is wrong
     │   ├── BadParameter           names the field
-    │   │   └── UnknownLabel
+    │   │   ├── UnknownLabel
+    │   │   └── BadAnnotations
+    │   ├── IfMatchMissing
+    │   ├── ChangedMeanwhile       somebody else was first
     │   ├── BrokenForm             truncated or malformed
     │   ├── BadFormToken
     │   ├── ForeignHost
@@ -217,6 +220,26 @@ class BadFormToken(RequestError, hint="Reload the page and try again; cookies mu
 
 class UnknownLabel(BadParameter, hint="See /api/v1/labels for a model's labels."):
     """The model has no such label."""
+
+
+class BadAnnotations(BadParameter, hint="docs/results.md describes the document of annotations."):
+    """The objects of a picture, as they were sent, can't be used."""
+
+
+class IfMatchMissing(RequestError, hint="Send the ETag of the version that you have changed as If-Match."):
+    """The request would replace a version without saying which."""
+
+
+class ChangedMeanwhile(
+    RequestError, hint="Nothing was overwritten. Get the current version, change that, and send it again."
+):
+    """The version to replace is not the current one: somebody else was first."""
+
+    def __init__(self, version: str, changed_at: str | None, changed_by: str | None) -> None:
+        """version: the current one. changed_at: ISO 8601, UTC."""
+        when = "" if changed_at is None else f", on {changed_at[:10]} at {changed_at[11:19]} UTC"
+        super().__init__(f"It was changed meanwhile by {changed_by or 'somebody else'}{when}.")
+        self.version, self.changed_at, self.changed_by = version, changed_at, changed_by
 
 
 class UnknownFormat(RequestError):

@@ -25,6 +25,11 @@ def stage_key(id: str) -> str:
     return f"flask-detector:stage:{id}"
 
 
+def corrections_key(id: str) -> str:
+    """Return the key of what a person has made of a detection's result, a hash."""
+    return f"flask-detector:correction:{id}"
+
+
 def mark_key(id: str) -> str:
     """Return the key that outlives a detection's record and says that it existed."""
     return f"flask-detector:mark:{id}"

@@ -25,9 +25,9 @@ from flask_detector.errors import (
     UnknownDetection,
 )
 from flask_detector.imaging.decode import PictureInfo
-from flask_detector.jobs import deliveries
+from flask_detector.jobs import corrections, deliveries
 from flask_detector.jobs.admission import Admission, leave, share_of
-from flask_detector.jobs.keys import job_key, mark_key, stage_key
+from flask_detector.jobs.keys import corrections_key, job_key, mark_key, stage_key
 from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.jobs.rq_records import facts_of, failure_of, record_of, status_of
@@ -156,21 +156,27 @@ class Jobs:
             retention_seconds=self._settings.retention_seconds,
         )
 
-    def result(self, id: str) -> tuple[Detections, float]:
-        """Return all that was found, and the lowest score usually shown; raises as `result_form` does."""
-        form = self.result_form(id)
+    def result(self, id: str, *, corrected: bool = True) -> tuple[Detections, float]:
+        """Return all that was found, and the lowest score usually shown, as `result_form` does."""
+        form = self.result_form(id, corrected=corrected)
         return Detections.from_json(form), form["shown_score"]
 
-    def result_form(self, id: str) -> dict[str, Any]:
+    def result_form(self, id: str, *, corrected: bool = True) -> dict[str, Any]:
         """Return all that was found in its JSON form, with the lowest score that is usually shown.
+
+        corrected: as a person has corrected it, if one has; else as the model said.
 
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
         with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
             pipeline.exists(job_key(id))
             pipeline.xrevrange(Result.get_key(id), count=1)
-            is_there, found = pipeline.execute()
-            if is_there and (form := self._restored(id, found)) is not None:
+            pipeline.hget(corrections_key(id), "result")
+            is_there, found, correction = pipeline.execute()
+            if (
+                is_there
+                and (form := self._restored(id, found, correction if corrected else None)) is not None
+            ):
                 return form
             job = self._fetch(id)
         if status_of(job.get_status(refresh=False)) is JobStatus.FAILED:
@@ -178,20 +184,25 @@ class Jobs:
             raise DetectionFailed(failure.message, hint=failure.hint)
         raise DetectionNotFinished("This detection has no result yet.")
 
-    def result_forms(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the ids and results, in their JSON form, of those of the detections that are done."""
+    def result_forms(
+        self, ids: Sequence[str], *, corrected: bool = True
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the ids and results, as `result_form` does, of those of the detections that are done."""
         with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
             for id in ids:
                 pipeline.xrevrange(Result.get_key(id), count=1)
+                pipeline.hget(corrections_key(id), "result")
             found = pipeline.execute()
-        for id, stream in zip(ids, found, strict=True):
-            if (form := self._restored(id, stream)) is not None:
+        for id, stream, correction in zip(ids, found[::2], found[1::2], strict=True):
+            if (form := self._restored(id, stream, correction if corrected else None)) is not None:
                 yield id, form
 
-    def _restored(self, id: str, stream: list[Any]) -> dict[str, Any] | None:
-        """Return the result that a detection's stream ends with, if it ended well."""
+    def _restored(self, id: str, stream: list[Any], correction: bytes | None) -> dict[str, Any] | None:
+        """Return the result that a detection's stream ends with, if it ended well, or its correction."""
         if not stream:
             return None
+        if correction is not None:
+            return cast(dict[str, Any], Serializer.loads(correction))
         key, fields = stream[0]
         result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
         return (result.return_value or {}) if result.type == Result.Type.SUCCESSFUL else None
@@ -232,6 +243,7 @@ class Jobs:
         job.delete(pipeline=pipeline)
         leave(job.meta.get("share"), job.id, pipeline)
         deliveries.forget(job.meta.get("receiver"), job.id, pipeline)
+        corrections.forget(job.id, pipeline)
         pipeline.publish(channel_of(job.id), ENDED)
 
     def request_of(self, id: str) -> str | None:

@@ -66,6 +66,7 @@ class Record:
     masks: how programs are sent masks.
     owner: who alone may see it; None where the id is the key to it.
     counts: how many instances each label has that is usually shown; None unless it is done.
+    correction: which version of a correction there is; None where nobody has corrected the result.
     """
 
     id: str
@@ -85,3 +86,4 @@ class Record:
     failure: Failure | None
     owner: str | None
     counts: dict[str, int] | None
+    correction: str | None

@@ -59,6 +59,7 @@ def record_of(job: Job, *, position: int | None, stage: str | None, retention_se
         failure=failure_of(job) if status is JobStatus.FAILED else None,
         owner=job.meta.get("owner"),
         counts=job.meta.get("counts"),
+        correction=job.meta.get("correction"),
     )
 
 

@@ -20,6 +20,10 @@ class ErrorFacts(TypedDict):
     message: Annotated[str, Field(description="What is the matter.")]
     hint: Annotated[str, Field(description="What to do; it may be empty.")]
     field: NotRequired[Annotated[str, Field(description="The parameter or field that is wrong.")]]
+    changed_at: NotRequired[
+        Annotated[str | None, Field(description="When somebody else changed it (ISO 8601, UTC).")]
+    ]
+    changed_by: NotRequired[Annotated[str | None, Field(description="Who that was.")]]
 
 
 class Error(TypedDict):

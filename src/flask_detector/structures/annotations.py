@@ -63,6 +63,11 @@ class Annotation:
     mask: Mask | None = None
     polygons: Polygons | None = None
 
+    def is_like(self, said: "Annotation") -> bool:
+        """Return whether it is the same object in the same place; a mask that is missing is taken for it."""
+        same_mask = self.mask is None or (said.mask is not None and self.mask.covers_the_same_as(said.mask))
+        return (self.label, self.box) == (said.label, said.box) and same_mask
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -152,6 +157,25 @@ class Annotations:
             labels=self.labels,
             model=model,
         )
+
+    def agreeing_with(self, said: Self) -> Self:
+        """Return the same with what the model said taken from there: its scores, and its own objects' masks.
+
+        Raises AnnotationError where an object is not as the model said though it says so, or has a score that
+        is not the model's.
+        """
+        theirs = {one.id: one for one in said.objects}
+        objects = []
+        for number, one in enumerate(self.objects):
+            field, own, original = f"objects[{number}]", one, theirs.get(one.id)
+            score = None if original is None else original.score
+            _require(one.score in {None, score}, f"{field}.score", f"must be the model's, {score}, or null")
+            if one.source == "model":
+                if original is None or not one.is_like(original):
+                    raise AnnotationError(f"{field}.source", "is model, but the model said otherwise")
+                own = original
+            objects.append(replace(own, score=score, verified=one.verified))
+        return replace(self, objects=tuple(objects)).with_labels(said.labels)
 
     def with_labels(self, first: Iterable[str]) -> Self:
         """Return the same with these labels before all others, so that their class ids stay."""

@@ -35,6 +35,7 @@ def record(name: str, status: JobStatus = JobStatus.DONE) -> Record:
         None,
         None,
         None,
+        None,
     )
 
 

@@ -18,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 JSON = "application/json"
 
 # The modules of the operations, in the order of the documentation.
-TAGS = ("Detections", "Files", "Batches", "Models")
+TAGS = ("Detections", "Annotations", "Files", "Batches", "Models")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Operation:
     responses: by status.
     errors: those that may come besides the ones that any operation may have.
     query, headers: models whose fields are parameters.
-    body: for each media type the model of the request's body, or None for bare bytes.
+    body: for each media type the type of the request's body, or None for bare bytes.
     body_required: false where a request without a body has a meaning of its own.
     example: what follows ``curl`` to try it; $API is the URL of the API.
     """
@@ -60,7 +60,7 @@ class Operation:
     errors: tuple[type[DetectorError], ...] = ()
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
-    body: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    body: Mapping[str, type[Any] | None] = field(default_factory=dict)
     body_required: bool = True
 
 
@@ -85,4 +85,4 @@ def _route(method: str, path: str, **declared: Any) -> Callable[[View], View]:
     return add
 
 
-get, post, delete = (partial(_route, method) for method in ("GET", "POST", "DELETE"))
+get, post, put, delete = (partial(_route, method) for method in ("GET", "POST", "PUT", "DELETE"))

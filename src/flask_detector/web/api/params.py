@@ -164,6 +164,24 @@ class ShowQuery(Strict):
     ] = None
 
 
+class AnnotationsQuery(Strict):
+    """How to show annotations."""
+
+    masks: Annotated[MaskEncoding, Field(description="How masks are sent.")] = "rle"
+    min_score: Annotated[
+        Score | None,
+        Field(description="The minimum score of what the model said; that of the detection by default."),
+    ] = None
+
+
+class AnnotationHeaders(BaseModel):
+    """The headers of a request that changes annotations."""
+
+    if_match: Annotated[
+        str, Field(alias="If-Match", description="The ETag of the version to replace; `*` for any.")
+    ]
+
+
 class ExportQuery(Strict):
     """What to export of a result."""
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
-from flask_detector.jobs.schema import Detection, ErrorFacts, detection_form, failure_form
+from flask_detector.jobs.schema import Detection, ErrorFacts, Rle, detection_form, failure_form
 from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import MaskEncoding
 from flask_detector.web.core.service import service
@@ -32,6 +32,50 @@ class DetectionResponse(Detection):
     links: Links
 
 
+class AnnotatedObject(TypedDict):
+    """An object as the model said or a person drew it."""
+
+    id: Annotated[
+        str,
+        Field(description="Unique in the picture; m0, m1, … are the model's.", min_length=1, max_length=40),
+    ]
+    label: Annotated[str, Field(min_length=1, max_length=100)]
+    source: NotRequired[
+        Annotated[
+            Literal["model", "person"],
+            Field(description="`model` if it is as the model said, its mask may be left out then."),
+        ]
+    ]
+    score: NotRequired[
+        Annotated[float | None, Field(ge=0, le=1, description="The model's; null of a person's own object.")]
+    ]
+    verified: NotRequired[Annotated[bool, Field(description="Whether a person agrees with it.")]]
+    box: NotRequired[
+        Annotated[
+            list[float],
+            Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels; the mask's by default."),
+        ]
+    ]
+    mask: NotRequired[Rle]
+    polygons: NotRequired[
+        Annotated[
+            list[list[list[list[float]]]],
+            Field(description="In place of a mask: for each part its outline, then its holes."),
+        ]
+    ]
+
+
+class AnnotationDocument(TypedDict):
+    """The objects of a picture as a person has corrected them (docs/results.md)."""
+
+    version: Literal[1]
+    width: Annotated[int, Field(description="Of the picture as a viewer shows it, in pixels.")]
+    height: int
+    verified: NotRequired[Annotated[bool, Field(description="Whether a person agrees with all of it.")]]
+    labels: NotRequired[Annotated[list[str], Field(description="All classes, the model's first.")]]
+    objects: NotRequired[Annotated[list[AnnotatedObject], Field(max_length=5000)]]
+
+
 class DetectionSummary(TypedDict):
     """A detection in a list."""
 
@@ -43,6 +87,7 @@ class DetectionSummary(TypedDict):
     expires_at: str
     position: int | None
     counts: Annotated[dict[str, int] | None, Field(description="How many of each label were found.")]
+    corrected: Annotated[bool, Field(description="Whether a person has corrected the result.")]
     error: ErrorFacts | None
     url: str
 
@@ -141,6 +186,7 @@ def summary_of(record: Record) -> DetectionSummary:
         "expires_at": record.expires_at.isoformat(),
         "position": record.position,
         "counts": record.counts,
+        "corrected": record.correction is not None,
         "error": None if record.failure is None else failure_form(record.failure),
         "url": url_for("api.show", id=record.id),
     }

@@ -37,6 +37,9 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.ShareUsedUp: HTTPStatus.TOO_MANY_REQUESTS,
     e.RequestError: HTTPStatus.BAD_REQUEST,
     e.UnknownLabel: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.BadAnnotations: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.IfMatchMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    e.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
     e.UnknownFormat: HTTPStatus.NOT_FOUND,
     e.TooManyPictures: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -94,6 +97,8 @@ def answer(error: e.DetectorError, status: HTTPStatus | None = None, code: str |
         facts: ErrorFacts = {"code": code, "message": error.message, "hint": error.hint}
         if isinstance(error, e.BadParameter) and error.field is not None:
             facts["field"] = error.field
+        if isinstance(error, e.ChangedMeanwhile):
+            facts |= {"changed_at": error.changed_at, "changed_by": error.changed_by}
         body: Error = {"error": facts}
         response = make_response(jsonify(body), status)
     else:
@@ -101,6 +106,8 @@ def answer(error: e.DetectorError, status: HTTPStatus | None = None, code: str |
         response = make_response(page, status)
     if error.retry_after is not None or status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
+    if isinstance(error, e.ChangedMeanwhile):
+        response.set_etag(error.version)
     if code == e.UnknownEncoding.code:
         response.headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110, 12.5.3
     return response

@@ -29,6 +29,7 @@ from flask_detector.imaging.limits import Limits
 from flask_detector.jobs.acceptance import Acceptance, Claim
 from flask_detector.jobs.atomic import collected
 from flask_detector.jobs.batches import Batch, Batches, RefusedPicture
+from flask_detector.jobs.corrections import Corrections
 from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs, new_id
@@ -73,6 +74,7 @@ class Service:
         self.history = History(connection, settings.retention_seconds)
         self.batches = Batches(connection, settings.retention_seconds)
         self.share_links = ShareLinks(connection, settings.retention_seconds)
+        self.corrections = Corrections(connection)
         self.keys = Keys(connection)
         self.acceptance = Acceptance(connection)
         self.storage = storage

@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from flask import Blueprint, g, request, url_for
+from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.errors import UnknownDetection
+from flask_detector.web.core import annotations
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.pages.batches import place_of, view_query
 from flask_detector.web.pages.visitor import may_see
+
+# Who changes it, in another tab's words.
+_BY = "another tab or browser"
 
 blueprint = Blueprint("actions", __name__, url_prefix="/detections/<key>")
 
@@ -48,6 +52,18 @@ def delete() -> AnyResponse:
     place = place_of(g.record)
     service().delete(g.record)
     return go_to(url_for("pages.home") if place is None or place.total == 1 else place.batch)
+
+
+@blueprint.put("/annotations")
+def save_annotations() -> Response:
+    """Correct the objects."""
+    return annotations.save(g.record, _BY)
+
+
+@blueprint.delete("/annotations")
+def withdraw_annotations() -> Response:
+    """Go back to what the model said."""
+    return annotations.withdraw(g.record, _BY)
 
 
 @blueprint.post("/share")

@@ -15,13 +15,13 @@ from flask_detector.formats import FORMATS
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
 from flask_detector.visualization import colors
-from flask_detector.web.core import archives, renditions, sse
+from flask_detector.web.core import annotations, archives, renditions, sse
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.errors import status_of
 from flask_detector.web.core.progress_steps import step_of, steps
 from flask_detector.web.core.responses import PRIVATE_HOUR, send
 from flask_detector.web.core.service import service
-from flask_detector.web.core.view import SCORE_BARS, View
+from flask_detector.web.core.view import SCORE_BARS, View, score
 from flask_detector.web.pages.batches import Place, place_of
 from flask_detector.web.pages.visitor import may_see
 
@@ -109,6 +109,14 @@ def result() -> Response:
     response = jsonify(document)
     response.headers["Cache-Control"] = PRIVATE_HOUR
     return compress(response)
+
+
+@blueprint.get("/annotations")
+def show_annotations() -> Response:
+    """Send the objects as a person has corrected them, or as the model said."""
+    masks = request.args.get("masks")
+    lowest = score(request.args.get("score"), name="score")
+    return annotations.show(g.record, "polygon" if masks == "polygon" else "rle", lowest)
 
 
 @blueprint.get("/events")

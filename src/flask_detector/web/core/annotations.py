@@ -1,0 +1,138 @@
+"""Annotations in requests and responses: read and checked, conditional by their version.
+
+What a collection keeps and what a detection's correction is obey the same: GET sends the version as ETag, a
+write names the version that it replaces in If-Match, and is refused where another one is there meanwhile.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from flask_detector.errors import BadAnnotations, IfMatchMissing, RequestTooLarge
+from flask_detector.jobs.corrections import ANY, AS_THE_MODEL_SAID, Revision, version_of
+from flask_detector.jobs.records import Record
+from flask_detector.structures.annotations import AnnotationError, Annotations
+from flask_detector.structures.detections import Detections, MaskEncoding
+from flask_detector.web.core import request_bodies
+from flask_detector.web.core.compression import compress
+from flask_detector.web.core.etags import REVALIDATED
+from flask_detector.web.core.service import service
+
+# Of a body; a thousand objects with masks of a picture of 24 megapixels take some 3 MB.
+_MOST_BYTES = 16_000_000
+_MOST_KEYS = 500_000
+
+
+def received(size: tuple[int, int]) -> Annotations:
+    """Return the annotations that the request's body is; `size` is the picture's width and height.
+
+    Raises BadAnnotations, which names the field, and RequestTooLarge.
+    """
+    body = request_bodies.whole()
+    if len(body) > _MOST_BYTES:
+        raise RequestTooLarge(
+            f"The annotations take more than {_MOST_BYTES // 1_000_000} MB, the most that is accepted.",
+            hint="Send masks as run lengths; leave out those of objects that are as the model said.",
+        )
+    try:
+        document = json.loads(request_bodies.checked_json(body, most_keys=_MOST_KEYS))
+    except (ValueError, RecursionError) as error:
+        raise BadAnnotations("The body is not JSON that can be read.", field="") from error
+    try:
+        return Annotations.from_json(document, size=size)
+    except AnnotationError as error:
+        raise named(error) from error
+
+
+def named(error: AnnotationError) -> BadAnnotations:
+    """Return the error that reports it to the sender."""
+    return BadAnnotations(str(error), field=error.field)
+
+
+def version_to_replace() -> str:
+    """Return the version that the request is about, or ANY; raises IfMatchMissing."""
+    tags = request.if_match
+    if tags.star_tag:
+        return ANY
+    # One that a proxy or our own compression has made a weak one still says which version it is.
+    versions = tags.as_set(include_weak=True)
+    if len(versions) != 1:
+        raise IfMatchMissing("The request does not say which version it replaces.")
+    return str(versions.pop())
+
+
+def respond(document: dict[str, Any], revision: Revision) -> Response:
+    """Send annotations with their version as ETag, or 304 where the client has it."""
+    response = jsonify(document)
+    response.set_etag(revision.version)
+    response.headers["Cache-Control"] = REVALIDATED
+    if revision.changed_at is not None:
+        response.last_modified = datetime.fromisoformat(revision.changed_at)
+    if request.method == "GET":
+        response.make_conditional(request)
+    return response if response.status_code == 304 else compress(response)
+
+
+def show(record: Record, masks: MaskEncoding = "rle", min_score: float | None = None) -> Response:
+    """Send a detection's annotations: its correction, or what the model said.
+
+    min_score: of what the model said; None for the detection's own.
+
+    Raises DetectionNotFinished or DetectionFailed.
+    """
+    revision, document = service().corrections.find(record.id)
+    if document is None:
+        found, shown_score = service().jobs.result(record.id, corrected=False)
+        shown = found.over(shown_score if min_score is None else min_score)
+        document = Annotations.from_detections(shown).to_json(masks=masks)
+    elif masks != "rle":
+        document = Annotations.from_json(document).to_json(masks=masks)
+    return respond(document, revision)
+
+
+def save(record: Record, by: str) -> Response:
+    """Take the request's body as a detection's correction; send it as it is kept then.
+
+    by: who changes it, in words.
+
+    Raises BadAnnotations, IfMatchMissing, ChangedMeanwhile, RequestTooLarge, DetectionNotFinished,
+    DetectionFailed or DetectionExpired; then nothing is changed.
+    """
+    replaces = version_to_replace()
+    form = service().jobs.result_form(record.id, corrected=False)
+    said = Annotations.from_detections(Detections.from_json(form))
+    try:
+        corrected = received((form["width"], form["height"])).agreeing_with(said)
+    except AnnotationError as error:
+        raise named(error) from error
+    document = corrected.to_json()
+    result = corrected.to_detections(form["model"]).to_json()
+    result |= {"timings_ms": form["timings_ms"], "shown_score": form["shown_score"]}
+    revision = Revision(version_of(document), _now(), by)
+    counts = Detections.from_json(result).over(form["shown_score"]).counts()
+    service().corrections.write(
+        record.id, revision, replaces=replaces, counts=counts, document=document, result=result
+    )
+    return respond(document, revision)
+
+
+def withdraw(record: Record, by: str) -> Response:
+    """Go back to what the model said; send that.
+
+    Raises as `save` does.
+    """
+    replaces = version_to_replace()
+    found, shown_score = service().jobs.result(record.id, corrected=False)
+    service().corrections.write(
+        record.id,
+        Revision(AS_THE_MODEL_SAID, _now(), by),
+        replaces=replaces,
+        counts=found.over(shown_score).counts(),
+    )
+    return show(record)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

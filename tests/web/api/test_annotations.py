@@ -1,0 +1,258 @@
+"""A detection's objects, corrected by programs: versions, what can't be used, and what stays."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from flask_detector.jobs.keys import corrections_key, job_key
+from flask_detector.settings import Settings
+from flask_detector.web import create_app
+from flask_detector.web.core.service import Service
+
+Code = Callable[[TestResponse], tuple[int, str]]
+NEW = {"id": "a1", "label": "Stuhl", "box": [10, 20, 110.5, 220]}
+
+
+@pytest.fixture
+def annotations(finished: str) -> str:
+    """The address of a finished detection's annotations."""
+    return f"{finished}/annotations"
+
+
+@pytest.fixture
+def put(client: FlaskClient, annotations: str) -> Callable[..., TestResponse]:
+    """A function that sends annotations in the place of a version, by default of any."""
+
+    def put(document: Any, version: str = "*") -> TestResponse:
+        return client.put(annotations, json=document, headers={"If-Match": version} if version else {})
+
+    return put
+
+
+def with_objects(document: dict[str, Any], *objects: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "objects": list(objects)}
+
+
+def test_a_person_s_objects_stand_beside_what_the_model_said_and_go_again(
+    client: FlaskClient, annotations: str, finished: str, put: Callable[..., TestResponse]
+) -> None:
+    before = client.get(finished).json
+    said = client.get(annotations)
+    assert before is not None
+    assert said.json is not None
+    assert [one["label"] for one in said.json["objects"]] == [
+        one["label"] for one in before["result"]["instances"]
+    ], "what is usually shown"
+    first, second = said.json["objects"][:2]
+    moved = {**second, "source": "person", "box": [1, 2, 30, 40]}
+
+    saved = put(with_objects(said.json, {**first, "verified": True}, moved, NEW), said.headers["ETag"])
+
+    assert saved.status_code == 200, saved.text
+    assert saved.headers["ETag"] not in {said.headers["ETag"], ""}
+    assert saved.json == client.get(annotations).json
+    assert client.get(annotations, headers={"If-None-Match": saved.headers["ETag"]}).status_code == 304
+    after = client.get(finished).json
+    assert after is not None
+    assert after["result"]["corrected"]
+    assert [
+        (one["label"], one["source"], one["verified"], one["score"], one["model_score"])
+        for one in after["result"]["instances"]
+    ] == [
+        (first["label"], "model", True, 1, first["score"]),
+        (second["label"], "person", False, 1, second["score"]),
+        ("Stuhl", "person", False, 1, None),
+    ]
+    assert after["result"]["labels"] == [*before["result"]["labels"], "Stuhl"]
+    assert after["result"]["timings_ms"] == before["result"]["timings_ms"]
+
+    undone = client.delete(annotations, headers={"If-Match": saved.headers["ETag"]})
+
+    assert (undone.status_code, undone.json, undone.headers["ETag"]) == (200, said.json, said.headers["ETag"])
+    assert client.get(finished).json == before
+
+
+def test_of_two_writers_the_second_is_told_who_was_first_and_can_read_it(
+    client: FlaskClient, annotations: str, put: Callable[..., TestResponse], code_of: Code
+) -> None:
+    said = client.get(annotations)
+    version = said.headers["ETag"]
+    one, other = (with_objects(said.json or {}, {**NEW, "label": label}) for label in ("one", "other"))
+    assert put(one, version).status_code == 200
+
+    second = put(other, version)
+
+    assert code_of(second) == (412, "changed_meanwhile")
+    assert second.json is not None
+    assert second.json["error"]["changed_by"] == "a program"
+    assert second.json["error"]["changed_at"]
+    current = client.get(annotations)
+    assert current.headers["ETag"] == second.headers["ETag"]
+    assert [o["label"] for o in (current.json or {})["objects"]] == ["one"]
+    assert code_of(client.delete(annotations, headers={"If-Match": version})) == (412, "changed_meanwhile")
+    assert put(one, version).status_code == 200, "what is there already is no conflict: an answer may be lost"
+    assert put(other, f"W/{current.headers['ETag']}").status_code == 200, "a proxy may have compressed it"
+
+
+def test_no_version_is_replaced_without_being_named(
+    client: FlaskClient, annotations: str, put: Callable[..., TestResponse], code_of: Code
+) -> None:
+    document = client.get(annotations).json
+    assert code_of(put(document, "")) == (428, "if_match_missing")
+    assert code_of(put(document, '"a", "b"')) == (428, "if_match_missing")
+    assert code_of(client.delete(annotations)) == (428, "if_match_missing")
+
+
+def test_masks_of_the_model_need_not_be_sent_and_are_kept(
+    client: FlaskClient, annotations: str, put: Callable[..., TestResponse]
+) -> None:
+    said = client.get(annotations, query_string={"masks": "none", "min_score": 0.05}).json
+    assert said is not None
+    assert len(said["objects"]) > len((client.get(annotations).json or {})["objects"])
+    drawn = [[[[10, 20], [60.5, 20], [60.5, 70.25]]]]
+
+    assert put(with_objects(said, *said["objects"][:2], {**NEW, "polygons": drawn})).status_code == 200
+
+    shown = client.get(annotations, query_string={"masks": "polygon"}).json
+    assert shown is not None
+    assert shown["objects"][2]["polygons"] == drawn
+    assert "mask" in (client.get(annotations).json or {})["objects"][2]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"box": [0, 0, 5000, 10]}, "objects[1].box"),
+        ({"box": [9, 9, 9, 20]}, "objects[1].box"),
+        ({"label": ""}, "objects[1].label"),
+        ({"label": "x" * 500}, "objects[1].label"),
+        ({"colour": 1}, "objects[1].colour"),
+        ({"id": "m0"}, "objects[1].id"),
+        ({"score": 0.5}, "objects[1].score"),
+        ({"source": "model"}, "objects[1].source"),
+        ({"id": "m1", "score": 0.001}, "objects[1].score"),
+        ({"id": "m1", "source": "model"}, "objects[1].source"),
+        ({"id": "m999", "source": "model"}, "objects[1].source"),
+    ],
+)
+def test_what_can_t_be_used_is_422_and_names_the_field(
+    client: FlaskClient, annotations: str, put: Callable[..., TestResponse], change: Any, field: str
+) -> None:
+    said = client.get(annotations)
+    refused = put(with_objects(said.json or {}, (said.json or {})["objects"][0], {**NEW, **change}))
+
+    assert refused.status_code == 422
+    assert refused.json is not None
+    assert (refused.json["error"]["code"], refused.json["error"]["field"]) == ("bad_annotations", field)
+    assert client.get(annotations).headers["ETag"] == said.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", (422, "bad_annotations")),
+        (b"{", (422, "bad_annotations")),
+        (b"\xff", (422, "bad_annotations")),
+        (b"[" * 100_000, (422, "bad_annotations")),
+        (b'{"a":' + b"9" * 5000 + b"}", (422, "bad_annotations")),
+        (b'{"version": 1, "width": NaN, "height": Infinity}', (422, "bad_annotations")),
+        (b'["' + b"x" * 16_000_000 + b'"]', (413, "request_too_large")),
+        (b"[" + b"1," * 1_000_001 + b"1]", (400, "bad_parameter")),
+    ],
+)
+def test_a_body_that_is_no_document_is_refused_in_words(
+    client: FlaskClient, annotations: str, code_of: Code, body: bytes, expected: tuple[int, str]
+) -> None:
+    assert code_of(client.put(annotations, data=body, headers={"If-Match": "*"})) == expected
+
+
+def test_there_is_nothing_to_correct_before_there_is_a_result(
+    client: FlaskClient, post: Callable[..., TestResponse], code_of: Code
+) -> None:
+    waiting = f"{post().headers['Location']}/annotations"
+    assert code_of(client.get(waiting)) == (409, "detection_not_finished")
+    assert code_of(client.put(waiting, json={}, headers={"If-Match": "*"})) == (
+        409,
+        "detection_not_finished",
+    )
+    nowhere = f"/api/v1/detections/{'0' * 32}/annotations"
+    assert code_of(client.get(nowhere)) == (404, "unknown_detection")
+
+
+def test_a_correction_lives_as_long_as_its_detection(
+    client: FlaskClient,
+    finished: str,
+    annotations: str,
+    put: Callable[..., TestResponse],
+    connection: redis.Redis,
+    code_of: Code,
+) -> None:
+    id = finished.rpartition("/")[2]
+    assert put(with_objects(client.get(annotations).json or {}, NEW)).status_code == 200
+    assert 0 < connection.ttl(corrections_key(id)) <= connection.ttl(job_key(id))
+
+    client.delete(finished)
+
+    assert not connection.exists(corrections_key(id))
+    assert code_of(put({"version": 1, "width": 1, "height": 1})) == (410, "detection_expired")
+
+
+def test_nothing_is_written_for_a_detection_that_is_deleted_at_that_moment(
+    client: FlaskClient,
+    finished: str,
+    annotations: str,
+    put: Callable[..., TestResponse],
+    service: Service,
+    connection: redis.Redis,
+    code_of: Code,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = client.get(annotations).json
+    id = finished.rpartition("/")[2]
+    write = service.corrections.write
+
+    def delete_first(*args: Any, **options: Any) -> None:
+        service.jobs.delete(id)
+        write(*args, **options)
+
+    monkeypatch.setattr(service.corrections, "write", delete_first)
+    assert code_of(put(document)) == (410, "detection_expired")
+    assert not connection.exists(corrections_key(id), job_key(id))
+
+
+def test_a_redis_that_has_no_room_keeps_the_version_before_and_says_so(
+    client: FlaskClient,
+    annotations: str,
+    put: Callable[..., TestResponse],
+    connection: redis.Redis,
+    code_of: Code,
+) -> None:
+    said = client.get(annotations)
+    document = with_objects(said.json or {}, NEW)
+    connection.config_set("maxmemory", 1)
+    try:
+        refused = put(document)
+    finally:
+        connection.config_set("maxmemory", 0)
+    assert code_of(refused) == (503, "service_unavailable")
+    assert client.get(annotations).headers["ETag"] == said.headers["ETag"]
+    assert put(document, said.headers["ETag"]).status_code == 200
+
+
+def test_a_redis_that_is_gone_while_saving_is_503(
+    app: Flask, settings: Settings, annotations: str, code_of: Code
+) -> None:
+    gone = redis.Redis(host="127.0.0.1", port=1)
+    answer = (
+        create_app(settings, connection=gone)
+        .test_client()
+        .put(annotations, data=json.dumps({}), headers={"If-Match": "*"})
+    )
+    assert code_of(answer) == (503, "broker_unavailable")
+    assert answer.headers["Retry-After"]
