@@ -158,6 +158,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
             "a whole answer": "{whole_p50:.0f} ms (99%: {whole_p99:.0f} ms)",
             "more than the model's time": "{own_p50:.0f} ms (99%: {own_p99:.0f} ms)",
             "of which not for a busy worker": "{own_less_waiting_p50:.0f} ms",
+            "processor time a picture": "{cpu:.1f} ms",
         },
     ),
     "load": lambda: table(

@@ -8,11 +8,12 @@ the same detector; then, in turns, so that a disturbance meets all of them:
 - litserve: the same form, the result in the answer;
 - bare: the detector in this process, from the same bytes, as many pictures at once as there are workers.
 
-Each client sends one picture after another. Printed for each way: the whole time, and the service's own
-share. For the API that is the whole time less the stages that its result reports, from decoding on, and once
-more less the time that the picture waited for a worker that was at work on another one, which no service with
-as many workers can spare. LitServe and DeepStack report no stages: their share is the whole time less the
-bare detector's median at the same number of clients.
+Each client sends one picture after another. Printed for each way: the whole time, the service's own share,
+and the processor time of all processes of the server for a picture, which other programs change least. The
+share of the API is the whole time less the stages that its result reports, from decoding on, and
+once more less the time that the picture waited for a worker that was at work on another one, which no service
+with as many workers can spare. LitServe and DeepStack report no stages: their share is the whole time less
+the bare detector's median at the same number of clients.
 
     make .venv/.benchmark
     .venv/benchmark/bin/python -m benchmarks.service PICTURE [--clients 4] [--workers 2] [--number 200]
@@ -37,6 +38,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks import results
 from benchmarks.installation import fetch, installation, running
@@ -60,6 +62,14 @@ class Time:
 Once = Callable[[bytes], Time]
 
 
+@dataclass(frozen=True)
+class Way:
+    """How pictures are sent: what makes a client of it, and the process whose descendants serve it."""
+
+    client: Callable[[], Once]
+    pid: int
+
+
 def main() -> None:
     """Run the measurements and print their table."""
     parser = results.arguments(__doc__)
@@ -72,30 +82,36 @@ def main() -> None:
     data: bytes = options.picture.read_bytes()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ways = open_ways(stack, Path(folder), options.workers)
-        times: dict[str, list[Time]] = {way: [] for way in ways}
+        times: dict[str, list[Time]] = {name: [] for name in ways}
+        spent = dict.fromkeys(ways, 0.0)
         each = max(1, options.number // options.rounds // options.clients)
         for _ in range(options.rounds):
-            for way, client in ways.items():
-                times[way] += run_clients(client, data, options.clients, each)
+            for name, way in ways.items():
+                before = cpu_of(way.pid)
+                times[name] += run_clients(way.client, data, options.clients, each)
+                spent[name] += cpu_of(way.pid) - before
     print(f"{options.picture.name}, {options.clients} clients, {options.workers} workers, milliseconds\n")
     figures = figures_of(times)
+    sent = options.rounds * options.clients * (each + 1)  # with those that open the connections
+    for name in ways:
+        figures[name]["cpu"] = 1e3 * spent[name] / sent
     print_table(figures)
     if options.record:
         results.record("service", "python -m benchmarks.service PICTURE", figures)
 
 
-def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Callable[[], Once]]:
-    """Start what is to be measured; return for each way what makes a client of it."""
-    _, port = stack.enter_context(
+def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Way]:
+    """Start what is to be measured; return the ways to send pictures to it."""
+    pid, port = stack.enter_context(
         installation(folder, DETECTOR_WORKERS=str(workers), DETECTOR_RATE_LIMIT="off")
     )
-    ways: dict[str, Callable[[], Once]] = {
-        "api": lambda: api(port),
-        "deepstack": lambda: form(port, "/v1/vision/detection"),
+    ways = {
+        "api": Way(lambda: api(port), pid),
+        "deepstack": Way(lambda: form(port, "/v1/vision/detection"), pid),
     }
     if importlib.util.find_spec("litserve"):
-        other = stack.enter_context(litserve(workers))
-        ways["litserve"] = lambda: form(other, "/predict")
+        other_pid, other = stack.enter_context(litserve(workers))
+        ways["litserve"] = Way(lambda: form(other, "/predict"), other_pid)
     detector = load_detector("nanodet-g", settings=Settings(data_dir=folder))
     pool = stack.enter_context(ThreadPoolExecutor(workers))  # first come, first served
 
@@ -110,7 +126,7 @@ def open_ways(stack: ExitStack, folder: Path, workers: int) -> dict[str, Callabl
         whole = (time.perf_counter() - start) * 1e3
         return Time(whole, model, whole - model)
 
-    ways["bare"] = lambda: detect
+    ways["bare"] = Way(lambda: detect, os.getpid())
     return ways
 
 
@@ -165,14 +181,21 @@ def form(port: int, path: str) -> Once:
 
 
 @contextmanager
-def litserve(workers: int) -> Iterator[int]:
-    """Run LitServe with the same detector; yield its port."""
+def litserve(workers: int) -> Iterator[tuple[int, int]]:
+    """Run LitServe with the same detector; yield its process id and port."""
     port = free_port()
     script = Path(__file__).with_name("litserve_server.py")
     command = [sys.executable, str(script), str(port), str(workers)]
     with running(command, dict(os.environ), signal.SIGTERM) as process:
         wait_until_answered(f"http://127.0.0.1:{port}", process, path="/health")
-        yield port
+        yield process.pid, port
+
+
+def cpu_of(pid: int) -> float:
+    """Return the seconds of processor time of a server and its descendants; of this process alone its own."""
+    process = psutil.Process(pid)
+    descendants = [] if pid == os.getpid() else process.children(recursive=True)
+    return sum(sum(one.cpu_times()[:2]) for one in [process, *descendants])
 
 
 def figures_of(times: dict[str, list[Time]]) -> results.Figures:
@@ -197,10 +220,10 @@ def figures_of(times: dict[str, list[Time]]) -> results.Figures:
 def print_table(figures: results.Figures) -> None:
     """Print each way's times."""
     columns = ["whole", "own", "own_less_waiting"]
-    print(f"{'':10}" + "".join(f"{column + ' p50':>22}{'p99':>7}" for column in columns))
+    print(f"{'':10}" + "".join(f"{column + ' p50':>22}{'p99':>7}" for column in columns) + f"{'CPU':>8}")
     for way, found in figures.items():
         cells = [(found.get(f"{c}_p50", math.nan), found.get(f"{c}_p99", math.nan)) for c in columns]
-        print(f"{way:10}" + "".join(f"{p50:22.1f}{p99:7.1f}" for p50, p99 in cells))
+        print(f"{way:10}" + "".join(f"{p50:22.1f}{p99:7.1f}" for p50, p99 in cells) + f"{found['cpu']:8.1f}")
 
 
 if __name__ == "__main__":

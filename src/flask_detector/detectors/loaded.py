@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
 
-# So long the best model is the one that it was.
-_BEST_SECONDS = 0.5
+# So long the best model is the one that it was: finding it takes as long as a tenth of a quick detection.
+_BEST_SECONDS = 2.0
 
 # So many pictures together say how long one takes, and change what is known if it is so much less.
 _RUNS = 5
@@ -116,7 +116,6 @@ class DetectorPool:
         self.rest()
 
     def _best(self) -> Detector:
-        # Looked up anew after a moment: it takes a twentieth of what a quick detection does.
         if self._detector is not None and time.monotonic() < self._best_until:
             return self._detector
         # And again when the best one was measured: it may be slow here.
