@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import struct
+import tempfile
 import zipfile
 from importlib import resources
 from pathlib import Path
@@ -13,13 +14,15 @@ from PIL import Image
 
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
+from tests.support.small_models import write_small_rtmdet
 
 _SIDE = 96
 
 
 def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
-    """Return the good files of a target: "pictures", "checkpoints" or "results"."""
-    made = {"pictures": _pictures, "checkpoints": _checkpoints, "results": _results}[target]()
+    """Return the good files of a target: "pictures", "checkpoints", "labels" or "results"."""
+    makers = {"pictures": _pictures, "checkpoints": _checkpoints, "labels": _labels, "results": _results}
+    made = makers[target]()
     if folder is not None:
         made |= {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     return made
@@ -99,6 +102,7 @@ def _checkpoints() -> dict[str, bytes]:
     return {
         "safetensors": struct.pack("<Q", len(text)) + text + bytes(range(48)),
         "safetensors named": struct.pack("<Q", len(named)) + named + bytes(24),
+        "rtmdet": _rtmdet(),
         "zip": _zip(),
         "stream": _stream(),
         **{f"arrays {protocol}": pickle.dumps(saved, protocol) for protocol in (2, 4, 5)},
@@ -155,6 +159,24 @@ def _stream() -> bytes:
     data = b"".join(pickle.dumps(part, 2) for part in parts) + _state_dict(view=True)
     data += pickle.dumps(["0", "1"], 2)
     return data + struct.pack("<q", 6) + bytes(24) + struct.pack("<q", 2) + bytes(8)
+
+
+def _rtmdet() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "small.safetensors"
+        write_small_rtmdet(path)
+        return path.read_bytes()
+
+
+def _labels() -> dict[str, bytes]:
+    names = ["cat", "Hund, groß", "鳥"]
+    forms = {
+        "lines": "\n".join(names),
+        "list": json.dumps(names),
+        "dict": json.dumps(dict(enumerate(names))),
+        "list in lines": json.dumps(names, indent=1, ensure_ascii=False),
+    }
+    return {name: text.encode() for name, text in forms.items()}
 
 
 def _results() -> dict[str, bytes]:

@@ -83,15 +83,20 @@ def read_picture() -> Callable[[bytes], str]:
 
 
 def read_weights() -> Callable[[bytes], str]:
-    """Return what a checkpoint goes through until the first array is folded, and what its texts do."""
+    """Return what a checkpoint goes through until the first array is folded, and what its texts do.
+
+    One of RTMDet is converted whole.
+    """
     from flask_detector.detectors.checkpoint.class_names import class_names
     from flask_detector.detectors.checkpoint.mmdet_config import config_of
     from flask_detector.detectors.checkpoint.read import read_checkpoint
     from flask_detector.detectors.mask_rcnn.identify import recognise
     from flask_detector.detectors.mask_rcnn.mmdet_options import options_in
+    from flask_detector.detectors.rtmdet import convert as rtmdet
     from flask_detector.errors import CheckpointError, ForeignCheckpoint
 
     path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.pth"
+    converted = path.with_name("converted")
 
     def run(data: bytes) -> str:
         path.write_bytes(data)
@@ -101,10 +106,32 @@ def read_weights() -> Callable[[bytes], str]:
                 tensor.array().sum()
             class_names(checkpoint.meta, 3, background_first=True)
             options_in(config_of(checkpoint.meta))
-            recognise(checkpoint)
+            if rtmdet.is_rtmdet(checkpoint):
+                rtmdet.convert(checkpoint, converted, labels=(), on_progress=lambda share: None)
+            else:
+                recognise(checkpoint)
         except ForeignCheckpoint:
             return "used"  # read whole; that it holds two tensors of a network is then noticed
         except CheckpointError as error:
+            return error.code
+        return "used"
+
+    return run
+
+
+def read_labels() -> Callable[[bytes], str]:
+    """Return what a file with the names of classes goes through."""
+    from flask_detector.detectors.checkpoint.class_names import class_names
+    from flask_detector.detectors.zoo.custom import check_labels, labels_from
+    from flask_detector.errors import DetectorError
+
+    path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "labels.txt"
+
+    def run(data: bytes) -> str:
+        path.write_bytes(data)
+        try:
+            check_labels(class_names({}, 3, given=labels_from(str(path)), background_first=True).labels)
+        except DetectorError as error:
             return error.code
         return "used"
 
@@ -139,7 +166,12 @@ def run_python() -> Callable[[bytes], str]:
     return run
 
 
-TARGETS = {"pictures": read_picture, "checkpoints": read_weights, "results": read_result}
+TARGETS = {
+    "pictures": read_picture,
+    "checkpoints": read_weights,
+    "labels": read_labels,
+    "results": read_result,
+}
 
 
 def main(target: str) -> None:
