@@ -1,22 +1,17 @@
 """A folder of small weights files behind a web server, and a store that fetches from it."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flask_detector.detectors.reading import Reading
-from flask_detector.detectors.zoo.conversion import Converter
 from flask_detector.detectors.zoo.download import Patience
 from flask_detector.detectors.zoo.registry import MAIN_MODEL, Embedded, ModelInfo, Published
 from flask_detector.detectors.zoo.store import ModelStore
-from flask_detector.errors import CheckpointError
-
-WEIGHTS = bytes(range(256)) * 4096
+from tests.support.file_server import WEIGHTS, StandInConverter
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
@@ -53,24 +48,6 @@ def server_url(published: Path, serve_http: Callable[[HTTPServer], str]) -> str:
     return serve_http(ThreadingHTTPServer(("127.0.0.1", 0), handler))
 
 
-def _convert(
-    checkpoint: Path,
-    folder: Path,
-    *,
-    variant: str | None,
-    labels: Sequence[str],
-    options: Mapping[str, Any],
-    on_progress: Callable[[float], None],
-) -> Reading:
-    if checkpoint.read_bytes().startswith(b"bad"):
-        raise CheckpointError("The file is no checkpoint.")
-    on_progress(0.5)
-    (folder / "graph").write_text(str(variant))
-    notes = ("The class names are those given.",) if labels else ("They are numbered.",)
-    names = tuple(labels) or ("class 1", "class 2")
-    return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN, tested", names, options, notes)
-
-
 @pytest.fixture
 def store(tmp_path: Path, server_url: str) -> ModelStore:
     """An embedded model and the main one, which is small here."""
@@ -94,6 +71,6 @@ def store(tmp_path: Path, server_url: str) -> ModelStore:
     return ModelStore(
         tmp_path / "data" / "models",
         models={row.name: row for row in rows},
-        converter=lambda: Converter(1, _convert),
+        converter=StandInConverter(labels=("class 1", "class 2")),
         patience=Patience(timeout=0.5, pauses=(0.01,)),
     )

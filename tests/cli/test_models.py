@@ -186,6 +186,7 @@ def test_what_an_own_model_was_taken_for_is_printed_with_its_labels(run: Any, tm
         (["remove", "tiny"], "The model tiny is built in and can't be removed."),
         (["remove", MAIN_MODEL], f"The model {MAIN_MODEL} is not installed."),
         (["add", "mine", "nothing.pth"], "There is no file nothing.pth."),
+        (["add", "mine", "/"], "/ is a folder."),
         (["add", "../mine", __file__], "A model can't be called '../mine'."),
         (["path", "mine"], "There is no model 'mine'."),
         (["check", "tiny", __file__], "The model tiny is part of the program."),

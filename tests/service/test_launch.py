@@ -176,6 +176,19 @@ def test_a_variable_that_is_no_setting_is_said(run_serve: RunServe, tmp_path: Pa
     )
 
 
+def test_a_setting_that_names_an_unknown_model_is_said(run_serve: RunServe, tmp_path: Path) -> None:
+    failed = run_serve(
+        tmp_path,
+        DETECTOR_ROUTES="auto=cpu,mask-rcn=gpu",
+        DETECTOR_COMPAT_MODELS="a=nanodet,b=nanodet-g",
+        DETECTOR_MODEL="none",
+    )
+    said = [line for line in failed.stderr.splitlines() if "there is no such model here" in line]
+    assert len(said) == 2
+    assert "DETECTOR_ROUTES names mask-rcn," in said[0]
+    assert "DETECTOR_COMPAT_MODELS names nanodet," in said[1]
+
+
 def test_a_data_folder_that_can_not_be_used_is_said(run_serve: RunServe, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     failed = run_serve(tmp_path / "file" / "data")

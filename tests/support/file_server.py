@@ -173,8 +173,9 @@ class StandInConverter:
         if checkpoint.read_bytes().startswith(b"bad"):
             raise CheckpointError(f"{checkpoint.name} is no checkpoint.")
         (folder / "half").rename(folder / "graph")
-        labels = tuple(labels) or self.labels
-        if labels:
-            (folder / "manifest.json").write_text(json.dumps({"labels": labels}))
+        names = tuple(labels) or self.labels
+        if names:
+            (folder / "manifest.json").write_text(json.dumps({"labels": names}))
         on_progress(1.0)
-        return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN", labels, options, ())
+        note = "The class names are those given." if labels else "They are numbered."
+        return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN, tested", names, options, (note,))

@@ -18,6 +18,7 @@ from flask_detector.detectors.zoo.install_state import is_locked
 from flask_detector.errors import SettingsError
 from flask_detector.service.supervisor import Plan, Task, listening
 from flask_detector.settings import Settings, unknown_variables
+from flask_detector.settings.values import pairs
 from flask_detector.storage import open_storage
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def serve(settings: Settings) -> NoReturn:
     """
     for name, hint in unknown_variables():
         log.warning("%s is not a setting and has no effect. %s", name, hint)
+    _warn_of_unknown_models(settings)
     lock = _hold_data_folder(settings)
     check_port(settings)
     open_storage(settings)
@@ -43,6 +45,19 @@ def serve(settings: Settings) -> NoReturn:
         with connect(settings.required_redis_url) as connection:
             check(connection)
     plan(settings).become(lock)
+
+
+def _warn_of_unknown_models(settings: Settings) -> None:
+    """Log what settings name and is no model here; it is no error, since one may be added or be elsewhere."""
+    known = {AUTO, *(info.name for info in model_store(settings).known())}
+    named = {
+        "DETECTOR_ROUTES": [model for model, _ in pairs(settings.routes)],
+        "DETECTOR_COMPAT_MODELS": [model for _, model in pairs(settings.compat_models)],
+    }
+    for variable, models in named.items():
+        for name in dict.fromkeys(models):
+            if name not in known:
+                log.warning("%s names %s, but there is no such model here.", variable, name)
 
 
 def work(settings: Settings, count: int) -> NoReturn:

@@ -25,7 +25,7 @@ def test_a_file_of_names_may_be_json(text: str, tmp_path: Path) -> None:
     assert labels_from(str(file)) == ("cat", "sea, lion")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\n" * 600_000])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\n" * 600_000, b"", b" \n\n"])
 def test_a_file_that_is_no_list_of_names_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "labels.bin"
     file.write_bytes(content)

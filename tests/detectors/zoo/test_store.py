@@ -22,6 +22,7 @@ from flask_detector.errors import (
     ModelNotInstalled,
     UnknownModel,
 )
+from tests.support.file_server import StandInConverter
 from tests.support.waiting import wait_until
 
 WEIGHTS = bytes(range(256)) * 4096
@@ -484,6 +485,26 @@ def test_a_missing_file_is_told(store: ModelStore, tmp_path: Path) -> None:
         store.add("mine", tmp_path / "nothing.pth")
 
 
+def test_a_folder_is_told_from_a_missing_file(store: ModelStore, tmp_path: Path) -> None:
+    with pytest.raises(BadParameter, match="is a folder"):
+        store.add("mine", tmp_path)
+
+
+def test_an_own_model_of_an_earlier_version_says_to_add_it_again_and_that_works(
+    store: ModelStore, converter: StandInConverter, tmp_path: Path
+) -> None:
+    brought = tmp_path / "mine.pth"
+    brought.write_bytes(b"my weights")
+    store.add("mine", brought)
+    converter.version += 1
+    state = store.state("mine")
+    assert state.stage is Stage.FAILED
+    assert "flask-detector models add mine FILE" in state.note
+    assert "mine" not in store.installed()
+    store.add("mine", brought)
+    assert store.state("mine").stage is Stage.INSTALLED
+
+
 def test_a_variant_that_contradicts_the_table_is_refused(store: ModelStore, tmp_path: Path) -> None:
     brought = tmp_path / "copied.pth"
     brought.write_bytes(WEIGHTS)
@@ -600,6 +621,7 @@ def test_labels_are_told_without_loading_the_model(store: ModelStore) -> None:
     [
         ("", "is empty"),
         ("  ", "is empty"),
+        ("cup", "is that of class 1, too: 'cup'"),
         ("\u200b\u2060", "is empty"),
         ("x" * 101, "has 101 characters"),
         ("two\nlines", "has an end of a line"),

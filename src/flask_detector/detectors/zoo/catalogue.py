@@ -109,6 +109,8 @@ class ModelCatalogue:
         weights = self._weights(info)
         if weights.exists():
             return ModelState(Stage.INSTALLED)
+        if not info.source.file_name:  # of an own model nothing but its graphs is kept
+            return ModelState(Stage.FAILED, note=_how_to_get(info))
         received = 0
         with suppress(FileNotFoundError):
             received = part_of(weights).stat().st_size

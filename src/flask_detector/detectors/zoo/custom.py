@@ -27,12 +27,16 @@ def check_name(name: str) -> None:
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise CheckpointError unless each class has a name that can be shown, asked for and written."""
+    """Raise CheckpointError unless each class has a name of its own that can be shown and written."""
     for number, label in enumerate(labels, 1):
-        if (problem := problem_of(label)) is not None:
+        problem = problem_of(label)
+        if problem is None and (first := labels.index(label) + 1) < number:
+            problem = f"is that of class {first}, too: '{label}'"
+        if problem is not None:
             raise CheckpointError(
                 f"The name of class {number} {problem}.",
-                hint=f"Names must be one line of at most {LONGEST} characters; set others with --labels.",
+                hint=f"Names must differ and be one line of at most {LONGEST} characters; set others with "
+                "--labels.",
             )
 
 
@@ -54,6 +58,8 @@ def labels_from(text: str) -> tuple[str, ...]:
         raise BadParameter(
             f"The names of the classes can't be read from {file}.", hint="Write one name per line, in UTF-8."
         ) from error
+    if not lines:
+        raise BadParameter(f"{file} has no names in it.", hint="Write one name per line.")
     return _from_json(lines) or tuple(line.strip() for line in lines)
 
 

@@ -104,6 +104,8 @@ class ModelStore(ModelCatalogue):
         Raises BadParameter, CheckpointError, and ModelError if there is such a model already.
         """
         custom.check_name(name)
+        if file.is_dir():
+            raise BadParameter(f"{file} is a folder.", hint="Give the file of weights that is in it.")
         if not file.is_file():
             raise BadParameter(f"There is no file {file}.", hint="Check the path.")
         listed = self._models.get(name)
