@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.structures.detections import Detections
+from flask_detector.structures.detections import Detections, Origin
 from flask_detector.structures.masks import Bitmap, Mask
 
 ODD_LABELS = ('a "quoted" & <marked> one', "=cmd()", "naïve 图", "comma, colon: dash - #")
@@ -47,6 +47,22 @@ def with_masks() -> Detections:
 def boxes_only() -> Detections:
     """The same as a model without masks has it, with classes of its own."""
     return _detections(None, ODD_LABELS, [0, 1, 2, 3])
+
+
+@pytest.fixture
+def corrected() -> Detections:
+    """A corrected result: a mask that a person verified, a box of a class of their own, and a changed box."""
+    return Detections(
+        width=64,
+        height=48,
+        boxes=np.array([[1, 2, 8, 7], [20, 10, 26, 14], [60, 40, 64, 48]], np.float32),
+        scores=np.array([1, 1, 1], np.float32),
+        class_ids=np.array([56, 80, 2]),
+        labels=(*COCO_LABELS, "写"),
+        model="a-model",
+        masks=(_mask("##", "##", x=1, y=2), None, None),
+        origins=(Origin("model", True, 0.9), Origin("person", False, None), Origin("person", False, 0.25)),
+    )
 
 
 @pytest.fixture

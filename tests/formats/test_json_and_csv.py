@@ -53,5 +53,5 @@ def test_csv_holds_no_formula(found: Detections) -> None:
 
 def test_nothing_found_is_a_header_alone(found: Detections) -> None:
     assert FORMATS["csv"].write(found.over(1.0), "a.jpg").decode().splitlines() == [
-        "file,label,score,x1,y1,x2,y2,area"
+        "file,label,score,x1,y1,x2,y2,area,source,verified"
     ]

@@ -15,6 +15,7 @@ ACROSS = {
     "detectors/mask_rcnn/test_parity.py",
     "detectors/mask_rcnn/test_steps.py",
     "detectors/rtmdet/test_parity.py",
+    "formats/test_corrected.py",
     "formats/test_hard_masks.py",
     "formats/test_json_and_csv.py",
     "formats/test_labelling.py",

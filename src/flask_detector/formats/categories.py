@@ -16,7 +16,7 @@ class Categories:
 
     def add(self, labels: Sequence[str]) -> None:
         """Take the labels of a model in."""
-        if not self._ids and set(labels) == _COCO_IDS.keys():
+        if not self._ids and set(labels) >= _COCO_IDS.keys():  # a person may have added some
             self._ids = dict(_COCO_IDS)
         for label in labels:
             self._numbers.setdefault(label, len(self._numbers))

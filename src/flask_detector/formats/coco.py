@@ -9,7 +9,8 @@ Polygons run along the edges of pixels, one for each part of a mask, with cuts o
 filled by pycocotools they give the mask back without a pixel's difference. An instance whose mask is empty
 is left out of these, since pycocotools can't measure masks where one has no polygon; as run lengths, it is
 outside all over. An instance without a mask, as a model for boxes finds it, has an empty segmentation in a
-data set and none in results; a box is not passed off as an outline.
+data set and none in results; a box is not passed off as an outline. In a data set the `attributes` of an
+instance, which CVAT and datumaro read, tell what a person has said of it in a corrected result.
 """
 
 import json
@@ -118,7 +119,7 @@ class CocoDataset:
         segmentation: Any = []
         if one.mask is not None:
             segmentation = _polygons(one.mask) if self._masks == "polygons" else _plain_rle(one.mask, found)
-        return {
+        entry = {
             "id": self._count,
             "image_id": image_id,
             "category_id": self._categories.coco_id(one.label),
@@ -128,6 +129,9 @@ class CocoDataset:
             "iscrowd": 0,
             "score": round(one.score, 6),
         }
+        if one.origin is not None:
+            entry["attributes"] = {"source": one.origin.source, "verified": one.origin.verified}
+        return entry
 
 
 class CocoResults:

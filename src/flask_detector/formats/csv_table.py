@@ -1,7 +1,7 @@
 """One line an instance, for spreadsheets (RFC 4180).
 
 Coordinates are pixels of the picture, xyxy; the area, in pixels, is the mask's, else the box's. The masks
-themselves are left out.
+themselves are left out. `source` and `verified` tell what a person has said of a corrected result.
 """
 
 import csv
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from flask_detector.formats.dataset_zip import Spool
 from flask_detector.structures.detections import Detections
 
-COLUMNS = ("file", "label", "score", "x1", "y1", "x2", "y2", "area")
+COLUMNS = ("file", "label", "score", "x1", "y1", "x2", "y2", "area", "source", "verified")
 
 
 class CsvDataset:
@@ -44,6 +44,8 @@ def _rows(found: Detections, filename: str) -> Iterable[tuple[object, ...]]:
             round(instance.score, 4),
             *sides,
             round(area),
+            "model" if instance.origin is None else instance.origin.source,
+            str(instance.origin is not None and instance.origin.verified).lower(),
         )
 
 

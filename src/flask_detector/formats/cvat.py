@@ -3,7 +3,8 @@
 Source: https://docs.cvat.ai, "CVAT for images"; cvat/apps/dataset_manager/formats/cvat.py.
 
 Masks are CVAT's own: run lengths, row by row, over the rectangle that they lie in, beginning with outside. An
-instance without a mask is a box. Scores have no place in these files.
+instance without a mask is a box. Scores have no place in these files. `source`, which CVAT shows, is `manual`
+for what a person drew or changed, else `auto`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,7 +60,9 @@ class CvatDataset:
 
 
 def _add_shape(image: Element, one: Instance) -> None:
-    common = {"label": one.label, "source": "auto", "occluded": 0, "z_order": 0}
+    is_a_persons = one.origin is not None and one.origin.source == "person"
+    source = "manual" if is_a_persons else "auto"
+    common = {"label": one.label, "source": source, "occluded": 0, "z_order": 0}
     if one.mask is not None and one.mask.area:
         mask = one.mask
         place = {"left": mask.x, "top": mask.y, "width": mask.width, "height": mask.height}

@@ -32,6 +32,8 @@ def write(found: Detections, filename: str) -> bytes:
 def _feature(one: Instance) -> dict[str, Any]:
     x1, y1, x2, y2 = box = [round(side, 3) for side in one.box]
     properties: dict[str, Any] = {"label": one.label, "class_id": one.class_id, "score": round(one.score, 6)}
+    if one.origin is not None:
+        properties |= {"source": one.origin.source, "verified": one.origin.verified}
     if one.mask is None:
         polygons: list[list[list[list[float]]]] = [[[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]]
         bbox = box

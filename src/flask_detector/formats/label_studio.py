@@ -1,6 +1,6 @@
-"""Label Studio's tasks with predictions, as its import reads them.
+"""Label Studio's tasks with predictions, or with annotations where a person has corrected them.
 
-Source: https://labelstud.io/guide/predictions, and label-studio-sdk's LabelInterface.
+Source: https://labelstud.io/guide/predictions and /guide/tasks, and label-studio-sdk's LabelInterface.
 
 Positions and sizes are percent of the picture. A mask is a polygon along the edges of pixels for each of its
 parts, with cuts of no width to its holes; regions of one object share `meta.object`. An instance without a
@@ -28,8 +28,10 @@ def write(found: Detections, filename: str) -> bytes:
 
 
 def task(found: Detections, filename: str) -> dict[str, Any]:
-    """Return the task of one picture with one prediction."""
+    """Return the task of one picture with one prediction, or the annotation that was made of it."""
     regions = [region for number, one in enumerate(found) for region in _regions(found, one, number)]
+    if found.origins is not None:
+        return {"data": {_IMAGE: filename}, "annotations": [{"result": regions}]}
     prediction: dict[str, Any] = {"model_version": found.model, "result": regions}
     if len(found):
         prediction["score"] = round(float(found.scores.mean()), 6)
@@ -95,13 +97,17 @@ def _regions(found: Detections, one: Instance, number: int) -> list[dict[str, An
 
 def region(found: Detections, one: Instance, *, to_name: str) -> dict[str, Any]:
     """Return what all regions of an instance have, whatever their shape; to_name: the tag of the picture."""
-    return {
+    form = {
         "to_name": to_name,
         "original_width": found.width,
         "original_height": found.height,
         "image_rotation": 0,
         "score": round(one.score, 6),
     }
+    if one.origin is not None:
+        of_person = "manual" if one.origin.model_score is None else "prediction-changed"
+        form["origin"] = of_person if one.origin.source == "person" else "prediction"
+    return form
 
 
 def rectangle(found: Detections, one: Instance) -> dict[str, Any]:

@@ -7,7 +7,8 @@ column and row are inside it; LabelMe gets it back exactly. Other programs that 
 alone. The second format has them: along the edges of pixels, one shape for each part of a mask, with cuts of
 no width to its holes; shapes of one object share a `group_id`. There an instance whose mask is empty is left
 out, since its rectangle would be filled. What a model for boxes found is a rectangle. `score` is an addition
-of ours, which LabelMe keeps.
+of ours, which LabelMe keeps. Of a corrected result the flags of a shape tell whether a person drew it and
+whether one has verified it.
 """
 
 import base64
@@ -82,11 +83,13 @@ def _rectangle(one: Instance) -> dict[str, Any]:
 
 
 def _common(one: Instance, group: int | None) -> dict[str, Any]:
+    origin = one.origin
+    flags = {} if origin is None else {"person": origin.source == "person", "verified": origin.verified}
     return {
         "label": one.label,
         "group_id": group,
         "description": "",
-        "flags": {},
+        "flags": flags,
         "mask": None,
         "score": round(one.score, 6),
     }

@@ -22,7 +22,8 @@ def write(found: Detections, filename: str) -> bytes:
     root = Element("annotation")
     child(root, "folder", "JPEGImages")
     child(root, "filename", filename)
-    child(child(root, "source"), "database", f"Detected by flask-detector with {found.model}")
+    corrected = "" if found.origins is None else ", corrected by a person"
+    child(child(root, "source"), "database", f"Detected by flask-detector with {found.model}{corrected}")
     size = child(root, "size")
     for name, value in (("width", found.width), ("height", found.height), ("depth", 3)):
         child(size, name, value)

@@ -63,7 +63,7 @@ class Admission:
         workers: returns those of the queue; called when a time is to be told.
         more: how many of the client beside are about to be queued.
         """
-        self._check_memory()
+        self.check_memory()
         most = self._settings.max_queue_per_client
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.llen(queue_key)
@@ -107,7 +107,8 @@ class Admission:
             self._connection.srem(key, *ended)
         return len(ids) - len(ended)
 
-    def _check_memory(self) -> None:
+    def check_memory(self) -> None:
+        """Raise ServiceError where what is left of Redis's memory is for the results of what waits."""
         with self._looking:
             if time.monotonic() - self._looked_at > _LOOK_SECONDS:
                 self._memory = self._connection.info("memory")

@@ -124,6 +124,11 @@ class Jobs:
                 more=more,
             )
 
+    def check_memory(self) -> None:
+        """Raise ServiceError where Redis has no memory to spare but for the results of what waits."""
+        with reaching_redis():
+            self._admission.check_memory()
+
     def _queue_of(self, model: str) -> Queue:
         return self._queues[self._settings.queue_of(model)]
 

@@ -51,6 +51,21 @@ class Instance(TypedDict):
         list[float],
         Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels from the upper left corner."),
     ]
+    source: NotRequired[
+        Annotated[
+            Literal["model", "person"],
+            Field(description="Of a corrected result: who said it. A person drew or changed it."),
+        ]
+    ]
+    verified: NotRequired[
+        Annotated[bool, Field(description="Of a corrected result: whether a person agrees with it.")]
+    ]
+    model_score: NotRequired[
+        Annotated[
+            float | None,
+            Field(description="Of a corrected result: the model's score; null if a person added the object."),
+        ]
+    ]
     area: NotRequired[Annotated[int, Field(ge=0, description="How many pixels the mask covers.")]]
     polygons: NotRequired[
         Annotated[
@@ -71,6 +86,7 @@ class Result(TypedDict):
     model: Annotated[str, Field(description="The model that found them.")]
     width: Annotated[int, Field(description="Of the picture as a viewer shows it, in pixels.")]
     height: int
+    corrected: Annotated[bool, Field(description="Whether a person has corrected it.")]
     instances: list[Instance]
     labels: Annotated[list[str], Field(description="All that the model knows, by class id.")]
     has_masks: bool
@@ -137,7 +153,8 @@ def shown(found: dict[str, Any], masks: MaskEncoding) -> Result:
     """
     lowest = found["shown_score"]
     instances = [one for one in found["instances"] if one["score"] >= lowest]
-    form: Any = {name: value for name, value in found.items() if name != "shown_score"}
+    # Results that were kept by an older version don't say it.
+    form: Any = {"corrected": False} | {name: value for name, value in found.items() if name != "shown_score"}
     if masks == "polygon" and form["has_masks"]:
         again = Detections.from_json({**form, "instances": instances})
         return cast(Result, again.to_json(masks="polygon"))

@@ -58,11 +58,6 @@ class Mask:
         """How many pixels are inside."""
         return int(self.counts[1::2].sum(dtype=np.int64))
 
-    def covers_the_same_as(self, other: "Mask") -> bool:
-        """Return whether it covers the same pixels as another one, both being cropped."""
-        places = [(one.x, one.y, one.width, one.height) for one in (self, other)]
-        return places[0] == places[1] and np.array_equal(self.counts, other.counts)
-
     def bitmap(self) -> Bitmap:
         """Return the bitmap (height, width) at the mask's own place."""
         inside = np.arange(len(self.counts)) % 2 == 1

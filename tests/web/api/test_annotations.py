@@ -1,6 +1,8 @@
 """A detection's objects, corrected by programs: versions, what can't be used, and what stays."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -256,3 +258,58 @@ def test_a_redis_that_is_gone_while_saving_is_503(
     )
     assert code_of(answer) == (503, "broker_unavailable")
     assert answer.headers["Retry-After"]
+
+
+def test_files_and_lists_take_the_corrected_state_unless_the_model_s_is_asked_for(
+    client: FlaskClient, finished: str, annotations: str, put: Callable[..., TestResponse]
+) -> None:
+    addresses = {
+        name: f"{finished}/{name}" for name in ("exports/json", "exports/cvat", "drawn.png", "image")
+    }
+    before = {name: client.get(address) for name, address in addresses.items()}
+    again = {name: {"If-None-Match": answer.headers["ETag"]} for name, answer in before.items()}
+
+    assert put(with_objects(client.get(annotations).json or {}, NEW)).status_code == 200
+
+    after = {name: client.get(address, headers=again[name]) for name, address in addresses.items()}
+    assert [name for name, answer in after.items() if answer.status_code != 200] == [], "all are asked anew"
+    assert [name for name in after if after[name].data != before[name].data] == list(addresses)[:3]
+    said = {"corrected": "false"}
+    for name in list(addresses)[:3]:
+        assert client.get(addresses[name], query_string=said).data == before[name].data
+    result = (client.get(finished, query_string=said).json or {})["result"]
+    assert (result["corrected"], [one.get("source") for one in result["instances"][:1]]) == (False, [None])
+    only = client.get(addresses["exports/json"], query_string={"classes": "Stuhl", "min_score": "1"}).json
+    assert [one["label"] for one in (only or {})["instances"]] == ["Stuhl"]
+
+
+def test_a_batch_counts_and_exports_what_people_made_of_it(
+    client: FlaskClient,
+    post_files: Callable[..., TestResponse],
+    work_off: Callable[[], None],
+    shared_pictures: dict[str, bytes],
+) -> None:
+    batch = post_files(*shared_pictures.values()).headers["Location"]
+    work_off()
+    first = (client.get(batch).json or {})["detections"][0]
+    address = f"{first['url']}/annotations"
+    document = with_objects(client.get(address).json or {}, NEW)
+    assert client.put(address, json=document, headers={"If-Match": "*"}).status_code == 200
+
+    corrected, other = (client.get(batch).json or {})["detections"]
+
+    assert (corrected["counts"], corrected["corrected"], other["corrected"]) == ({"Stuhl": 1}, True, False)
+    exports = f"{batch}/exports/csv"
+    assert [
+        b"Stuhl" in data_of(client.get(exports, query_string=query)) for query in ({}, {"corrected": "false"})
+    ] == [
+        True,
+        False,
+    ]
+    client.delete(address, headers={"If-Match": "*"})
+    assert (client.get(batch).json or {})["detections"][0] == first
+
+
+def data_of(answer: TestResponse) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        return archive.read("detections.csv")

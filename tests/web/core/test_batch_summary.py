@@ -57,7 +57,7 @@ RESULTS = {"写10.jpg": form((0, 0.9), (1, 0.5), (0, 0.2)), "写2.jpg": form((1,
 
 
 def summary(view: View = USUAL, sort: str = "sent") -> Summary:
-    jobs = SimpleNamespace(result_forms=lambda ids: ((id, RESULTS[id]) for id in ids))
+    jobs = SimpleNamespace(result_forms=lambda ids, corrected: ((id, RESULTS[id]) for id in ids))
     return summary_of(cast(Service, SimpleNamespace(jobs=jobs)), RECORDS, view, sort)
 
 
@@ -113,9 +113,9 @@ def test_pictures_are_sorted_as_asked(sort: str, order: list[str]) -> None:
 
 def test_the_table_has_a_line_a_picture_and_no_formula() -> None:
     assert summary().to_csv().splitlines() == [
-        "file,state,objects,'=car,person",
-        "写10.jpg,done,2,1,1",
-        "写2.jpg,done,3,3,0",
-        "'+b.jpg,queued,,,",
-        "a.jpg,failed,,,",
+        "file,state,corrected,objects,'=car,person",
+        "写10.jpg,done,false,2,1,1",
+        "写2.jpg,done,false,3,3,0",
+        "'+b.jpg,queued,false,,,",
+        "a.jpg,failed,false,,,",
     ]

@@ -78,3 +78,25 @@ def test_a_visitor_corrects_their_own_result_and_a_shared_link_shows_it_only(
 
     now = {**mine, "If-Match": saved.headers["ETag"]}
     assert client.delete(address, headers=now).json == said.json
+
+
+def test_a_corrected_page_says_so_and_shows_what_the_model_found_on_request(
+    page: str, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    said = client.get(f"{page}/annotations")
+    names = ("result.json", "drawn", "exports/csv", "download")
+    before = {name: client.get(f"{page}/{name}") for name in names}
+    document = {**(said.json or {}), "objects": [{"id": "a", "label": "Тест", "box": [1, 2, 30, 40]}]}
+    mine = {"Accept": "application/json", "If-Match": "*", "X-CSRFToken": token()}
+    assert client.put(f"{page}/annotations", json=document, headers=mine).status_code == 200
+
+    assert all(answer.headers["Cache-Control"] == "private, no-cache" for answer in before.values())
+    tags = {name: {"If-None-Match": answer.headers["ETag"]} for name, answer in before.items()}
+    after = {name: client.get(f"{page}/{name}", headers=tags[name]) for name in names}
+    assert all(after[name].status_code == 200 and after[name].data != before[name].data for name in names)
+    assert all(client.get(f"{page}/{name}?corrected=false").data == before[name].data for name in names)
+    shown, as_said = (client.get(page + query).text for query in ("", "?corrected=false"))
+    assert "Corrected by a person" in shown
+    assert "Тест" in shown
+    assert "Тест" not in as_said
+    assert "exports/csv?corrected=false" in as_said

@@ -62,7 +62,7 @@ def test_what_is_shown_of_a_batch_is_in_its_files_its_drawings_and_its_links(
     assert f"{sent.url}/datasets/yolo.zip?{query}" in links(page)
     rows = csv.DictReader(io.StringIO(client.get(f"{sent.url}/summary.csv?{query}").text))
     counts = {row["file"]: row for row in rows}
-    assert set(counts["street.jpg"]) == {"file", "state", "objects", "person"}
+    assert set(counts["street.jpg"]) == {"file", "state", "corrected", "objects", "person"}
     number = sum(int(row["person"]) for row in counts.values())
     assert number
     assert f"{number} objects" in page
@@ -126,7 +126,7 @@ def test_a_picture_that_is_deleted_elsewhere_meanwhile_hinders_neither_the_page_
         service().delete(records[0])
         service().delete_all(records)
     assert "<h1>0 pictures</h1>" in client.get(sent.url).text
-    assert client.get(f"{sent.url}/summary.csv").text == "file,state,objects\r\n"
+    assert client.get(f"{sent.url}/summary.csv").text == "file,state,corrected,objects\r\n"
     assert delete(client, f"{sent.url}/delete", token()).status_code == 303
 
 

@@ -59,7 +59,8 @@ def export_batch(id: str, format: str) -> Response:
         shown = found.labels if query.classes is None else asked_labels(query.classes, found.labels)
         return View(query.min_score, frozenset(found.labels).difference(shown))
 
-    return archives.data_set(service(), archives.Selected(batch, records), format, view_of)
+    selected = archives.Selected(batch, records)
+    return archives.data_set(service(), selected, format, view_of, corrected=query.corrected)
 
 
 def _check_labels(texts: list[str], records: Sequence[Record]) -> None:

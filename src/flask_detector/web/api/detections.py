@@ -153,7 +153,7 @@ def show(id: str) -> Response:
     seconds = long_poll.seconds_to_wait()
     if seconds:
         record = long_poll.wait_for([id], seconds)[0]
-    response = jsonify(detection_response(record, query.masks))
+    response = jsonify(detection_response(record, query.masks, corrected=query.corrected))
     response = send_if_changed(response) if record.status.is_final else response
     return long_poll.describe(response, seconds)
 

@@ -42,7 +42,7 @@ _NO_RESULT = (DetectionNotFinished, DetectionFailed)
 def image(id: str) -> Response:
     """Get the picture, upright and without its metadata."""
     record = find(id)
-    return send_once(lambda: renditions.picture(service(), record))
+    return send_once(lambda: renditions.picture(service(), record), record)
 
 
 @get(
@@ -64,7 +64,7 @@ def drawn(id: str, suffix: str) -> Response:
     query = from_fields(DrawnQuery, request.args)
     hide = frozenset() if query.show is None else _PARTS.difference(query.show)
     view = _view(record, query, hide)
-    return send_once(lambda: renditions.drawn(service(), record, view, output=_OUTPUTS[suffix]))
+    return send_once(lambda: renditions.drawn(service(), record, view, output=_OUTPUTS[suffix]), record)
 
 
 @get(
@@ -87,7 +87,7 @@ def export(id: str, format: str) -> Response:
     record = find(id)
     wanted = format_named(format)
     view = _view(record, from_fields(ExportQuery, request.args))
-    return send_once(lambda: renditions.export(service(), record, view, wanted), as_download=True)
+    return send_once(lambda: renditions.export(service(), record, view, wanted), record, as_download=True)
 
 
 def format_named(name: str) -> Format:
@@ -99,11 +99,11 @@ def format_named(name: str) -> Format:
 
 def _view(record: Record, query: ExportQuery, hide: frozenset[str] = frozenset()) -> View:
     """Return the view that is asked for; raises UnknownLabel, or what has become of the detection."""
-    labels = service().jobs.result_form(record.id)["labels"]
-    if query.classes is None:
-        return View(query.min_score, frozenset(), hide)
-    off = frozenset(labels).difference(known_labels(query.classes, labels))
-    return View(query.min_score, off, hide)
+    labels = service().jobs.result_form(record.id, corrected=query.corrected)["labels"]
+    off = frozenset[str]()
+    if query.classes is not None:
+        off = frozenset(labels).difference(known_labels(query.classes, labels))
+    return View(query.min_score, off, hide, corrected=query.corrected)
 
 
 def known_labels(texts: list[str], labels: Sequence[str]) -> list[str]:

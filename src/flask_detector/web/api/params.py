@@ -155,7 +155,15 @@ class WaitHeaders(FileHeaders):
     prefer: _Prefer = None
 
 
-class ShowQuery(Strict):
+class ResultQuery(Strict):
+    """Which of the two states of a result to show."""
+
+    corrected: Annotated[
+        bool, Field(description="False for what the model said, where a person has corrected the result.")
+    ] = True
+
+
+class ShowQuery(ResultQuery):
     """How to show a detection."""
 
     masks: Annotated[
@@ -182,7 +190,7 @@ class AnnotationHeaders(BaseModel):
     ]
 
 
-class ExportQuery(Strict):
+class ExportQuery(ResultQuery):
     """What to export of a result."""
 
     min_score: Annotated[

@@ -23,6 +23,7 @@ class Links(TypedDict):
     events: str
     image: str
     drawn: NotRequired[Annotated[str, Field(description="Once it is done.")]]
+    annotations: NotRequired[Annotated[str, Field(description="Once it is done.")]]
     page: NotRequired[Annotated[str, Field(description="For people; of detections without a key.")]]
 
 
@@ -160,9 +161,16 @@ class LabelList(TypedDict):
     labels: list[str]
 
 
-def detection_response(record: Record, masks: MaskEncoding | None = None) -> DetectionResponse:
-    """Return the form of a detection, with its result once it is done."""
-    found = service().jobs.result_form(record.id) if record.status is JobStatus.DONE else None
+def detection_response(
+    record: Record, masks: MaskEncoding | None = None, *, corrected: bool = True
+) -> DetectionResponse:
+    """Return the form of a detection, with its result once it is done.
+
+    corrected: as a person has corrected it, if one has, or as the model said.
+    """
+    found = None
+    if record.status is JobStatus.DONE:
+        found = service().jobs.result_form(record.id, corrected=corrected)
     links: Links = {
         "self": url_for("api.show", id=record.id),
         "events": url_for("api.events", id=record.id),
@@ -170,6 +178,7 @@ def detection_response(record: Record, masks: MaskEncoding | None = None) -> Det
     }
     if found is not None:
         links["drawn"] = url_for("api.drawn", id=record.id, suffix="jpg")
+        links["annotations"] = url_for("api.show_annotations", id=record.id)
     if record.owner is None:
         links["page"] = url_for("detection.show", key=record.id)
     return {**detection_form(record, found, masks or record.masks), "links": links}

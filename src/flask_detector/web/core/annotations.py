@@ -98,9 +98,10 @@ def save(record: Record, by: str) -> Response:
     by: who changes it, in words.
 
     Raises BadAnnotations, IfMatchMissing, ChangedMeanwhile, RequestTooLarge, DetectionNotFinished,
-    DetectionFailed or DetectionExpired; then nothing is changed.
+    DetectionFailed, DetectionExpired or ServiceError; then nothing is changed.
     """
     replaces = version_to_replace()
+    service().jobs.check_memory()
     form = service().jobs.result_form(record.id, corrected=False)
     said = Annotations.from_detections(Detections.from_json(form))
     try:

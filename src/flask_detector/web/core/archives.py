@@ -53,7 +53,12 @@ def of_batch(service: Service, selected: "Selected", view: View, name: str) -> R
 
 
 def data_set(
-    service: Service, selected: "Selected", format: str, view_of: Callable[[Detections], View]
+    service: Service,
+    selected: "Selected",
+    format: str,
+    view_of: Callable[[Detections], View],
+    *,
+    corrected: bool = True,
 ) -> Response:
     """Send a batch's detections that are done as one data set, with the pictures as they came.
 
@@ -61,6 +66,7 @@ def data_set(
 
     format: a key of FORMATS.
     view_of: what goes in of a result.
+    corrected: whether results go in as people have corrected them, or as the models said.
 
     Raises ServiceError where no place is free.
     """
@@ -68,7 +74,7 @@ def data_set(
     def items() -> Iterator[Item]:
         for record in selected:
             with selected.unless_gone(record):
-                found, shown_score = service.jobs.result(record.id)
+                found, shown_score = service.jobs.result(record.id, corrected=corrected)
                 picture = service.original(record.id)
                 yield record.filename, view_of(found).of_result(found, shown_score), picture
 
@@ -140,7 +146,7 @@ def _files_of(service: Service, record: Record, view: View) -> Iterator[tuple[st
     yield f"detected_{stem}.{renditions.suffix_of(drawn.media_type)}", drawn.data
     picture = renditions.picture(service, record)
     yield f"{stem}.{renditions.suffix_of(picture.media_type)}", picture.data
-    shown = view.of_result(*service.jobs.result(record.id))
+    shown = view.of_result(*service.jobs.result(record.id, corrected=view.corrected))
     for name, form in FORMATS.items():
         yield f"{name}/{stem}{form.suffix}", form.write(shown, record.filename)
 

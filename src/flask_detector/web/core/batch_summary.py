@@ -82,12 +82,15 @@ class Summary:
         labels = [total.label for total in self.classes if total.is_shown and total.number]
         file = io.StringIO(newline="")
         lines = csv.writer(file)
-        lines.writerow(["file", "state", "objects", *map(spreadsheet_text, labels)])
+        lines.writerow(["file", "state", "corrected", "objects", *map(spreadsheet_text, labels)])
         for card in self.cards:
             counts = [""] * (1 + len(labels))
             if card.counts is not None:
                 counts = [str(card.number), *(str(card.counts.get(label, 0)) for label in labels)]
-            lines.writerow([spreadsheet_text(card.record.filename), card.record.status.value, *counts])
+            corrected = str(card.record.correction is not None).lower()
+            lines.writerow(
+                [spreadsheet_text(card.record.filename), card.record.status.value, corrected, *counts]
+            )
         return file.getvalue()
 
 
@@ -101,7 +104,7 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
     totals: Counter[str] = Counter()
     scores = [0] * SCORE_BARS
     done = [record.id for record in records if record.status is JobStatus.DONE]
-    for id, form in service.jobs.result_forms(done):
+    for id, form in service.jobs.result_forms(done, corrected=view.corrected):
         lowest = view.lowest(form["shown_score"])
         shown = []
         for one in form["instances"]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from flask import Response, make_response, request
 
 from flask_detector._version import __version__
+from flask_detector.jobs.records import Record
 from flask_detector.web.core.renditions import File
 from flask_detector.web.core.responses import send
 
@@ -13,12 +14,13 @@ from flask_detector.web.core.responses import send
 REVALIDATED = "private, no-cache"
 
 
-def send_once(make: Callable[[], File], *, as_download: bool = False) -> Response:
-    """Send a file made of a finished result, unless the client has it already; it is only made if not.
+def send_once(make: Callable[[], File], record: Record, *, as_download: bool = False) -> Response:
+    """Send a file made of a finished detection, unless the client has it already; it is only made if not.
 
-    The file must depend on nothing but the URL of the request, with its query.
+    The file must depend on nothing but the URL of the request, with its query, and the result's correction.
     """
-    tag = hashlib.sha256(f"{__version__} {request.full_path}".encode()).hexdigest()[:32]
+    source = f"{__version__} {record.correction} {request.full_path}"
+    tag = hashlib.sha256(source.encode()).hexdigest()[:32]
     has_it = request.if_none_match.contains(tag)
     response = make_response("", 304) if has_it else send(make(), as_download=as_download)
     response.set_etag(tag)

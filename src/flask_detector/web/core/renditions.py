@@ -79,7 +79,7 @@ def drawn(
     """
     if output is not None and output not in OUTPUTS:
         raise BadParameter(f"format is {output[:20]!r}.", hint=f"It must be one of {', '.join(OUTPUTS)}.")
-    found, shown_score = service.jobs.result(record.id)
+    found, shown_score = service.jobs.result(record.id, corrected=view.corrected)
     drawing = annotate.Drawing(
         view.of_result(found, shown_score),
         show_boxes="boxes" not in view.hide,
@@ -103,18 +103,18 @@ def drawn(
 
 def export(service: Service, record: Record, view: View, export_format: Format) -> File:
     """Return what is shown of the result as a file of that format."""
-    shown = view.of_result(*service.jobs.result(record.id))
+    shown = view.of_result(*service.jobs.result(record.id, corrected=view.corrected))
     data = export_format.write(shown, record.filename)
     return File(data, export_format.media_type, _named(record, export_format.suffix))
 
 
-def cutout(service: Service, record: Record, number: int) -> File | None:
+def cutout(service: Service, record: Record, number: int, *, corrected: bool = True) -> File | None:
     """Return one instance as a PNG of its box, transparent outside its mask; None if there is no such one.
 
     number: its place among all that was found, best score first, from 0. Without a mask, or where that is
     empty, the whole box is kept.
     """
-    found, _ = service.jobs.result(record.id)
+    found, _ = service.jobs.result(record.id, corrected=corrected)
     if number >= len(found):
         return None
     original = service.original(record.id)

@@ -22,16 +22,20 @@ class View:
     off: labels that are left out.
     only: the labels that alone are shown; empty for all.
     hide: of "boxes", "masks" and "labels" those that are not drawn.
+    corrected: whether a result is shown as a person has corrected it, if one has, or as the model said.
     """
 
     min_score: float | None = None
     off: frozenset[str] = frozenset()
     hide: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    corrected: bool = True
 
     @classmethod
     def of(cls, query: MultiDict[str, str]) -> Self:
-        """Return the view that a query asks for: ``score``, any number of ``off``, ``hide`` and ``only``.
+        """Return the view that a query asks for.
+
+        That is ``score``, any number of ``off``, ``hide`` and ``only``, and ``corrected=false``.
 
         Raises BadParameter for a score that is none.
         """
@@ -40,6 +44,7 @@ class View:
             frozenset(query.getlist("off")),
             frozenset(query.getlist("hide")),
             frozenset(query.getlist("only")),
+            query.get("corrected") != "false",
         )
 
     def of_result(self, found: Detections, shown_score: float) -> Detections:

@@ -18,8 +18,9 @@ from flask_detector.visualization import colors
 from flask_detector.web.core import annotations, archives, renditions, sse
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.errors import status_of
+from flask_detector.web.core.etags import REVALIDATED, send_if_changed, send_once
 from flask_detector.web.core.progress_steps import step_of, steps
-from flask_detector.web.core.responses import PRIVATE_HOUR, send
+from flask_detector.web.core.responses import send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import SCORE_BARS, View, score
 from flask_detector.web.pages.batches import Place, place_of
@@ -72,8 +73,9 @@ def _waiting_page(record: Record) -> str:
 
 
 def _result_page(record: Record) -> str:
-    found, shown_score = service().jobs.result(record.id)
-    view = View.of(request.args).without_only(found.labels)
+    view = View.of(request.args)
+    found, shown_score = service().jobs.result(record.id, corrected=view.corrected)
+    view = view.without_only(found.labels)
     return render_template(
         "pages/result.html",
         record=record,
@@ -98,7 +100,8 @@ def _place(record: Record) -> Place | None:
 @blueprint.get("/result.json")
 def result() -> Response:
     """Send the result as documented, with the colours of the classes for the overlay."""
-    found, shown_score = service().jobs.result(g.record.id)
+    corrected = View.of(request.args).corrected
+    found, shown_score = service().jobs.result(g.record.id, corrected=corrected)
     by_class = colors.colours_of(found.class_ids.tolist())
     colours = {found.labels[c]: colour for c, colour in by_class.items()}
     document = found.to_json() | {
@@ -106,9 +109,7 @@ def result() -> Response:
         "colours": colours,
         "text_colours": {label: colors.text_colour_on(colour) for label, colour in colours.items()},
     }
-    response = jsonify(document)
-    response.headers["Cache-Control"] = PRIVATE_HOUR
-    return compress(response)
+    return compress(send_if_changed(jsonify(document)))
 
 
 @blueprint.get("/annotations")
@@ -146,14 +147,17 @@ def thumbnail() -> Response:
 @blueprint.get("/drawn")
 def drawn() -> Response:
     """Send the drawn picture to look at; the query may say what is drawn."""
-    return send(renditions.drawn(service(), g.record, View.of(request.args), for_browser=True))
+    view = View.of(request.args)
+    return send_once(lambda: renditions.drawn(service(), g.record, view, for_browser=True), g.record)
 
 
 @blueprint.get("/download")
 def download() -> Response:
     """Send the drawn picture to keep: full size, in the format of the upload or the one asked for."""
     view, output = View.of(request.args), request.args.get("format")
-    return send(renditions.drawn(service(), g.record, view, output=output), as_download=True)
+    return send_once(
+        lambda: renditions.drawn(service(), g.record, view, output=output), g.record, as_download=True
+    )
 
 
 @blueprint.get("/exports/<name>")
@@ -161,8 +165,9 @@ def export(name: str) -> Response:
     """Send what is shown of the result as a file of that format."""
     if name not in FORMATS:
         abort(404)
-    return send(
-        renditions.export(service(), g.record, View.of(request.args), FORMATS[name]), as_download=True
+    view = View.of(request.args)
+    return send_once(
+        lambda: renditions.export(service(), g.record, view, FORMATS[name]), g.record, as_download=True
     )
 
 
@@ -176,5 +181,9 @@ def everything() -> Response:
 @blueprint.get("/instances/<int:number>.png")
 def instance(number: int) -> Response:
     """Send one instance, cut out; they are numbered from 0, best score first."""
-    file = renditions.cutout(service(), g.record, number)
-    return send(file, as_download=True) if file is not None else abort(404)
+    file = renditions.cutout(service(), g.record, number, corrected=View.of(request.args).corrected)
+    if file is None:
+        abort(404)
+    response = send(file, as_download=True)
+    response.headers["Cache-Control"] = REVALIDATED  # it is another one when the result is corrected
+    return response

@@ -21,7 +21,7 @@ export function connectPicked(page, view) {
       facts.textContent =
         `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} pixels at ${Math.round(x1)}, ${Math.round(y1)}` +
         (area === undefined ? "" : `, covers ${area.toLocaleString("en")} pixels`);
-      link.href = first.replace(/0\.png$/, `${view.chosen}.png`);
+      link.href = first.replace(/0\.png(?=\?|$)/, `${view.chosen}.png`);
     }
   });
   const show = () => (caption.hidden = !view.instances.some((_, i) => view.shows(i)));

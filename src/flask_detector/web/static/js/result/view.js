@@ -107,6 +107,7 @@ export class View extends EventTarget {
     const others = this.instances.map(({ label }) => label).filter((label) => !this.only.includes(label));
     this.off = new Set([...query.getAll("off"), ...(this.only.length ? others : [])]);
     this.hidden = new Set(SWITCHES.filter((part) => query.getAll("hide").includes(part)));
+    this.asSaid = query.get("corrected") === "false";
   }
 
   /** Browsers let pages change their URL a hundred times in half a minute: wait until the hand rests. */
@@ -129,6 +130,9 @@ export class View extends EventTarget {
       this.off.forEach((label) => query.append("off", label));
     }
     this.hidden.forEach((part) => query.append("hide", part));
+    if (this.asSaid) {
+      query.set("corrected", "false");
+    }
     return query.size ? `?${query}` : "";
   }
 }
