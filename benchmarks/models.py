@@ -1,9 +1,10 @@
 """Mask R-CNN and RTMDet-Ins beside torchvision's Mask R-CNN: same picture and threads, in one run.
 
 Each detector lives in a process of its own and they take turns, so that whatever else the machine does meets
-all of them alike. torch and torchvision are needed for this file only and may be in another environment;
-without them the others are compared with our Mask R-CNN in float32. From an environment with MMDetection, see
-`mmdet_network.py`, comes its RTMDet-Ins as OpenVINO converts it: the network alone.
+all of them alike. Between two turns is a pause: a process may keep a core busy for a while after its answer.
+torch and torchvision are needed for this file only and may be in another environment; without them the others
+are compared with our Mask R-CNN in float32. From an environment with MMDetection, see `mmdet_network.py`,
+comes its RTMDet-Ins as OpenVINO converts it: the network alone.
 
     python -m benchmarks.models ../shared [--torch-python PATH] [--mmdet-python PATH] [--rounds 5]
 
@@ -35,8 +36,10 @@ CONTESTANTS = {
     "RTMDet-Ins s, bfloat16": ("s", "bfloat16"),
     "RTMDet-Ins tiny, float32": ("tiny", "float32"),
     "RTMDet-Ins s, MMDetection's network, float32": ("mmdet", "float32"),
+    "RTMDet-Ins s, MMDetection's network, bfloat16": ("mmdet", "bfloat16"),
 }
 LARGE = (6000, 4000)
+PAUSE_SECONDS = 0.5
 PICTURE = "pictures/apartment.jpg"
 PARAMETERS = "torchvision/maskrcnn_resnet50_fpn"
 
@@ -70,6 +73,7 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in processes}
     for number in range(options.rounds + 1):
         for name, process in processes.items():
+            time.sleep(PAUSE_SECONDS)
             answer = ask(process, "")
             if number:  # the first round warms up
                 rounds[name].append(answer)
@@ -135,7 +139,7 @@ def take_part(options: argparse.Namespace) -> None:
     if model == "torchvision":
         detect = torchvision(options.shared, options.threads)
     elif model == "mmdet":
-        detect = mmdet_network(options.weights.with_suffix(".xml"), options.threads)
+        detect = mmdet_network(options.weights.with_suffix(".xml"), precision, options.threads)
     else:
         detect = ours(options.weights, model, precision, options.threads)
     tell(seconds=time.perf_counter() - began)
@@ -187,13 +191,13 @@ def torchvision(shared: Path, threads: int) -> Detect:
     return detect
 
 
-def mmdet_network(graph: Path, threads: int) -> Detect:
+def mmdet_network(graph: Path, precision: str, threads: int) -> Detect:
     """Load MMDetection's network."""
     import numpy as np
 
-    from flask_detector.detectors.openvino_runtime import Session, read_graph
+    from flask_detector.detectors.openvino_runtime import Precision, Session, read_graph
 
-    session = Session(read_graph(graph), threads=threads)
+    session = Session(read_graph(graph), threads=threads, precision=Precision(precision))
     pixels = np.random.default_rng(0).standard_normal((1, 3, 640, 640)).astype(np.float32)
 
     def detect(picture: Path) -> tuple[int, dict[str, float]]:
