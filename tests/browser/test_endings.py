@@ -109,15 +109,15 @@ def test_waiting_tells_that_no_worker_is_there_and_the_steps_to_come(
     idle_parts.work_off()  # what other tests left waiting
     page = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
     expect(page.get_by_text("No worker is running")).to_be_visible()
-    expect(page.get_by_text("Next in the queue.")).to_be_visible()
+    expect(page.get_by_text("Yours is next.")).to_be_visible()
     expect(page.locator(".waiting-steps li")).to_have_text(
         ["In the queue", "Read the picture", "Run the model", "Find objects"]
     )
     other = open_page(idle_parts.send((pictures / "park.jpg").read_bytes()))
-    expect(other.get_by_text("1 picture ahead of it.")).to_be_visible()
+    expect(other.get_by_text("1 picture is before yours.")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled")
-    expect(other.get_by_text("Next in the queue.")).to_be_visible()
+    expect(other.get_by_text("Yours is next.")).to_be_visible()
     other.get_by_role("button", name="Cancel").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Cancelled")
 

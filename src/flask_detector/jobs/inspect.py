@@ -4,6 +4,7 @@ Knows RQ's registries, as `jobs.queue` and `worker` do. Of a detection's id only
 module, and no file name does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -51,12 +52,15 @@ class Item:
 
 
 class Overview:
-    """The overview of one Redis. Every method raises BrokerUnavailable when it can't be reached."""
+    """The overview of one Redis. Every method raises BrokerUnavailable when it can't be reached.
 
-    def __init__(self, connection: redis.Redis, jobs: Jobs) -> None:
+    queues: those that it is of; None for all.
+    """
+
+    def __init__(self, connection: redis.Redis, jobs: Jobs, queues: Sequence[Queue] | None = None) -> None:
         self._connection = connection
         self._jobs = jobs
-        self._queues = jobs.queues
+        self._queues = jobs.queues if queues is None else queues
         self._transitions = Transitions(connection)
 
     def numbers(self) -> Numbers:

@@ -85,6 +85,9 @@ def test_too_many_listeners_are_turned_away_and_may_ask_instead(
         "step": "queued",
         "final": False,
         "working": False,
+        "estimated_seconds": None,
+        "place": "Yours is next.",
+        "forecast": "",
     }
     first.close()
     again = client.get(f"{address}/events", buffered=False)

@@ -162,7 +162,8 @@ def show(id: str) -> Response:
     "/detections/<id>/events",
     responses={
         200: Success(
-            "Events of the name `state`, with JSON of `status`, `position`, `stage` and `final`",
+            "Events of the name `state`, with JSON of `status`, `position`, `stage`, `estimated_seconds` "
+            "and `final`",
             media_types=("text/event-stream",),
         )
     },

@@ -30,6 +30,10 @@ class Links(TypedDict):
 class DetectionResponse(Detection):
     """A detection as it stands, and where its files are."""
 
+    estimated_seconds: Annotated[
+        float | None,
+        Field(description="Until it is likely to have ended; null once it has, and where that is not known."),
+    ]
     links: Links
 
 
@@ -181,7 +185,11 @@ def detection_response(
         links["annotations"] = url_for("api.show_annotations", id=record.id)
     if record.owner is None:
         links["page"] = url_for("detection.show", key=record.id)
-    return {**detection_form(record, found, masks or record.masks), "links": links}
+    return {
+        **detection_form(record, found, masks or record.masks),
+        "estimated_seconds": None if record.status.is_final else service().forecast.seconds(record),
+        "links": links,
+    }
 
 
 def summary_of(record: Record) -> DetectionSummary:

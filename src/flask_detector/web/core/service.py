@@ -40,6 +40,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.web.core.available_models import AvailableModels
 from flask_detector.web.core.client_network import network_of
+from flask_detector.web.core.forecast import Forecast
 from flask_detector.web.core.model_changes import ModelChanges
 from flask_detector.web.core.quota import Quota
 
@@ -80,6 +81,7 @@ class Service:
         self.storage = storage
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)
+        self.forecast = Forecast(connection, self.jobs, self.available, self.seconds_by_model, settings)
         self.model_changes = ModelChanges(settings, connection, self.models, self.jobs)
         self.limits = Limits.of(settings)
         # Whoever draws, waits for a detection or fetches a picture keeps a thread busy.

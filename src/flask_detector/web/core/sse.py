@@ -9,7 +9,9 @@ from flask import Response, stream_with_context
 
 from flask_detector.errors import DetectionError, DetectorError
 from flask_detector.jobs.records import Record
-from flask_detector.web.core.progress_steps import step_of
+from flask_detector.jobs.states import JobStatus
+from flask_detector.web.core.forecast import place_in_line
+from flask_detector.web.core.progress_steps import STEPS, step_of
 from flask_detector.web.core.service import service
 
 # The queue's order can change without a message: look again this often, in seconds. The page gets an event
@@ -18,7 +20,17 @@ _LOOK_AGAIN_SECONDS = 2.0
 
 _RECONNECT_MILLISECONDS = 1000
 
-_GONE = {"status": "gone", "position": None, "stage": None, "step": None, "final": True, "working": True}
+_GONE = {
+    "status": "gone",
+    "position": None,
+    "stage": None,
+    "step": None,
+    "final": True,
+    "working": True,
+    "estimated_seconds": None,
+    "place": "",
+    "forecast": "",
+}
 
 
 def listen(record: Record) -> Response:
@@ -33,15 +45,26 @@ def listen(record: Record) -> Response:
 
 
 def state_of(record: Record) -> dict[str, Any]:
-    """Return what a waiting page shows."""
+    """Return what a waiting page shows, and programs may follow."""
     return {
         "status": record.status,
         "position": record.position,
         "stage": record.stage,
         "step": None if record.status.is_final else step_of(record.status, record.stage),
         "final": record.status.is_final,
-        "working": bool(service().jobs.workers()),
+        "working": service().forecast.has_worker(record),
+        "estimated_seconds": service().forecast.seconds(record),
+        "place": _place(record),
+        "forecast": service().forecast.words(record),
     }
+
+
+def _place(record: Record) -> str:
+    if record.status.is_final:
+        return ""
+    if record.status is JobStatus.RUNNING:
+        return f"{STEPS[step_of(record.status, record.stage)].title}."
+    return place_in_line(record)
 
 
 def _stream(id: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from flask_detector.web.core import annotations, archives, renditions, sse
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.errors import status_of
 from flask_detector.web.core.etags import REVALIDATED, send_if_changed, send_once
-from flask_detector.web.core.progress_steps import step_of, steps
+from flask_detector.web.core.progress_steps import steps
 from flask_detector.web.core.responses import send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import SCORE_BARS, View, score
@@ -65,10 +65,8 @@ def _waiting_page(record: Record) -> str:
         "pages/waiting.html",
         record=record,
         place=_place(record),
-        step=step_of(record.status, record.stage),
+        state=sse.state_of(record),
         steps=steps(has_masks=service().will_outline(record)),
-        workers=service().jobs.workers(),
-        pace=service().seconds_by_model().get(service().model_of(record)),
     )
 
 

@@ -1,11 +1,11 @@
 /** The waiting page: shows how far the detection is, and reloads when it has ended. */
 
 import { follow } from "./shared/follow.js";
-import { count } from "./shared/format.js";
 
 const page = /** @type {HTMLElement} */ (document.getElementById("waiting"));
 const title = /** @type {HTMLElement} */ (page.querySelector("h1"));
 const words = /** @type {HTMLElement} */ (page.querySelector("[role=status]"));
+const forecast = /** @type {HTMLElement} */ (page.querySelector(".waiting-forecast"));
 const idle = /** @type {HTMLElement} */ (page.querySelector(".notice"));
 const progress = /** @type {HTMLProgressElement} */ (page.querySelector("progress"));
 const picture = /** @type {HTMLImageElement} */ (page.querySelector("img"));
@@ -20,11 +20,8 @@ function show(state) {
   const running = state.status === "running";
   const reached = Math.max(steps.findIndex((item) => item.dataset.step === state.step), 0);
   title.textContent = running ? "Detecting objects" : "Waiting in the queue";
-  words.textContent = running
-    ? `${steps[reached].textContent}.`
-    : state.position
-      ? `${count(state.position, "picture")} ahead of it.`
-      : "Next in the queue.";
+  words.textContent = state.place;
+  forecast.textContent = state.forecast;
   idle.hidden = state.working;
   progress.value = reached;
   steps.forEach((item, i) => {

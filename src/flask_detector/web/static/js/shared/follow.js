@@ -1,6 +1,6 @@
 /** Follows a detection by server-sent events, by polling where these are not available. */
 
-/** @typedef {{status: string, position: number | null, stage: string | null, step: string | null, final: boolean, working: boolean}} State */
+/** @typedef {{status: string, step: string | null, final: boolean, working: boolean, place: string, forecast: string}} State what pages use of it */
 
 const ASK_AGAIN_MILLISECONDS = 1500;
 
@@ -78,7 +78,7 @@ export function follow(eventsUrl, stateUrl, onState) {
       if (answer.ok) {
         pass(await answer.json());
       } else if (answer.status < 500) {
-        pass({ status: "gone", position: null, stage: null, step: null, final: true, working: true });
+        pass({ status: "gone", step: null, final: true, working: true, place: "", forecast: "" });
       }
     } catch {
       // The server can't be reached for now: poll again.
