@@ -2,16 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.structures.boxes import Floats
 from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 OnStage = Callable[[str], None]
 
@@ -50,6 +52,20 @@ class Detector(Protocol):
 
     def rest(self) -> None:
         """Give back the memory that only a detection needs; the next one takes it again."""
+
+
+@runtime_checkable
+class BoxOutliner(Detector, Protocol):
+    """A detector that can also say which pixels of a given box are the object, if `has_masks` says so."""
+
+    def masks_for_boxes(
+        self, image: Picture | Pixels, boxes: Floats, class_ids: Sequence[int | None]
+    ) -> tuple[Mask, ...]:
+        """Return the model's masks of boxes in a picture (H, W, 3), RGB, uint8; they may be empty.
+
+        boxes: (N, 4) float32, xyxy, in pixels of the picture, each of some area within it.
+        class_ids: (N,) each one's class; None for one that the model does not know.
+        """
 
 
 class StageClock:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flask_detector.detectors.base import BoxOutliner
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.preprocess import prepare
@@ -14,6 +15,7 @@ from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
+from tests.support.masks import mask_iou
 
 LIMITS = Limits(10**8, 10**8)
 
@@ -50,6 +52,24 @@ def test_the_lowest_score_decides_between_nothing_and_a_hundred(detector: MaskRC
     assert len(nothing) == 0
     assert nothing.masks == ()
     assert len(detector.detect(strip, min_score=0.0)) == 100
+
+
+def test_its_own_boxes_give_its_own_masks_back(detector: MaskRCNN, strip: Picture) -> None:
+    found = detector.detect(strip, min_score=0.05)
+    assert len(found) > 10
+    assert isinstance(detector, BoxOutliner)
+
+    masks = detector.masks_for_boxes(strip, found.boxes, found.class_ids.tolist())
+
+    height, width = strip.shape[:2]
+    overlaps = [
+        mask_iou(mask, own, width, height) for mask, own in zip(masks, found.masks or (), strict=True)
+    ]
+    assert min(overlaps) > 0.98
+    # Of a class that it does not know it takes the one that the box head likes best.
+    (any_class,) = detector.masks_for_boxes(strip, found.boxes[:1], [None])
+    assert any_class.area > 0
+    assert detector.masks_for_boxes(strip, found.boxes[:0], []) == ()
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])

@@ -1,6 +1,7 @@
 """Mask R-CNN as a detector: the way of a picture through its stages."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from flask_detector.detectors.base import OnStage, StageClock, check_answers, checked_score, usable_cores
 from flask_detector.detectors.mask_rcnn.fold_batchnorm import with_epsilon
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
-from flask_detector.detectors.mask_rcnn.postprocess import select
+from flask_detector.detectors.mask_rcnn.postprocess import select, without_background
 from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
 from flask_detector.detectors.mask_rcnn.proposals import propose
 from flask_detector.detectors.mask_rcnn.runner import Network
@@ -19,6 +20,7 @@ from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 Floats = npt.NDArray[np.float32]
 
@@ -76,16 +78,31 @@ class MaskRCNN:
         with self._one_at_a_time:
             return self._detect(Pixels.of(image), least, StageClock(on_stage))
 
+    def masks_for_boxes(
+        self, image: Picture | Pixels, boxes: Floats, class_ids: Sequence[int | None]
+    ) -> tuple[Mask, ...]:
+        """Return the mask head's masks of boxes, each by its class's own filter; see BoxOutliner.
+
+        Where the model does not know the class it is the one that the box head likes best.
+        """
+        with self._one_at_a_time:
+            prepared = self._look_at(Pixels.of(image), StageClock())
+            self._network.proposals()  # in bfloat16 the heads can read the maps only after it
+            resized = boxes / _in_picture(np.ones_like(boxes), prepared, self._traits.origin)
+            classes = np.array(
+                [-1 if id is None else np.flatnonzero(self._classes == id)[0] for id in class_ids], np.int64
+            )
+            if (classes < 0).any():
+                logits, _ = self._network.boxes(resized)
+                best = without_background(logits, self._traits.origin).argmax(axis=1)
+                classes = np.where(classes < 0, best, classes)
+            return self._pasted(self._network.masks(resized, classes), boxes, prepared)
+
     def rest(self) -> None:
         """Do nothing: each stage has given back its memory."""
 
     def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
-        origin = self._traits.origin
-        with clock.stage("prepare"):
-            prepared = prepare(pixels, self._traits, dtype=self._network.pixel_type)
-            pixels.forget()
-        with clock.stage("features"):
-            self._network.features(prepared.pixels)
+        prepared = self._look_at(pixels, clock)
         with clock.stage("proposals"):
             answers, grids = self._network.proposals()
             check_answers(*answers)
@@ -101,11 +118,8 @@ class MaskRCNN:
             probabilities = self._network.masks(found.boxes, found.classes)
         with clock.stage("paste"):
             height, width = prepared.original
-            boxes = _in_picture(found.boxes, prepared, origin)
-            masks = tuple(
-                paste(mask, box, width=width, height=height, origin=origin)
-                for mask, box in zip(probabilities, boxes, strict=True)
-            )
+            boxes = _in_picture(found.boxes, prepared, self._traits.origin)
+            masks = self._pasted(probabilities, boxes, prepared)
         detections = Detections.from_unordered(
             boxes,
             np.minimum(found.scores, 1),
@@ -117,6 +131,23 @@ class MaskRCNN:
             model=self.name,
         )
         return replace(detections, timings=clock.timings)
+
+    def _look_at(self, pixels: Pixels, clock: StageClock) -> Prepared:
+        """Make the maps that all else is read from."""
+        with clock.stage("prepare"):
+            prepared = prepare(pixels, self._traits, dtype=self._network.pixel_type)
+            pixels.forget()
+        with clock.stage("features"):
+            self._network.features(prepared.pixels)
+        return prepared
+
+    def _pasted(self, probabilities: Floats, boxes: Floats, prepared: Prepared) -> tuple[Mask, ...]:
+        """Return masks (N, 28, 28) at their boxes (N, 4) in the picture."""
+        height, width = prepared.original
+        return tuple(
+            paste(mask, box, width=width, height=height, origin=self._traits.origin)
+            for mask, box in zip(probabilities, boxes, strict=True)
+        )
 
 
 def _in_picture(boxes: Floats, prepared: Prepared, origin: Origin) -> Floats:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn import box_coding
 from flask_detector.detectors.mask_rcnn.proposals import large_enough, moved_apart
-from flask_detector.detectors.mask_rcnn.variants import Traits
+from flask_detector.detectors.mask_rcnn.variants import Origin, Traits
 from flask_detector.structures import boxes as box_geometry
 
 Floats = npt.NDArray[np.float32]
@@ -43,8 +43,7 @@ def select(
     size: height and width of the resized picture, to which boxes are clipped.
     """
     origin, options, rules = traits.origin, traits.options, traits.origin.rules
-    scores = _softmax(logits)
-    scores = scores[:, 1:] if rules.background_first else scores[:, :-1]
+    scores = without_background(_softmax(logits), origin)
     # The originals take no candidate into account whose score is not over the option's.
     over = scores > np.float32(options.box_score_thresh)
     candidates = scores >= min_score if min_score < options.box_score_thresh else over
@@ -64,6 +63,11 @@ def select(
     )
     kept = kept[found[kept] >= min_score]
     return Instances(boxes[kept], found[kept], classes[kept])
+
+
+def without_background(values: Floats, origin: Origin) -> Floats:
+    """Return the columns of the real classes of (N, classes with background)."""
+    return values[:, 1:] if origin.rules.background_first else values[:, :-1]
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """RTMDet and RTMDet-Ins as a detector: the way of a picture through its stages."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from flask_detector.detectors.openvino_runtime import Precision, Session
 from flask_detector.detectors.rtmdet.architecture import LOGARITHMS, architecture_of
 from flask_detector.detectors.rtmdet.build_graph import network
 from flask_detector.detectors.rtmdet.masks import MaskScaler, mask_logits
-from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Cells, select
-from flask_detector.detectors.rtmdet.preprocess import letterbox
+from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Cells, cells_for_boxes, select
+from flask_detector.detectors.rtmdet.preprocess import Letterboxed, letterbox
 from flask_detector.detectors.weights_file import WeightsFile
 from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.process.memory import give_back_code, give_back_unused
+from flask_detector.structures.boxes import Floats, Ints
 from flask_detector.structures.detections import Detections
+from flask_detector.structures.masks import Mask
 
 # From here on a picture's own memory counts.
 _LARGE_PIXELS = 4_000_000
@@ -79,35 +82,31 @@ class RTMDet:
         with self._one_at_a_time:
             return self._detect(Pixels.of(image), least, StageClock(on_stage))
 
+    def masks_for_boxes(
+        self, image: Picture | Pixels, boxes: Floats, class_ids: Sequence[int | None]
+    ) -> tuple[Mask, ...]:
+        """Return masks of boxes; see BoxOutliner. Each is the one of the cell that tells most of the box.
+
+        A mask of RTMDet-Ins belongs to a cell, not to a box: the convolutions that make it are that cell's.
+        """
+        with self._one_at_a_time:
+            prepared, (scores, distances, *of_masks) = self._look_at(Pixels.of(image), StageClock())
+            cells = cells_for_boxes(scores, distances, boxes, class_ids, scale=prepared.scale)
+            return self._masks(cells, of_masks, prepared)
+
     def rest(self) -> None:
         """Give back the memory of the network's intermediate results."""
         with self._one_at_a_time:
             self._session.release()
 
     def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
-        if pixels.rows * pixels.columns > _LARGE_PIXELS:
-            # Together with what the network left of the picture before it would be too much.
-            self._session.release()
-            give_back_unused()
-            give_back_code()
-        with clock.stage("prepare"):
-            prepared = letterbox(pixels)
-            pixels.forget()
-        with clock.stage("network"):
-            scores, distances, *of_masks = self._session.run([prepared.pixels])
-            check_answers(scores, distances)
+        prepared, (scores, distances, *of_masks) = self._look_at(pixels, clock)
         with clock.stage("select"):
             found = select(scores, distances, self._rules, scale=prepared.scale, min_score=min_score)
         masks = None
         if self.has_masks:
             with clock.stage("masks"):
-                kernels, features = of_masks
-                cells = Cells.of_network()
-                logits = mask_logits(
-                    features, kernels[found.cells], cells.points[found.cells], cells.strides[found.cells]
-                )
-                scaler = MaskScaler(width=prepared.width, height=prepared.height, scale=prepared.scale)
-                masks = tuple(scaler.mask(one) for one in logits)
+                masks = self._masks(found.cells, of_masks, prepared)
         detections = Detections.from_unordered(
             found.boxes,
             np.minimum(found.scores, 1),
@@ -119,3 +118,26 @@ class RTMDet:
             model=self.name,
         )
         return replace(detections, timings=clock.timings)
+
+    def _look_at(self, pixels: Pixels, clock: StageClock) -> tuple[Letterboxed, list[Floats]]:
+        """Return the network's input and its answers."""
+        if pixels.rows * pixels.columns > _LARGE_PIXELS:
+            # Together with what the network left of the picture before it would be too much.
+            self._session.release()
+            give_back_unused()
+            give_back_code()
+        with clock.stage("prepare"):
+            prepared = letterbox(pixels)
+            pixels.forget()
+        with clock.stage("network"):
+            answers = self._session.run([prepared.pixels])
+            check_answers(*answers[:2])
+        return prepared, answers
+
+    def _masks(self, chosen: Ints, answers: Sequence[Floats], prepared: Letterboxed) -> tuple[Mask, ...]:
+        """Return the masks of cells (N,), of the kernels and the features that the network answers with."""
+        kernels, features = answers
+        cells = Cells.of_network()
+        logits = mask_logits(features, kernels[chosen], cells.points[chosen], cells.strides[chosen])
+        scaler = MaskScaler(width=prepared.width, height=prepared.height, scale=prepared.scale)
+        return tuple(scaler.mask(one) for one in logits)

@@ -3,6 +3,7 @@
 Source: MMDetection 3.3.0, BaseDenseHead._predict_by_feat_single, RTMDetInsHead._predict_by_feat_single.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.rtmdet.architecture import SIDE, STRIDES
-from flask_detector.structures.boxes import Floats, Ints, nms_per_class
+from flask_detector.structures.boxes import Floats, Ints, iou, nms_per_class
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,43 @@ def select(
     grid = Cells.of_network()
     cells, class_ids = _candidates(scores, min_score, grid.levels, rules.candidates)
     best = scores[cells, class_ids]
-    points, sides = grid.points[cells], distances[cells]
-    boxes = np.concatenate([points - sides[:, :2], points + sides[:, 2:]], axis=1)
-    boxes = np.clip(boxes, 0, np.float32(SIDE)) * np.array([1 / scale[0], 1 / scale[1]] * 2, np.float32)
+    boxes = _boxes(distances[cells], grid.points[cells], scale)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, best, class_ids, cells = boxes[has_area], best[has_area], class_ids[has_area], cells[has_area]
     kept = nms_per_class(boxes, best, class_ids, rules.iou_threshold, rules.most)
     return Selected(boxes[kept], best[kept], class_ids[kept], cells[kept])
+
+
+def cells_for_boxes(
+    scores: Floats,
+    distances: Floats,
+    boxes: Floats,
+    class_ids: Sequence[int | None],
+    *,
+    scale: tuple[float, float],
+) -> Ints:
+    """Return the cell (N,) that tells most of each box (N, 4) in pixels of the picture.
+
+    It is the one with the largest product of its score of the box's class (None: of any) and the fourth power
+    of the IoU of its own box with it. So the model's own box is told by its own cell again: suppression left
+    no other box of the class with an IoU over 0.6, which counts for a seventh. And a box that a person drew
+    is told by the surest cell that means about the same, not by one nobody would look at that happens to fit
+    a little better.
+    """
+    own = _boxes(distances, Cells.of_network().points, scale)
+    cells = np.empty(len(boxes), np.int64)
+    for i, class_id in enumerate(class_ids):
+        of_class = scores.max(axis=1) if class_id is None else scores[:, class_id]
+        cells[i] = (iou(boxes[i : i + 1], own)[0] ** 4 * of_class).argmax()
+    return cells
+
+
+def _boxes(distances: Floats, points: Floats, scale: tuple[float, float]) -> Floats:
+    """Return boxes (N, 4) in pixels of the picture of distances (N, 4) from points (N, 2) to their sides."""
+    boxes = np.concatenate([points - distances[:, :2], points + distances[:, 2:]], axis=1)
+    scaled: Floats = np.clip(boxes, 0, np.float32(SIDE))
+    scaled *= np.array([1 / scale[0], 1 / scale[1]] * 2, np.float32)
+    return scaled
 
 
 def _candidates(scores: Floats, min_score: float, levels: tuple[slice, ...], most: int) -> tuple[Ints, Ints]:
