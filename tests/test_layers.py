@@ -27,7 +27,7 @@ RULES: dict[str, tuple[str, str]] = {
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),
     "worker": (
         "broker detectors errors imaging jobs process service.metrics settings storage webhooks",
-        "redis rq",
+        "numpy redis rq",
     ),
     "webhooks": ("api_keys broker errors guarded_http jobs process settings", "redis"),
     "webhooks.signing": ("", ""),

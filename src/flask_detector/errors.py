@@ -15,6 +15,7 @@
     │   ├── UnknownModel
     │   ├── ModelConflict          it is there already, built in, in work or waited for
     │   ├── ModelNotInstalled
+    │   ├── NoMaskHead
     │   ├── CheckpointError        a weights file that can't be read
     │   │   ├── UnsafeCheckpoint   it names code to run
     │   │   └── ForeignCheckpoint  another network's, or of another shape
@@ -138,6 +139,10 @@ class ModelConflict(ModelError):
 
 class ModelNotInstalled(ModelError):
     """The model exists, but its weights are not on this machine."""
+
+
+class NoMaskHead(ModelError, hint="Draw the outline, or detect again with a model that has masks."):
+    """The model finds boxes alone, so that it can't make masks of given boxes."""
 
 
 class CheckpointError(ModelError, code="bad_checkpoint", hint="Download or copy the file again."):

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from flask_detector.detectors import MAIN_MODEL
 from flask_detector.detectors.base import OnStage
 from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.imaging.pixels import Picture, Pixels
+from flask_detector.structures.boxes import Floats
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 
@@ -163,6 +164,17 @@ class StandIn:
             masks=(Mask.from_bitmap(dog, x=2, y=3), Mask.from_bitmap(cat, x=20, y=20)),
         )
         return found.over(0.5 if min_score is None else min_score)
+
+    def masks_for_boxes(
+        self, image: Picture | Pixels, boxes: Floats, class_ids: Sequence[int | None]
+    ) -> tuple[Mask, ...]:
+        """Fill the box of a dog, half of the box of a class that it does not know, and no other box."""
+        masks = []
+        for (x1, y1, x2, y2), class_id in zip(boxes.astype(int).tolist(), class_ids, strict=True):
+            part = {COCO_LABELS.index("dog"): 1.0, None: 0.5}.get(class_id, 0.0)
+            inside = np.ones((round((y2 - y1) * part), x2 - x1), np.bool_)
+            masks.append(Mask.from_bitmap(inside, x=x1, y=y1))
+        return tuple(masks)
 
 
 @dataclass(frozen=True)

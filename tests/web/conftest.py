@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,20 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 from werkzeug.datastructures import FileStorage
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse, encode_multipart
 
+from flask_detector.detectors import MAIN_MODEL, MODELS
+from flask_detector.detectors.base import Detector
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
 from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
 from tests.support.ports import free_port
+from tests.support.speakers import StandIn
 from tests.support.waiting import wait_until_answered
 
 
@@ -111,6 +116,44 @@ def work_off(settings: Settings, connection: redis.Redis) -> Iterator[Callable[[
     yield work_off
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def while_working(
+    work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[], TestResponse]], TestResponse]:
+    """A function that sends a request while a real worker, in this process, empties the queue."""
+    # This worker comes and goes: where a loaded machine is slow, it may be away when it is looked for.
+    monkeypatch.setattr("flask_detector.web.compat.detect._PATIENCE_SECONDS", 100.0)
+
+    def send(request: Callable[[], TestResponse]) -> TestResponse:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(request)
+            while not wait([answer], 0.02).done:
+                work_off()
+            return answer.result()
+
+    return send
+
+
+@pytest.fixture
+def masked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a model with masks that is installed; in its place the worker loads a StandIn."""
+    folder = settings.data_dir / "models" / MAIN_MODEL
+    source: Any = MODELS[MAIN_MODEL].source
+    (folder / "converted-1").mkdir(parents=True)
+    (folder / source.file_name).touch()
+    detector: Detector = StandIn()
+    monkeypatch.setattr("flask_detector.detectors.loaded.load_detector", lambda *_, **__: detector)
+    return MAIN_MODEL
+
+
+@pytest.fixture
+def small() -> bytes:
+    """A grey picture of 40 by 30 pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,15 @@ from flask_detector.jobs.transitions import Transitions
 from flask_detector.jobs.workers import WorkerInfo, live_workers
 from flask_detector.process.logs import request_id
 from flask_detector.settings import Settings
+from flask_detector.structures.boxes import Box
 from flask_detector.structures.detections import Detections
 
 # What RQ keeps as the function's name. Workers don't import by it, so that code may move while records wait.
 TASK = "detect"
+MASK_TASK = "mask"
+
+# Somebody waits for a mask with a pointer in their hand: what comes later is of no use.
+MASK_SECONDS = 20
 
 _MARK_OUTLIVES_RECORD = 8  # times the retention
 
@@ -109,6 +114,33 @@ class Jobs:
         self._admission.take(share, id, pipeline)
         if url is not None:
             deliveries.expect(url, id, request.owner, retention, pipeline)
+
+    def enqueue_mask(self, id: str, record: Record, *, model: str, box: Box, label: str) -> None:
+        """Queue, before all detections, that a model makes a mask of a box in a detection's picture.
+
+        It is a job as a detection is, with the same states and moves, under an id that nobody is told.
+        """
+        with reaching_redis():
+            self._queue_of(model).enqueue_call(
+                MASK_TASK,
+                # A record has a minimum score.
+                kwargs={
+                    "model": model, "min_score": None, "picture": record.id, "box": list(box), "label": label
+                },
+                job_id=id,
+                timeout=self._settings.job_timeout,
+                ttl=MASK_SECONDS,
+                result_ttl=MASK_SECONDS,
+                failure_ttl=MASK_SECONDS,
+                description="mask",
+                meta={
+                    "filename": record.filename,
+                    "picture": facts_of(record.picture),
+                    "request": request_id.get(),
+                },
+                retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+                at_front=True,
+            )  # fmt: skip
 
     def check_room(self, model: str, client: str | None = None, *, more: int = 0) -> None:
         """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more.

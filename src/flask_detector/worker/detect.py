@@ -1,15 +1,18 @@
-"""The way from a picture's id to the result of its detection."""
+"""The way from a picture's id to the result of its detection, or to the mask of a box in it."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from flask_detector.errors import DetectionExpired, StorageUnavailable
+from flask_detector.detectors.base import BoxOutliner, Detector
+from flask_detector.errors import DetectionExpired, NoMaskHead, StorageUnavailable
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
+from flask_detector.imaging.pixels import Pixels
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.worker.context import WorkerContext
 
@@ -44,10 +47,7 @@ def detect(
     on_stage("decode")
     data = _picture(context.storage, id)
     start = time.perf_counter()
-    settings = context.settings
-    pixels, _ = decode.load(
-        data, Limits.of(settings), max_side=detector.max_side, patience=settings.job_timeout / 2
-    )
+    pixels = _pixels(context, data, detector)
     decoding = time.perf_counter() - start
     lowest = LOWEST_SCORE if min_score is None else min_score
     found = detector.detect(pixels, min_score=lowest, on_stage=on_stage)
@@ -60,6 +60,43 @@ def detect(
     document["shown_score"] = detector.default_min_score if min_score is None else min_score
     context.detectors.ran(found.model, sum(found.timings.values()))
     return document
+
+
+def mask_of_box(
+    context: WorkerContext,
+    on_stage: Callable[[str], None],
+    *,
+    picture: str,
+    model: str,
+    box: Sequence[float],
+    label: str,
+    min_score: None,
+) -> dict[str, Any]:
+    """Return a model's own mask of a box, xyxy, in the picture of a detection, as COCO's run lengths.
+
+    picture: the detection's id.
+    label: of the object; where the model does not know it, it decides itself.
+
+    Raises DetectorError as `detect` does, and NoMaskHead.
+    """
+    detector = context.detectors.get(model)
+    if not (isinstance(detector, BoxOutliner) and detector.has_masks):
+        raise NoMaskHead(f"The model {detector.name} finds boxes alone.")
+    on_stage("decode")
+    pixels = _pixels(context, _picture(context.storage, picture), detector)
+    class_id = detector.labels.index(label) if label in detector.labels else None
+    width, height = pixels.width, pixels.height
+    (mask,) = detector.masks_for_boxes(pixels, np.array([box], np.float32), [class_id])
+    return {"mask": mask.to_rle(width=width, height=height) if mask.area else None}
+
+
+def _pixels(context: WorkerContext, data: bytes, detector: Detector) -> Pixels:
+    """Return the pixels of a picture's file, as many as the detector makes use of."""
+    settings = context.settings
+    pixels, _ = decode.load(
+        data, Limits.of(settings), max_side=detector.max_side, patience=settings.job_timeout / 2
+    )
+    return pixels
 
 
 def _picture(storage: Storage, id: str) -> bytes:

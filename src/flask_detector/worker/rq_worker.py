@@ -26,7 +26,7 @@ from rq.utils import now
 from flask_detector.broker.connection import connect, persevere
 from flask_detector.detectors import AUTO
 from flask_detector.errors import DetectionFailed, DetectorError
-from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.queue import MASK_TASK, Jobs
 from flask_detector.jobs.records import Failure
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import TRIES
@@ -36,7 +36,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
 from flask_detector.worker.attempts import Attempt, Attempts
 from flask_detector.worker.context import WorkerContext
-from flask_detector.worker.detect import detect
+from flask_detector.worker.detect import detect, mask_of_box
 from flask_detector.worker.heartbeat import INTERRUPT, Heartbeat, TimeIsUp
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
@@ -179,7 +179,7 @@ class DetectionWorker(SimpleWorker):
         if attempt is None:
             raise RuntimeError("a job is begun before it is done")
         self._heartbeat.begin(attempt)
-        notes = self._begin_notes(job)
+        notes = self._begin_notes(job) if job.func_name != MASK_TASK else None
         outcome = self._perform(job, notes)
         self._heartbeat.detected()
         self._await_writing()
@@ -203,7 +203,7 @@ class DetectionWorker(SimpleWorker):
         if writing is not None:
             writing.result()
 
-    def _perform(self, job: Job, notes: Notes) -> dict[str, Any] | Failure | None:
+    def _perform(self, job: Job, notes: Notes | None) -> dict[str, Any] | Failure | None:
         """Return the result's form or why there is none; None where another try may help."""
         try:
             try:
@@ -220,8 +220,10 @@ class DetectionWorker(SimpleWorker):
             self._is_detecting = False
             raise TimeIsUp
 
-    def _detect(self, job: Job, notes: Notes) -> dict[str, Any]:
-        """Return the result; the queue has one kind of job, so the function's name is not looked up."""
+    def _detect(self, job: Job, notes: Notes | None) -> dict[str, Any]:
+        """Return the result; notes are taken of detections, which all jobs are but those for a mask."""
+        if notes is None:
+            return mask_of_box(self._context, self._heartbeat.report_stage, **job.kwargs)
         document = detect(self._context, job.id, self._heartbeat.report_stage, **job.kwargs)
         self._context.reporter.detected(notes, document["model"], document["timings_ms"])
         self._context.detection_times.record(document["model"], sum(document["timings_ms"].values()) / 1000)
@@ -231,7 +233,7 @@ class DetectionWorker(SimpleWorker):
         job.meta["picture"].update(width=document["width"], height=document["height"])
         return document
 
-    def _write(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes) -> None:
+    def _write(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes | None) -> None:
         """Write what became of a detection, in a thread of its own: the next one need not wait for that."""
         try:
             self._persevere(lambda: self._write_once(attempt, outcome, notes))
@@ -239,14 +241,16 @@ class DetectionWorker(SimpleWorker):
             self._heartbeat.written(attempt)
         self._context.reporter.send_if_due(self.connection)
 
-    def _write_once(self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes) -> None:
+    def _write_once(
+        self, attempt: Attempt, outcome: dict[str, Any] | Failure | None, notes: Notes | None
+    ) -> None:
         if outcome is None:
             self._attempts.give_back(attempt.execution, as_a_try=True)
             return
         if isinstance(outcome, Failure):
-            if self._attempts.fail(attempt, outcome):
+            if self._attempts.fail(attempt, outcome) and notes is not None:
                 self._context.reporter.failed(notes, outcome.code)
-        elif self._attempts.finish(attempt, outcome):
+        elif self._attempts.finish(attempt, outcome) and notes is not None:
             self._context.reporter.done(notes)
         if attempt.job.meta.get("receiver") is not None:
             self._context.courier.wake()

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.jobs.keys import corrections_key, job_key
 from flask_detector.settings import Settings
+from flask_detector.structures.masks import Mask
 from flask_detector.web import create_app
 from flask_detector.web.core.service import Service
+from tests.support.masks import mask_iou
+from tests.support.weights import rtmdet_weights, write_safetensors
 
 Code = Callable[[TestResponse], tuple[int, str]]
 NEW = {"id": "a1", "label": "Stuhl", "box": [10, 20, 110.5, 220]}
@@ -247,6 +252,7 @@ def test_a_redis_that_has_no_room_keeps_the_version_before_and_says_so(
     assert put(document, said.headers["ETag"]).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_gone_while_saving_is_503(
     app: Flask, settings: Settings, annotations: str, code_of: Code
 ) -> None:
@@ -313,3 +319,92 @@ def test_a_batch_counts_and_exports_what_people_made_of_it(
 def data_of(answer: TestResponse) -> bytes:
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         return archive.read("detections.csv")
+
+
+@pytest.fixture
+def ask_mask(
+    client: FlaskClient,
+    masked: str,
+    small: bytes,
+    post: Callable[..., TestResponse],
+    work_off: Callable[[], None],
+    while_working: Callable[[Callable[[], TestResponse]], TestResponse],
+) -> Callable[..., TestResponse]:
+    """A function that asks a worker for the mask of a box in a small picture."""
+    address = f"{post(small, f'model={masked}').headers['Location']}/annotations/mask"
+    work_off()
+    return lambda **body: while_working(lambda: client.post(address, json=body))
+
+
+def test_a_box_becomes_the_mask_that_its_model_makes_of_it(
+    ask_mask: Callable[..., TestResponse], connection: redis.Redis
+) -> None:
+    keys = set(connection.keys("rq:job:*"))
+    dog = ask_mask(box=[2, 3, 12, 13], label="dog").json
+    assert dog is not None
+    assert Mask.from_rle(dog["mask"]).area == 100
+    assert dog["polygons"] == [[[[2, 3], [12, 3], [12, 13], [2, 13]]]]
+    new = ask_mask(box=[2, 3, 12, 13], label="written by a person").json
+    assert Mask.from_rle((new or {})["mask"]).area == 50, "the model decides where it does not know the label"
+    assert ask_mask(box=[2, 3, 12, 13], label="cat").json == {"mask": None, "polygons": []}
+    assert set(connection.keys("rq:job:*")) == keys, "nothing is left of the jobs"
+    assert connection.llen("rq:queue:detections") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"box": [2, 3, 12, 13], "label": ""}, "label"),
+        ({"box": [2, 3, 12, 13]}, "label"),
+        ({"label": "dog"}, "box"),
+        ({"box": [2, 3, 2, 13], "label": "dog"}, "box"),
+        ({"box": [2, 3, 41, 13], "label": "dog"}, "box"),
+        ({"box": [2, 3, 12, 13], "label": "dog", "mask": 1}, ""),
+    ],
+)
+def test_a_box_that_is_none_is_refused_before_a_worker_is_asked(
+    ask_mask: Callable[..., TestResponse], body: dict[str, Any], field: str
+) -> None:
+    refused = ask_mask(**body)
+    assert refused.status_code == 422
+    assert refused.json is not None
+    assert refused.json["error"]["field"] == field
+    assert "objects" not in refused.json["error"]["message"]
+
+
+def test_a_model_of_boxes_alone_and_a_worker_that_is_away_are_said(
+    client: FlaskClient,
+    annotations: str,
+    ask_mask: Callable[..., TestResponse],
+    service: Service,
+    code_of: Code,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = {"box": [2, 3, 12, 13], "label": "dog"}
+    assert code_of(client.post(f"{annotations}/mask", json=body)) == (409, "no_mask_head")
+    monkeypatch.setattr("flask_detector.web.core.annotations.MASK_SECONDS", 0.05)
+    monkeypatch.setattr(service.jobs, "enqueue_mask", lambda *_, **__: None)
+    assert code_of(ask_mask(**body)) == (503, "service_unavailable")
+
+
+@pytest.mark.slow
+def test_a_real_model_gives_its_own_masks_of_its_own_boxes(
+    client: FlaskClient,
+    post: Callable[..., TestResponse],
+    shared: Path,
+    shared_pictures: dict[str, bytes],
+    work_off: Callable[[], None],
+    while_working: Callable[[Callable[[], TestResponse]], TestResponse],
+    service: Service,
+    tmp_path: Path,
+) -> None:
+    write_safetensors(tmp_path / "weights.safetensors", rtmdet_weights(shared, "tiny"))
+    service.models.add("mine", tmp_path / "weights.safetensors", labels=COCO_LABELS)
+    address = post(shared_pictures["apartment.jpg"], "model=mine").headers["Location"]
+    work_off()
+    result = (client.get(address).json or {})["result"]
+    for one in result["instances"][:5]:
+        body = {"box": one["box"], "label": one["label"]}
+        answer = while_working(lambda body=body: client.post(f"{address}/annotations/mask", json=body))  # type: ignore[misc]
+        mask, own = (Mask.from_rle(rle) for rle in ((answer.json or {})["mask"], one["mask"]))
+        assert mask_iou(mask, own, result["width"], result["height"]) > 0.98

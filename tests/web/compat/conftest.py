@@ -6,19 +6,14 @@ import http.client
 import io
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from werkzeug.test import TestResponse
 
-from flask_detector.detectors import MAIN_MODEL, MODELS
-from flask_detector.detectors.base import Detector
-from flask_detector.settings import Settings
-from tests.support.speakers import SPEAKERS, Reply, Request, Speaker, StandIn
+from tests.support.speakers import SPEAKERS, Reply, Request, Speaker
 from tests.support.stack import Stack
 
 
@@ -26,44 +21,6 @@ from tests.support.stack import Stack
 def speaker(request: pytest.FixtureRequest) -> Speaker:
     """Each kind of client."""
     return SPEAKERS[request.param]
-
-
-@pytest.fixture
-def while_working(
-    work_off: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Callable[[], TestResponse]], TestResponse]:
-    """A function that sends a request while a real worker, in this process, empties the queue."""
-    # This worker comes and goes: where a loaded machine is slow, it may be away when it is looked for.
-    monkeypatch.setattr("flask_detector.web.compat.detect._PATIENCE_SECONDS", 100.0)
-
-    def send(request: Callable[[], TestResponse]) -> TestResponse:
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(request)
-            while not wait([answer], 0.02).done:
-                work_off()
-            return answer.result()
-
-    return send
-
-
-@pytest.fixture
-def masked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a model with masks that is installed; in its place the worker loads a StandIn."""
-    folder = settings.data_dir / "models" / MAIN_MODEL
-    source: Any = MODELS[MAIN_MODEL].source
-    (folder / "converted-1").mkdir(parents=True)
-    (folder / source.file_name).touch()
-    detector: Detector = StandIn()
-    monkeypatch.setattr("flask_detector.detectors.loaded.load_detector", lambda *_, **__: detector)
-    return MAIN_MODEL
-
-
-@pytest.fixture
-def small() -> bytes:
-    """A grey picture of 40 by 30 pixels."""
-    file = io.BytesIO()
-    Image.new("RGB", (40, 30), (90, 90, 90)).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture

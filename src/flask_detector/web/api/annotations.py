@@ -3,9 +3,9 @@
 from flask import Response, request
 
 from flask_detector import errors as e
-from flask_detector.web.api.operations import JSON, UNCHANGED, Success, delete, get, put
+from flask_detector.web.api.operations import JSON, UNCHANGED, Success, delete, get, post, put
 from flask_detector.web.api.params import AnnotationHeaders, AnnotationsQuery, FileHeaders, from_fields
-from flask_detector.web.api.responses import AnnotationDocument
+from flask_detector.web.api.responses import AnnotationDocument, BoxAndLabel, BoxMask
 from flask_detector.web.core import annotations
 from flask_detector.web.core.auth import find, key_of_request
 
@@ -51,6 +51,21 @@ def save_annotations(id: str) -> Response:
 def withdraw_annotations(id: str) -> Response:
     """Go back to what the model said."""
     return annotations.withdraw(find(id), _client())
+
+
+@post(
+    "/detections/<id>/annotations/mask",
+    responses={200: Success("The mask", BoxMask)},
+    errors=(
+        e.BadAnnotations, e.NoMaskHead, e.ModelNotInstalled, e.QueueFull, e.ServiceError,
+        e.StorageUnavailable, *_MISSING,
+    ),
+    body={JSON: BoxAndLabel},
+    example="--json '{\"box\": [10, 20, 200, 300], \"label\": \"cat\"}' $API/detections/$ID/annotations/mask",
+)  # fmt: skip
+def mask_of_box(id: str) -> Response:
+    """Turn a box into a mask by the detection's own model."""
+    return annotations.mask_of_box(find(id))
 
 
 def _client() -> str:

@@ -81,6 +81,31 @@ class AnnotationDocument(TypedDict):
     objects: NotRequired[Annotated[list[AnnotatedObject], Field(max_length=5000)]]
 
 
+class BoxAndLabel(TypedDict):
+    """A box that is to become a mask."""
+
+    box: Annotated[
+        list[float],
+        Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels, within the picture."),
+    ]
+    label: Annotated[
+        str,
+        Field(
+            description="The object's; one that the model does not know is left to the model.", max_length=100
+        ),
+    ]
+
+
+class BoxMask(TypedDict):
+    """The mask that a model makes of a box, in two forms."""
+
+    mask: Annotated[Rle | None, Field(description="Null where the model sees nothing in the box.")]
+    polygons: Annotated[
+        list[list[list[list[float]]]],
+        Field(description="For each part its outline, then its holes, along the edges of pixels."),
+    ]
+
+
 class DetectionSummary(TypedDict):
     """A detection in a list."""
 

@@ -10,11 +10,21 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from flask_detector.errors import BadAnnotations, IfMatchMissing, RequestTooLarge
+from flask_detector.errors import (
+    BadAnnotations,
+    DetectionNotFinished,
+    IfMatchMissing,
+    NoMaskHead,
+    RequestTooLarge,
+    ServiceError,
+    UnknownDetection,
+)
 from flask_detector.jobs.corrections import ANY, AS_THE_MODEL_SAID, Revision, version_of
+from flask_detector.jobs.queue import MASK_SECONDS, new_id
 from flask_detector.jobs.records import Record
-from flask_detector.structures.annotations import AnnotationError, Annotations
-from flask_detector.structures.detections import Detections, MaskEncoding
+from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
+from flask_detector.structures.detections import Detections, MaskEncoding, rings_of
+from flask_detector.structures.masks import Mask
 from flask_detector.web.core import request_bodies
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.etags import REVALIDATED
@@ -30,6 +40,15 @@ def received(size: tuple[int, int]) -> Annotations:
 
     Raises BadAnnotations, which names the field, and RequestTooLarge.
     """
+    document = _json()
+    try:
+        return Annotations.from_json(document, size=size)
+    except AnnotationError as error:
+        raise named(error) from error
+
+
+def _json() -> Any:
+    """Return what the request's body is; raises BadAnnotations and RequestTooLarge."""
     body = request_bodies.whole()
     if len(body) > _MOST_BYTES:
         raise RequestTooLarge(
@@ -37,13 +56,9 @@ def received(size: tuple[int, int]) -> Annotations:
             hint="Send masks as run lengths; leave out those of objects that are as the model said.",
         )
     try:
-        document = json.loads(request_bodies.checked_json(body, most_keys=_MOST_KEYS))
+        return json.loads(request_bodies.checked_json(body, most_keys=_MOST_KEYS))
     except (ValueError, RecursionError) as error:
         raise BadAnnotations("The body is not JSON that can be read.", field="") from error
-    try:
-        return Annotations.from_json(document, size=size)
-    except AnnotationError as error:
-        raise named(error) from error
 
 
 def named(error: AnnotationError) -> BadAnnotations:
@@ -133,6 +148,48 @@ def withdraw(record: Record, by: str) -> Response:
         counts=found.over(shown_score).counts(),
     )
     return show(record)
+
+
+def mask_of_box(record: Record) -> Response:
+    """Send the mask that the detection's model makes of the box and label in the request's body.
+
+    Raises NoMaskHead, BadAnnotations, DetectionNotFinished, DetectionFailed, ModelNotInstalled, QueueFull,
+    ServiceError where no worker has answered in time, and what the worker fails with.
+    """
+    form = service().jobs.result_form(record.id, corrected=False)
+    model, size = form["model"], (form["width"], form["height"])
+    if not form["has_masks"]:
+        raise NoMaskHead(f"The model {model} finds boxes alone.")
+    asked = _asked_box(size)
+    service().available.check(model)
+    service().jobs.check_room(model)
+    id = new_id()
+    with service().waiting.held("Too many requests are waiting."):
+        try:
+            service().jobs.enqueue_mask(id, record, model=model, box=asked.box, label=asked.label)
+            ended = service().wait_for(id, MASK_SECONDS)
+            if ended.failure is not None:
+                raise ended.failure.to_error()
+            found = service().jobs.result_form(id)["mask"]
+        except (DetectionNotFinished, UnknownDetection) as error:
+            raise ServiceError(f"No worker has made the mask within {MASK_SECONDS} seconds.") from error
+        finally:
+            service().jobs.drop(id)
+    outlines = [] if found is None else rings_of(Mask.from_rle(found))
+    return jsonify({"mask": found, "polygons": outlines})
+
+
+def _asked_box(size: tuple[int, int]) -> Annotation:
+    """Return the body's box and label as an object in a picture of that size; raises BadAnnotations."""
+    form = _json()
+    if not isinstance(form, dict) or not form.keys() <= {"box", "label"}:
+        raise BadAnnotations("The body must be an object with a box and a label.", hint="", field="")
+    document = {"version": 1, "width": size[0], "height": size[1], "objects": [{"id": "box", **form}]}
+    try:
+        return Annotations.from_json(document).objects[0]
+    except AnnotationError as error:
+        field = error.field.removeprefix("objects[0].")
+        raise BadAnnotations(str(error).replace(error.field, field, 1), hint="", field=field) from error
 
 
 def _now() -> str:

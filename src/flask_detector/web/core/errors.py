@@ -29,6 +29,7 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.UnknownModel: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.ModelNotInstalled: HTTPStatus.CONFLICT,
     e.ModelConflict: HTTPStatus.CONFLICT,
+    e.NoMaskHead: HTTPStatus.CONFLICT,
     e.UnknownDetection: HTTPStatus.NOT_FOUND,
     e.DetectionExpired: HTTPStatus.GONE,
     e.DetectionNotFinished: HTTPStatus.CONFLICT,

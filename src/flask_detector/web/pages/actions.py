@@ -66,6 +66,12 @@ def withdraw_annotations() -> Response:
     return annotations.withdraw(g.record, _BY)
 
 
+@blueprint.post("/annotations/mask")
+def mask_of_box() -> Response:
+    """Turn a box into a mask by the detection's own model."""
+    return annotations.mask_of_box(g.record)
+
+
 @blueprint.post("/share")
 def share() -> AnyResponse:
     """Make the link under which anybody may look at the detection."""
