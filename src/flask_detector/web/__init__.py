@@ -7,6 +7,7 @@ from flask_detector.broker.connection import connect
 from flask_detector.settings import MEGABYTE, Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import Storage
+from flask_detector.visualization.colors import PALETTE
 from flask_detector.web import api, compat
 from flask_detector.web.core import errors, multipart, request_bodies
 from flask_detector.web.core.service import Service
@@ -43,6 +44,7 @@ def create_app(
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
+    app.jinja_env.globals["palette"] = PALETTE
     assets.install(app)
     errors.install(app)
     for_programs = [api.blueprint, *dialects]

@@ -74,6 +74,7 @@ def _result_page(record: Record) -> str:
     view = View.of(request.args)
     found, shown_score = service().jobs.result(record.id, corrected=view.corrected)
     view = view.without_only(found.labels)
+    colours = colors.colours_of(found.class_ids.tolist())
     return render_template(
         "pages/result.html",
         record=record,
@@ -82,7 +83,8 @@ def _result_page(record: Record) -> str:
         shown=view.of_result(found, shown_score),
         shown_score=shown_score if view.min_score is None else view.min_score,
         view=view,
-        colours=colors.colours_of(found.class_ids.tolist()),
+        colours=colours,
+        colours_by_label={found.labels[c]: colour for c, colour in colours.items()},
         scores=np.histogram(found.scores, bins=SCORE_BARS, range=(0, 1))[0].tolist(),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),

@@ -23,9 +23,9 @@ export class Mask {
   /** @type {number | undefined} of all outlines, exact ones */
   #corners;
 
-  /** @param {import("./main.js").Rle} rle */
-  constructor(rle) {
-    this.columns = columnsOf(rle);
+  /** @param {import("./main.js").Rle | import("./outlines.js").Columns} pixels */
+  constructor(pixels) {
+    this.columns = "counts" in pixels ? columnsOf(pixels) : pixels;
     const { left, starts, tops, bottoms } = this.columns;
     /** @type {Part} what it covers; of no size where it is empty */
     this.extent = {
@@ -177,7 +177,7 @@ export function cells({ left, starts, tops, bottoms }, step, window) {
 }
 
 /** Gathers runs, which must come column by column and in each from the top down, and joins those that meet. */
-class Builder {
+export class Builder {
   #left = 0;
   /** @type {number[]} */
   #starts = [];
