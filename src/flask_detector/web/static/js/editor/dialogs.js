@@ -15,7 +15,7 @@ export function showHelp(dialog) {
       for (const { name, does } of Object.values(keys)) {
         const row = document.createElement("div");
         const [key, text] = [document.createElement("dt"), document.createElement("dd")];
-        key.append(...name.split(/( or |\+| to )/).map((part) => keyCap(part)));
+        key.append(...name.split(/( or | to |(?<=.)\+)/).map(keyCap));
         text.textContent = does;
         row.append(key, text);
         list.append(row);
@@ -25,6 +25,7 @@ export function showHelp(dialog) {
     }
   }
   dialog.showModal();
+  dialog.scrollTop = 0; // the button that has the focus is at the end
 }
 
 /** @param {string} part a key's name, or what stands between two */

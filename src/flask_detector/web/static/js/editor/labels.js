@@ -1,17 +1,22 @@
 /** The field for a class: typing completes, a new name makes a new class. */
 
+import { within } from "./geometry.js";
+
 /** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("../result/camera.js").Camera} Camera */
 
 const MOST_SHOWN = 50;
+const GAP = 12; // CSS pixels between the field and its object, or the frame
 
 /**
  * @param {HTMLElement} editor
  * @param {Session} session
+ * @param {Camera} camera
  * @param {import("./colours.js").Colours} colours
  * @param {string[]} suggestions
  * @param {() => void} onClosed
  */
-export function connectLabels(editor, session, colours, suggestions, onClosed) {
+export function connectLabels(editor, session, camera, colours, suggestions, onClosed) {
   const popup = /** @type {HTMLElement} */ (editor.querySelector(".editor-labels"));
   const input = /** @type {HTMLInputElement} */ (popup.querySelector("input"));
   const list = /** @type {HTMLElement} */ (popup.querySelector("ul"));
@@ -107,8 +112,20 @@ export function connectLabels(editor, session, colours, suggestions, onClosed) {
     input.placeholder = session.selected?.label ?? session.label;
     fill();
     light(options.findIndex(({ label }) => label === input.placeholder));
+    place(popup, session.selected, camera);
     input.focus();
   };
+}
+
+/** Put the field beside an object, in the frame; without an object at its upper end. @param {HTMLElement} popup @param {import("./objects.js").Annotation | null} object @param {Camera} camera */
+function place(popup, object, { visible, pixelSize, frame }) {
+  const [x1, y1, x2] = object?.box ?? [visible.x, visible.y, visible.x];
+  const { offsetWidth: width, offsetHeight: height } = popup;
+  const right = (x2 - visible.x) * pixelSize + GAP;
+  const left = (x1 - visible.x) * pixelSize - GAP - width;
+  const x = right + width > frame.width && left > 0 ? left : right;
+  popup.style.left = `${within(x, GAP, Math.max(frame.width - width - GAP, GAP))}px`;
+  popup.style.top = `${within((y1 - visible.y) * pixelSize, GAP, Math.max(frame.height - height - GAP, GAP))}px`;
 }
 
 /** Return the labels that a text may mean: those that begin with it, then those with a word that does, then the others. @param {string[]} labels @param {string} text */

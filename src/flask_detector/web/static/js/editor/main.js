@@ -46,7 +46,7 @@ export async function open(editor) {
   const camera = new Camera(size.width, size.height);
   show(frame, camera, editor.dataset.picture ?? "");
   const painter = new Painter(frame, session, camera, colours);
-  const openLabels = connectLabels(editor, session, colours, suggestions, () => frame.focus());
+  const openLabels = connectLabels(editor, session, camera, colours, suggestions, () => frame.focus());
   const tools = {
     select: selectTool(session, camera, openLabels),
     box: boxTool(session, camera),

@@ -11,6 +11,7 @@ import { covers, signedArea, within } from "./geometry.js";
 /** @typedef {import("./geometry.js").Size} Size */
 
 const TOLERANCE = 1; // pixels by which an outline with fewer corners may miss the exact one
+const FEW = 12; // corners up to which an outline is exact
 
 /**
  * Return the pixels whose centres the outlines cover, as the server fills them (structures/polygons.py).
@@ -154,7 +155,7 @@ function nothing() {
 
 /** Return the same outlines with as few corners as a hand can move. @param {Columns} columns @returns {Polygons} */
 export function traced(columns) {
-  const rings = outlines(columns).map((ring) => pairs(simplify(ring, TOLERANCE)));
+  const rings = outlines(columns).map((ring) => pairs(ring.length > 2 * FEW ? simplify(ring, TOLERANCE) : ring));
   /** @type {Polygons} */
   const parts = rings.filter((ring) => signedArea(ring) > 0).map((outer) => [outer]);
   for (const hole of rings.filter((ring) => signedArea(ring) < 0)) {
