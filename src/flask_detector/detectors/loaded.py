@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 # Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
 _PAUSE_SECONDS = 0.05
 
-# So long the best model is the one that it was: finding it takes as long as a tenth of a quick detection.
-_BEST_SECONDS = 2.0
+# So long the best model is the one that it was; no longer, since a model that was removed must not be used.
+_BEST_SECONDS = 0.5
 
 # So many pictures together say how long one takes, and change what is known if it is so much less.
 _RUNS = 5
