@@ -10,6 +10,7 @@ Source: pycocotools, maskApi.c.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from operator import index
 from typing import Any
 
@@ -23,7 +24,7 @@ Counts = npt.NDArray[np.uint32]
 MOST_PIXELS = 2**32 - 1
 
 # The difference of two run lengths of 32 bits has 33: seven groups of five bits.
-_LARGEST_SHIFT = 30
+_MOST_GROUPS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,14 @@ class Mask:
         """
         if self.x + self.width > width or self.y + self.height > height:
             raise ValueError("the mask does not lie within the picture")
-        return {"size": [height, width], "counts": compress_counts(self.counts_in(width, height))}
+        if (width, height) not in self._compressed:
+            self._compressed[width, height] = compress_counts(self.counts_in(width, height))
+        return {"size": [height, width], "counts": self._compressed[width, height]}
+
+    @cached_property
+    def _compressed(self) -> dict[tuple[int, int], str]:
+        """Compressed run lengths by the picture's width and height, which take long to make."""
+        return {}
 
     @classmethod
     def from_rle(cls, rle: dict[str, Any]) -> "Mask":
@@ -92,7 +100,10 @@ class Mask:
             raise ValueError("sizes and run lengths must not be negative, nor longer than 32 bits")
         if int(runs.sum()) != width * height or width * height > MOST_PIXELS:
             raise ValueError("run lengths must add up to the size, which must fit into 32 bits")
-        return cls(0, 0, width, height, runs.astype(np.uint32)).cropped()
+        mask = cls(0, 0, width, height, runs.astype(np.uint32)).cropped()
+        if isinstance(counts, str):
+            mask._compressed[width, height] = counts
+        return mask
 
     def counts_by_row(self) -> Counts:
         """Return the run lengths over the bitmap row by row, as CVAT has them."""
@@ -159,23 +170,25 @@ def decompress_counts(text: str) -> npt.NDArray[np.int64]:
 
     Raises ValueError where the string ends within a number or has other characters.
     """
-    numbers: list[int] = []
-    number = shift = 0
-    for character in text:
-        value = ord(character) - 48
-        if not 0 <= value < 64 or shift > _LARGEST_SHIFT:
-            raise ValueError("not a compressed run-length encoding")
-        number |= (value & 0x1F) << shift
-        shift += 5
-        if value & 0x20:
-            continue
-        if value & 0x10:
-            number -= 1 << shift
-        numbers.append(number + (numbers[-2] if len(numbers) > 2 else 0))
-        number = shift = 0
-    if shift:
+    groups = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
+    if len(groups) == 0:
+        return groups
+    if groups.min() < 0 or groups.max() >= 64:
+        raise ValueError("not a compressed run-length encoding")
+    ends = np.flatnonzero(groups < 0x20)
+    if groups[-1] >= 0x20:
         raise ValueError("the run-length encoding ends within a number")
-    return np.array(numbers, np.int64)
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max() > _MOST_GROUPS:
+        raise ValueError("not a compressed run-length encoding")
+    starts = ends - lengths + 1
+    place = np.arange(len(groups)) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((groups & 0x1F) << (5 * place), starts)
+    is_negative = (groups[ends] & 0x10) >> 4
+    numbers -= is_negative << (5 * lengths)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
 
 
 def _runs(bitmap: Bitmap) -> Counts:

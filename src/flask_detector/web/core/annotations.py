@@ -124,10 +124,10 @@ def save(record: Record, by: str) -> Response:
     except AnnotationError as error:
         raise named(error) from error
     document = corrected.to_json()
-    result = corrected.to_detections(form["model"]).to_json()
-    result |= {"timings_ms": form["timings_ms"], "shown_score": form["shown_score"]}
+    shown = corrected.to_detections(form["model"])
+    result = shown.to_json() | {"timings_ms": form["timings_ms"], "shown_score": form["shown_score"]}
     revision = Revision(version_of(document), _now(), by)
-    counts = Detections.from_json(result).over(form["shown_score"]).counts()
+    counts = shown.over(form["shown_score"]).counts()
     service().corrections.write(
         record.id, revision, replaces=replaces, counts=counts, document=document, result=result
     )
