@@ -48,6 +48,7 @@ def paths(
     stack: Stack,
     result_path: str,
     shared_path: str,
+    shared_batch_path: str,
     batch_url: str,
     crowd_url: str,
     jpeg_file: bytes,
@@ -63,6 +64,7 @@ def paths(
         "cancelled": _cancelled(idle_parts, jpeg_file),
         "deleted": _deleted(stack.url, jpeg_file),
         "shared": shared_path,
+        "shared batch": shared_batch_path,
         "unknown": f"/detections/{'0' * 32}",
         "history": "/history",
         "about": "/about",
@@ -86,6 +88,17 @@ def shared_path(usual_context: BrowserContext, result_path: str) -> str:
     """The path of a finished detection for those who were given its link."""
     page = usual_context.new_page()
     page.goto(result_path)
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_role("textbox", name="Link").input_value()
+    page.close()
+    return urlsplit(link).path
+
+
+@pytest.fixture(scope="session")
+def shared_batch_path(usual_context: BrowserContext, batch_url: str) -> str:
+    """The path of a finished batch for those who were given its link."""
+    page = usual_context.new_page()
+    page.goto(batch_url)
     page.get_by_role("button", name="Make a link").click()
     link = page.get_by_role("textbox", name="Link").input_value()
     page.close()
@@ -146,6 +159,7 @@ def _ended(url: str, picture: bytes) -> str:
         ("deleted", "dark", PHONE),
         ("shared", "light", PHONE),
         ("shared", "dark", DESKTOP),
+        ("shared batch", "light", PHONE),
         ("unknown", "light", DESKTOP),
         ("unknown", "dark", PHONE),
         ("history", "light", PHONE),

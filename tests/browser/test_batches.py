@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Dialog, FilePayload, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, FilePayload, Page, Route, expect
 
 NAMES = ("park.jpg", "street.jpg", "apartment.jpg")
 
@@ -176,3 +176,41 @@ def test_what_the_server_could_not_be_reached_for_stays_chosen(
     page.get_by_role("link", name="View the other one").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
     complaints.clear()  # the browser notes the connection that broke off
+
+
+@pytest.mark.slow
+def test_one_button_copies_a_link_to_the_batch_as_it_is_shown(
+    browser: Browser, usual_context: BrowserContext, batch_url: str
+) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    context = browser.new_context(storage_state=usual_context.storage_state(), permissions=allowed)
+    page = context.new_page()
+    page.goto(batch_url)
+    choose(page)
+    make, stop = (
+        page.get_by_role("button", name="Make a link"),
+        page.get_by_role("button", name="Stop sharing"),
+    )
+    if stop.is_visible():
+        stop.click()
+    make.click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link.endswith("?score=0.4&only=person")
+    page.get_by_role("checkbox", name="person").uncheck()
+    expect(page.get_by_role("textbox", name="Link")).to_have_value(link.removesuffix("&only=person"))
+    stranger = browser.new_context().new_page()
+    stranger.goto(link)
+    expect(stranger.get_by_role("checkbox", name="person")).to_be_checked()
+    expect(stranger.get_by_role("button", name="Delete")).to_have_count(0)
+    stranger.locator(".record > a").nth(1).click()
+    stranger.locator(".result-shapes").wait_for()
+    stranger.keyboard.press("ArrowRight")
+    expect(stranger.locator(".place")).to_contain_text("3 of 3")
+    stranger.get_by_role("link", name="All 3 pictures").click()
+    expect(stranger.get_by_role("checkbox", name="person")).to_be_checked()
+    stop.click()
+    stranger.reload()
+    expect(stranger.get_by_role("heading", level=1)).to_contain_text("no longer shared")
+    stranger.context.close()
+    context.close()

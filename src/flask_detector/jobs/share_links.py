@@ -1,4 +1,4 @@
-"""Links that let anybody look at a detection until they are withdrawn."""
+"""Links that let anybody look at a detection, or a batch, until they are withdrawn."""
 
 import secrets
 from typing import cast
@@ -18,7 +18,7 @@ class ShareLinks:
         self._seconds = retention_seconds
 
     def create(self, id: str) -> str:
-        """Return the token that lets anybody look at a detection; the same one until it is withdrawn."""
+        """Return the token that lets anybody look at what has an id; the same one until it is withdrawn."""
         token = secrets.token_urlsafe(16)
         with reaching_redis():
             if not self._connection.set(_token_key(id), token, nx=True, ex=self._seconds):
@@ -27,21 +27,21 @@ class ShareLinks:
         return token
 
     def token_of(self, id: str) -> str | None:
-        """Return the token of a detection that is shared."""
+        """Return the token of what is shared."""
         with reaching_redis():
             token = cast(bytes | None, self._connection.get(_token_key(id)))
         return None if token is None else token.decode()
 
-    def detection_of(self, token: str) -> str:
-        """Return the id of the detection that a token opens; raises UnknownDetection."""
+    def opened_by(self, token: str) -> str:
+        """Return the id of what a token opens; raises UnknownDetection."""
         with reaching_redis():
             id = cast(bytes | None, self._connection.get(_shared_key(token)))
         if id is None:
-            raise UnknownDetection("There is no such detection, or it is no longer shared.")
+            raise UnknownDetection("There is nothing here, or it is no longer shared.")
         return id.decode()
 
     def withdraw(self, id: str, pipeline: Pipeline) -> None:
-        """Put into a pipeline what lets the token of a detection open nothing any more."""
+        """Put into a pipeline what lets the token of an id open nothing any more."""
         token = self.token_of(id)
         pipeline.delete(_token_key(id))
         if token is not None:

@@ -44,6 +44,9 @@ def create_app(
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
+    app.register_blueprint(batches.shared)
+    of_batch = "/shared/batches/<token>/<int:place>"
+    app.register_blueprint(detection.blueprint, url_prefix=of_batch, name=detection.SHARED_IN_BATCH)
     app.jinja_env.globals["palette"] = PALETTE
     assets.install(app)
     errors.install(app)

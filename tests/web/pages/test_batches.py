@@ -142,3 +142,87 @@ def test_nobody_else_sees_or_deletes_a_batch(app: Flask, client: FlaskClient, se
 
 def test_a_score_that_is_none_is_refused(client: FlaskClient, sent: SentBatch) -> None:
     assert client.get(f"{sent.url}?score=high").status_code == 400
+
+
+@pytest.fixture
+def stranger(app: Flask) -> FlaskClient:
+    """A browser that sent nothing."""
+    return app.test_client()
+
+
+def share(client: FlaskClient, sent: SentBatch, token: str) -> str:
+    """Return the path of the link to a batch."""
+    answer = client.post(
+        f"{sent.url}/share", data={"csrf_token": token}, headers={"Accept": "application/json"}
+    )
+    assert answer.json is not None
+    return str(answer.json["link"]).removeprefix("http://localhost")
+
+
+def content(file: bytes) -> bytes | dict[str, bytes]:
+    """Return what is in a ZIP, whose times differ from one making to the next, or another file as it is."""
+    if not zipfile.is_zipfile(io.BytesIO(file)):
+        return file
+    archive = zipfile.ZipFile(io.BytesIO(file))
+    return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_link_of_a_batch_shows_a_stranger_its_pictures_and_files_and_changes_nothing(
+    client: FlaskClient, stranger: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    link = share(client, sent, token())
+    assert share(client, sent, token()) == link
+    query = "score=0.4&only=person&sort=objects"
+    page = stranger.get(f"{link}?{query}")
+    assert page.status_code == 200
+    assert f"{link}/2?{query.replace('&', '&amp;')}" in page.text
+    assert 'method="post"' not in page.text
+    files = [path for path in links(page.text) if path.startswith(link) and "." in path.partition("?")[0]]
+    assert any("summary.csv" in path for path in files)
+    for path in files:
+        theirs, own = stranger.get(path).data, client.get(path.replace(link, sent.url)).data
+        assert content(theirs) == content(own), path
+    picture = stranger.get(f"{link}/2?{query}").text
+    assert "street.jpg" in picture
+    assert 'method="post"' not in picture
+    assert "2 of 2" in picture or "1 of 2" in picture
+    for path in (path for path in links(picture) if path.startswith(f"{link}/2/")):
+        assert stranger.get(path).status_code == 200, path
+    for text in (page.text, picture):
+        assert not re.search("[0-9a-f]{32}", text), "an id may be the key to more than a look"
+
+
+def test_the_link_of_a_batch_opens_nothing_else(
+    client: FlaskClient, stranger: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    link = share(client, sent, token())
+    paths = [f"{link}/0", f"{link}/3", f"{link}/99999999999999999999", link.replace("/batches", "")]
+    assert {stranger.get(path).status_code for path in [*paths, sent.url, *sent.pictures]} == {404}
+    for action in ("delete", "withdraw", "share"):
+        for path in (f"{link}/{action}", f"{link}/1/{action}"):
+            assert client.post(path, data={"csrf_token": token()}).status_code in {404, 405}
+
+
+def test_a_withdrawn_link_of_a_batch_opens_nothing_any_more(
+    client: FlaskClient, stranger: FlaskClient, sent: SentBatch, token: Callable[[], str]
+) -> None:
+    link = share(client, sent, token())
+    delete(client, f"{sent.pictures[0]}/delete", token())
+    assert stranger.get(f"{link}/1").status_code in {404, 410}
+    assert "1 of 1" in stranger.get(f"{link}/2").text
+    client.post(f"{sent.url}/withdraw", data={"csrf_token": token()})
+    for path in (link, f"{link}/2", f"{link}/2/picture", f"{link}/summary.csv"):
+        assert stranger.get(path).status_code == 404
+    assert share(client, sent, token()) != link
+
+
+def test_programs_make_and_withdraw_links(client: FlaskClient, stranger: FlaskClient, jpeg: bytes) -> None:
+    form = {"a": (io.BytesIO(jpeg), "a.jpg"), "b": (io.BytesIO(jpeg), "b.jpg")}
+    batch = client.post("/api/v1/detections", data=form).json
+    assert batch is not None
+    for path in (f"/api/v1/batches/{batch['id']}/link", batch["detections"][0]["url"] + "/link"):
+        made = client.post(path).json
+        assert made is not None
+        assert stranger.get(made["url"]).status_code == 200
+        assert client.delete(path).status_code == 204
+        assert stranger.get(made["url"]).status_code == 404

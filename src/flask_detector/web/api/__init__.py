@@ -1,7 +1,7 @@
 """The HTTP API, version 1. It uses no cookies: an API key or a detection's id gives access."""
 
-from flask_detector.web.api import annotations, batches, detections, files, models
+from flask_detector.web.api import annotations, batches, detections, files, links, models
 from flask_detector.web.api.docs_page import page
 from flask_detector.web.api.operations import blueprint
 
-__all__ = ["annotations", "batches", "blueprint", "detections", "files", "models", "page"]
+__all__ = ["annotations", "batches", "blueprint", "detections", "files", "links", "models", "page"]

@@ -29,7 +29,7 @@ from flask_detector.web.core.view import View
 )
 def show_batch(id: str) -> Response:
     """Get a batch."""
-    batch, seconds = _find(id), long_poll.seconds_to_wait()
+    batch, seconds = find_batch(id), long_poll.seconds_to_wait()
     records = long_poll.wait_for(batch.detections, seconds)
     return long_poll.describe(jsonify(batch_response(batch, records)), seconds)
 
@@ -46,7 +46,7 @@ def export_batch(id: str, format: str) -> Response:
 
     What failed or is deleted is not in it, which a file in it says.
     """
-    batch = _find(id)
+    batch = find_batch(id)
     format_named(format)
     query = from_fields(ExportQuery, request.args)
     records = service().jobs.find_all(batch.detections)
@@ -88,12 +88,13 @@ def _check_labels(texts: list[str], records: Sequence[Record]) -> None:
 )
 def remove_batch(id: str) -> tuple[str, int]:
     """Delete a batch with its detections and their pictures."""
-    service().delete_all(service().jobs.find_all(_find(id).detections))
+    service().delete_all(service().jobs.find_all(find_batch(id).detections))
     service().batches.delete(id)
     return "", 204
 
 
-def _find(id: str) -> Batch:
+def find_batch(id: str) -> Batch:
+    """Return a batch that the request may see; raises UnknownDetection."""
     batch = service().batches.find(id)
     if batch.owner is not None and batch.owner != owner_of_request():
         raise e.UnknownDetection("There is no such batch.")

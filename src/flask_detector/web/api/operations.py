@@ -18,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 JSON = "application/json"
 
 # The modules of the operations, in the order of the documentation.
-TAGS = ("Detections", "Annotations", "Files", "Batches", "Models")
+TAGS = ("Detections", "Annotations", "Files", "Batches", "Links", "Models")
 
 
 @dataclass(frozen=True)

@@ -272,10 +272,10 @@ class Service:
             pipeline.execute()
         return batch.id
 
-    def withdraw(self, record: Record) -> None:
-        """Let the link to a detection open nothing any more."""
+    def withdraw(self, id: str) -> None:
+        """Let the link to a detection or a batch open nothing any more."""
         with reaching_redis(), self.connection.pipeline() as pipeline:
-            self.share_links.withdraw(record.id, pipeline)
+            self.share_links.withdraw(id, pipeline)
             pipeline.execute()
 
     def drop(self, id: str) -> None:

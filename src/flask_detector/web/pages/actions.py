@@ -83,5 +83,5 @@ def share() -> AnyResponse:
 @blueprint.post("/withdraw")
 def withdraw() -> AnyResponse:
     """Let the link open nothing any more."""
-    service().withdraw(g.record)
+    service().withdraw(g.record.id)
     return go_to(url_for("detection.show", key=g.record.id))

@@ -1,9 +1,14 @@
-"""Batches: one page for pictures that were sent together, under one view, and the files of all of them."""
+"""Batches: one page for pictures that were sent together, under one view, and the files of all of them.
+
+The page and the files stand at two URLs: ``/batches/<id>`` for whoever sent the pictures, and
+``/shared/batches/<token>`` for those who were given the link, where nothing can be changed. There a picture
+is named by its place in the batch: an id may be the key to more than a look.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, abort, g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.errors import BadParameter, UnknownDetection
@@ -19,6 +24,7 @@ from flask_detector.web.core.view import View
 from flask_detector.web.pages.visitor import may_see, visitor
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
+shared = Blueprint("shared_batches", __name__, url_prefix="/shared/batches")
 
 MOST_TOGETHER = 250
 """Pictures on one batch's page, and in its files."""
@@ -42,6 +48,7 @@ def create() -> AnyResponse:
 
 
 @blueprint.get("/<id>")
+@shared.get("/<id>")
 def show(id: str) -> str:
     """Show the pictures that were sent together; the query says what of them, and in which order."""
     batch, records = _find(id)
@@ -49,6 +56,9 @@ def show(id: str) -> str:
     return render_template(
         "pages/batch.html",
         batch=batch,
+        key=id,
+        is_shared=request.blueprint == shared.name,
+        share_token=None if request.blueprint == shared.name else service().share_links.token_of(id),
         summary=summary,
         done=summary.in_state(JobStatus.DONE),
         unfinished=summary.in_state(*UNFINISHED),
@@ -62,6 +72,7 @@ def show(id: str) -> str:
 
 
 @blueprint.get("/<id>/everything.zip")
+@shared.get("/<id>/everything.zip")
 def archive(id: str) -> Response:
     """Send what is shown of the pictures that were sent together, as far as they are done."""
     selected = archives.Selected(*_find(id))
@@ -69,6 +80,7 @@ def archive(id: str) -> Response:
 
 
 @blueprint.get("/<id>/datasets/<name>.zip")
+@shared.get("/<id>/datasets/<name>.zip")
 def dataset(id: str, name: str) -> Response:
     """Send the same as a data set of that format, with the pictures."""
     if name not in FORMATS:
@@ -78,6 +90,7 @@ def dataset(id: str, name: str) -> Response:
 
 
 @blueprint.get("/<id>/summary.csv")
+@shared.get("/<id>/summary.csv")
 def table(id: str) -> Response:
     """Send how many objects of each class each picture has, as a table."""
     _, records = _find(id)
@@ -94,6 +107,23 @@ def delete(id: str) -> AnyResponse:
     return go_to(url_for("pages.history"))
 
 
+@blueprint.post("/<id>/share")
+def share(id: str) -> AnyResponse:
+    """Make the link under which anybody may look at the batch, its pictures and its files."""
+    batch, _ = _find(id)
+    token = service().share_links.create(batch.id)
+    link = url_for("shared_batches.show", id=token, _external=True)
+    return go_to(url_for("batches.show", id=id, **view_query()), link=link)
+
+
+@blueprint.post("/<id>/withdraw")
+def withdraw(id: str) -> AnyResponse:
+    """Let the link open nothing any more."""
+    _find(id)
+    service().withdraw(id)
+    return go_to(url_for("batches.show", id=id, **view_query()))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a detection stands in its batch, and the URLs of those beside it and of the batch."""
@@ -106,12 +136,12 @@ class Place:
 
 
 def place_of(record: Record) -> Place | None:
-    """Return the place of a detection in this visitor's batch, in the order that the query asks for."""
-    id = service().batches.of_detections([record.id]).get(record.id)
-    if id is None:
-        return None
+    """Return the place of a detection in this visitor's batch, in the order that the query asks for.
+
+    On a page that was reached by the link of a batch it is that batch.
+    """
     try:
-        _, records = _find(id)
+        batch, records = g.shared_batch if "shared_batch" in g else _find(_batch_of(record))
     except UnknownDetection:
         return None
     if request.args.get("sort") in SORTS:
@@ -119,15 +149,41 @@ def place_of(record: Record) -> Place | None:
     ids, query = [one.id for one in records], view_query()
     if record.id not in ids:  # deleted meanwhile
         return None
-    urls = [url_for("detection.show", key=one, **query) for one in ids]
+    urls = [picture_url(one, **query) for one in records]
     i = ids.index(record.id)
     return Place(
         i + 1,
         len(ids),
         urls[i - 1] if i else None,
         urls[i + 1] if i + 1 < len(ids) else None,
-        url_for("batches.show", id=id, **query),
+        url_for("shared_batches.show", id=g.token, **query)
+        if "token" in g
+        else url_for("batches.show", id=batch.id, **query),
     )
+
+
+@blueprint.app_template_global()
+def picture_url(record: Record, page: str = "show", **query: Any) -> str:
+    """Return the URL of a detection's page or file, for whoever looks at the current page."""
+    if "shared_batch" not in g:
+        return url_for(f"detection.{page}", key=record.id, **query)
+    place = g.shared_batch[0].detections.index(record.id) + 1
+    return url_for(f"shared_in_batch.{page}", token=g.token, place=place, **query)
+
+
+def shared_picture(token: str, place: int) -> str:
+    """Return the id of the detection at a place, from 1, of the batch that a token opens.
+
+    Raises UnknownDetection.
+    """
+    batch, _ = _find_shared(token)
+    if not 1 <= place <= len(batch.detections):
+        raise UnknownDetection("There is no such detection.")
+    return batch.detections[place - 1]
+
+
+def _batch_of(record: Record) -> str:
+    return service().batches.of_detections([record.id]).get(record.id, "")
 
 
 def view_query() -> dict[str, Any]:
@@ -137,10 +193,20 @@ def view_query() -> dict[str, Any]:
 
 
 def _find(id: str) -> tuple[Batch, list[Record]]:
+    """Return a batch and those of its detections that there still are, by its id or the link's token."""
+    if request.blueprint == shared.name:
+        return _find_shared(id)
     found = service().batches.find(id)
     if found.owner != visitor():
         raise UnknownDetection("There is no such batch.")
     return found, service().jobs.find_all(found.detections)
+
+
+def _find_shared(token: str) -> tuple[Batch, list[Record]]:
+    batch = service().batches.find(service().share_links.opened_by(token))
+    g.token, g.shared_batch = token, (batch, service().jobs.find_all(batch.detections))
+    found: tuple[Batch, list[Record]] = g.shared_batch
+    return found
 
 
 def _summary(records: list[Record]) -> Summary:

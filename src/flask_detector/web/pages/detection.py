@@ -1,7 +1,8 @@
 """One detection: its page, whatever became of it, and the files that belong to it.
 
-The same pages stand at two URLs: ``/detections/<id>`` for whoever sent the picture, and
-``/shared/<token>`` for those who were given the link, where nothing can be changed.
+The same pages stand at three URLs: ``/detections/<id>`` for whoever sent the picture, and ``/shared/<token>``
+and ``/shared/batches/<token>/<place>`` for those who were given a link to it or to its batch, where nothing
+can be changed.
 """
 
 from http import HTTPStatus
@@ -23,29 +24,37 @@ from flask_detector.web.core.progress_steps import steps
 from flask_detector.web.core.responses import send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import SCORE_BARS, View, score
-from flask_detector.web.pages.batches import Place, place_of
+from flask_detector.web.pages.batches import Place, place_of, shared_picture
 from flask_detector.web.pages.visitor import may_see
 
-SHARED = "shared"
+SHARED, SHARED_IN_BATCH = "shared", "shared_in_batch"
 
 blueprint = Blueprint("detection", __name__)
 
 
 @blueprint.url_value_preprocessor
 def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Look the detection up by the id or token in the URL; `g.record` holds it for the page."""
-    g.key = (values or {}).pop("key")
-    g.is_shared = request.blueprint == SHARED
-    g.record = service().jobs.find(service().share_links.detection_of(g.key) if g.is_shared else g.key)
+    """Look the detection up by what the URL says before its end; `g.record` holds it for the page."""
+    found = values or {}
+    g.url_values = {name: found.pop(name) for name in ("key", "token", "place") if name in found}
+    g.is_shared = request.blueprint in {SHARED, SHARED_IN_BATCH}
+    g.record = service().jobs.find(_id(**g.url_values))
     if not g.is_shared and not may_see(g.record):
         raise UnknownDetection("There is no such detection.")
 
 
+def _id(*, key: str = "", token: str = "", place: int = 0) -> str:
+    if request.blueprint == SHARED_IN_BATCH:
+        return shared_picture(token, place)
+    return service().share_links.opened_by(key) if request.blueprint == SHARED else key
+
+
 @blueprint.url_defaults
 def _add_key(endpoint: str, values: dict[str, Any]) -> None:
-    """Let links from a detection's page to its files need no key of their own."""
-    if "key" in g:
-        values.setdefault("key", g.key)
+    """Let links from a detection's page to its files need no values of their own."""
+    if "url_values" in g and endpoint.startswith(f"{request.blueprint}."):
+        for name, value in g.url_values.items():
+            values.setdefault(name, value)
 
 
 @blueprint.get("")
@@ -94,7 +103,7 @@ def _result_page(record: Record) -> str:
 
 
 def _place(record: Record) -> Place | None:
-    return None if g.is_shared else place_of(record)
+    return None if request.blueprint == SHARED else place_of(record)
 
 
 @blueprint.get("/result.json")

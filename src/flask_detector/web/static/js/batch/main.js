@@ -2,9 +2,12 @@
 
 import "../shared/menu.js";
 import "../shared/refresh.js";
+import { connectSharing } from "../shared/share.js";
 
 // What depends on the choice.
-const PARTS = ["head", "filters", "records"];
+const PARTS = ["head", "download", "filters", "records"];
+
+const showLink = connectSharing(document.body, () => location.search);
 
 /** @type {AbortController | undefined} */
 let asking;
@@ -23,6 +26,7 @@ async function show(url) {
   asking?.abort();
   asking = new AbortController();
   history.replaceState(null, "", url);
+  showLink();
   try {
     const answer = await fetch(url, { signal: asking.signal });
     if (!answer.ok) {

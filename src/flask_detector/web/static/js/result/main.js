@@ -3,7 +3,7 @@
 import { Camera } from "./camera.js";
 import { connectComparison } from "./compare.js";
 import { connectClasses, connectHeadline, connectLinks, connectScore, connectToggles } from "./controls.js";
-import { connectCopying } from "./copy.js";
+import { connectCopying } from "../shared/copy.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
 import "../shared/menu.js";
@@ -12,7 +12,7 @@ import { connectPicked } from "./picked.js";
 import { connectRows } from "./rows.js";
 import { offerDrawn } from "./save.js";
 import { Shapes } from "./shapes.js";
-import { connectSharing } from "./share.js";
+import { connectSharing } from "../shared/share.js";
 import { View } from "./view.js";
 
 /** @typedef {{size: [number, number], counts: string}} Rle */
@@ -74,7 +74,7 @@ connectClasses(page, result, view);
 connectHeadline(page, view);
 connectLinks(page, view);
 connectCopying(page);
-connectSharing(page, view);
+view.addEventListener("change", connectSharing(page, () => view.search));
 connectPicked(page, view);
 connectOrder(page, view);
 connectRows(page, view, (index) => {

@@ -2,11 +2,16 @@
 
 import { canCopy, copy } from "./copy.js";
 
-/** @param {HTMLElement} page @param {import("./view.js").View} view */
-export function connectSharing(page, view) {
+/**
+ * Return a function that is to be called when what is shown has changed.
+ *
+ * @param {HTMLElement} page
+ * @param {() => string} search returns the query of what is shown, with its question mark
+ */
+export function connectSharing(page, search) {
   const link = /** @type {HTMLInputElement | null} */ (page.querySelector("#link"));
   if (!link) {
-    return; // whoever was given the link
+    return () => {}; // whoever was given the link
   }
   const unshared = /** @type {HTMLElement} */ (page.querySelector("#unshared"));
   const shared = /** @type {HTMLElement} */ (page.querySelector("#shared"));
@@ -14,8 +19,9 @@ export function connectSharing(page, view) {
   const button = /** @type {HTMLButtonElement} */ (shared.querySelector("[name=copy-link]"));
   let bare = link.value;
 
-  const show = () => (link.value = bare && bare + view.search);
-  view.addEventListener("change", show);
+  const show = () => {
+    link.value = bare && bare + search();
+  };
   show();
   link.addEventListener("focus", () => link.select());
   button.addEventListener("click", () => copy(page, button, "text/plain", Promise.resolve(link.value)));
@@ -25,7 +31,7 @@ export function connectSharing(page, view) {
     event.preventDefault();
     const making = make(form);
     if (canCopy) {
-      copy(page, button, "text/plain", making.then((made) => made + view.search));
+      copy(page, button, "text/plain", making.then((made) => made + search()));
     }
     try {
       bare = await making;
@@ -38,6 +44,7 @@ export function connectSharing(page, view) {
     shared.hidden = false;
     link.focus({ preventScroll: true });
   });
+  return show;
 }
 
 /** @param {HTMLFormElement} form @returns {Promise<string>} the link */
