@@ -8,7 +8,7 @@ again after a lost answer is the one that was made.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,14 +28,16 @@ AS_THE_MODEL_SAID = "model"
 ANY = "*"
 """Stands for whichever version there is."""
 
-# KEYS: the job, the correction. ARGV: the status of a job that is done, the version to replace, the version
-# that is written, the one where nothing is; the job's meta data; then the fields of the correction.
+# KEYS: the job, the correction. ARGV: the status of a job that is done; the versions that may be replaced,
+# each between spaces; the one that is written; the one where nothing is; the job's meta data; then the fields
+# of the correction.
 # Returns the version that is there then, or nothing if the job is gone.
 _SCRIPT = """
 if redis.call('HGET', KEYS[1], 'status') ~= ARGV[1] then return false end
 local found = redis.call('HGET', KEYS[2], 'version') or ARGV[4]
 if found == ARGV[3] then return found end
-if ARGV[2] ~= '*' and found ~= ARGV[2] then return found end
+local function may_replace(version) return string.find(ARGV[2], ' ' .. version .. ' ', 1, true) end
+if not may_replace('*') and not may_replace(found) then return found end
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'version', ARGV[3], unpack(ARGV, 6))
 local left = redis.call('PTTL', KEYS[1])
@@ -79,14 +81,14 @@ class Corrections:
         id: str,
         revision: Revision,
         *,
-        replaces: str,
+        replaces: Collection[str],
         counts: Mapping[str, int],
         document: dict[str, Any] | None = None,
         result: dict[str, Any] | None = None,
     ) -> None:
         """Write a correction, or that there is none any more; nothing if that version is there already.
 
-        replaces: the version that is thought to be there, or ANY.
+        replaces: the versions of which one is thought to be there, or ANY among them.
         counts: how many instances each label has that is usually shown.
         document, result: in their JSON form; None to go back to what the model said.
 
@@ -104,8 +106,8 @@ class Corrections:
                 self._script(
                     keys=[job_key(id), corrections_key(id)],
                     args=[
-                        RQ_STATUS[JobStatus.DONE], replaces, revision.version, AS_THE_MODEL_SAID,
-                        Serializer.dumps(meta),
+                        RQ_STATUS[JobStatus.DONE], f" {' '.join(replaces)} ", revision.version,
+                        AS_THE_MODEL_SAID, Serializer.dumps(meta),
                         *(part for field in fields.items() for part in field),
                     ],
                 ),

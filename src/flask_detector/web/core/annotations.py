@@ -66,16 +66,16 @@ def named(error: AnnotationError) -> BadAnnotations:
     return BadAnnotations(str(error), field=error.field)
 
 
-def version_to_replace() -> str:
-    """Return the version that the request is about, or ANY; raises IfMatchMissing."""
+def versions_to_replace() -> set[str]:
+    """Return the versions of which the request replaces one, or ANY; raises IfMatchMissing."""
     tags = request.if_match
     if tags.star_tag:
-        return ANY
+        return {ANY}
     # One that a proxy or our own compression has made a weak one still says which version it is.
-    versions = tags.as_set(include_weak=True)
-    if len(versions) != 1:
+    versions: set[str] = tags.as_set(include_weak=True)
+    if not versions:
         raise IfMatchMissing("The request does not say which version it replaces.")
-    return str(versions.pop())
+    return versions
 
 
 def respond(document: dict[str, Any], revision: Revision) -> Response:
@@ -115,7 +115,7 @@ def save(record: Record, by: str) -> Response:
     Raises BadAnnotations, IfMatchMissing, ChangedMeanwhile, RequestTooLarge, DetectionNotFinished,
     DetectionFailed, DetectionExpired or ServiceError; then nothing is changed.
     """
-    replaces = version_to_replace()
+    replaces = versions_to_replace()
     service().jobs.check_memory()
     form = service().jobs.result_form(record.id, corrected=False)
     said = Annotations.from_detections(Detections.from_json(form))
@@ -139,7 +139,7 @@ def withdraw(record: Record, by: str) -> Response:
 
     Raises as `save` does.
     """
-    replaces = version_to_replace()
+    replaces = versions_to_replace()
     found, shown_score = service().jobs.result(record.id, corrected=False)
     service().corrections.write(
         record.id,
