@@ -138,28 +138,28 @@ def test_the_host_check_can_be_widened(client_with: Callable[..., FlaskClient]) 
     assert client_with(trusted_hosts="*").get("/", headers={"Host": "x.example"}).status_code == 200
 
 
-def _forms(app: Flask, id: str) -> list[str]:
-    """Return an address of each rule that changes something by a browser's cookie, with that id in it."""
+def _changes(app: Flask, id: str) -> list[tuple[str, str]]:
+    """Return method and address of each rule that changes something by a browser's cookie, with that id."""
     exempt = {one.name for one in app.extensions["csrf"]._exempt_blueprints}  # those that use no cookie
     return [
-        re.sub(r"<[^>]+>", id, rule.rule)
+        (method, re.sub(r"<[^>]+>", id, rule.rule))
         for rule in app.url_map.iter_rules()
-        if (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
-        and rule.endpoint.rpartition(".")[0] not in exempt
+        for method in (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
+        if rule.endpoint.rpartition(".")[0] not in exempt
     ]
 
 
 def test_nothing_is_changed_without_the_form_token(
     client: FlaskClient, app: Flask, upload: Upload, jpeg: bytes
 ) -> None:
-    paths = _forms(app, upload(jpeg).headers["Location"].rpartition("/")[2])
-    assert len(paths) >= 8
-    for path in paths:
-        response = client.post(path, headers={"Accept": "application/json"})
+    changes = _changes(app, upload(jpeg).headers["Location"].rpartition("/")[2])
+    assert len(changes) >= 10
+    for method, path in changes:
+        response = client.open(path, method=method, headers={"Accept": "application/json"})
         assert (response.status_code, response.json and response.json["error"]["code"]) == (
             400,
             "bad_form_token",
-        ), path
+        ), (method, path)
 
 
 def test_another_visitors_detection_looks_like_one_that_never_was(
