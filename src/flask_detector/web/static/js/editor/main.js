@@ -11,7 +11,7 @@ import { documentOf } from "./objects.js";
 import { Painter } from "./painter.js";
 import { connectPanel } from "./panel.js";
 import { connectPointers } from "./pointers.js";
-import { Saver, current } from "./saver.js";
+import { Saver } from "./saver.js";
 import { Session } from "./session.js";
 import { connectStatus } from "./status.js";
 import { draftsOf, keepClasses, keepSteps, orderedClasses } from "./store.js";
@@ -23,19 +23,14 @@ import { selectTool } from "./tools/select.js";
 
 /** @typedef {import("./objects.js").State} State */
 
-/**
- * Open the editor. Raises saver.js' Refusal, or TypeError where the server can't be reached.
- *
- * @param {HTMLDialogElement} editor @returns {Promise<void>}
- */
-export async function open(editor) {
+/** @param {HTMLDialogElement} editor @param {{etag: string, document: import("./document.js").Document}} saved */
+export function open(editor, saved) {
   const { annotations = "", token = "" } = editor.dataset;
   const isReadonly = "readonly" in editor.dataset;
   const size = { width: Number(editor.dataset.width), height: Number(editor.dataset.height) };
-  const saved = await current(annotations);
   const drafts = draftsOf(annotations);
   const draft = isReadonly ? null : drafts.get();
-  const state = stateOf(draft?.document ?? saved.document, saved.document);
+  const state = stateOf(draft?.document ?? saved.document);
 
   const suggestions = JSON.parse(editor.dataset.suggestions ?? "[]");
   const session = new Session(state, size, orderedClasses(byCount(state, suggestions)), isReadonly);
@@ -100,7 +95,7 @@ export async function open(editor) {
         const mine = session.history.state;
         const choice = await askWhich(conflict, rival, mine.objects.length);
         saver.settle(rival, null);
-        session.commit(stateOf(rival.document, rival.document));
+        session.commit(stateOf(rival.document));
         if (choice === "mine") {
           session.commit(mine);
         }
@@ -118,19 +113,8 @@ export async function open(editor) {
   editor.dataset.ready = "";
 }
 
-/**
- * Return a document's objects. One that the model found is sent without its mask, and so has none in a draft.
- *
- * @param {State} document @param {State} saved @returns {State}
- */
-function stateOf({ objects, labels, verified }, saved) {
-  const known = new Map(saved.objects.map((object) => [object.id, object]));
-  const whole = objects.map((object) => {
-    const mask = object.source === "model" ? known.get(object.id)?.mask : object.mask;
-    return mask ? { ...object, mask } : object;
-  });
-  return { objects: whole, labels, verified };
-}
+/** @param {State} document @returns {State} */
+const stateOf = ({ objects, labels, verified }) => ({ objects, labels, verified });
 
 /** The classes of a picture, the most frequent first, then others that are suggested. @param {State} state @param {string[]} suggestions */
 function byCount({ objects }, suggestions) {

@@ -10,7 +10,8 @@ import { extentOf, filled, joined, pixelsOf, rleOf, traced, without } from "./re
 /** @typedef {import("../result/outlines.js").Columns} Columns */
 
 /**
- * One object. It has outlines that a person drew, or the pixels of a mask, or only a box.
+ * One object. It has outlines that a person drew (and, as it comes from the server, the mask that they cover), or a mask
+ * alone, or only a box.
  *
  * @typedef {object} Annotation
  * @property {string} id
@@ -23,7 +24,6 @@ import { extentOf, filled, joined, pixelsOf, rleOf, traced, without } from "./re
  * @property {Polygons} [polygons]
  */
 /** @typedef {{objects: Annotation[], labels: string[], verified: boolean}} State of a picture */
-/** @typedef {State & {version: number, width: number, height: number}} Document */
 
 /** @type {WeakMap<Annotation, Mask>} */
 const masks = new WeakMap();
@@ -152,15 +152,7 @@ export function withStroke(object, stroke, isErased, size) {
   return changed(object, { mask: rleOf(columns, size), polygons: undefined, box: extentOf(columns) });
 }
 
-/**
- * Return the document that is sent: without what the server has of the model already.
- *
- * @param {State} state @param {Size} size @returns {Document}
- */
+/** Return the document that is sent. @param {State} state @param {Size} size @returns {import("./document.js").Document} */
 export function documentOf({ objects, labels, verified }, { width, height }) {
-  const sent = objects.map(({ id, label, source, score, verified: agreed, box, mask, polygons }) => {
-    const common = { id, label, source, verified: agreed, score, box };
-    return source === "model" ? common : { ...common, ...(polygons ? { polygons } : mask && { mask }) };
-  });
-  return { version: 1, width, height, verified, labels, objects: sent };
+  return { version: 1, width, height, verified, labels, objects };
 }

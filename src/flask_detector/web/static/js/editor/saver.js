@@ -3,11 +3,13 @@
  * lost connection nor a closed tab loses it; where somebody else was first, nothing is overwritten.
  */
 
+import { Refusal, current, messageOf } from "./document.js";
+
 const PAUSE = 400; // milliseconds that the hand must rest
 const FIRST_WAIT = 1000; // after a failure; each wait is twice as long as the one before
 const LONGEST_WAIT = 20_000;
 
-/** @typedef {import("./objects.js").Document} Document */
+/** @typedef {import("./document.js").Document} Document */
 /**
  * What of a picture is not saved: the version it was made from, what was sent without an answer, what is to be sent.
  *
@@ -190,33 +192,5 @@ export class Saver extends EventTarget {
   #tell(status) {
     this.status = status;
     this.dispatchEvent(new Event("change"));
-  }
-}
-
-/** The server's answer was an error, in its words. */
-export class Refusal extends Error {}
-
-/**
- * Return the version that is saved now; raises Refusal.
- *
- * @param {string} url
- * @param {typeof fetch} request
- * @returns {Promise<{etag: string, document: Document}>}
- */
-export async function current(url, request = fetch) {
-  const response = await request(url, { headers: { Accept: "application/json" }, cache: "no-store" });
-  if (!response.ok) {
-    throw new Refusal(await messageOf(response));
-  }
-  return { etag: response.headers.get("ETag") ?? "", document: await response.json() };
-}
-
-/** @param {Response} response */
-async function messageOf(response) {
-  try {
-    const { error } = await response.json();
-    return response.status === 412 ? error.message : `${error.message} ${error.hint ?? ""}`.trim();
-  } catch {
-    return `The server sent an unexpected response (${response.status}).`;
   }
 }

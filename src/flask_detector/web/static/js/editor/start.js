@@ -1,5 +1,7 @@
 /** Loads the editor when it is asked for: by its button, by E, or by a link that ends in #correct. */
 
+import { Refusal, current } from "./document.js";
+
 const editor = /** @type {HTMLDialogElement} */ (document.querySelector("dialog.editor"));
 const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[name=correct]"));
 const HASH = "#correct";
@@ -36,12 +38,13 @@ async function open() {
   isOpening = true;
   performance.mark("editor-asked");
   try {
+    const saved = current(editor.dataset.annotations ?? "");
     const [{ open: start }] = await Promise.all([import("./main.js"), load()]);
-    await start(editor);
+    start(editor, await saved);
     history.replaceState(null, "", HASH);
     performance.measure("editor-ready", "editor-asked");
   } catch (error) {
-    const words = error instanceof TypeError ? "The server can’t be reached. Try again in a moment." : String(error).replace(/^Error: /, "");
+    const words = error instanceof Refusal ? error.message : "The server can’t be reached. Try again in a moment.";
     const notice = /** @type {HTMLElement} */ (document.querySelector(".editor-failed"));
     notice.textContent = `The editor can’t be opened: ${words}`;
     notice.hidden = false;
