@@ -20,11 +20,12 @@ const BRUSH_LIMITS = /** @type {const} */ ([2, 200]); // CSS pixels across
  * @param {import("./tools/polygon.js").PolygonTool} parts.polygon
  * @param {() => void} parts.cancel what the tool has begun
  * @param {() => void} parts.openLabels
+ * @param {() => void} parts.makeMask of the selected object's box, by the model
  * @param {() => void} parts.showHelp
  * @param {(to: "previous" | "next" | "done") => void} parts.leave
  * @returns {(action: string, event?: KeyboardEvent) => boolean} false where a key keeps its usual meaning
  */
-export function actionsOf({ session, camera, frame, polygon, cancel, openLabels, showHelp, leave }) {
+export function actionsOf({ session, camera, frame, polygon, cancel, openLabels, makeMask, showHelp, leave }) {
   /** @param {number} dx @param {number} dy @param {boolean} isResized */
   function nudge(dx, dy, isResized) {
     const { selected, size } = session;
@@ -102,6 +103,7 @@ export function actionsOf({ session, camera, frame, polygon, cancel, openLabels,
     thinner: () => resizeBrush(1 / BRUSH_STEP),
     thicker: () => resizeBrush(BRUSH_STEP),
     duplicate,
+    mask: makeMask,
     next: (event) => selectNext(1, event),
     previous: (event) => selectNext(-1, event),
     escape,

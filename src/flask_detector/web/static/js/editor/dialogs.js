@@ -3,8 +3,8 @@
 import { GROUPS } from "./keys.js";
 import { count } from "../shared/format.js";
 
-/** @param {HTMLDialogElement} dialog */
-export function showHelp(dialog) {
+/** @param {HTMLDialogElement} dialog @param {boolean} hasMasks whether the model can make masks */
+export function showHelp(dialog, hasMasks) {
   const groups = /** @type {HTMLElement} */ (dialog.querySelector(".editor-keys"));
   if (!groups.childElementCount) {
     for (const [title, keys] of Object.entries(GROUPS)) {
@@ -12,10 +12,13 @@ export function showHelp(dialog) {
       const heading = document.createElement("h3");
       heading.textContent = title;
       const list = document.createElement("dl");
-      for (const { name, does } of Object.values(keys)) {
+      for (const [action, { name, does }] of Object.entries(keys)) {
+        if (action === "mask" && !hasMasks) {
+          continue;
+        }
         const row = document.createElement("div");
         const [key, text] = [document.createElement("dt"), document.createElement("dd")];
-        key.append(...name.split(/( or | to |(?<=.)\+)/).map(keyCap));
+        key.append(...name.split(/( or | to |(?<=.)\+)/).map((part, i) => (i % 2 ? part : keyCap(part))));
         text.textContent = does;
         row.append(key, text);
         list.append(row);
@@ -28,13 +31,10 @@ export function showHelp(dialog) {
   dialog.scrollTop = 0; // the button that has the focus is at the end
 }
 
-/** @param {string} part a key's name, or what stands between two */
-function keyCap(part) {
-  if (["+", " or ", " to "].includes(part)) {
-    return part;
-  }
+/** @param {string} key */
+function keyCap(key) {
   const cap = document.createElement("kbd");
-  cap.textContent = part;
+  cap.textContent = key;
   return cap;
 }
 

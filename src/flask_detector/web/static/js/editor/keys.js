@@ -17,6 +17,7 @@ export const GROUPS = {
     polygon: { name: "P", keys: ["p"], does: "Draw an outline; Enter closes it, Backspace takes a corner back" },
     brush: { name: "B", keys: ["b"], does: "Brush: paint pixels to the object, or a new one" },
     eraser: { name: "X", keys: ["x"], does: "Eraser: take pixels away from the object" },
+    mask: { name: "M", keys: ["m"], does: "Turn the box into a mask, by the model" },
     thinner: { name: "[", keys: ["["], does: "Smaller brush" },
     thicker: { name: "]", keys: ["]"], does: "Larger brush" },
     duplicate: { name: "Ctrl+D", keys: ["ctrl+d"], does: "Duplicate the object" },

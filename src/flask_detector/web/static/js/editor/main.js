@@ -7,6 +7,7 @@ import { Colours } from "./colours.js";
 import { askWhich, showHelp } from "./dialogs.js";
 import { connectKeys } from "./keys.js";
 import { connectLabels } from "./labels.js";
+import { maskMaker } from "./model_mask.js";
 import { documentOf } from "./objects.js";
 import { Painter } from "./painter.js";
 import { connectPanel } from "./panel.js";
@@ -68,7 +69,8 @@ export function open(editor, saved) {
     polygon: tools.polygon,
     cancel: () => tools[session.tool].cancel(),
     openLabels,
-    showHelp: () => showHelp(help),
+    makeMask: maskMaker(editor, session),
+    showHelp: () => showHelp(help, Boolean(editor.dataset.mask)),
     leave: (to) => {
       const url = editor.dataset[to];
       if (url) {

@@ -29,7 +29,7 @@ export function connectToolbar(editor, session, act) {
     const enable = (action, isAble) => find(action).forEach((button) => (button.disabled = !isAble));
     enable("undo", history.canUndo);
     enable("redo", history.canRedo);
-    for (const action of ["duplicate", "remove", "relabel"]) {
+    for (const action of ["duplicate", "remove", "relabel", "mask"]) {
       enable(action, selected !== null && !session.isReadonly);
     }
     find("alone").forEach((button) => (button.ariaPressed = String(session.isAlone)));
