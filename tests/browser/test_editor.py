@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.parts import Parts
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
 OpenPage = Callable[..., Page]
 
@@ -299,3 +304,114 @@ def test_a_and_d_lead_through_a_batch_and_each_picture_keeps_its_steps(
     assert len(saved(page)["objects"]) == count + 1
     page.keyboard.press("Control+z")
     assert len(saved(page)["objects"]) == count
+
+
+def test_a_thousand_objects_can_be_edited(editor: Page) -> None:
+    editor.evaluate(
+        """async () => {
+          const { annotations, token, width, height } = document.querySelector("dialog.editor").dataset;
+          const objects = Array.from({ length: 1000 }, (_, i) => {
+            const [x, y] = [(i % 40) * 24, Math.floor(i / 40) * 24];
+            return { id: `p${i}`, label: `class ${i % 30}`, box: [x, y, x + 20, y + 20] };
+          });
+          const body = JSON.stringify({ version: 1, width: +width, height: +height, labels: [], objects });
+          const headers = { "Content-Type": "application/json", "X-CSRFToken": token, "If-Match": "*" };
+          const response = await fetch(annotations, { method: "PUT", headers, body });
+          if (!response.ok) throw new Error(await response.text());
+        }"""
+    )
+    editor.reload()
+    editor.locator("dialog.editor[data-ready]").wait_for()
+    drag(editor, (10, 10), (15, 15))
+    document = saved(editor)
+    assert document["objects"][0]["box"] == [5, 5, 25, 25]
+    assert len(document["objects"]) == 1000
+    editor.keyboard.press("Delete")
+    assert len(saved(editor)["objects"]) == 999
+
+
+def test_a_server_that_stops_while_saving_and_starts_again_has_it_all(
+    start_parts: Callable[..., Parts], browser: Browser, pictures: Path
+) -> None:
+    parts = start_parts()
+    url = parts.send((pictures / "apartment.jpg").read_bytes())
+    parts.work_off()
+    page = browser.new_page()
+    page.goto(url)
+    opened(page)
+    parts.kill("web")
+    draw(page, 400, 60, 500, 160)
+    expect(page.locator(".editor-trouble")).to_contain_text("Your changes are kept in this browser")
+    page.keyboard.press("Delete")
+    draw(page, 300, 60, 380, 160)
+    parts.start_web()
+    page.get_by_role("button", name="Try now").click()
+    assert saved(page)["objects"][-1]["box"] == pytest.approx([300, 60, 380, 160], abs=2)
+    page.close()
+
+
+def test_a_tab_that_was_closed_offline_is_saved_from_the_next_one(
+    editor: Page, open_page: OpenPage, complaints: list[str]
+) -> None:
+    count = len(saved(editor)["objects"])
+    url = editor.url
+    editor.route("**/annotations", lambda route: route.abort())
+    draw(editor, 400, 60, 500, 160)
+    editor.locator(".editor-trouble").wait_for()
+    editor.close()
+    page = open_page(url)
+    page.locator("dialog.editor[data-ready]").wait_for()
+    assert len(saved(page)["objects"]) == count + 1
+    assert all("ERR_FAILED" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_the_model_makes_a_mask_of_a_box_where_it_makes_masks(
+    browser: Browser, idle_parts: Parts, crowd_url: str, editor: Page
+) -> None:
+    expect(editor.locator("[data-action=mask]")).to_have_count(0)
+    page = browser.new_page()
+    page.goto(crowd_url)
+    opened(page)
+    page.keyboard.press("Tab")
+    before = saved(page)["objects"]
+    mask = before[3]["mask"]
+    page.route("**/annotations/mask", lambda route: route.fulfill(json={"mask": mask, "polygons": []}))
+    with page.expect_request("**/annotations/mask") as asked:
+        page.keyboard.press("m")
+    assert asked.value.post_data_json == {"box": before[0]["box"], "label": before[0]["label"]}
+    wait_until(lambda: saved(page)["objects"][0]["source"] == "person", 5)
+    assert saved(page)["objects"][0]["mask"] == mask
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1440])
+def test_axe_finds_nothing_in_the_open_editor(
+    open_page: OpenPage, result_path: str, scheme: str, width: int
+) -> None:
+    page = opened(
+        open_page(result_path, viewport={"width": width, "height": 700}, color_scheme=scheme, bypass_csp=True)
+    )
+    page.keyboard.press("Tab")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    find = "async () => (await axe.run()).violations.map(({ id, nodes }) => [id, nodes[0].html])"
+    assert page.evaluate(find) == []
+    page.keyboard.press("Enter")
+    page.get_by_role("combobox", name="Class").fill("c")
+    assert page.evaluate(find) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keys").wait_for()
+    assert page.evaluate(find) == []
+    assert page.evaluate("document.querySelector('dialog.editor').scrollWidth") == width
+
+
+def test_enlarged_text_leaves_room_for_the_picture(open_page: OpenPage, result_path: str) -> None:
+    page = opened(open_page(result_path, viewport={"width": 640, "height": 800}, bypass_csp=True))
+    page.add_style_tag(content="html { font-size: 200% !important }")
+    size = page.locator(".editor-stage").bounding_box()
+    assert size is not None
+    assert size["height"] > 200
+    assert page.evaluate("document.querySelector('dialog.editor').scrollWidth") == 640
+    page.get_by_role("button", name="Delete", exact=True).scroll_into_view_if_needed()

@@ -94,7 +94,7 @@ def _result_page(record: Record) -> str:
         view=view,
         colours=colours,
         colours_by_label={found.labels[c]: colour for c, colour in colours.items()},
-        makes_masks=service().will_outline(record),
+        makes_masks=service().jobs.result_form(record.id, corrected=False)["has_masks"],
         scores=np.histogram(found.scores, bins=SCORE_BARS, range=(0, 1))[0].tolist(),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),

@@ -98,7 +98,9 @@ export class Saver extends EventTarget {
     this.#next = mine;
     this.#keep();
     this.#tell({ kind: mine ? "unsaved" : "saved" });
-    this.now();
+    if (mine) {
+      this.#in(0);
+    }
   }
 
   /** @param {number} milliseconds */
