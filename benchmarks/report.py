@@ -187,6 +187,27 @@ BLOCKS: dict[str, Callable[[], str]] = {
             "from frame to frame while it moves": ("move, frames", "{p50:.0f} ms (95%: {p95:.0f} ms)"),
         },
     ),
+    "editor": lambda: facts(
+        "editor",
+        {
+            "from the key to the open editor": ("ready", "{first:.0f} ms"),
+            "the same with its files in the browser's cache": ("ready", "{again:.0f} ms"),
+            "frame to frame, a mask moved among 100": (
+                "moving a mask among 100",
+                "{p50:.0f} ms (95%: {p95:.0f} ms)",
+            ),
+            "frame to frame, a box moved among 300": (
+                "moving a box among 300",
+                "{p50:.0f} ms (95%: {p95:.0f} ms)",
+            ),
+            "frame to frame, a box moved among 1,000": (
+                "moving a box among 1000",
+                "{p50:.0f} ms (95%: {p95:.0f} ms)",
+            ),
+            "saved after, with 100 masks": ("saving 100 masks", "{p50:.0f} ms"),
+            "saved after, with 1,000 boxes": ("saving 1000 boxes", "{p50:.0f} ms"),
+        },
+    ),
     "memory": lambda: table(
         "memory", {"model": "{name}", "at rest": "{rest:.0f} MB", "peak": "{peak:.0f} MB"}
     ),
