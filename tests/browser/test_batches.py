@@ -210,6 +210,7 @@ def test_one_button_copies_a_link_to_the_batch_as_it_is_shown(
     stranger.get_by_role("link", name="All 3 pictures").click()
     expect(stranger.get_by_role("checkbox", name="person")).to_be_checked()
     stop.click()
+    page.wait_for_url("**?score=0.4")
     stranger.reload()
     expect(stranger.get_by_role("heading", level=1)).to_contain_text("no longer shared")
     stranger.context.close()

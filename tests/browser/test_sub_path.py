@@ -31,7 +31,8 @@ REFERENCES = """() => {
     for (const { name, value } of element.attributes) {
       const isAddress = name.startsWith("data-") && /^(https?:)?\\//.test(value);
       if (isAddress || ["href", "src", "action", "formaction"].includes(name))
-        found.push([value, element.getAttribute("method") ?? "get"]);
+        for (const address of isAddress ? value.split(" ") : [value])
+          found.push([address, element.getAttribute("method") ?? "get"]);
     }
   }
   return found;

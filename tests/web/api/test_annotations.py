@@ -113,6 +113,8 @@ def test_no_version_is_replaced_without_being_named(
     document = client.get(annotations).json
     assert code_of(put(document, "")) == (428, "if_match_missing")
     assert code_of(put(document, '"a", "b"')) == (412, "changed_meanwhile")
+    for no_version in ('W/""', '"a * b"', '"*"'):
+        assert code_of(put(document, no_version)) == (412, "changed_meanwhile")
     assert put(document, f'"a", {client.get(annotations).headers["ETag"]}').status_code == 200, "one of them"
     assert code_of(client.delete(annotations)) == (428, "if_match_missing")
 

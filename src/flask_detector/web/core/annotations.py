@@ -5,6 +5,7 @@ write names the version that it replaces in If-Match, and is refused where anoth
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,8 @@ from flask_detector.web.core.service import service
 # Of a body; a thousand objects with masks of a picture of 24 megapixels take some 3 MB.
 _MOST_BYTES = 16_000_000
 _MOST_KEYS = 500_000
+
+_VERSION = re.compile("[0-9a-z]+")
 
 
 def received(size: tuple[int, int]) -> Annotations:
@@ -71,11 +74,10 @@ def versions_to_replace() -> set[str]:
     tags = request.if_match
     if tags.star_tag:
         return {ANY}
-    # One that a proxy or our own compression has made a weak one still says which version it is.
-    versions: set[str] = tags.as_set(include_weak=True)
-    if not versions:
+    if not tags:
         raise IfMatchMissing("The request does not say which version it replaces.")
-    return versions
+    # One that a proxy or our own compression has made a weak one still says which version it is.
+    return {tag for tag in tags.as_set(include_weak=True) if tag and _VERSION.fullmatch(tag)}
 
 
 def respond(document: dict[str, Any], revision: Revision) -> Response:

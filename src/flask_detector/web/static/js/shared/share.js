@@ -17,10 +17,12 @@ export function connectSharing(page, search) {
   const shared = /** @type {HTMLElement} */ (page.querySelector("#shared"));
   const form = /** @type {HTMLFormElement} */ (unshared.querySelector("form"));
   const button = /** @type {HTMLButtonElement} */ (shared.querySelector("[name=copy-link]"));
+  const withdrawal = /** @type {HTMLFormElement} */ (shared.querySelector("form"));
   let bare = link.value;
 
   const show = () => {
     link.value = bare && bare + search();
+    withdrawal.action = withdrawal.action.replace(/\?.*|$/, search()); // leads back to what is shown
   };
   show();
   link.addEventListener("focus", () => link.select());
