@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
+pytestmark = pytest.mark.slow
+
 OpenPage = Callable[..., Page]
 
 SHOWN = ".result-shape:not([hidden])"

@@ -21,6 +21,8 @@ from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.detect import detect
 from flask_detector.worker.rq_worker import DetectionWorker
 
+pytestmark = pytest.mark.slow
+
 SHOUT = "document.documentElement.dataset.hacked=1"
 HOSTILE = [
     f'"><img src=x onerror="{SHOUT}">',

@@ -18,6 +18,8 @@ from flask_detector.detectors.coco_labels import COCO_LABELS
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap, Mask
 
+pytestmark = pytest.mark.slow
+
 OpenPage = Callable[..., Page]
 # Where a mask lies, and its bitmap.
 Placed = tuple[int, int, Bitmap]

@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 OpenPage = Callable[..., Page]
 
 # What stands within a sentence may be as low as its line (WCAG 2.5.5, inline).

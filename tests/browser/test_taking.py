@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 
 from flask_detector.formats import FORMATS
 
+pytestmark = pytest.mark.slow
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
