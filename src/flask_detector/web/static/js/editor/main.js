@@ -81,10 +81,10 @@ export function open(editor, saved) {
   connectKeys(editor, frame, isReadonly, act);
   connectToolbar(editor, session, act);
   connectPanel(editor, session, colours, ({ box }) => camera.reveal(box));
-  connectStatus(editor, saver);
   announce(editor, session);
 
   if (!isReadonly) {
+    connectStatus(editor, saver);
     keepSteps(annotations, session.history, saver);
     session.history.addEventListener("change", () => {
       saver.save(documentOf(session.history.state, size));

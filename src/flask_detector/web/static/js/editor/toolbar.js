@@ -8,7 +8,7 @@
 export function connectToolbar(editor, session, act) {
   const buttons = /** @type {HTMLButtonElement[]} */ ([...editor.querySelectorAll("button[data-action]")]);
   const find = (/** @type {string} */ action) => buttons.filter((button) => button.dataset.action === action);
-  const size = /** @type {HTMLInputElement} */ (editor.querySelector("[name=brush-size]"));
+  const size = /** @type {HTMLInputElement | null} */ (editor.querySelector("[name=brush-size]"));
 
   editor.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button[data-action]") : null;
@@ -16,7 +16,7 @@ export function connectToolbar(editor, session, act) {
       act(button.dataset.action ?? "");
     }
   });
-  size.addEventListener("input", () => {
+  size?.addEventListener("input", () => {
     session.brushSize = size.valueAsNumber;
   });
 
@@ -38,8 +38,10 @@ export function connectToolbar(editor, session, act) {
       button.ariaPressed = String(isVerified);
       button.title = selected ? "This object is verified (Space)" : "The whole picture is verified (Space)";
     });
-    size.valueAsNumber = session.brushSize;
-    /** @type {HTMLElement} */ (size.closest("label")).hidden = tool !== "brush" && tool !== "eraser";
+    if (size) {
+      size.valueAsNumber = session.brushSize;
+      /** @type {HTMLElement} */ (size.closest("label")).hidden = tool !== "brush" && tool !== "eraser";
+    }
   };
   session.addEventListener("change", show);
   show();
