@@ -20,6 +20,9 @@
     │   │   ├── UnsafeCheckpoint   it names code to run
     │   │   └── ForeignCheckpoint  another network's, or of another shape
     │   └── DownloadError
+    ├── DatasetError               the data set can't be imported
+    │   ├── UnknownDataset
+    │   └── DatasetTooLarge
     ├── DetectionError             the requested detection can't be shown
     │   ├── UnknownDetection
     │   ├── DetectionExpired
@@ -159,6 +162,18 @@ class ForeignCheckpoint(CheckpointError, hint="Use a checkpoint of Mask R-CNN R-
 
 class DownloadError(ModelError, code="download_failed"):
     """A weights file could not be downloaded."""
+
+
+class DatasetError(DetectorError, code="bad_dataset", hint="Pack or copy it again."):
+    """A data set can't be read."""
+
+
+class UnknownDataset(DatasetError, hint="Give a folder or a ZIP with labels of COCO or YOLO."):
+    """The file holds no data set of a known format."""
+
+
+class DatasetTooLarge(DatasetError, hint="Divide it into smaller ones."):
+    """The data set has more files, or unpacks to more bytes, than are accepted."""
 
 
 class DetectionError(DetectorError):

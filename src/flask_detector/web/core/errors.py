@@ -30,6 +30,8 @@ STATUS: dict[type[e.DetectorError], HTTPStatus] = {
     e.ModelNotInstalled: HTTPStatus.CONFLICT,
     e.ModelConflict: HTTPStatus.CONFLICT,
     e.NoMaskHead: HTTPStatus.CONFLICT,
+    e.DatasetError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    e.DatasetTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.UnknownDetection: HTTPStatus.NOT_FOUND,
     e.DetectionExpired: HTTPStatus.GONE,
     e.DetectionNotFinished: HTTPStatus.CONFLICT,
