@@ -1,1 +1,58 @@
-"""Data sets of other programs, read."""
+"""Data sets of other programs, read: `open_dataset` recognises the format by what is in the files.
+
+It is pure: it takes a folder or a ZIP and yields pictures with their objects. A new format is one file and
+one row of `READERS`.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from flask_detector.datasets.coco import CocoReader
+from flask_detector.datasets.dataset import Dataset, ImportedPicture
+from flask_detector.datasets.files import Files
+from flask_detector.datasets.reader import Reader
+from flask_detector.datasets.recognise import formats_of
+from flask_detector.datasets.remarks import Remark, Remarks
+from flask_detector.datasets.yolo import YoloReader
+from flask_detector.errors import UnknownDataset
+from flask_detector.imaging.limits import Limits
+
+__all__ = ["READERS", "Dataset", "ImportedPicture", "Remark", "open_dataset"]
+
+READERS: Final[dict[str, type[Reader]]] = {
+    "coco": CocoReader,
+    "yolo": YoloReader,
+}
+
+
+def open_dataset(path: Path, *, limits: Limits) -> Dataset:
+    """Return the data set that a folder or a ZIP holds.
+
+    Of two formats in one data set the one with labels for more pictures is read; the other's files are left
+    out.
+
+    limits: of a picture.
+
+    It is a context manager, and iterated once. Raises UnknownDataset, DatasetTooLarge or DatasetError.
+    """
+    remarks = Remarks()
+    files = Files(path, remarks)
+    try:
+        return Dataset(_reader(path, files, remarks, limits), files, remarks, limits)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _reader(path: Path, files: Files, remarks: Remarks, limits: Limits) -> Reader:
+    """Return the reader of the data set's format; says which others are left out."""
+    found = [READERS[name](files, paths, Remarks(), limits) for name, paths in formats_of(files).items()]
+    if not found:
+        raise UnknownDataset(f"{path.name} holds no labels of a format that is read here.")
+    if len(found) > 1:
+        found.sort(key=lambda one: -sum(labels.path is not None for labels in one.labels()))
+    best = found[0]
+    for other in found[1:]:
+        for label_file in other.paths:
+            remarks.left_out(label_file, f"is {other.title}; {best.title} has labels for more pictures")
+    return type(best)(files, best.paths, remarks, limits)  # anew: until here nothing was to be remarked

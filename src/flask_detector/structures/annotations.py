@@ -269,7 +269,7 @@ class _Reader:
             _bool(form.get("verified", False), f"{field}.verified"),
             self._box(form.get("box"), mask, f"{field}.box"),
             mask,
-            None if mask is None or _follow_pixels(form.get("polygons") or []) else form["polygons"],
+            None if mask is None or follow_pixels(form.get("polygons") or []) else form["polygons"],
         )
 
     def _mask(self, form: Mapping[str, Any], field: str) -> Mask | None:
@@ -315,7 +315,7 @@ def _same_pixels(a: Mask, b: Mask) -> bool:
     )
 
 
-def _follow_pixels(polygons: Polygons) -> bool:
+def follow_pixels(polygons: Polygons) -> bool:
     """Return whether outlines run along the edges of pixels."""
     rings = [np.array(ring) for part in polygons for ring in part]
     return all(
