@@ -20,6 +20,8 @@ sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed
 import openvino as ov  # noqa: E402
 import openvino.opset15 as opset  # noqa: E402
 
+from flask_detector.process import matrix_products  # noqa: E402
+
 __all__ = [
     "BFLOAT16",
     "Array",
@@ -56,6 +58,8 @@ def engine() -> ov.Core:
     """Return the process's one engine."""
     # The library that makes the kernels would keep up to 1024 of them itself. It reads this at its first one.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+    # What numpy computes between two graphs is little, and its threads would take cores from the engine's.
+    matrix_products.use_one_thread()
     return ov.Core()
 
 
