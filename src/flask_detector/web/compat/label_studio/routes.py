@@ -12,11 +12,11 @@ from flask import Response, jsonify, request
 
 from flask_detector.errors import AddressUnreachable, BadParameter, DetectorError, NoPicture, PictureError
 from flask_detector.formats import label_studio
+from flask_detector.formats.brush_rle import packed
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.web.compat import request_body
 from flask_detector.web.compat.blueprint import Dialect, reporting
 from flask_detector.web.compat.detect import Offer, detect_each, offers
-from flask_detector.web.compat.label_studio.brush_rle import packed
 from flask_detector.web.compat.label_studio.label_config import Control, controls_of, has_controls
 from flask_detector.web.compat.label_studio.task_images import picture_of_task
 from flask_detector.web.core.service import service
