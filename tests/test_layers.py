@@ -24,7 +24,7 @@ RULES: dict[str, tuple[str, str]] = {
     "detectors.zoo": ("_version atomic_files detectors errors process settings structures", "net"),
     "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),
-    "datasets": ("errors formats.file_names imaging structures", "numpy yaml"),
+    "datasets": ("errors formats.brush_rle formats.file_names imaging structures", "numpy yaml"),
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),
     "worker": (
         "broker detectors errors imaging jobs process service.metrics settings storage webhooks",

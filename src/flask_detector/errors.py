@@ -168,7 +168,9 @@ class DatasetError(DetectorError, code="bad_dataset", hint="Pack or copy it agai
     """A data set can't be read."""
 
 
-class UnknownDataset(DatasetError, hint="Give a folder or a ZIP with labels of COCO or YOLO."):
+class UnknownDataset(
+    DatasetError, hint="Labels of COCO, YOLO, Pascal VOC, LabelMe, CVAT 1.1 and Label Studio are read."
+):
     """The file holds no data set of a known format."""
 
 

@@ -25,9 +25,19 @@ def coco(size: tuple[int, int], *annotations: Any) -> dict[str, Any]:
 
 
 # Our exports that are data sets: the name of what they are read as.
-EXPORTS = {"coco": "COCO", "coco-rle": "COCO", "yolo": "YOLO", "yolo-seg": "YOLO"}
-WITHOUT_MASKS = {"yolo"}
-WITH_SCORES = {"coco", "coco-rle"}
+EXPORTS = {
+    "coco": "COCO",
+    "coco-rle": "COCO",
+    "cvat": "CVAT",
+    "label-studio": "Label Studio",
+    "labelme": "LabelMe",
+    "labelme-polygons": "LabelMe",
+    "voc": "Pascal VOC",
+    "yolo": "YOLO",
+    "yolo-seg": "YOLO",
+}
+WITHOUT_MASKS = {"voc", "yolo"}
+WITHOUT_SCORES = {"cvat", "yolo", "yolo-seg"}
 
 
 @pytest.mark.parametrize("name", EXPORTS)
@@ -41,7 +51,7 @@ def test_what_we_export_comes_back_to_the_pixel(name: str, tmp_path: Path, flat:
     assert (one.name, one.data, one.annotations.width) == ("my flat 図.jpg", picture(), 64)
     assert [instance.label for instance in found] == [instance.label for instance in flat]
     np.testing.assert_allclose(found.boxes, flat.boxes, atol=1e-3)
-    scores = flat.scores if name in WITH_SCORES else np.ones(3)
+    scores = np.ones(3) if name in WITHOUT_SCORES else flat.scores
     np.testing.assert_allclose(found.scores, scores, atol=1e-6)
     masks = [mask and mask.to_rle(width=64, height=48) for mask in found.masks or ()]
     kept = [] if name in WITHOUT_MASKS else [m and m.to_rle(width=64, height=48) for m in flat.masks or ()]

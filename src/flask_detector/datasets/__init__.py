@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from flask_detector.datasets.coco import CocoReader
+from flask_detector.datasets.cvat import CvatReader
 from flask_detector.datasets.dataset import Dataset, ImportedPicture
 from flask_detector.datasets.files import Files
+from flask_detector.datasets.label_studio import LabelStudioReader
+from flask_detector.datasets.labelme import LabelMeReader
 from flask_detector.datasets.reader import Reader
 from flask_detector.datasets.recognise import formats_of
 from flask_detector.datasets.remarks import Remark, Remarks
+from flask_detector.datasets.voc import VocReader
 from flask_detector.datasets.yolo import YoloReader
 from flask_detector.errors import UnknownDataset
 from flask_detector.imaging.limits import Limits
@@ -21,6 +25,10 @@ __all__ = ["READERS", "Dataset", "ImportedPicture", "Remark", "open_dataset"]
 
 READERS: Final[dict[str, type[Reader]]] = {
     "coco": CocoReader,
+    "cvat": CvatReader,
+    "label-studio": LabelStudioReader,
+    "labelme": LabelMeReader,
+    "voc": VocReader,
     "yolo": YoloReader,
 }
 

@@ -56,6 +56,8 @@ class Objects:
             mask = self._filled(inside)
             if mask.area == 0:
                 self._remarks.changed(shape.where, "covers no pixel's centre; kept as a box")
+        if mask is not None and (mask.x + mask.width > self._width or mask.y + mask.height > self._height):
+            raise Unusable("has a mask that leaves the picture")
         if mask is not None and mask.area == 0:
             mask = None
         key = (shape.label, box, b"" if mask is None else mask.counts.tobytes())

@@ -10,13 +10,18 @@ from flask_detector.datasets.remarks import Unusable
 
 _HEAD: Final = 65_536
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(:)?|[\[\]{}]')
+_COMMENT: Final = re.compile("<!--.*?-->", re.DOTALL)
+_ELEMENT: Final = re.compile(r"<([A-Za-z_][\w.-]*)")
 _COCO: Final = {"images", "annotations", "categories"}
+_LABEL_STUDIO: Final = {"annotations", "predictions", "completions"}
+_JSON_MIN: Final = {"annotation_id", "annotator", "lead_time"}
+_ROOTS: Final = {"annotation": "voc", "annotations": "cvat"}
 
 
 def formats_of(files: Files) -> dict[str, list[str]]:
     """Return the label files by the name of their format."""
     found: dict[str, list[str]] = {}
-    for path in files.ending(".json", ".txt"):
+    for path in files.ending(".json", ".xml", ".txt"):
         try:
             with files.open(path, 1 << 40) as file:
                 head = _text(file.read(_HEAD))
@@ -28,11 +33,19 @@ def formats_of(files: Files) -> dict[str, list[str]]:
 
 
 def _format_of(path: str, head: str) -> str | None:
-    match PurePosixPath(path).suffix.lower():
-        case ".txt":
-            return "yolo" if yolo.is_labels(path, head) else None
-        case _:
-            return "coco" if _keys(head) & _COCO else None
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".txt":
+        return "yolo" if yolo.is_labels(path, head) else None
+    if suffix == ".xml":
+        root = _ELEMENT.search(_COMMENT.sub("", head))
+        return _ROOTS.get(root[1]) if root else None
+    keys = _keys(head)
+    if head.lstrip().startswith("["):
+        is_task = "data" in keys and keys & _LABEL_STUDIO
+        return "label-studio" if is_task or len(keys & _JSON_MIN) > 1 else None
+    if "shapes" in keys:
+        return "labelme"
+    return "coco" if keys & _COCO else None
 
 
 def _text(data: bytes) -> str:
@@ -40,13 +53,11 @@ def _text(data: bytes) -> str:
 
 
 def _keys(head: str) -> set[str]:
-    """Return the keys of a JSON object, as far as its beginning has them; none of a list."""
+    """Return the keys of a JSON object, or of a list's objects, as far as its beginning has them."""
     keys: set[str] = set()
-    depth = 0
-    if not head.lstrip().startswith("{"):
-        return keys
+    depth, of_keys = 0, 2 if head.lstrip().startswith("[") else 1
     for token in _TOKEN.finditer(head):
-        if token[2] and depth == 1:
+        if token[2] and depth == of_keys:
             keys.add(token[1])
         depth += (token[0] in "[{") - (token[0] in "]}")
     return keys
