@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import redis
@@ -40,13 +40,20 @@ class Batches:
 
     def add(self, batch: Batch, pipeline: Pipeline) -> None:
         """Put into a pipeline what keeps a batch."""
+        self._put(batch, batch.detections, pipeline)
+
+    def append(self, batch: Batch, id: str, pipeline: Pipeline) -> None:
+        """Put into a pipeline what adds a detection to a batch, which is kept from then on at the latest."""
+        self._put(replace(batch, detections=(*batch.detections, id)), (id,), pipeline)
+
+    def _put(self, batch: Batch, new: Sequence[str], pipeline: Pipeline) -> None:
         document = {
             "owner": batch.owner,
             "detections": batch.detections,
             "refused": [asdict(one) for one in batch.refused],
         }
         pipeline.set(_key(batch.id), json.dumps(document), ex=self._seconds)
-        for id in batch.detections:
+        for id in new:
             pipeline.set(_member_key(id), batch.id, ex=self._seconds)
 
     def find(self, id: str) -> Batch:

@@ -93,7 +93,7 @@ def test_an_origin_that_is_not_listed_is_told_nothing(
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
 
 
-@pytest.mark.parametrize("path", ["/", "/about", "/history", "/detections", "/batches", "/admin/login"])
+@pytest.mark.parametrize("path", ["/", "/about", "/history", "/detections", "/admin/login"])
 def test_pages_which_know_a_visitor_by_a_cookie_are_for_no_other_site(
     client_for: Callable[..., FlaskClient], path: str
 ) -> None:

@@ -2,11 +2,15 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
@@ -19,6 +23,7 @@ from flask_detector.jobs.queue import new_id
 from flask_detector.settings import DEFAULT_QUEUE, Settings
 from flask_detector.structures.detections import Detections
 from flask_detector.web import create_app
+from flask_detector.web.core.service import service
 
 Upload = Callable[..., TestResponse]
 
@@ -263,40 +268,82 @@ def test_why_a_model_could_not_be_fetched_stands_at_length_on_the_page_about_the
 
 
 @pytest.fixture
-def put_together(client: FlaskClient, token: Callable[[], str]) -> Callable[[list[str]], TestResponse]:
-    """A function that puts detections on one page, as the front page's script does."""
+def join(client: FlaskClient, token: Callable[[], str], jpeg: bytes) -> Callable[..., dict[str, str]]:
+    """A function that sends one of several pictures, as the pages' scripts do."""
 
-    def put(ids: list[str]) -> TestResponse:
-        form = {"csrf_token": token(), "detection": ids}
-        return client.post("/batches", data=form, headers={"Accept": "application/json"})
+    def join(batch: str = "", **fields: str) -> dict[str, str]:
+        form = {"csrf_token": token(), "picture": (io.BytesIO(jpeg), "cat.jpg"), "batch": batch, **fields}
+        answer = client.post("/detections", data=form, headers={"Accept": "application/json"})
+        assert answer.status_code == 202
+        return dict(answer.json or {})
 
-    return put
+    return join
 
 
-def test_a_picture_that_is_named_often_is_on_the_page_once(
-    upload: Upload, client: FlaskClient, jpeg: bytes, put_together: Callable[[list[str]], TestResponse]
+def test_pictures_that_are_sent_one_by_one_are_a_batch_from_the_first_on(
+    client: FlaskClient, join: Callable[..., dict[str, str]]
 ) -> None:
-    first, second = (upload(jpeg, f"{n}.jpg").headers["Location"].rpartition("/")[2] for n in range(2))
-    sent = put_together([second] * 400 + [first] * 400)
-    page = client.get(sent.headers["Location"]).text
-    assert "<h1>2 pictures</h1>" in page
-    assert page.index("1.jpg") < page.index("0.jpg")
-    assert len(page) < 20_000
+    first = join()
+    assert "<h1>1 picture</h1>" in client.get(first["batch_url"]).text
+    second = join(first["batch"])
+    assert second["batch_url"] == first["batch_url"]
+    assert "<h1>2 pictures</h1>" in client.get(first["batch_url"]).text
 
 
-def test_more_pictures_than_a_page_may_have_are_refused_with_how_many_it_may(
-    put_together: Callable[[list[str]], TestResponse],
+def test_what_is_sent_again_because_no_answer_came_is_accepted_once(
+    client: FlaskClient, join: Callable[..., dict[str, str]]
 ) -> None:
-    refused = put_together([f"{n:032x}" for n in range(251)])
-    assert (refused.status_code, refused.json and refused.json["error"]["field"]) == (400, "detection")
-    assert "at most 250" in refused.text
-    assert put_together([f"{n:032x}" for n in range(250)]).status_code == 404
+    first = join(key="a")
+    assert join(key="a") == first
+    second = join(first["batch"], key="b")
+    assert join(first["batch"], key="b") == second
+    assert "<h1>2 pictures</h1>" in client.get(first["batch_url"]).text
 
 
-def test_one_id_ten_thousand_times_is_refused_before_it_is_read(
-    put_together: Callable[[list[str]], TestResponse],
+def test_a_full_or_foreign_or_forgotten_batch_is_not_joined(
+    app: Flask, client: FlaskClient, join: Callable[..., dict[str, str]]
 ) -> None:
-    assert put_together(["0" * 32] * 10_000).status_code == 413
+    first = join()
+    with app.app_context():
+        batches = service().batches
+        batch = batches.find(first["batch"])
+        full = replace(batch, id=new_id(), detections=batch.detections * 250)
+        foreign = replace(batch, id=new_id(), owner="somebody else")
+        with service().connection.pipeline() as pipeline:
+            batches.add(full, pipeline)
+            batches.add(foreign, pipeline)
+            pipeline.execute()
+    for id in (full.id, foreign.id, "0" * 32):
+        assert join(id)["batch"] not in {id, batch.id}
+
+
+def test_a_picture_is_fetched_from_its_url_where_the_settings_allow_it(
+    settings: Settings,
+    connection: redis.Redis,
+    jpeg: bytes,
+    token_of: Callable[[FlaskClient], str],
+    serve_http: Callable[[HTTPServer], str],
+    tmp_path: Path,
+) -> None:
+    allowed = settings.model_copy(update={"pictures_by_url": True, "allow_private_addresses": True})
+    client = create_app(allowed, connection=connection).test_client()
+    assert 'name="url"' in client.get("/").text
+    (tmp_path / "cat photo.jpg").write_bytes(jpeg)
+    files = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    host = serve_http(ThreadingHTTPServer(("127.0.0.1", 0), files))
+    form = {"csrf_token": token_of(client), "url": f"{host}/cat%20photo.jpg"}
+    sent = client.post("/detections", data=form, headers={"Accept": "text/html"})
+    assert "cat photo.jpg" in client.get(sent.headers["Location"]).text
+
+
+def test_a_url_is_refused_where_the_settings_do_not_allow_it(
+    client: FlaskClient, token: Callable[[], str]
+) -> None:
+    assert 'name="url"' not in client.get("/").text
+    form = {"csrf_token": token(), "url": "http://pictures.example/cat.jpg"}
+    refused = client.post("/detections", data=form, headers={"Accept": "text/html"})
+    assert refused.status_code == 422
+    assert "Fetching pictures from URLs is disabled." in refused.text
 
 
 def test_the_page_remembers_the_model_that_was_chosen_last_as_long_as_there_is_one(

@@ -154,17 +154,6 @@ def test_several_pictures_that_are_all_bad_are_refused(
     assert client.post("/detections", data=form).status_code == 415
 
 
-def test_a_batch_can_be_made_of_ones_own_detections_alone(
-    done: str, client: FlaskClient, stranger: FlaskClient, token_of: Callable[[FlaskClient], str]
-) -> None:
-    id = done.rpartition("/")[2]
-    mine = ask(client, "/batches", token_of(client), detection=[id])
-    assert mine.status_code == 202
-    assert "cat.jpg" in client.get(mine.headers["Location"]).text
-    assert ask(stranger, "/batches", token_of(stranger), detection=[id]).status_code == 404
-    assert ask(client, "/batches", token_of(client)).status_code == 404
-
-
 def test_the_thumbnail_is_small_and_made_once(
     upload: Upload, client: FlaskClient, settings: Settings, shared_pictures: dict[str, bytes]
 ) -> None:

@@ -33,15 +33,20 @@ def fetch(url: str) -> guarded_http.Answer:
     """
     settings = service().settings
     if not settings.pictures_by_url:
-        raise AddressRefused(
-            "Fetching pictures from URLs is disabled.",
-            hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
-        )
+        raise disabled()
     with fetching() as seconds_left:
         rules = guarded_http.Rules(
             settings.allow_private_addresses, seconds_left(), settings.max_upload_bytes, _REDIRECTS
         )
         return checked(guarded_http.send("GET", url, rules))
+
+
+def disabled() -> AddressRefused:
+    """Return what is said where the settings allow no fetching."""
+    return AddressRefused(
+        "Fetching pictures from URLs is disabled.",
+        hint="Send the picture itself, or set DETECTOR_PICTURES_BY_URL.",
+    )
 
 
 @contextmanager

@@ -109,17 +109,19 @@ class Service:
         *,
         filename: str | None,
         claim: Claim | None = None,
+        also: Callable[[str, Pipeline], None] = lambda id, pipeline: None,
     ) -> str:
         """Check a picture, keep it and queue its detection; return the detection's id.
 
         claim: what the request goes by, if it may be repeated; it may be another request's detection then.
+        also: puts into a pipeline what is written in the same step about the detection of that id.
 
         Raises PictureError, ModelError or ServiceError; nothing is queued or kept then. Only where the answer
         of Redis is lost all of it may be there.
         """
         request = self._checked(request)
         kept = self._keep(source, filename, request)
-        return self._decide(kept.id, [kept], request, claim)
+        return self._decide(kept.id, [kept], request, claim, also=lambda pipeline: also(kept.id, pipeline))
 
     def accept_all(
         self,
@@ -263,14 +265,6 @@ class Service:
         for record in records:
             with suppress(UnknownDetection, DetectionExpired):
                 self.delete(record)
-
-    def group(self, records: Iterable[Record], *, owner: str) -> str:
-        """Let detections be looked at together, as if they had been sent so; return the batch's id."""
-        batch = Batch(new_id(), owner, tuple(record.id for record in records), ())
-        with reaching_redis(), self.connection.pipeline() as pipeline:
-            self.batches.add(batch, pipeline)
-            pipeline.execute()
-        return batch.id
 
     def withdraw(self, id: str) -> None:
         """Let the link to a detection or a batch open nothing any more."""

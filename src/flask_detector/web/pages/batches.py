@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.errors import BadParameter, UnknownDetection
+from flask_detector.errors import UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
@@ -21,30 +21,13 @@ from flask_detector.web.core.batch_summary import SORTS, Summary, summary_of
 from flask_detector.web.core.responses import go_to, to_keep
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
-from flask_detector.web.pages.visitor import may_see, visitor
+from flask_detector.web.pages.visitor import visitor
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 shared = Blueprint("shared_batches", __name__, url_prefix="/shared/batches")
 
 MOST_TOGETHER = 250
 """Pictures on one batch's page, and in its files."""
-
-
-@blueprint.post("")
-def create() -> AnyResponse:
-    """Put detections of this visitor, the form's `detection` fields, on one page."""
-    ids = list(dict.fromkeys(request.form.getlist("detection")))
-    if len(ids) > MOST_TOGETHER:
-        raise BadParameter(
-            f"You sent {len(ids)} pictures; at most {MOST_TOGETHER} fit on one page.",
-            hint="Send them in several requests.",
-            field="detection",
-        )
-    records = service().jobs.find_all(ids)
-    if not records or len(records) < len(ids) or not all(may_see(record) for record in records):
-        raise UnknownDetection("There is no such detection.")
-    id = service().group(records, owner=visitor())
-    return go_to(url_for("batches.show", id=id), id=id)
 
 
 @blueprint.get("/<id>")

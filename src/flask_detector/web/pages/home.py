@@ -1,16 +1,23 @@
 """The upload form, the history and the about page. All work without JavaScript."""
 
+import hashlib
+import io
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL, Stage
-from flask_detector.errors import TooManyPictures
+from flask_detector.errors import TooManyPictures, UnknownDetection
 from flask_detector.imaging import sniff
 from flask_detector.imaging.limits import Limits, empty
+from flask_detector.jobs.acceptance import Claim
+from flask_detector.jobs.batches import Batch
+from flask_detector.jobs.queue import new_id
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.structures.labels import plural
+from flask_detector.web.core import fetch_url
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import score
@@ -52,6 +59,8 @@ def _refusals(limits: Limits) -> dict[str, dict[str, str]]:
         "pixels": limits.too_many_pixels("{}"),
         "format": sniff.refusal(b""),
     }
+    if not service().settings.pictures_by_url:
+        errors["url"] = fetch_url.disabled()
     return {name: {"message": error.message, "hint": error.hint} for name, error in errors.items()}
 
 
@@ -59,14 +68,11 @@ def _refusals(limits: Limits) -> dict[str, dict[str, str]]:
 def create() -> AnyResponse:
     """Take one or more pictures in; go to the detection's page, or to the one of the batch.
 
-    Of several pictures the good ones are accepted, and the batch says why the others were not.
+    Of several pictures the good ones are accepted, and the batch says why the others were not. Scripts send
+    several one by one: with a field `batch` a picture joins that batch, or begins one. A `key` lets them
+    repeat a request that had no answer.
     """
-    files = request.files.getlist("picture")
-    if len(files) > MOST_TOGETHER:
-        raise TooManyPictures(
-            f"You sent {len(files)} pictures; at most {MOST_TOGETHER} are accepted at once."
-        )
-    pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
+    pictures = _sent()
     detection = DetectionRequest(
         request.form.get("model", AUTO),
         score(request.form.get("min_score"), name="min_score"),
@@ -77,9 +83,51 @@ def create() -> AnyResponse:
         session[_MODEL] = detection.model
         return go_to(url_for("batches.show", id=id), id=id)
     source, filename = pictures[0] if pictures else (None, None)
-    id = service().accept(source, detection, filename=filename)
+    if "batch" not in request.form:
+        id = service().accept(source, detection, filename=filename, claim=_claim())
+        session[_MODEL] = detection.model
+        return go_to(url_for("detection.show", key=id), id=id)
+    joined = _batch_to_join()
+    id = service().accept(
+        source,
+        detection,
+        filename=filename,
+        claim=_claim(),
+        also=lambda id, pipeline: service().batches.append(joined, id, pipeline),
+    )
     session[_MODEL] = detection.model
-    return go_to(url_for("detection.show", key=id), id=id)
+    batch = service().batches.of_detections([id]).get(id, joined.id)  # joined before, where this is repeated
+    batch_url = url_for("batches.show", id=batch)
+    return go_to(url_for("detection.show", key=id), id=id, batch=batch, batch_url=batch_url)
+
+
+def _sent() -> list[tuple[BinaryIO, str | None]]:
+    """Return the form's pictures, with their names: its files, and the one at its URL."""
+    files = request.files.getlist("picture")
+    if len(files) > MOST_TOGETHER:
+        raise TooManyPictures(
+            f"You sent {len(files)} pictures; at most {MOST_TOGETHER} are accepted at once."
+        )
+    pictures = [(cast(BinaryIO, file.stream), file.filename) for file in files]
+    if url := request.form.get("url", "").strip():
+        answer = fetch_url.fetch(url)
+        pictures.append((io.BytesIO(answer.body), fetch_url.name_of(answer)))
+    return pictures
+
+
+def _batch_to_join() -> Batch:
+    """Return this visitor's batch that the form names, while it has room, and else a new one."""
+    with suppress(UnknownDetection):
+        batch = service().batches.find(request.form["batch"])
+        if batch.owner == visitor() and len(batch.detections) < MOST_TOGETHER:
+            return batch
+    return Batch(new_id(), visitor(), (), ())
+
+
+def _claim() -> Claim | None:
+    """Return what the request goes by, where its sender may repeat it."""
+    key = request.form.get("key")
+    return Claim(hashlib.sha256(f"page:{visitor()}\n{key}".encode()).hexdigest()) if key else None
 
 
 @blueprint.get("/history")

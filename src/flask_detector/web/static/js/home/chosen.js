@@ -1,15 +1,17 @@
 /** The chosen pictures on the front page: which they are, and a row with a thumbnail for each. */
 
-import { measure, refusal } from "./refusal.js";
 import { bytes } from "../shared/format.js";
+import { nameOf } from "../shared/incoming.js";
+import { measure, refusal } from "../shared/refusal.js";
 
-/** @typedef {import("./refusal.js").Refusal} Refusal */
-/** @typedef {import("./refusal.js").Limits} Limits */
+/** @typedef {import("../shared/incoming.js").Item} Item */
+/** @typedef {import("../shared/refusal.js").Refusal} Refusal */
+/** @typedef {import("../shared/refusal.js").Limits} Limits */
 
 export class Chosen {
-  /** @type {File[]} */
-  files = [];
-  /** @type {Map<File, HTMLElement>} */
+  /** @type {Item[]} */
+  items = [];
+  /** @type {Map<Item, HTMLElement>} */
   #rows = new Map();
 
   /**
@@ -25,62 +27,73 @@ export class Chosen {
     this.onRemoved = onRemoved;
   }
 
+  /** Those of the chosen pictures that are files. */
+  get files() {
+    return this.items.filter((item) => item instanceof File);
+  }
+
   /**
-   * Add files, but for those that are there; call `onRefused` for each that can't be sent, which is left out.
+   * Add pictures, but for those that are there; call `onRefused` for each that can't be sent, which is left out.
    *
-   * @param {File[]} files
-   * @param {(file: File, refusal: Refusal) => void} onRefused
+   * @param {Item[]} items
+   * @param {(item: Item, refusal: Refusal) => void} onRefused
    */
-  async add(files, onRefused) {
-    for (const file of files.filter((one) => !this.has(one))) {
-      const wrong = await refusal(file, this.limits);
+  async add(items, onRefused) {
+    for (const item of items.filter((one) => !this.has(one))) {
+      const wrong = await refusal(item, this.limits);
       if (wrong) {
-        onRefused(file, wrong);
+        onRefused(item, wrong);
       } else {
-        this.files.push(file);
-        this.#add(file, onRefused);
+        this.items.push(item);
+        this.#add(item, onRefused);
       }
     }
   }
 
-  /** @param {File} file */
-  has({ name, size, lastModified }) {
-    return this.files.some((one) => one.name === name && one.size === size && one.lastModified === lastModified);
+  /** @param {Item} item */
+  has(item) {
+    const key = keyOf(item);
+    return this.items.some((one) => keyOf(one) === key);
   }
 
-  /** Take out all files but these. @param {File[]} files */
-  keep(files) {
-    [...this.#rows].filter(([file]) => !files.includes(file)).forEach(([file]) => this.#remove(file));
+  /** Take out all pictures but these. @param {Item[]} items */
+  keep(items) {
+    [...this.#rows.keys()].filter((item) => !items.includes(item)).forEach((item) => this.#remove(item));
   }
 
-  /** @param {File} file */
-  #remove(file) {
-    const row = this.#rows.get(file);
-    this.#rows.delete(file);
-    this.files = this.files.filter((other) => other !== file);
+  /** @param {Item} item */
+  #remove(item) {
+    const row = this.#rows.get(item);
+    this.#rows.delete(item);
+    this.items = this.items.filter((other) => other !== item);
     URL.revokeObjectURL(row?.querySelector("img")?.src ?? "");
     row?.remove();
   }
 
-  /** @param {File} file @param {(file: File, refusal: Refusal) => void} onRefused */
-  async #add(file, onRefused) {
+  /** @param {Item} item @param {(item: Item, refusal: Refusal) => void} onRefused */
+  async #add(item, onRefused) {
     const copy = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
     const row = /** @type {HTMLElement} */ (copy.firstElementChild);
     const image = /** @type {HTMLImageElement} */ (row.querySelector("img"));
     const size = /** @type {HTMLElement} */ (row.querySelector(".home-chosen-size"));
-    /** @type {HTMLElement} */ (row.querySelector(".home-chosen-name")).textContent = file.name;
-    size.textContent = bytes(file.size);
+    /** @type {HTMLElement} */ (row.querySelector(".home-chosen-name")).textContent = nameOf(item);
     const remove = /** @type {HTMLButtonElement} */ (row.querySelector("button"));
-    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    remove.setAttribute("aria-label", `Remove ${nameOf(item)}`);
     remove.addEventListener("click", () => {
       const next = row.nextElementSibling ?? row.previousElementSibling;
-      this.#remove(file);
+      this.#remove(item);
       this.onRemoved();
       next?.querySelector("button")?.focus();
     });
-    this.#rows.set(file, row);
+    this.#rows.set(item, row);
     this.list.append(row);
-    image.src = URL.createObjectURL(file);
+    if (item instanceof URL) {
+      image.hidden = true; // a foreign site is asked by the server alone
+      size.textContent = "fetched by the server when it is sent";
+      return;
+    }
+    size.textContent = bytes(item.size);
+    image.src = URL.createObjectURL(item);
     const measured = await measure(image, this.limits);
     if (!row.isConnected) {
       return; // it was taken out meanwhile
@@ -88,10 +101,15 @@ export class Chosen {
     // Empty for a format that this browser doesn't show, such as HEIC.
     image.hidden = measured === null;
     if (measured?.refusal) {
-      this.#remove(file);
-      onRefused(file, measured.refusal);
+      this.#remove(item);
+      onRefused(item, measured.refusal);
     } else if (measured) {
       size.textContent += `, ${measured.width} × ${measured.height} pixels`;
     }
   }
+}
+
+/** Return what tells whether two pictures are the same one. @param {Item} item */
+function keyOf(item) {
+  return item instanceof URL ? item.href : `${item.name}/${item.size}/${item.lastModified}`;
 }

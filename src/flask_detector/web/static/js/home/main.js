@@ -1,16 +1,18 @@
 /** The front page: from chosen pictures to the page of their detection. */
 
 import { Chosen } from "./chosen.js";
-import { looksLikePicture } from "./folders.js";
-import { follow } from "../shared/follow.js";
+import { put, receiveFrom } from "./fields.js";
 import { connectOptions } from "./options.js";
-import { put, receiveFrom, receivePictures } from "./receive.js";
-import { send } from "../shared/send.js";
+import { connectPaste } from "./paste.js";
+import { looksLikePicture } from "../shared/folders.js";
+import { nameOf, receivePictures, urlIn } from "../shared/incoming.js";
+import { ended } from "../shared/outcome.js";
+import { limitsOf, NO_PICTURE, tooMany } from "../shared/refusal.js";
+import { grouped, Upload } from "../shared/upload.js";
 
-/** @typedef {import("./refusal.js").Refusal} Refusal */
-
-// A detection that ends within this time is gone to when it is done, without the waiting page between.
-const PATIENCE_MILLISECONDS = 1000;
+/** @typedef {import("../shared/incoming.js").Item} Item */
+/** @typedef {import("../shared/refusal.js").Refusal} Refusal */
+/** @typedef {import("../shared/upload.js").Outcome} Outcome */
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("upload"));
 const input = /** @type {HTMLInputElement} */ (form.elements.namedItem("picture"));
@@ -24,20 +26,19 @@ const other = /** @type {HTMLButtonElement} */ (form.querySelector(".home-other"
 const cancel = /** @type {HTMLButtonElement} */ (form.querySelector(".home-cancel"));
 const folder = /** @type {HTMLElement} */ (form.querySelector(".home-folder"));
 const photo = /** @type {HTMLElement} */ (form.querySelector(".home-photo"));
+const paste = /** @type {HTMLButtonElement} */ (form.querySelector(".home-paste"));
 const example = /** @type {HTMLElement} */ (document.querySelector(".home-example"));
 
-const limits = {
-  bytes: Number(form.dataset.maxBytes),
-  pixels: Number(form.dataset.maxPixels),
-  refusals: JSON.parse(form.dataset.refusals ?? ""),
-};
+const address = /** @type {HTMLInputElement | null} */ (form.elements.namedItem("url"));
+const target = /** @type {HTMLElement} */ (document.getElementById("drop-target"));
+
+const limits = limitsOf(form);
 const template = /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture"));
 const chosen = new Chosen(list, template, limits, settle);
+const upload = new Upload(form.action, fields);
 
 /** @type {AbortController | null} */
 let current = null;
-/** @type {{id: string, url: string}[]} the detections of what has been sent */
-let accepted = [];
 
 /** @param {"empty" | "chosen" | "sending"} state */
 function enter(state) {
@@ -48,6 +49,7 @@ function enter(state) {
   other.hidden = state !== "chosen";
   photo.classList.toggle("away", state === "sending");
   folder.classList.toggle("away", state === "sending");
+  paste.classList.toggle("away", state === "sending");
   warnOnLeaving(state === "sending");
   cancel.hidden = state !== "sending";
 }
@@ -67,31 +69,22 @@ function report(error, name) {
   notice.hidden = false;
 }
 
+/** Return what is sent with each picture. */
+function fields() {
+  const data = new FormData(form);
+  data.delete("picture");
+  data.delete("url");
+  return data;
+}
+
 /** @param {boolean} on */
 function warnOnLeaving(on) {
-  const act = on ? addEventListener : removeEventListener;
-  act("beforeunload", warn);
-  act("pagehide", keepTogether);
+  (on ? addEventListener : removeEventListener)("beforeunload", warn);
 }
 
 /** @param {Event} event */
 function warn(event) {
   event.preventDefault();
-}
-
-/** What was sent before the page is left is a batch all the same. */
-function keepTogether() {
-  if (chosen.files.length > 1 && accepted.length) {
-    navigator.sendBeacon(form.dataset.batches ?? "", batchOf(accepted));
-  }
-}
-
-/** @param {{id: string}[]} detections */
-function batchOf(detections) {
-  const data = new FormData(form);
-  data.delete("picture");
-  detections.forEach(({ id }) => data.append("detection", id));
-  return data;
 }
 
 /** @param {string} url */
@@ -100,151 +93,118 @@ function leaveFor(url) {
   location.assign(url);
 }
 
-/** Add files to the choice. @param {File[]} files */
-async function add(files) {
-  forget();
-  const most = Number(form.dataset.mostTogether);
-  const all = chosen.files.length + files.length;
-  if (!files.length) {
-    report({ message: "There is no picture in this folder.", hint: "Choose another one." });
-  } else if (all > most) {
-    report({ message: `You chose ${all} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." });
-    files = files.slice(0, most - chosen.files.length);
+/** Add pictures to the choice. @param {Item[]} items */
+async function add(items) {
+  if (form.dataset.state === "sending") {
+    report({ message: "These pictures are still being sent.", hint: "Add more afterwards." });
+    return;
   }
-  await chosen.add(files, (file, error) => {
-    report(error, all > 1 ? file.name : undefined);
+  forget();
+  const all = chosen.items.length + items.length;
+  if (!items.length) {
+    report(NO_PICTURE);
+  } else if (all > limits.most) {
+    report(tooMany(all, limits));
+    items = items.slice(0, limits.most - chosen.items.length);
+  }
+  await chosen.add(items, (item, error) => {
+    report(error, all > 1 ? nameOf(item) : undefined);
     settle();
   });
   settle();
   detect.focus();
 }
 
+/** Add what is written as a URL; return whether there is nothing else. */
+async function addAddress() {
+  const url = urlIn(address?.value ?? "");
+  if (url && address) {
+    await add([url]);
+    address.value = "";
+  }
+  return Boolean(address?.reportValidity() && !address.value);
+}
+
 function settle() {
   put(input, chosen.files);
-  enter(chosen.files.length ? "chosen" : "empty");
+  if (!chosen.items.length) {
+    upload.batch = ""; // nothing is left of what was begun
+  }
+  enter(chosen.items.length ? "chosen" : "empty");
 }
 
 /** @param {SubmitEvent} event */
 async function submit(event) {
   event.preventDefault();
+  if ((address && !(await addAddress())) || !chosen.items.length) {
+    return;
+  }
   forget();
   current = new AbortController();
-  accepted = [];
+  const { signal } = current;
   enter("sending");
   cancel.focus();
+  const items = [...chosen.items];
   try {
-    await (chosen.files.length === 1 ? sendOne(current.signal) : sendSeveral(current.signal));
+    const outcome = await upload.send(items, signal, (progress) => show(progress, items.length));
+    if (items.length === 1 && outcome.accepted.length === 1) {
+      words.textContent = "Reading the picture";
+      await ended(outcome.accepted[0].url, signal);
+    }
+    finish(outcome, items.length);
   } catch (error) {
-    if (!current.signal.aborted) {
+    if (!signal.aborted) {
       throw error;
     }
-    accepted.forEach(({ url }) => takeBack(url));
+    upload.takeBack();
     enter("chosen");
     detect.focus();
   }
 }
 
-/** @param {AbortSignal} signal */
-async function sendOne(signal) {
-  const answer = await sendFile(chosen.files[0], signal, "Uploading", 0, 1);
-  if ("error" in answer) {
-    enter("chosen");
-    report(answer.error);
-  } else {
-    accepted.push(answer);
-    words.textContent = "Reading the picture";
-    await ended(answer.url, signal);
-    leaveFor(answer.url);
-  }
+/** @param {import("../shared/upload.js").Progress} progress @param {number} all */
+function show({ index, share, trouble }, all) {
+  const what = all === 1 ? "Uploading" : `Uploading ${index + 1} of ${all}`;
+  progress.value = ((index + share) / all) * 100;
+  words.textContent = trouble ? `${trouble.message} Trying again…` : `${what}, ${Math.floor(share * 100)}%`;
 }
 
-/** One after the other, since each may be as large as a request. @param {AbortSignal} signal */
-async function sendSeveral(signal) {
-  const files = [...chosen.files];
-  /** @type {File[]} */
-  let unsent = [];
-  for (const [i, file] of files.entries()) {
-    const answer = await sendFile(file, signal, `Uploading ${i + 1} of ${files.length}`, i, files.length);
-    if (!("error" in answer)) {
-      accepted.push(answer);
-    } else if (answer.error.code) {
-      report(answer.error, file.name);
-    } else {
-      report(answer.error);
-      unsent = files.slice(i); // the server is away: the others are not tried, and stay chosen
-      break;
-    }
+/** Go to what was sent; stay where something was not, and say what and why. @param {Outcome} outcome @param {number} all */
+function finish({ accepted, refused, unsent, trouble }, all) {
+  const last = accepted.at(-1);
+  if (last && accepted.length === all) {
+    leaveFor(last.batch_url ?? last.url);
+    return;
   }
-  if (!accepted.length) {
+  const names = refused.map(({ item, error }) => ({ name: nameOf(item), error }));
+  grouped(names).forEach(({ name, ...error }) => report(error, all > 1 ? name : undefined));
+  if (trouble) {
+    report(trouble);
+  }
+  if (!accepted.length && !unsent.length) {
     enter("chosen");
     return;
   }
-  const answer = await send(form.dataset.batches ?? "", batchOf(accepted), signal);
-  if ("error" in answer) {
-    enter("chosen");
-    report(answer.error);
-  } else if (accepted.length === files.length) {
-    leaveFor(answer.url);
-  } else {
+  chosen.keep(unsent);
+  settle();
+  if (last) {
     const link = document.createElement("a");
-    link.href = answer.url;
+    link.href = last.batch_url ?? last.url;
     link.textContent = accepted.length === 1 ? "View the other one" : `View the other ${accepted.length}`;
+    const sent = `${accepted.length} of ${all} were sent and stay together.`;
+    const rest = unsent.length === 1 ? "The last one is" : `The other ${unsent.length} are`;
+    report({ message: sent, hint: unsent.length ? `${rest} still chosen: press “Detect objects” to go on.` : "" });
     notice.append(link);
-    chosen.keep(unsent);
-    settle();
     link.focus();
   }
 }
 
-/** Delete what was sent before the sending was cancelled. @param {string} url */
-function takeBack(url) {
-  const token = new FormData();
-  token.set("csrf_token", new FormData(form).get("csrf_token") ?? "");
-  send(`${url}/delete`, token, new AbortController().signal);
-}
-
-/**
- * Send one of several files, and show the progress of all.
- *
- * @param {File} file
- * @param {AbortSignal} signal
- * @param {string} what
- * @param {number} before how many have been sent
- * @param {number} all
- */
-function sendFile(file, signal, what, before, all) {
-  const data = new FormData(form);
-  data.set("picture", file);
-  progress.value = (before / all) * 100;
-  words.textContent = what;
-  return send(form.action, data, signal, (share) => {
-    progress.value = ((before + share) / all) * 100;
-    words.textContent = `${what}, ${Math.floor(share * 100)}%`;
-  });
-}
-
-/**
- * Wait until a detection has ended, or patience has.
- *
- * @param {string} url
- * @param {AbortSignal} signal
- */
-function ended(url, signal) {
-  return new Promise((resolve, reject) => {
-    const stop = follow(`${url}/events`, `${url}/state`, (state) => state.final && finish(resolve));
-    const timer = setTimeout(() => finish(resolve), PATIENCE_MILLISECONDS);
-    signal.addEventListener("abort", () => finish(reject));
-
-    /** @param {(value?: any) => void} settle */
-    function finish(settle) {
-      stop();
-      clearTimeout(timer);
-      settle();
-    }
-  });
-}
-
-receivePictures(input, add);
+receivePictures(target, add);
+input.addEventListener("change", () => input.files?.length && add([...input.files]));
+connectPaste(paste, add, (error) => {
+  forget();
+  report(error);
+});
 receiveFrom(/** @type {HTMLInputElement} */ (photo.querySelector("input")), add);
 receiveFrom(/** @type {HTMLInputElement} */ (folder.querySelector("input")), (files) => add(files.filter(looksLikePicture)));
 connectOptions(form);
@@ -262,6 +222,12 @@ exampleButton.addEventListener("click", async () => {
 });
 example.hidden = false;
 /** @type {HTMLElement} */ (form.querySelector(".home-drop-ways")).hidden = false;
+input.required = false; // a URL will do
+const addressButton = form.querySelector("[name=add-url]");
+if (addressButton instanceof HTMLButtonElement) {
+  addressButton.hidden = false;
+  addressButton.addEventListener("click", addAddress);
+}
 photo.hidden = !matchMedia("(pointer: coarse)").matches;
 folder.hidden = !photo.hidden; // phones have no folders to choose
 enter("empty");

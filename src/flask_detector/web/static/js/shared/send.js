@@ -1,6 +1,7 @@
 /** Sends forms with upload progress, which `fetch` doesn't report. */
 
-/** @typedef {{id: string, url: string} | {error: {message: string, hint: string, code?: string}}} Answer an error without a code isn't the server's */
+/** @typedef {{message: string, hint: string, status: number}} Trouble status: of HTTP; 0 where no answer came */
+/** @typedef {{id: string, url: string, batch?: string, batch_url?: string} | {error: Trouble}} Answer */
 
 /**
  * Send a form's data and return the server's answer, or what went wrong on the way.
@@ -27,6 +28,7 @@ export function send(url, data, signal, onProgress) {
         error: {
           message: "The server could not be reached.",
           hint: "Check your connection and try again.",
+          status: 0,
         },
       }),
     );
@@ -41,14 +43,11 @@ export function send(url, data, signal, onProgress) {
  * @returns {Answer}
  */
 function read(request) {
+  const { status } = request;
   try {
-    return JSON.parse(request.responseText);
+    const answer = JSON.parse(request.responseText);
+    return "error" in answer ? { error: { ...answer.error, status } } : answer;
   } catch {
-    return {
-      error: {
-        message: `The server sent an unexpected response (${request.status}).`,
-        hint: "Try again in a moment.",
-      },
-    };
+    return { error: { message: `The server sent an unexpected response (${status}).`, hint: "Try again in a moment.", status } };
   }
 }

@@ -1,16 +1,42 @@
 /** Refuses at once what the server would refuse, in the server's words. */
 
 /** @typedef {{message: string, hint: string}} Refusal */
-/** @typedef {{bytes: number, pixels: number, refusals: Record<"empty" | "bytes" | "pixels" | "format", Refusal>}} Limits */
+/** @typedef {import("./incoming.js").Item} Item */
+/**
+ * What the server accepts, and what it says of the rest; of URLs only where it fetches none.
+ *
+ * @typedef {{bytes: number, pixels: number, most: number, refusals: Record<"empty" | "bytes" | "pixels" | "format", Refusal> & {url?: Refusal}}} Limits
+ */
+
+/** Return the limits that the front page's form tells. @param {HTMLFormElement} form @returns {Limits} */
+export function limitsOf({ dataset }) {
+  return {
+    bytes: Number(dataset.maxBytes),
+    pixels: Number(dataset.maxPixels),
+    most: Number(dataset.mostTogether),
+    refusals: JSON.parse(dataset.refusals ?? ""),
+  };
+}
+
+/** Return what is said of more pictures than may be sent at once. @param {number} number @param {Limits} limits @returns {Refusal} */
+export function tooMany(number, { most }) {
+  return { message: `You chose ${number} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." };
+}
+
+/** @type {Refusal} */
+export const NO_PICTURE = { message: "There is no picture in this folder.", hint: "Choose another one." };
 
 /**
- * Return why a file can't be sent, or null. What could be a picture is left for the server to judge.
+ * Return why a picture can't be sent, or null. What could be one is left for the server to judge.
  *
- * @param {File} file
+ * @param {Item} file
  * @param {Limits} limits
  * @returns {Promise<Refusal | null>}
  */
 export async function refusal(file, { bytes, refusals }) {
+  if (file instanceof URL) {
+    return refusals.url ?? null;
+  }
   if (file.size === 0) {
     return refusals.empty;
   }

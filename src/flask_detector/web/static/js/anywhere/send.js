@@ -1,0 +1,192 @@
+/**
+ * Sends pictures by the front page's form, as that page would with the options it has now, and leads to the result or
+ * the batch; where something on this page is not saved, by a link.
+ */
+
+import { nameOf } from "../shared/incoming.js";
+import { ended } from "../shared/outcome.js";
+import { limitsOf, NO_PICTURE, refusal, tooMany } from "../shared/refusal.js";
+import { grouped, Upload } from "../shared/upload.js";
+import { isUnsaved } from "./unsaved.js";
+
+/** @typedef {import("../shared/incoming.js").Item} Item */
+/** @typedef {import("../shared/refusal.js").Refusal} Refusal */
+
+/** @type {AbortController | null} while something is sent */
+let current = null;
+/** @type {Promise<HTMLFormElement> | undefined} */
+let form;
+
+/** @param {HTMLElement} panel */
+function formOf(panel) {
+  form ??= loadForm(panel.dataset.home ?? "");
+  form.catch(() => (form = undefined));
+  return form;
+}
+
+/** @param {string} url @returns {Promise<HTMLFormElement>} the front page's form */
+async function loadForm(url) {
+  const answer = await fetch(url);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.getElementById("upload");
+  if (!(found instanceof HTMLFormElement)) {
+    throw new Error(`the server returned ${answer.status}`);
+  }
+  return found;
+}
+
+/** Say with which model pictures will be detected. @param {HTMLElement} panel @param {HTMLElement} place */
+export async function nameModel(panel, place) {
+  const model = (await formOf(panel)).querySelector("[name=model]:checked");
+  place.textContent = model instanceof HTMLElement ? `to detect objects with ${model.dataset.title}` : "";
+}
+
+/** @param {HTMLElement} panel @param {Item[]} items */
+export async function sendAtOnce(panel, items) {
+  const show = new Panel(panel, () => current?.abort());
+  if (current) {
+    show.report({ message: "Other pictures are still being sent.", hint: "Drop these again afterwards." });
+    return;
+  }
+  show.open();
+  current = new AbortController();
+  const { signal } = current;
+  addEventListener("beforeunload", warn);
+  try {
+    await send(panel, show, items, signal);
+  } catch {
+    if (signal.aborted) {
+      panel.hidden = true;
+    } else {
+      show.report({ message: "The server could not be reached.", hint: "Check your connection and try again." });
+    }
+  }
+  removeEventListener("beforeunload", warn);
+  current = null;
+}
+
+/** @param {Event} event */
+function warn(event) {
+  event.preventDefault();
+}
+
+/** @param {HTMLElement} panel @param {Panel} show @param {Item[]} items @param {AbortSignal} signal */
+async function send(panel, show, items, signal) {
+  const form = await formOf(panel);
+  const limits = limitsOf(form);
+  const good = await sendable(items, limits, show);
+  const upload = new Upload(new URL(form.getAttribute("action") ?? "", location.href).href, () => {
+    const data = new FormData(form);
+    data.delete("picture");
+    data.delete("url");
+    return data;
+  });
+  signal.addEventListener("abort", () => upload.takeBack());
+  const { accepted, refused, unsent, trouble } = await upload.send(good, signal, ({ index, share, trouble }) => {
+    show.progress((index + share) / good.length);
+    const what = good.length === 1 ? `Uploading ${nameOf(good[0])}` : `Uploading ${index + 1} of ${good.length}`;
+    show.say(trouble ? `${trouble.message} Trying again…` : what);
+  });
+  grouped(refused.map(({ item, error }) => ({ name: nameOf(item), error }))).forEach((one) => show.report(one));
+  if (trouble) {
+    const rest = unsent.length === good.length ? "" : ` ${unsent.length} of ${good.length} were not sent: drop them again.`;
+    show.report({ message: trouble.message, hint: trouble.hint + rest });
+  }
+  const last = accepted.at(-1);
+  if (!last) {
+    show.say("");
+    return;
+  }
+  if (accepted.length === 1 && items.length === 1) {
+    await ended(last.url, signal);
+  }
+  const url = last.batch_url ?? last.url;
+  if (accepted.length === items.length && !isUnsaved()) {
+    removeEventListener("beforeunload", warn);
+    location.assign(url);
+  } else {
+    show.lead(url, accepted.length);
+  }
+}
+
+/** Return what of pictures can be sent, and say why the rest can't. @param {Item[]} items @param {import("../shared/refusal.js").Limits} limits @param {Panel} show */
+async function sendable(items, limits, show) {
+  if (!items.length) {
+    show.report(NO_PICTURE);
+  }
+  if (items.length > limits.most) {
+    show.report(tooMany(items.length, limits));
+  }
+  const good = [];
+  const refused = [];
+  for (const item of items.slice(0, limits.most)) {
+    const error = await refusal(item, limits);
+    if (error) {
+      refused.push({ name: nameOf(item), error });
+    } else {
+      good.push(item);
+    }
+  }
+  grouped(refused).forEach((one) => show.report(one));
+  return good;
+}
+
+/** What the panel in the corner shows. */
+class Panel {
+  /** @param {HTMLElement} panel @param {() => void} onClosed */
+  constructor(panel, onClosed) {
+    this.panel = panel;
+    this.words = /** @type {HTMLElement} */ (panel.querySelector(".incoming-words"));
+    this.bar = /** @type {HTMLProgressElement} */ (panel.querySelector("progress"));
+    this.errors = /** @type {HTMLElement} */ (panel.querySelector("[role=alert]"));
+    this.link = /** @type {HTMLAnchorElement} */ (panel.querySelector("a"));
+    this.button = /** @type {HTMLButtonElement} */ (panel.querySelector("button"));
+    this.onClosed = onClosed;
+  }
+
+  open() {
+    this.errors.replaceChildren();
+    this.link.hidden = true;
+    this.bar.hidden = false;
+    this.bar.value = 0;
+    this.button.textContent = "Cancel";
+    this.button.onclick = () => {
+      this.onClosed();
+      this.panel.hidden = true;
+    };
+    this.say("Reading what came");
+    this.panel.hidden = false;
+  }
+
+  /** @param {string} words */
+  say(words) {
+    this.words.textContent = words;
+  }
+
+  /** @param {number} share 0..1 */
+  progress(share) {
+    this.bar.value = share * 100;
+  }
+
+  /** @param {Refusal & {name?: string}} error */
+  report({ message, hint, name }) {
+    const line = document.createElement("p");
+    const strong = document.createElement("strong");
+    strong.textContent = name ? `${name}: ${message}` : message;
+    line.append(strong, ` ${hint}`);
+    this.errors.append(line);
+    this.panel.hidden = false;
+    this.button.textContent = "Close";
+  }
+
+  /** Offer what was sent, without leaving this page for it. @param {string} url @param {number} number of pictures */
+  lead(url, number) {
+    this.say(number === 1 ? "1 picture was sent." : `${number} pictures were sent.`);
+    this.bar.hidden = true;
+    this.link.href = url;
+    this.link.textContent = number === 1 ? "View it" : "View them";
+    this.link.hidden = false;
+    this.button.textContent = "Close";
+    this.link.focus();
+  }
+}
