@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Dialog, FilePayload, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, FilePayload, Page, expect
 
 NAMES = ("park.jpg", "street.jpg", "apartment.jpg")
 
@@ -153,29 +153,6 @@ def test_leaving_while_sending_is_warned_of_and_what_was_sent_is_a_batch(
     page.goto("/history")
     page.get_by_role("link", name="The batch of park.jpg").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
-
-
-def test_what_the_server_could_not_be_reached_for_stays_chosen(
-    page: Page, pictures: Path, complaints: list[str]
-) -> None:
-    tries: list[int] = []
-
-    def answer(route: Route) -> None:
-        tries.append(1)
-        if len(tries) == 1:
-            route.continue_()
-        else:
-            route.abort()
-
-    page.route("**/detections", answer)
-    page.set_input_files("#picture", [pictures / name for name in NAMES])
-    page.get_by_role("button", name="Detect objects").click()
-    expect(page.get_by_role("alert")).to_contain_text("could not be reached")
-    expect(page.locator(".home-chosen-name")).to_have_text(["street.jpg", "apartment.jpg"])
-    assert len(tries) == 2
-    page.get_by_role("link", name="View the other one").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
-    complaints.clear()  # the browser notes the connection that broke off
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 # How a user's file reaches the page, as far as a script can act it out.
 _FILE_EVENT = """([kind, name, content]) => {
@@ -122,10 +122,17 @@ def test_cancelling_takes_back_what_was_sent_already(page: Page, pictures: Path)
     page.get_by_role("link", name="History").click()
     before = page.locator(".record").count()
     page.goto("/")
-    page.route("**/batches", lambda route: None)  # the answer never comes
-    page.set_input_files("#picture", [pictures / "park.jpg", pictures / "zoo.jpg"])
-    with page.expect_request("**/batches"):
-        page.get_by_role("button", name="Detect objects").click()
+    sent: list[str] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.url)
+        if len(sent) < 3:
+            route.continue_()  # the third answer never comes
+
+    page.route("**/detections", answer)
+    page.set_input_files("#picture", [pictures / f"{name}.jpg" for name in ("park", "zoo", "street")])
+    page.get_by_role("button", name="Detect objects").click()
+    expect(page.get_by_role("status").filter(has_text="Uploading 3 of 3")).to_be_visible()
     with page.expect_response("**/delete"), page.expect_response("**/delete"):
         page.get_by_role("button", name="Cancel").click()
     page.get_by_role("link", name="History").click()

@@ -56,4 +56,6 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "DETECTOR_DATA_DIR": str(settings.data_dir),
         "DETECTOR_OFFLINE": "1",
         "DETECTOR_JOB_TIMEOUT": str(settings.job_timeout),
+        "DETECTOR_PICTURES_BY_URL": str(settings.pictures_by_url),
+        "DETECTOR_ALLOW_PRIVATE_ADDRESSES": str(settings.allow_private_addresses),
     }

@@ -149,7 +149,8 @@ class ApiSettings(BaseModel):
         default=250, gt=0, le=100_000, description="Maximum size of one request with all its pictures, in MB."
     )
     pictures_by_url: bool = Field(
-        default=False, description="Let API requests name URLs of pictures, which the server then fetches."
+        default=False,
+        description="Let API requests and visitors name URLs of pictures, which the server then fetches.",
     )
     allow_private_addresses: bool = Field(
         default=False,

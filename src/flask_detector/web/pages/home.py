@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL, Stage
-from flask_detector.errors import TooManyPictures, UnknownDetection
+from flask_detector.errors import DetectorError, TooManyPictures, UnknownDetection
 from flask_detector.imaging import sniff
 from flask_detector.imaging.limits import Limits, empty
 from flask_detector.jobs.acceptance import Claim
@@ -53,7 +53,7 @@ def home() -> str:
 
 def _refusals(limits: Limits) -> dict[str, dict[str, str]]:
     """Return what the page says of files that it does not even send; `{}` stands for their size."""
-    errors = {
+    errors: dict[str, DetectorError] = {
         "empty": empty(),
         "bytes": limits.too_large("{}"),
         "pixels": limits.too_many_pixels("{}"),

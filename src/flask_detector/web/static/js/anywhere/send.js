@@ -59,6 +59,7 @@ export async function sendAtOnce(panel, items) {
       panel.hidden = true;
     } else {
       show.report({ message: "The server could not be reached.", hint: "Check your connection and try again." });
+      show.rest("");
     }
   }
   removeEventListener("beforeunload", warn);
@@ -94,7 +95,7 @@ async function send(panel, show, items, signal) {
   }
   const last = accepted.at(-1);
   if (!last) {
-    show.say("");
+    show.rest("");
     return;
   }
   if (accepted.length === 1 && items.length === 1) {
@@ -163,6 +164,13 @@ class Panel {
     this.words.textContent = words;
   }
 
+  /** Show that nothing is sent any more. @param {string} words */
+  rest(words) {
+    this.say(words);
+    this.bar.hidden = true;
+    this.button.textContent = "Close";
+  }
+
   /** @param {number} share 0..1 */
   progress(share) {
     this.bar.value = share * 100;
@@ -176,17 +184,14 @@ class Panel {
     line.append(strong, ` ${hint}`);
     this.errors.append(line);
     this.panel.hidden = false;
-    this.button.textContent = "Close";
   }
 
   /** Offer what was sent, without leaving this page for it. @param {string} url @param {number} number of pictures */
   lead(url, number) {
-    this.say(number === 1 ? "1 picture was sent." : `${number} pictures were sent.`);
-    this.bar.hidden = true;
+    this.rest(number === 1 ? "1 picture was sent." : `${number} pictures were sent.`);
     this.link.href = url;
     this.link.textContent = number === 1 ? "View it" : "View them";
     this.link.hidden = false;
-    this.button.textContent = "Close";
     this.link.focus();
   }
 }

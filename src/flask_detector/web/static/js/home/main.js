@@ -6,7 +6,6 @@ import { connectOptions } from "./options.js";
 import { connectPaste } from "./paste.js";
 import { looksLikePicture } from "../shared/folders.js";
 import { nameOf, receivePictures, urlIn } from "../shared/incoming.js";
-import { ended } from "../shared/outcome.js";
 import { limitsOf, NO_PICTURE, tooMany } from "../shared/refusal.js";
 import { grouped, Upload } from "../shared/upload.js";
 
@@ -149,6 +148,7 @@ async function submit(event) {
     const outcome = await upload.send(items, signal, (progress) => show(progress, items.length));
     if (items.length === 1 && outcome.accepted.length === 1) {
       words.textContent = "Reading the picture";
+      const { ended } = await import("../shared/outcome.js");
       await ended(outcome.accepted[0].url, signal);
     }
     finish(outcome, items.length);

@@ -9,6 +9,8 @@ import { picturesIn } from "./folders.js";
 
 /** @typedef {File | URL} Item a picture, or where one is */
 
+// While something is held over a page the browser says so three times a second; not every end of that has an event.
+const SILENCE_MILLISECONDS = 1500;
 const LINKS = "text/uri-list";
 const TYPED = "input:not([type=file], [type=checkbox], [type=radio], [type=range]), textarea, [contenteditable]";
 
@@ -20,6 +22,8 @@ const TYPED = "input:not([type=file], [type=checkbox], [type=radio], [type=range
  * @param {() => void} [onHeld] called when something is brought over the page
  */
 export function receivePictures(target, onItems, onHeld) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let away;
   let isOwn = false; // whether what is dragged is of this page: a link, a selected text
 
   document.addEventListener("dragstart", () => (isOwn = true));
@@ -38,6 +42,8 @@ export function receivePictures(target, onItems, onHeld) {
       target.hidden = false;
       onHeld?.();
     }
+    clearTimeout(away);
+    away = setTimeout(() => (target.hidden = true), SILENCE_MILLISECONDS);
   });
   document.addEventListener("dragleave", (event) => {
     if (event.relatedTarget === null) {
