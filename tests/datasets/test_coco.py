@@ -73,10 +73,11 @@ def test_files_for_training_and_validation_give_the_split_and_their_own_pictures
     assert [one.annotations.objects[0].box for one in pictures.values()] == [(1, 2, 4, 6), (5, 5, 10, 10)]
 
 
-def test_a_crowd_is_left_out(tmp_path: Path) -> None:
+def test_a_crowd_is_left_out_but_not_what_cvat_and_datumaro_call_so(tmp_path: Path) -> None:
     crowd = {"bbox": [1, 2, 30, 30], "iscrowd": 1}
-    pictures, opened = read(folder(tmp_path, {"a.jpg": picture(), "a.json": coco(crowd)}))
-    assert pictures["a.jpg"].annotations.objects == ()
+    masked = {"bbox": [1, 2, 3, 4], "iscrowd": 1, "attributes": {"occluded": False}}
+    pictures, opened = read(folder(tmp_path, {"a.jpg": picture(), "a.json": coco(crowd, masked)}))
+    assert [one.box for one in pictures["a.jpg"].annotations.objects] == [(1, 2, 4, 6)]
     assert said(opened) == ["a.json, annotation 1 is a crowd: several objects at once"]
 
 

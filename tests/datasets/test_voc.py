@@ -28,7 +28,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 def test_the_official_layout_gives_pictures_masks_and_splits(tmp_path: Path) -> None:
     masks = Image.new("P", (64, 48))
-    masks.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    masks.putpalette(list(range(256)) * 3)
     values = np.zeros((48, 64), np.uint8)
     values[10:20, 5:15], values[10:20, 15:16], values[30:40, 30:50] = 1, 255, 2
     masks.putdata(values.ravel().tolist())

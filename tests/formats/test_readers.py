@@ -2,13 +2,10 @@
 
 import io
 import json
-import os
-import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,34 +13,11 @@ import pytest
 from flask_detector.formats import dataset
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Bitmap
+from tests.support.readers import READERS, read
 
-PROJECT = Path(__file__).parents[2]
-PYTHON = PROJECT / ".venv" / "readers" / "bin" / "python"
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not PYTHON.exists() and "CI" not in os.environ,
-        reason="the readers are not installed: make .venv/.readers",
-    ),
-]
+pytestmark = READERS
 
 Whole = Callable[[Detections], list[Bitmap]]
-
-
-def read(script: str, *arguments: object, stdin: str | None = None) -> Any:
-    """Return the JSON that a script of the folder `readers` prints."""
-    answer = subprocess.run(
-        [PYTHON, PROJECT / "tests" / "formats" / "readers" / f"{script}.py", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), "QT_QPA_PLATFORM": "offscreen"},
-    )
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ WHOLE = {"browser", "faults", "machines", "project", "tools"}
 # What goes through several modules of one folder.
 ACROSS = {
     "cli/test_interrupted.py",
+    "datasets/test_writers.py",
     "detectors/mask_rcnn/test_parity.py",
     "detectors/mask_rcnn/test_steps.py",
     "detectors/rtmdet/test_parity.py",

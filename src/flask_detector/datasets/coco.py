@@ -152,7 +152,8 @@ def _shape(where: str, entry: Mapping[str, Any], width: int, height: int) -> Sha
     """Return an annotation's object; raises Unusable."""
     if (label := entry.get("label")) is None:
         raise Unusable(f"is of category {str(entry.get('category_id'))[:40]}, which is not listed")
-    if entry.get("iscrowd"):
+    # CVAT and datumaro call each mask of run lengths a crowd; they write attributes, others don't.
+    if entry.get("iscrowd") and "attributes" not in entry:
         raise Unusable("is a crowd: several objects at once")
     verified = is_true_in(entry, "attributes", "verified")
     shape = Shape(where, label, score=score_of(entry), verified=verified)

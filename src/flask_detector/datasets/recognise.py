@@ -12,7 +12,7 @@ _HEAD: Final = 65_536
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(:)?|[\[\]{}]')
 _COMMENT: Final = re.compile("<!--.*?-->", re.DOTALL)
 _ELEMENT: Final = re.compile(r"<([A-Za-z_][\w.-]*)")
-_COCO: Final = {"images", "annotations", "categories"}
+_COCO: Final = {"images", "annotations"}
 _LABEL_STUDIO: Final = {"annotations", "predictions", "completions"}
 _JSON_MIN: Final = {"annotation_id", "annotator", "lead_time"}
 _ROOTS: Final = {"annotation": "voc", "annotations": "cvat"}
@@ -45,7 +45,8 @@ def _format_of(path: str, head: str) -> str | None:
         return "label-studio" if is_task or len(keys & _JSON_MIN) > 1 else None
     if "shapes" in keys:
         return "labelme"
-    return "coco" if keys & _COCO else None
+    # A long list of categories may come first.
+    return "coco" if keys & _COCO or ("categories" in keys and len(head) >= _HEAD // 4) else None
 
 
 def _text(data: bytes) -> str:

@@ -3,14 +3,19 @@
 Source: PASCAL VOC2012 Development Kit, 2012, section 3.
 
 Boxes are counted from 1, their last column and row are inside. A picture in ``SegmentationObject`` with the
-name of the label file has the masks, where there is one: the pixels of its first object have the value 1.
+name of the label file has the masks, where there is one: each value is an object. That they are numbered as
+the boxes are is not true of all writers, so a mask is that of the box that fits it best.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 from xml.etree.ElementTree import Element
+
+import numpy as np
+import numpy.typing as npt
 
 from flask_detector.datasets import bitmaps, xml_reader
 from flask_detector.datasets.files import Files
@@ -18,10 +23,13 @@ from flask_detector.datasets.reader import Labels, PerPictureReader, Split, each
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
 from flask_detector.datasets.shapes import Shape, label_of, numbers_of, size_of
 from flask_detector.imaging.limits import Limits
+from flask_detector.structures.boxes import iou
 from flask_detector.structures.masks import Mask
 
 _LARGEST_FILE: Final = 16_000_000
 _OBJECTS, _CLASSES = "segmentationobject", "segmentationclass"
+_BORDER: Final = 255  # the line between objects
+_LEAST_OVERLAP: Final = 0.3  # that line takes much of a small object
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "test": "test"}
 
 
@@ -50,8 +58,8 @@ class VocReader(PerPictureReader):
         """Take in a list of pictures (``ImageSets/Main/val.txt``), or of classes (``labelmap.txt``)."""
         name, folders = PurePosixPath(path).name.lower(), path.lower().split("/")
         if name == "labelmap.txt":
-            labels = (line.partition(":")[0].strip() for line in self._lines(path))
-            self.classes = [label for label in labels if label and not label.startswith("#")]
+            labels = (line.rsplit(":", 3)[0].strip() for line in self._lines(path))
+            self.classes = [one for one in labels if one not in {"", "background"} and one[0] != "#"]
         elif "imagesets" in folders and (split := _SPLITS.get(name.removesuffix(".txt"))):
             for line in self._lines(path):
                 self._splits.setdefault(line.strip(), split)
@@ -81,26 +89,39 @@ class VocReader(PerPictureReader):
         picture = next(filter(None, found), None)
         return Labels(path, name or f"{stem}.*", picture, size, shapes, self._splits.get(stem))
 
-    def _shapes(self, path: str, objects: list[Element], width: int, height: int) -> Iterator[Shape | Remark]:
-        masks = self._masks_of(path, (width, height))
-        entries = ((f"{path}, line {one.get('line')}", (n, one)) for n, one in enumerate(objects, 1))
-        return each_usable(entries, lambda where, entry: _shape(where, entry[1], masks.get(entry[0])))
-
-    def _masks_of(self, path: str, size: tuple[int, int]) -> dict[int, Mask]:
-        """Return the masks of a picture's objects by their number."""
-        if (masks := self._masks.get(PurePosixPath(path).stem)) is None:
-            return {}
+    def _shapes(self, path: str, objects: list[Element], width: int, height: int) -> Iterable[Shape | Remark]:
+        found = list(each_usable(((f"{path}, line {one.get('line')}", one) for one in objects), _shape))
+        if (file := self._masks.get(PurePosixPath(path).stem)) is None:
+            return found
         try:
-            data = self.files.read(masks, self.limits.max_bytes)
-            values = bitmaps.values_of(data, self.limits, size=size)
+            data = self.files.read(file, self.limits.max_bytes)
+            values = bitmaps.values_of(data, self.limits, size=(width, height))
         except Unusable as error:
-            self.remarks.left_out(masks, str(error))
-            return {}
-        numbers = [n for n in set(values.ravel().tolist()) if 0 < n < 255]  # 255 is the line between objects
-        return {number: Mask.from_bitmap(values == number).cropped() for number in numbers}
+            return [*found, Remark(file, str(error))]
+        return _with_masks(found, values, file)
 
 
-def _shape(where: str, entry: Element, mask: Mask | None) -> Shape:
+def _with_masks(
+    found: Sequence[Shape | Remark], values: npt.NDArray[np.integer], file: str
+) -> Iterator[Shape | Remark]:
+    """Yield each object with the mask whose bounds overlap most with its box, if any do."""
+    numbers = [number for number in np.unique(values).tolist() if 0 < number < _BORDER]
+    masks = [Mask.from_bitmap(values == number).cropped() for number in numbers]
+    shapes = {i: shape for i, shape in enumerate(found) if isinstance(shape, Shape)}
+    bounds = np.array([(m.x, m.y, m.x + m.width, m.y + m.height) for m in masks], np.float32).reshape(-1, 4)
+    boxes = np.array([shape.box for shape in shapes.values()], np.float32).reshape(-1, 4)
+    overlaps, order, left = iou(bounds, boxes), list(shapes), set(range(len(masks)))
+    while overlaps.size and overlaps.max() > _LEAST_OVERLAP:
+        mask, box = (int(place) for place in np.unravel_index(overlaps.argmax(), overlaps.shape))
+        shapes[order[box]] = replace(shapes[order[box]], mask=masks[mask])
+        overlaps[mask], overlaps[:, box] = 0, 0
+        left.remove(mask)
+    yield from (shapes.get(i, one) for i, one in enumerate(found))
+    for number in (numbers[mask] for mask in sorted(left)):
+        yield Remark(f"{file}, object {number}", "has a mask that fits no box")
+
+
+def _shape(where: str, entry: Element) -> Shape:
     """Return an object; raises Unusable."""
     label = label_of((entry.findtext("name") or "").strip())
     if (box := entry.find("bndbox")) is None:
@@ -110,4 +131,4 @@ def _shape(where: str, entry: Element, mask: Mask | None) -> Shape:
         score = float(entry.findtext("score", ""))
     except ValueError:
         score = -1
-    return Shape(where, label, (x1 - 1, y1 - 1, x2, y2), mask=mask, score=score if 0 <= score <= 1 else None)
+    return Shape(where, label, (x1 - 1, y1 - 1, x2, y2), score=score if 0 <= score <= 1 else None)
