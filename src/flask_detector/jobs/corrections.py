@@ -6,10 +6,7 @@ the counts in the detection's record, or nothing. So of two writers at once one 
 again after a lost answer is the one that was made.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
@@ -21,12 +18,10 @@ from flask_detector.jobs.keys import corrections_key, job_key
 from flask_detector.jobs.rq_records import RQ_STATUS
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import JobStatus
+from flask_detector.structures.revisions import Revision
 
 AS_THE_MODEL_SAID = "model"
 """The version of a result that nobody has corrected, or whose correction was withdrawn."""
-
-ANY = "*"
-"""Stands for whichever version there is."""
 
 # KEYS: the job, the correction. ARGV: the status of a job that is done; the versions that may be replaced,
 # each between spaces; the one that is written; the one where nothing is; the job's meta data; then the fields
@@ -45,15 +40,6 @@ if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
 redis.call('HSET', KEYS[1], 'meta', ARGV[5])
 return ARGV[3]
 """
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A version of a correction. changed_at: ISO 8601, UTC; None, as changed_by, of one that nobody wrote."""
-
-    version: str
-    changed_at: str | None = None
-    changed_by: str | None = None
 
 
 class Corrections:
@@ -117,11 +103,6 @@ class Corrections:
         if found.decode() != revision.version:
             other, _ = self.find(id)
             raise ChangedMeanwhile(other.version, other.changed_at, other.changed_by)
-
-
-def version_of(document: Mapping[str, Any]) -> str:
-    """Return the version that a document is: the same again for the same content."""
-    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:32]
 
 
 def forget(id: str, pipeline: Pipeline) -> None:

@@ -20,12 +20,13 @@ from flask_detector.errors import (
     ServiceError,
     UnknownDetection,
 )
-from flask_detector.jobs.corrections import ANY, AS_THE_MODEL_SAID, Revision, version_of
+from flask_detector.jobs.corrections import AS_THE_MODEL_SAID
 from flask_detector.jobs.queue import MASK_SECONDS, new_id
 from flask_detector.jobs.records import Record
 from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
 from flask_detector.structures.detections import Detections, MaskEncoding, rings_of
 from flask_detector.structures.masks import Mask
+from flask_detector.structures.revisions import ANY, Revision, version_of
 from flask_detector.web.core import request_bodies
 from flask_detector.web.core.compression import compress
 from flask_detector.web.core.etags import REVALIDATED
