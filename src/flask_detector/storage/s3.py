@@ -3,6 +3,7 @@
 Needs the extra ``s3`` (obstore, imported when it is first used).
 """
 
+import io
 import logging
 import secrets
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flask_detector.errors import SettingsError, StorageUnavailable
-from flask_detector.storage.base import check_key, is_id
+from flask_detector.storage.base import StoredFile, check_key, check_path, is_id
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Store
@@ -50,7 +51,7 @@ _PROBES = "probes"
 
 
 class BucketStorage:
-    """Pictures in a bucket: ``<prefix>/<id>/<name>``.
+    """Pictures in a bucket: ``<prefix>/<id>/<name>``; other files by their paths after the prefix.
 
     The library's threads do not survive a fork: don't use this before forking.
     """
@@ -97,23 +98,16 @@ class BucketStorage:
 
     def put(self, id: str, name: str, source: BinaryIO) -> None:
         """Store all bytes of a stream under an id and a name."""
-        key = check_key(id, name)
-        with _reporting("written"):
-            self._store.put(key, source, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+        self._put(check_key(id, name), source)
 
     def get(self, id: str, name: str) -> bytes:
         """Return the bytes, or raise FileNotFoundError."""
-        key = check_key(id, name)
-        with _reporting("read"):
-            return self._store.get(key).bytes().to_bytes()
+        return self._get(check_key(id, name))
 
     def delete(self, id: str) -> None:
         """Delete everything under an id."""
         if is_id(id):
-            with _reporting("deleted"):
-                keys = [one["path"] for chunk in self._store.list(f"{id}/") for one in chunk]
-                if keys:
-                    self._store.delete(keys)
+            self._delete_under(id)
 
     def older_than(self, seconds: float) -> Iterator[str]:
         """Yield the ids whose newest bytes are older than that."""
@@ -124,6 +118,43 @@ class BucketStorage:
                 if is_id(id) and max(one["last_modified"].timestamp() for one in group) < limit:
                     yield id
 
+    def write(self, path: str, source: BinaryIO) -> StoredFile:
+        """Store all bytes of a stream as a file."""
+        key, size = check_path(path), source.seek(0, io.SEEK_END)
+        source.seek(0)
+        return StoredFile(path.rpartition("/")[2], size, self._put(key, source))
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes, or raise FileNotFoundError."""
+        return self._get(check_path(path))
+
+    def remove(self, path: str) -> None:
+        """Delete a file, if there is one."""
+        with _reporting("deleted"):
+            self._store.delete([check_path(path)])
+
+    def remove_folder(self, path: str) -> None:
+        """Delete everything under a path."""
+        self._delete_under(check_path(path))
+
+    def files(self, path: str) -> list[StoredFile]:
+        """Return the files that lie directly under a path."""
+        prefix = f"{check_path(path)}/"
+        with _reporting("listed"):
+            found = self._store.list_with_delimiter(prefix)["objects"]
+        # Some servers list a folder that has become empty as a file of its own name.
+        return [
+            StoredFile(one["path"].removeprefix(prefix), one["size"], _stamp(one["e_tag"]))
+            for one in found
+            if one["path"].startswith(prefix)
+        ]
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of what has files under it, directly under a path."""
+        with _reporting("listed"):
+            found = self._store.list_with_delimiter(f"{check_path(path)}/")["common_prefixes"]
+        return [prefix.rstrip("/").rpartition("/")[2] for prefix in found]
+
     def check(self) -> None:
         """Raise StorageUnavailable unless bytes can be written, read and deleted here."""
         key = f"{_PROBES}/{secrets.token_hex(8)}"
@@ -131,6 +162,25 @@ class BucketStorage:
             self._store.put(key, b"probe")
             self._store.get(key).bytes()
             self._store.delete(key)
+
+    def _put(self, key: str, source: BinaryIO) -> str:
+        with _reporting("written"):
+            put = self._store.put(key, source, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+        return _stamp(put["e_tag"])
+
+    def _get(self, key: str) -> bytes:
+        with _reporting("read"):
+            return self._store.get(key).bytes().to_bytes()
+
+    def _delete_under(self, path: str) -> None:
+        with _reporting("deleted"):
+            keys = [one["path"] for chunk in self._store.list(f"{path}/") for one in chunk]
+            if keys:
+                self._store.delete(keys)
+
+
+def _stamp(e_tag: str | None) -> str:
+    return (e_tag or "").strip('"')
 
 
 def _certificates(path: Path) -> bytes:
