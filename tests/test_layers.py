@@ -25,6 +25,7 @@ RULES: dict[str, tuple[str, str]] = {
     "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),
     "datasets": ("errors formats.brush_rle formats.file_names imaging structures", "numpy yaml"),
+    "collections": ("broker errors formats imaging storage structures", "redis"),
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),
     "worker": (
         "broker detectors errors imaging jobs process service.metrics settings storage webhooks",
@@ -44,8 +45,9 @@ RULES: dict[str, tuple[str, str]] = {
     "service.child": ("process", "net"),
     # Who asks for it
     "web": (
-        "_version api_keys broker detectors.zoo detectors errors formats guarded_http imaging jobs process "
-        "service.metrics service.supervisor settings storage structures visualization webhooks",
+        "_version api_keys broker collections detectors.zoo detectors errors formats guarded_http imaging "
+        "jobs process service.metrics service.supervisor settings storage structures visualization "
+        "webhooks",
         "PIL _typeshed flask flask_limiter flask_wtf itsdangerous numpy prometheus_client pydantic "
         "pydantic_core redis typing_extensions werkzeug",
     ),

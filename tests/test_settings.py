@@ -27,6 +27,8 @@ VARIABLES = [
     ("DETECTOR_PRECISION", "float32", "precision", "float32"),
     ("DETECTOR_FETCH", "rtmdet-ins-s, nanodet-g", "fetch", "rtmdet-ins-s, nanodet-g"),
     ("DETECTOR_OFFLINE", "1", "offline", True),
+    ("DETECTOR_COLLECTIONS_GB", "0.5", "collections_gb", 0.5),
+    ("DETECTOR_OWNER_COLLECTIONS_GB", "2", "owner_collections_gb", 2),
     ("DETECTOR_SYNC_WRITES", "1", "sync_writes", True),
     ("DETECTOR_OFFLINE", "no", "offline", False),
     ("DETECTOR_MIRROR_URL", "https://mirror.example/weights", "mirror_url", "https://mirror.example/weights"),

@@ -28,6 +28,10 @@
     │   ├── DetectionExpired
     │   ├── DetectionNotFinished
     │   └── DetectionFailed
+    ├── CollectionError            the collection can't be used
+    │   ├── UnknownCollection
+    │   ├── UnknownPicture         it is not in the collection
+    │   └── CollectionFull
     ├── ServiceError               temporarily unavailable
     │   ├── QueueFull
     │   ├── ShareUsedUp
@@ -53,7 +57,8 @@
     ├── AccessError                access is denied
     │   ├── KeyMissing
     │   ├── UnknownKey
-    │   └── KeyNotAllowed
+    │   ├── KeyNotAllowed
+    │   └── ReadOnly               a link to look at a collection only
     └── SettingsError              the installation is misconfigured
 
 An error has a ``code`` (closed list: one per class, the class's name in snake case unless it says another),
@@ -198,6 +203,24 @@ class DetectionFailed(DetectionError, hint="Try again, or see the worker's log."
     """The detection ended without a result."""
 
 
+class CollectionError(DetectorError):
+    """The collection can't be used."""
+
+
+class UnknownCollection(
+    CollectionError, hint="Check the URL; it may have been deleted, or not be shared any more."
+):
+    """No collection has that id, or it is not yours."""
+
+
+class UnknownPicture(CollectionError, hint="It may have been deleted."):
+    """The collection has no such picture."""
+
+
+class CollectionFull(CollectionError, hint="Delete pictures or collections that are no longer needed."):
+    """There is no room for more in collections."""
+
+
 class ServiceError(DetectorError, code="service_unavailable", hint="Try again in a moment."):
     """The service is temporarily unavailable; the same request may succeed later."""
 
@@ -316,6 +339,10 @@ class UnknownKey(AccessError, hint="Check that the whole key was sent, or create
 
 class KeyNotAllowed(AccessError, hint="Create one with 'flask-detector keys create --admin'."):
     """The API key is valid, but does not allow this."""
+
+
+class ReadOnly(AccessError, hint="Ask whoever shared it for a link with which it can be changed."):
+    """The link lets a collection be looked at, not changed."""
 
 
 class SettingsError(DetectorError, code="bad_settings"):

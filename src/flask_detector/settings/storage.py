@@ -31,6 +31,18 @@ class StorageSettings(BaseModel):
     storage_ca: HomePath | None = Field(
         default=None, description="File with the CA certificate (PEM) of the bucket's server."
     )
+    collections_gb: float = Field(
+        default=20,
+        ge=0,
+        le=1_000_000,
+        description="Disk space in GB that all collections together may take; 0 for no collections.",
+    )
+    owner_collections_gb: float = Field(
+        default=5,
+        ge=0,
+        le=1_000_000,
+        description="Disk space in GB that the collections of one browser, or of one API key, may take.",
+    )
     sync_writes: bool = Field(
         default=False,
         description="Confirm an upload only after the picture, and the log of the Redis that `serve` starts, "

@@ -13,7 +13,16 @@ from flask_detector.web.core import errors, multipart, request_bodies
 from flask_detector.web.core.service import Service
 from flask_detector.web.middleware import assets, cross_origin, rate_limits, security
 from flask_detector.web.observability import health, request_log
-from flask_detector.web.pages import actions, admin, admin_models, batches, detection, home
+from flask_detector.web.pages import (
+    actions,
+    admin,
+    admin_models,
+    batches,
+    collection,
+    collections,
+    detection,
+    home,
+)
 
 
 def create_app(
@@ -39,7 +48,7 @@ def create_app(
     request_bodies.install(app, max_upload_bytes=settings.max_upload_bytes)
     dialects = compat.chosen(settings.clients)
     own = [home.blueprint, batches.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint]
-    own += [admin.blueprint, admin_models.blueprint]
+    own += [admin.blueprint, admin_models.blueprint, collections.blueprint]
     for blueprint in [*own, *dialects]:
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
@@ -47,6 +56,10 @@ def create_app(
     app.register_blueprint(batches.shared)
     of_batch = "/shared/batches/<token>/<int:place>"
     app.register_blueprint(detection.blueprint, url_prefix=of_batch, name=detection.SHARED_IN_BATCH)
+    app.register_blueprint(collection.blueprint, url_prefix="/collections/<key>")
+    app.register_blueprint(
+        collection.blueprint, url_prefix="/shared/collections/<key>", name=collection.SHARED
+    )
     app.jinja_env.globals["palette"] = PALETTE
     assets.install(app)
     errors.install(app)

@@ -1,7 +1,19 @@
 """The HTTP API, version 1. It uses no cookies: an API key or a detection's id gives access."""
 
-from flask_detector.web.api import annotations, batches, detections, files, links, models
+from flask_detector.web.api import (
+    annotations,
+    batches,
+    collections,
+    detections,
+    files,
+    links,
+    models,
+    pictures,
+)
 from flask_detector.web.api.docs_page import page
 from flask_detector.web.api.operations import blueprint
 
-__all__ = ["annotations", "batches", "blueprint", "detections", "files", "links", "models", "page"]
+__all__ = [
+    "annotations", "batches", "blueprint", "collections", "detections", "files", "links", "models", "page",
+    "pictures",
+]  # fmt: skip

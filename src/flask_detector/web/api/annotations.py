@@ -9,14 +9,14 @@ from flask_detector.web.api.responses import AnnotationDocument, BoxAndLabel, Bo
 from flask_detector.web.core import annotations
 from flask_detector.web.core.auth import find, key_of_request
 
-_ETAG = {"ETag": "Which version this is: send it as If-Match with a change."}
+ETAG = {"ETag": "Which version this is: send it as If-Match with a change."}
 _MISSING = (e.UnknownDetection, e.DetectionExpired, e.DetectionNotFinished, e.DetectionFailed)
-_CONDITIONS = (e.IfMatchMissing, e.ChangedMeanwhile)
+CONDITIONS = (e.IfMatchMissing, e.ChangedMeanwhile)
 
 
 @get(
     "/detections/<id>/annotations",
-    responses={200: Success("The annotations", AnnotationDocument, headers=_ETAG), 304: UNCHANGED},
+    responses={200: Success("The annotations", AnnotationDocument, headers=ETAG), 304: UNCHANGED},
     errors=(e.BadParameter, *_MISSING),
     query=AnnotationsQuery,
     headers=FileHeaders,
@@ -30,27 +30,27 @@ def show_annotations(id: str) -> Response:
 
 @put(
     "/detections/<id>/annotations",
-    responses={200: Success("The annotations as they are kept", AnnotationDocument, headers=_ETAG)},
-    errors=(e.BadAnnotations, e.BadParameter, e.RequestTooLarge, *_CONDITIONS, *_MISSING),
+    responses={200: Success("The annotations as they are kept", AnnotationDocument, headers=ETAG)},
+    errors=(e.BadAnnotations, e.BadParameter, e.RequestTooLarge, *CONDITIONS, *_MISSING),
     headers=AnnotationHeaders,
     body={JSON: AnnotationDocument},
     example="-X PUT -H 'If-Match: *' --json @annotations.json $API/detections/$ID/annotations",
 )
 def save_annotations(id: str) -> Response:
     """Correct a detection's objects."""
-    return annotations.save(find(id), _client())
+    return annotations.save(find(id), client())
 
 
 @delete(
     "/detections/<id>/annotations",
-    responses={200: Success("What the model said", AnnotationDocument, headers=_ETAG)},
-    errors=(*_CONDITIONS, *_MISSING),
+    responses={200: Success("What the model said", AnnotationDocument, headers=ETAG)},
+    errors=(*CONDITIONS, *_MISSING),
     headers=AnnotationHeaders,
     example="-X DELETE -H 'If-Match: *' $API/detections/$ID/annotations",
 )
 def withdraw_annotations(id: str) -> Response:
     """Go back to what the model said."""
-    return annotations.withdraw(find(id), _client())
+    return annotations.withdraw(find(id), client())
 
 
 @post(
@@ -68,6 +68,7 @@ def mask_of_box(id: str) -> Response:
     return annotations.mask_of_box(find(id))
 
 
-def _client() -> str:
+def client() -> str:
+    """Return who changes annotations, in words."""
     key = key_of_request()
     return "a program" if key is None else f"the API key '{key.name}'"

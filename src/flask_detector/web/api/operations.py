@@ -18,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 JSON = "application/json"
 
 # The modules of the operations, in the order of the documentation.
-TAGS = ("Detections", "Annotations", "Files", "Batches", "Links", "Models")
+TAGS = ("Detections", "Annotations", "Files", "Batches", "Links", "Collections", "Pictures", "Models")
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,6 @@ def _route(method: str, path: str, **declared: Any) -> Callable[[View], View]:
     return add
 
 
-get, post, put, delete = (partial(_route, method) for method in ("GET", "POST", "PUT", "DELETE"))
+get, post, put, patch, delete = (
+    partial(_route, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+)

@@ -172,10 +172,15 @@ class ShowQuery(ResultQuery):
     ] = None
 
 
-class AnnotationsQuery(Strict):
-    """How to show annotations."""
+class MasksQuery(Strict):
+    """How to show the annotations of a picture."""
 
     masks: Annotated[MaskEncoding, Field(description="How masks are sent.")] = "rle"
+
+
+class AnnotationsQuery(MasksQuery):
+    """How to show the annotations of a detection."""
+
     min_score: Annotated[
         Score | None,
         Field(description="The minimum score of what the model said; that of the detection by default."),

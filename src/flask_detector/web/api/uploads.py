@@ -50,7 +50,7 @@ def read() -> Upload:
         case "multipart/form-data":
             return _of_form()
         case "application/json":
-            _allow(service().settings.max_upload_bytes * 4 // 3 + MEGABYTE)
+            allow(service().settings.max_upload_bytes * 4 // 3 + MEGABYTE)
             return _bare() if _is_picture() else _of_json()
         case "application/x-www-form-urlencoded":
             _allow_picture(service().limits.max_bytes)
@@ -76,7 +76,7 @@ def _bare() -> Upload:
 
 def _of_form() -> Upload:
     settings = service().settings
-    _allow(settings.max_batch_bytes + MEGABYTE)
+    allow(settings.max_batch_bytes + MEGABYTE)
     files = [file for group in request.files.listvalues() for file in group]
     options = from_fields(UrlOptions, request.args, request.form)
     if len(files) > settings.max_batch:
@@ -111,7 +111,7 @@ def _of_json() -> Upload:
     return Upload([(io.BytesIO(_decoded(options.image)), options.filename)], options)
 
 
-def _allow(size: int) -> None:
+def allow(size: int) -> None:
     """Accept that many bytes of the body; raises RequestTooLarge where it says that it has more."""
     request.max_content_length = size
     if (request.content_length or 0) > size:

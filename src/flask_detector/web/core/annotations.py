@@ -53,16 +53,20 @@ def received(size: tuple[int, int]) -> Annotations:
 
 def _json() -> Any:
     """Return what the request's body is; raises BadAnnotations and RequestTooLarge."""
-    body = request_bodies.whole()
+    try:
+        return json.loads(checked(request_bodies.whole()))
+    except (ValueError, RecursionError) as error:
+        raise BadAnnotations("The body is not JSON that can be read.", field="") from error
+
+
+def checked(body: bytes) -> bytes:
+    """Return the JSON of annotations as it can be parsed; raises RequestTooLarge and BadParameter."""
     if len(body) > _MOST_BYTES:
         raise RequestTooLarge(
             f"The annotations take more than {_MOST_BYTES // 1_000_000} MB, the most that is accepted.",
             hint="Send masks as run lengths; leave out those of objects that are as the model said.",
         )
-    try:
-        return json.loads(request_bodies.checked_json(body, most_keys=_MOST_KEYS))
-    except (ValueError, RecursionError) as error:
-        raise BadAnnotations("The body is not JSON that can be read.", field="") from error
+    return request_bodies.checked_json(body, most_keys=_MOST_KEYS)
 
 
 def named(error: AnnotationError) -> BadAnnotations:
@@ -193,6 +197,31 @@ def _asked_box(size: tuple[int, int]) -> Annotation:
     except AnnotationError as error:
         field = error.field.removeprefix("objects[0].")
         raise BadAnnotations(str(error).replace(error.field, field, 1), hint="", field=field) from error
+
+
+def show_collected(collection: str, picture: str, masks: MaskEncoding = "rle") -> Response:
+    """Send the annotations of a picture in a collection.
+
+    Raises UnknownCollection, UnknownPicture or CollectionError.
+    """
+    kept, revision = service().pictures.annotations(collection, picture)
+    return respond(kept.to_json(masks=masks), revision)
+
+
+def save_collected(collection: str, picture: str, by: str) -> Response:
+    """Take the request's body as the annotations of a picture in a collection; send it as it is kept then.
+
+    Raises BadAnnotations, IfMatchMissing, ChangedMeanwhile, RequestTooLarge, CollectionFull, what
+    `show_collected` raises, StorageUnavailable or ServiceError; then nothing is changed.
+    """
+    replaces = versions_to_replace()
+    entry = service().pictures.entry(collection, picture)
+    sent = received((entry.width, entry.height))
+    try:
+        document, revision = service().pictures.correct(collection, picture, sent, replaces=replaces, by=by)
+    except AnnotationError as error:
+        raise named(error) from error
+    return respond(document, revision)
 
 
 def _now() -> str:

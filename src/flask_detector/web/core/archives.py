@@ -94,7 +94,7 @@ class Selected:
         self._records = [record for record in records if record.status is JobStatus.DONE]
         self._left_out = [(one.filename, one.failure.message) for one in batch.refused]
         self._left_out += [
-            (one.filename, _why_not(one)) for one in records if one.status is not JobStatus.DONE
+            (one.filename, why_not(one)) for one in records if one.status is not JobStatus.DONE
         ]
         if deleted := len(batch.detections) - len(records):
             self._left_out.append((f"{deleted} of them", "Deleted, or expired."))
@@ -115,12 +115,18 @@ class Selected:
 
     def report(self) -> Iterator[tuple[str, bytes]]:
         """Yield a file that names what was left out, if anything was; to be asked for last."""
-        if self._left_out:
-            lines = [f"{name}: {reason}\n" for name, reason in self._left_out]
-            yield LEFT_OUT, "".join(["These pictures are not in this file:\n", *lines]).encode()
+        return report_of(self._left_out)
 
 
-def _why_not(record: Record) -> str:
+def report_of(left_out: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
+    """Yield a file that names what was left out and why, if anything was by the time that it is asked for."""
+    if left_out:
+        lines = [f"{name}: {reason}\n" for name, reason in left_out]
+        yield LEFT_OUT, "".join(["These pictures are not in this file:\n", *lines]).encode()
+
+
+def why_not(record: Record) -> str:
+    """Return why a detection that is not done has no result."""
     if record.failure is not None:
         return record.failure.message
     return "Cancelled." if record.status is JobStatus.CANCELLED else "Not detected yet."

@@ -11,15 +11,13 @@ from typing import Any
 from flask_detector.formats.csv_table import spreadsheet_text
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
+from flask_detector.structures.outlines import grid_of, outline_of
 from flask_detector.visualization.colors import Colour, colour_of, colours_of
 from flask_detector.web.core.service import Service
 from flask_detector.web.core.view import SCORE_BARS, View
 
 # What pictures can be sorted by, and its name for people.
 SORTS = {"sent": "as sent", "name": "name", "objects": "most objects", "state": "state"}
-
-# Outlines on a thumbnail are rounded to this part of its longer side: finer than its pixels.
-_GRID = 400
 
 # What needs a look comes first.
 _STATES = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.DONE]
@@ -136,15 +134,13 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
 def _card(
     record: Record, shown: list[dict[str, Any]], width: int, height: int, colours: dict[str, Colour]
 ) -> Card:
-    scale = _GRID / max(width, height, 1)
     paths: dict[Colour, list[str]] = {}
     for one in shown:
-        x1, y1, x2, y2 = (round(side * scale) for side in one["box"])
-        paths.setdefault(colours[one["label"]], []).append(f"M{x1} {y1}H{x2}V{y2}H{x1}z")
+        paths.setdefault(colours[one["label"]], []).append(outline_of(one["box"], width, height))
     return Card(
         record,
         _most_first(Counter(one["label"] for one in shown)),
-        (max(1, round(width * scale)), max(1, round(height * scale))),
+        grid_of(width, height),
         tuple((colour, "".join(parts)) for colour, parts in paths.items()),
     )
 

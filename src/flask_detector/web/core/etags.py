@@ -19,7 +19,12 @@ def send_once(make: Callable[[], File], record: Record, *, as_download: bool = F
 
     The file must depend on nothing but the URL of the request, with its query, and the result's correction.
     """
-    source = f"{__version__} {record.correction} {request.full_path}"
+    return send_once_of(make, str(record.correction), as_download=as_download)
+
+
+def send_once_of(make: Callable[[], File], version: str, *, as_download: bool = False) -> Response:
+    """Do the same with a file that depends on the URL and a version."""
+    source = f"{__version__} {version} {request.full_path}"
     tag = hashlib.sha256(source.encode()).hexdigest()[:32]
     has_it = request.if_none_match.contains(tag)
     response = make_response("", 304) if has_it else send(make(), as_download=as_download)

@@ -147,6 +147,33 @@ def place(service: Service) -> AbstractContextManager[None]:
     return service.drawing.held("Too many pictures are being drawn.", patience=_PATIENCE_SECONDS)
 
 
+def collected(service: Service, collection: str, id: str) -> File:
+    """Return a picture of a collection as `picture` does one of a detection."""
+    entry = service.pictures.entry(collection, id)
+    original = service.pictures.picture(collection, id)
+    with turn(service, original):
+        data, media_type = encode.transcode(original, service.limits, None)
+    return File(data, media_type, entry.file_name)
+
+
+def collected_original(service: Service, collection: str, id: str) -> File:
+    """Return a picture of a collection as it was sent."""
+    entry = service.pictures.entry(collection, id)
+    original = service.pictures.picture(collection, id)
+    media_type = sniff.media_type(sniff.format_of(original[: sniff.HEAD_BYTES]) or "JPEG")
+    return File(original, media_type, entry.file_name)
+
+
+def collected_thumbnail(service: Service, collection: str, id: str) -> File:
+    """Return a small copy of a picture of a collection, made once."""
+
+    def make(original: bytes) -> bytes:
+        with turn(service, original):
+            return small_copy(original, service.limits)
+
+    return File(service.pictures.thumbnail(collection, id, make), "image/jpeg", id)
+
+
 @contextmanager
 def turn(service: Service, original: bytes) -> Iterator[None]:
     """Wait until there is room for the picture; raises as `place` and `decode.check` do."""

@@ -14,6 +14,9 @@ from redis.client import Pipeline
 
 from flask_detector.api_keys import Keys, key_id_of
 from flask_detector.broker.connection import reaching_redis
+from flask_detector.collections.pictures import Pictures
+from flask_detector.collections.store import Collections
+from flask_detector.collections.store import Limits as CollectionLimits
 from flask_detector.detectors import AUTO, model_store
 from flask_detector.errors import (
     BrokerUnavailable,
@@ -79,6 +82,8 @@ class Service:
         self.keys = Keys(connection)
         self.acceptance = Acceptance(connection)
         self.storage = storage
+        self.collections = Collections(storage, connection, CollectionLimits.of(settings))
+        self.pictures = Pictures(self.collections)
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)
         self.forecast = Forecast(connection, self.jobs, self.available, self.seconds_by_model, settings)

@@ -169,6 +169,7 @@ def _batch_of(record: Record) -> str:
     return service().batches.of_detections([record.id]).get(record.id, "")
 
 
+@blueprint.app_template_global()
 def view_query() -> dict[str, Any]:
     """Return the parts of the request's query that a batch and its results share."""
     names = ("score", "only", "off", "sort")

@@ -2,10 +2,9 @@
 
 import hmac
 import secrets
+from typing import Protocol
 
 from flask import session
-
-from flask_detector.jobs.records import Record
 
 _NAME = "visitor"
 
@@ -19,6 +18,14 @@ def visitor() -> str:
     return name
 
 
-def may_see(record: Record) -> bool:
-    """Return whether this browser sent the picture, or its id is the only key to it."""
-    return record.owner is None or hmac.compare_digest(record.owner, str(session.get(_NAME, "")))
+class Owned(Protocol):
+    """A detection, or a collection."""
+
+    @property
+    def owner(self) -> str | None:
+        """The browser's or the key's name; None where the id is the key to it."""
+
+
+def may_see(what: Owned) -> bool:
+    """Return whether it is this browser's, or its id is the only key to it."""
+    return what.owner is None or hmac.compare_digest(what.owner, str(session.get(_NAME, "")))

@@ -5,7 +5,7 @@ import "../shared/refresh.js";
 import { connectSharing } from "../shared/share.js";
 
 // What depends on the choice.
-const PARTS = ["head", "download", "filters", "records"];
+const PARTS = ["head", "download", "keep", "filters", "records"];
 
 const showLink = connectSharing(document.body, () => location.search);
 

@@ -1,0 +1,111 @@
+"""The collections of a browser: their list, new ones, and keeping detections in them."""
+
+from flask import Blueprint, Response, jsonify, render_template, request, session, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from flask_detector.collections.documents import Collection
+from flask_detector.errors import BadParameter, UnknownCollection, UnknownDetection
+from flask_detector.jobs.records import Record
+from flask_detector.web.core import collecting
+from flask_detector.web.core.errors import wants_json
+from flask_detector.web.core.responses import go_to
+from flask_detector.web.core.service import service
+from flask_detector.web.core.view import View
+from flask_detector.web.pages.visitor import may_see, visitor
+
+blueprint = Blueprint("collections", __name__, url_prefix="/collections")
+
+# Small copies of pictures that stand for a collection.
+_COVERS = 4
+
+# In the session: the collection that this browser kept something in last.
+_LAST = "collection"
+
+
+@blueprint.get("")
+def index() -> str:
+    """Show the collections of this browser."""
+    found = service().collections.owned_by(visitor())
+    return render_template(
+        "pages/collections.html",
+        collections=found,
+        covers={one.id: service().pictures.some(one.id, _COVERS) for one, _ in found},
+        settings=service().settings,
+    )
+
+
+@blueprint.post("")
+def create() -> AnyResponse:
+    """Make a collection."""
+    collection = service().collections.create(request.form.get("name", ""), visitor())
+    return go_to(url_for("collection.show", key=collection.id), id=collection.id)
+
+
+@blueprint.post("/keep")
+def keep() -> AnyResponse:
+    """Keep detections, the form's ``id`` fields, with what the query shows of them.
+
+    An id may be a batch's, for all of its pictures. The form names a `collection`, or a new one by `name`.
+    """
+    records = _selected()
+    collection = _wanted()
+    taken = collecting.keep(service(), collection.id, records, View.of(request.args))
+    session[_LAST] = collection.id
+    url = url_for("collection.show", key=collection.id)
+    if not wants_json():
+        return go_to(url)
+    return _kept(collection, taken, url)
+
+
+def _kept(collection: Collection, taken: collecting.Taken, url: str) -> Response:
+    response = jsonify(
+        {
+            "url": url,
+            "name": collection.name,
+            "pictures": len(taken.ids),
+            "added": taken.added,
+            "left_out": [f"{name}: {reason}" for name, reason in taken.left_out],
+        }
+    )
+    response.headers["Location"] = url
+    return response
+
+
+def _wanted() -> Collection:
+    """Return the collection that the form names, or make the one that it asks for."""
+    id = request.form.get("collection", "")
+    return own(id) if id else service().collections.create(request.form.get("name", ""), visitor())
+
+
+def _selected() -> list[Record]:
+    """Return the detections that the form names; raises BadParameter and UnknownDetection."""
+    ids = list(dict.fromkeys(request.form.getlist("id")))
+    if not ids:
+        raise BadParameter("No picture is selected.", hint="Select some, then try again.", field="id")
+    records = {record.id: record for record in service().jobs.find_all(ids)}
+    found = []
+    for id in ids:
+        if id in records:
+            found.append(records[id])
+        else:
+            batch = service().batches.find(id)
+            if batch.owner == visitor():
+                found += service().jobs.find_all(batch.detections)
+    if not found or not all(may_see(record) for record in found):
+        raise UnknownDetection("There is no such detection.")
+    return found
+
+
+def own(id: str) -> Collection:
+    """Return a collection that this browser may change in every way; raises UnknownCollection."""
+    collection = service().collections.find(id)
+    if not may_see(collection):
+        raise UnknownCollection("There is no such collection.")
+    return collection
+
+
+@blueprint.app_template_global()
+def collections_to_keep_in() -> list[Collection]:
+    """Return the collections of this browser, the one that it kept something in last before all others."""
+    found = service().collections.names_owned_by(visitor())
+    return sorted(found, key=lambda one: one.id != session.get(_LAST))
