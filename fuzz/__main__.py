@@ -99,7 +99,6 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
     names = sorted(good)
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     victim, harmful = Victim(target), 0
-    change = changed_json if target == "results" else changed
     deadline = time.monotonic() + seconds
     for name in names:
         if victim.give(good[name]) != "used":
@@ -116,11 +115,12 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
             suppress_health_check=list(HealthCheck),
         )
         @given(st.sampled_from(names), changes(), st.booleans())
-        def one_round(name: str, wanted: list[Change], right_checksums: bool) -> None:
+        def one_round(name: str, wanted: list[Change], is_kept_whole: bool) -> None:
             if not worst and time.monotonic() > deadline:  # noqa: B023  # used within the round alone
                 return
-            data = change(good[name], wanted)
-            if right_checksums:
+            as_json = target == "results" or (is_kept_whole and good[name][:1] in {b"{", b"["})
+            data = (changed_json if as_json else changed)(good[name], wanted)
+            if is_kept_whole:
                 data = with_checksums(data)
             try:
                 outcomes[name][victim.give(data)] += 1

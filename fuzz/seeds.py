@@ -12,16 +12,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from flask_detector.formats import dataset
+from flask_detector.formats.brush_rle import packed
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
+from tests.support import pictures as test_pictures
 from tests.support.small_models import write_small_rtmdet
 
 _SIDE = 96
 
 
 def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
-    """Return the good files of a target: "pictures", "checkpoints", "labels" or "results"."""
-    makers = {"pictures": _pictures, "checkpoints": _checkpoints, "labels": _labels, "results": _results}
+    """Return the good files of a target: "pictures", "checkpoints", "labels", "results" or "datasets"."""
+    makers = {
+        "pictures": _pictures,
+        "checkpoints": _checkpoints,
+        "labels": _labels,
+        "results": _results,
+        "datasets": _datasets,
+    }
     made = makers[target]()
     if folder is not None:
         made |= {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
@@ -179,20 +188,29 @@ def _labels() -> dict[str, bytes]:
     return {name: text.encode() for name, text in forms.items()}
 
 
+def _datasets() -> dict[str, bytes]:
+    found = _found()
+    names = ("coco", "coco-rle", "cvat", "label-studio", "labelme", "labelme-polygons", "voc", "yolo-seg")
+    files = {}
+    for name in names:
+        files[f"{name}, zipped"] = zipped = dataset.write(name, [("a.jpg", found, test_pictures.picture())])
+        with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+            paths = [p for p in archive.namelist() if p.endswith((".json", ".xml", "/a.txt"))]
+            files[name] = archive.read(next(path for path in paths if "config" not in path))
+    brush = packed(Mask.from_bitmap(np.ones((4, 5), np.bool_), x=9, y=9), width=64, height=48)
+    value = {
+        "format": "rle",
+        "rle": brush,
+        "brushlabels": ["cat"],
+        "original_width": 64,
+        "original_height": 48,
+    }
+    minimal = [{"image": "a.jpg", "annotator": 1, "lead_time": 2, "tag": [value]}]
+    return files | {"label-studio, brush, json-min": json.dumps(minimal).encode()}
+
+
 def _results() -> dict[str, bytes]:
-    bitmap = np.zeros((9, 7), np.bool_)
-    bitmap[2:6, 1:5] = True
-    found = Detections(
-        width=64,
-        height=48,
-        boxes=np.array([[1, 2, 30, 40], [5, 6, 7, 8]], np.float32),
-        scores=np.array([0.9, 0.4], np.float32),
-        class_ids=np.array([1, 0]),
-        labels=("person", "car"),
-        model="a-model",
-        masks=(Mask.from_bitmap(bitmap, x=3, y=4), Mask.from_bitmap(bitmap)),
-        timings={"features": 0.25},
-    )
+    found = _found()
     with_masks = found.to_json()
     plain = json.loads(json.dumps(with_masks))
     plain["instances"][0]["mask"] = {"size": [48, 64], "counts": [100, 20, 2952]}
@@ -203,3 +221,19 @@ def _results() -> dict[str, bytes]:
         "boxes": found.to_json(masks="none"),
     }
     return {name: json.dumps(form).encode() for name, form in forms.items()}
+
+
+def _found() -> Detections:
+    bitmap = np.zeros((9, 7), np.bool_)
+    bitmap[2:6, 1:5] = True
+    return Detections(
+        width=64,
+        height=48,
+        boxes=np.array([[1, 2, 30, 40], [5, 6, 7, 8]], np.float32),
+        scores=np.array([0.9, 0.4], np.float32),
+        class_ids=np.array([1, 0]),
+        labels=("person", "car"),
+        model="a-model",
+        masks=(Mask.from_bitmap(bitmap, x=3, y=4), Mask.from_bitmap(bitmap)),
+        timings={"features": 0.25},
+    )

@@ -156,6 +156,37 @@ def read_result() -> Callable[[bytes], str]:
     return run
 
 
+def read_dataset() -> Callable[[bytes], str]:
+    """Return what a data set goes through: a ZIP, or a label file beside the picture `a.jpg`."""
+    from flask_detector.datasets import open_dataset
+    from flask_detector.errors import DatasetError
+    from flask_detector.imaging.limits import Limits
+    from tests.support.pictures import picture
+
+    root = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    (root / "folder").mkdir()
+    (root / "folder" / "a.jpg").write_bytes(picture())
+    suffixes = {b"{": "json", b"[": "json", b"<": "xml"}
+
+    def run(data: bytes) -> str:
+        path = root / "set.zip"
+        if not data.startswith(b"PK"):
+            for old in (root / "folder").glob("a.[jtx][sxm][otl]*"):
+                old.unlink()
+            path = root / "folder"
+            (path / f"a.{suffixes.get(data[:1], 'txt')}").write_bytes(data)
+        else:
+            path.write_bytes(data)
+        try:
+            with open_dataset(path, limits=Limits(4_000_000, 4_000_000)) as dataset:
+                count = sum(len(one.annotations.to_json()["objects"]) for one in dataset)
+        except DatasetError as error:
+            return error.code
+        return "used" if count else "nothing in it"
+
+    return run
+
+
 def run_python() -> Callable[[bytes], str]:
     """Return what runs Python instead of reading a file: for the test that harm is noticed."""
 
@@ -171,6 +202,7 @@ TARGETS = {
     "checkpoints": read_weights,
     "labels": read_labels,
     "results": read_result,
+    "datasets": read_dataset,
 }
 
 
