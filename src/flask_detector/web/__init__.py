@@ -20,6 +20,7 @@ from flask_detector.web.pages import (
     batches,
     collection,
     collections,
+    comparison,
     detection,
     home,
 )
@@ -53,6 +54,8 @@ def create_app(
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")
     app.register_blueprint(detection.blueprint, url_prefix="/shared/<key>", name=detection.SHARED)
+    app.register_blueprint(comparison.blueprint)
+    app.register_blueprint(comparison.shared)
     app.register_blueprint(batches.shared)
     of_batch = "/shared/batches/<token>/<int:place>"
     app.register_blueprint(detection.blueprint, url_prefix=of_batch, name=detection.SHARED_IN_BATCH)

@@ -37,6 +37,7 @@ from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
+from flask_detector.jobs.same_picture import SamePicture
 from flask_detector.jobs.share_links import ShareLinks
 from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.settings import Settings
@@ -78,6 +79,7 @@ class Service:
         self.history = History(connection, settings.retention_seconds)
         self.batches = Batches(connection, settings.retention_seconds)
         self.share_links = ShareLinks(connection, settings.retention_seconds)
+        self.same_picture = SamePicture(connection, settings.retention_seconds)
         self.corrections = Corrections(connection)
         self.keys = Keys(connection)
         self.acceptance = Acceptance(connection)
@@ -247,7 +249,12 @@ class Service:
         request = DetectionRequest(
             model or record.model, record.min_score, record.classes, record.masks, owner=record.owner
         )
-        return self.accept(io.BytesIO(self.original(record.id)), request, filename=record.filename)
+        return self.accept(
+            io.BytesIO(self.original(record.id)),
+            request,
+            filename=record.filename,
+            also=lambda id, pipeline: self.same_picture.add(record.id, id, pipeline),
+        )
 
     def delete(self, record: Record) -> None:
         """Forget a detection and its picture at once.

@@ -34,8 +34,13 @@ def _keep_view(endpoint: str, values: dict[str, Any]) -> None:
 
 @blueprint.post("/again")
 def again() -> AnyResponse:
-    """Detect in the same picture once more, without an upload; with another model if the form names one."""
+    """Detect in the same picture once more, without an upload; with another model if the form names one.
+
+    Go to the new result, or with `compare` to both side by side.
+    """
     id = service().again(g.record, model=request.form.get("model"))
+    if "compare" in request.form:
+        return go_to(url_for("comparison.show", key=g.record.id, other=id), id=id)
     return go_to(url_for("detection.show", key=id), id=id)
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
-from flask import Blueprint, Response, abort, g, jsonify, render_template, request
+from flask import Blueprint, Response, abort, g, jsonify, render_template, request, url_for
 
 from flask_detector.errors import UnknownDetection, kind_of
 from flask_detector.formats import FORMATS
@@ -74,6 +74,7 @@ def _waiting_page(record: Record) -> str:
         "pages/waiting.html",
         record=record,
         place=_place(record),
+        url=lambda page: url_for(f".{page}"),
         state=sse.state_of(record),
         steps=steps(has_masks=service().will_outline(record)),
     )
@@ -99,8 +100,17 @@ def _result_page(record: Record) -> str:
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
         other_models=[name for name in service().available.usable() if name != found.model],
+        compared_with=[] if g.is_shared else _others(record),
         share_token=None if g.is_shared else service().share_links.token_of(record.id),
     )
+
+
+def _others(record: Record) -> list[tuple[Record, str]]:
+    """Return the finished detections of the same picture, newest first, with the models that made them."""
+    records = service().jobs.find_all(service().same_picture.others(record.id))
+    models = {id: form["model"] for id, form in service().jobs.result_forms([one.id for one in records])}
+    found = [(one, models[one.id]) for one in records if one.id in models and may_see(one)]
+    return sorted(found, key=lambda one: one[0].created_at, reverse=True)
 
 
 def _place(record: Record) -> Place | None:

@@ -109,7 +109,7 @@ export function connectHeadline(page, view) {
   show();
 }
 
-/** Lets downloads and the drawn picture follow the view. @param {HTMLElement} page @param {View} view */
+/** Lets downloads and the drawn picture follow the view. @param {HTMLElement} page @param {EventTarget & {search: string}} view */
 export function connectLinks(page, view) {
   const followers = [...page.querySelectorAll("[data-follows-view]")];
   view.addEventListener("change", () => {

@@ -5,13 +5,13 @@
 
 import { percent } from "../shared/format.js";
 
-/** @typedef {import("./view.js").View} View */
+/** @typedef {import("./view.js").Shown} Shown */
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Area in CSS pixels of the frame */
 
 export class Labels {
   #camera = /** @type {import("./camera.js").Camera | null} */ (null);
 
-  /** @param {HTMLElement} overlay @param {import("./main.js").Result} result @param {View} view */
+  /** @param {HTMLElement} overlay @param {import("./main.js").Result} result @param {Shown} view */
   constructor(overlay, result, view) {
     this.instances = result.instances;
     this.view = view;

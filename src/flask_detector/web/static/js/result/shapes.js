@@ -2,7 +2,7 @@
 
 import { detailAt, Mask } from "./masks.js";
 
-/** @typedef {import("./view.js").View} View */
+/** @typedef {import("./view.js").Shown} Shown */
 /** @typedef {import("./camera.js").Camera} Camera */
 /** @typedef {import("./main.js").Result} Result */
 /** @typedef {import("./masks.js").Part} Part */
@@ -19,7 +19,7 @@ export class Shapes {
   #waiting = false;
   #moved = false;
 
-  /** @param {HTMLElement} overlay @param {Result} result @param {View} view @param {Camera} camera */
+  /** @param {HTMLElement} overlay @param {Result} result @param {Shown} view @param {Camera} camera */
   constructor(overlay, result, view, camera) {
     this.result = result;
     this.view = view;

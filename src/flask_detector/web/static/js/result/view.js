@@ -3,6 +3,18 @@
 const SWITCHES = /** @type {const} */ (["boxes", "masks", "labels"]);
 
 /** @typedef {typeof SWITCHES[number]} Switch */
+/**
+ * What draws a result knows of what is shown of it. Dispatches "change" (what is shown) and "light" (which instance is
+ * lit or chosen).
+ *
+ * @typedef {object} Shows
+ * @property {(index: number) => boolean} shows
+ * @property {(index: number | null) => void} point
+ * @property {(index: number | null) => void} choose
+ * @property {number | null} lit
+ * @property {number | null} chosen
+ */
+/** @typedef {EventTarget & Shows} Shown */
 
 /** Dispatches "change" (what is shown) and "light" (which instance is lit or chosen). */
 export class View extends EventTarget {
