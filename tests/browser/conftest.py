@@ -121,6 +121,32 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def comparison_path(usual_context: BrowserContext, pictures: Path) -> str:
+    """The path of two results side by side; the second lacks an object and calls another a truck."""
+    page = usual_context.new_page()
+    page.goto("/")
+    page.set_input_files("#picture", pictures / "street.jpg")
+    page.get_by_role("button", name="Detect objects").click()
+    page.locator(".result-shapes").wait_for(timeout=20 * SECONDS)
+    token = page.locator("[name=csrf_token]").first.input_value()
+    again = page.request.post(f"{page.url}/again", form={"csrf_token": token, "compare": ""})
+    page.goto(again.url)
+    page.locator(".comparison-stages .result-shapes").first.wait_for(timeout=20 * SECONDS)
+    annotations = f"/detections/{again.url.rpartition('/')[2]}/annotations"
+    document = page.request.get(annotations).json()
+    objects = [{name: one[name] for name in ("id", "label", "box")} for one in document["objects"][1:]]
+    objects[0]["label"] = "truck"
+    size = {name: document[name] for name in ("width", "height")}
+    page.request.put(
+        annotations,
+        data={"version": 1, "labels": [], "objects": objects, **size},
+        headers={"If-Match": "*", "X-CSRFToken": token},
+    )
+    page.close()
+    return urlsplit(again.url).path
+
+
+@pytest.fixture(scope="session")
 def batch_url(usual_context: BrowserContext, pictures: Path) -> str:
     """The address of a finished batch of three pictures."""
     page = usual_context.new_page()

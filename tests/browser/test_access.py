@@ -52,6 +52,7 @@ def paths(
     shared_path: str,
     shared_batch_path: str,
     batch_url: str,
+    comparison_path: str,
     crowd_url: str,
     jpeg_file: bytes,
 ) -> dict[str, str]:
@@ -60,6 +61,7 @@ def paths(
         "home": "/",
         "result": result_path,
         "batch": f"{urlsplit(batch_url).path}?score=0.4&only=person",
+        "comparison": comparison_path,
         "crowd": crowd_url,
         "waiting": idle_parts.send(jpeg_file),
         "failed": _ended(stack.url, jpeg_file[:500]),
@@ -149,6 +151,8 @@ def _ended(url: str, picture: bytes) -> str:
         ("result", "dark", PHONE),
         ("batch", "light", PHONE),
         ("batch", "dark", DESKTOP),
+        ("comparison", "light", PHONE),
+        ("comparison", "dark", DESKTOP),
         ("crowd", "light", PHONE),
         ("crowd", "dark", DESKTOP),
         ("waiting", "light", DESKTOP),
@@ -188,8 +192,8 @@ def test_axe_finds_nothing(
 ) -> None:
     page = open_page(paths[name], color_scheme=scheme, viewport={"width": width, "height": 900})
     complaints.clear()  # the browser's note that an unknown or failed detection is one
-    if name in {"result", "crowd", "shared"}:
-        page.locator(".result-shapes").wait_for()
+    if name in {"result", "comparison", "crowd", "shared"}:
+        page.locator(".result-shapes").last.wait_for()
     if name in {"admin", "models"}:
         sign_in(page)
         page.goto(paths[name])

@@ -36,6 +36,13 @@ def test_a_result_fits_a_narrow_phone_and_fingers(phone: Callable[[str], Page], 
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
+def test_two_results_fit_them_too(phone: Callable[[str], Page], comparison_path: str) -> None:
+    page = phone(comparison_path)
+    page.locator(".result-shapes").last.wait_for()
+    assert page.evaluate(_TOO_SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 @pytest.mark.parametrize("path", ["/", "/history", "/about", "/admin/login"])
 def test_the_other_pages_fit_them_too(phone: Callable[[str], Page], result_path: str, path: str) -> None:
     page = phone(path)

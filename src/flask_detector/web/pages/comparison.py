@@ -59,6 +59,7 @@ def show() -> str | AnyResponse:
         )
     score = view.lowest(max(shown_score for _, shown_score in results))
     pairs = pairs_of(left, right)
+    colours = _colours(left, right)
     names = [left.model, right.model]
     if left.model == right.model:
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
@@ -75,8 +76,8 @@ def show() -> str | AnyResponse:
         groups=_groups(
             match(pairs, left.scores >= score, right.scores >= score), list(left), list(right), names
         ),
-        colours=_colours(left, right),
-        text_colour_on=text_colour_on,
+        colours=colours,
+        text_colours={label: text_colour_on(colour) for label, colour in colours.items()},
         match_iou=MATCH_IOU,
         highest=float(np.concatenate([left.scores, right.scores, [0]]).max()),
         link=_link(),

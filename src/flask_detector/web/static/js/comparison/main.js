@@ -95,8 +95,31 @@ function showObjects(figure, result, side) {
   };
   side.addEventListener("change", mark);
   mark();
+  side.addEventListener("light", showGhost(overlay, shapes.svg, side));
   moveByHand(frame, camera);
   offerDrawn(frame);
+}
+
+/**
+ * Return what shows, in the result that lacks the lit object, where the other one has it.
+ *
+ * @param {HTMLElement} overlay @param {SVGElement} svg @param {Side} side
+ */
+function showGhost(overlay, svg, side) {
+  const ghost = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  ghost.setAttribute("class", "comparison-ghost");
+  svg.append(ghost);
+  return () => {
+    const entry = comparison.lit;
+    const other = side.name === "left" ? 1 : 0;
+    const index = entry && side.lit === null ? entry[comparison.sides[other].name] : null;
+    overlay.classList.toggle("has-lit", entry !== null);
+    ghost.style.display = index === null ? "none" : "";
+    if (index !== null) {
+      const [x1, y1, x2, y2] = results[other].instances[index].box;
+      Object.entries({ x: x1, y: y1, width: x2 - x1, height: y2 - y1 }).forEach(([name, value]) => ghost.setAttribute(name, `${value}`));
+    }
+  };
 }
 
 /** Bring an entry's objects into sight. @param {Entry} entry */

@@ -17,7 +17,6 @@ export function connectScore(form, comparison, highest) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.querySelectorAll("select, button").forEach((one) => one.remove());
   slider.id = "score";
-  slider.removeAttribute("aria-label");
   slider.hidden = output.hidden = false;
   show();
 }
