@@ -136,8 +136,8 @@ def add(
     """Add a model from a local weights FILE.
 
     If NAME is in the list, the file must be the published one. Any other NAME adds a custom model: a Mask
-    R-CNN R-50 FPN of MMDetection, torchvision or Detectron2, or an RTMDet, for example one that you
-    fine-tuned. Prints what the file was recognised as, and its class names.
+    R-CNN R-50 FPN of MMDetection, torchvision or Detectron2, an RTMDet or a NanoDet-g, for example one
+    that you fine-tuned. Prints what the file was recognised as, and its class names.
     """
     with ModelProgress(name) as progress:
         reading = store.add(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
 from flask_detector.detectors.zoo.ranking import machine_of
-from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, ModelInfo
+from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, Embedded, ModelInfo
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
@@ -63,8 +63,9 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         name = settings.model
     if name == AUTO:
         name = store.default()
-    is_embedded = store.info(name).architecture == "nanodet"
-    graphs = None if is_embedded else store.ready(name)  # refused before the engine is imported
+    info = store.info(name)
+    # Refused before the engine is imported.
+    graphs = None if isinstance(info.source, Embedded) else store.ready(name)
     from flask_detector.detectors.openvino_runtime import Precision
 
     precision = Precision(settings.precision)
@@ -72,9 +73,15 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         from flask_detector.detectors.nanodet.detector import NanoDet
 
         return NanoDet(threads=settings.threads or 1, precision=precision)
-    from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.rtmdet.model import RTMDet
     from flask_detector.detectors.weights_file import architecture_in
 
-    kind = RTMDet if architecture_in(graphs).startswith("rtmdet") else MaskRCNN
+    architecture = architecture_in(graphs)
+    if architecture == "nanodet":
+        from flask_detector.detectors.nanodet.taught import load_taught
+
+        return load_taught(graphs, name=name, threads=settings.threads or 1, precision=precision)
+    from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+    from flask_detector.detectors.rtmdet.model import RTMDet
+
+    kind = RTMDet if architecture.startswith("rtmdet") else MaskRCNN
     return kind(graphs, name=name, threads=settings.threads, precision=precision)

@@ -7,6 +7,7 @@ from typing import Any
 from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.detectors.mask_rcnn import convert as mask_rcnn
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.nanodet import convert as nanodet
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.rtmdet import convert as rtmdet
 from flask_detector.errors import BadParameter, CheckpointError
@@ -25,7 +26,7 @@ def convert(
 
     The folder appears whole or not at all; one that is there already is replaced.
 
-    variant: of Mask R-CNN, needed only where the checkpoint does not tell.
+    variant: of Mask R-CNN, where the checkpoint does not tell; of NanoDet "pair" for it beside its base.
     labels: what its classes are called; empty for what the checkpoint says.
     options: of Mask R-CNN, see `mask_rcnn.options`.
     on_progress: called with the part that is done, ending with 1.0.
@@ -34,24 +35,35 @@ def convert(
     BadParameter for a variant that there isn't, one or options of another network, and labels of another
     number, and OSError where the folder can't be written.
     """
-    if variant is not None and variant not in set(Variant):
-        raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(Variant)}.")
-    chosen = None if variant is None else Variant(variant)
+    known = [*Variant, *nanodet.VARIANTS]
+    if variant is not None and variant not in known:
+        raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(known)}.")
     report = on_progress or (lambda _: None)
     found = read_checkpoint(checkpoint)
     try:
-        if not rtmdet.is_rtmdet(found):
-            reading = mask_rcnn.convert(
-                found, folder, variant=chosen, labels=labels, options=options or {}, on_progress=report
-            )
-        elif variant is None and not options:
+        if nanodet.is_nanodet(found):
+            _refuse(checkpoint, "NanoDet", variant if variant not in nanodet.VARIANTS else None, options)
+            reading = nanodet.convert(found, folder, variant=variant, labels=labels, on_progress=report)
+        elif rtmdet.is_rtmdet(found):
+            _refuse(checkpoint, "RTMDet", variant, options)
             reading = rtmdet.convert(found, folder, labels=labels, on_progress=report)
         else:
-            what = f"not {variant}" if variant else "which has no options"
-            raise BadParameter(
-                f"{checkpoint.name} is of RTMDet, {what}.", hint="Leave the variant and the options out."
+            if variant in nanodet.VARIANTS:
+                raise BadParameter(f"{checkpoint.name} is not of NanoDet.", hint="Leave the variant out.")
+            chosen = None if variant is None else Variant(variant)
+            reading = mask_rcnn.convert(
+                found, folder, variant=chosen, labels=labels, options=options or {}, on_progress=report
             )
     except CheckpointError as error:
         raise type(error)(f"{checkpoint.name}: {error.message}", hint=error.hint) from error
     report(1.0)
     return reading
+
+
+def _refuse(checkpoint: Path, what: str, variant: str | None, options: Mapping[str, Any] | None) -> None:
+    """Raise BadParameter where a variant or options are given for a network that has none such."""
+    if variant is not None or options:
+        raise BadParameter(
+            f"{checkpoint.name} is of {what}, {f'not {variant}' if variant else 'which has no options'}.",
+            hint="Leave the variant and the options out.",
+        )

@@ -16,7 +16,7 @@ class Reading:
     notes: whole sentences: what was chosen and why, where the labels come from.
     """
 
-    architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins"]
+    architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins", "nanodet"]
     variant: str
     title: str
     labels: tuple[str, ...]

@@ -8,6 +8,7 @@ from pathlib import Path
 from flask_detector.detectors.mask_rcnn.identify import LAYOUTS
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.nanodet.taught import load_taught
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import WeightsFile
@@ -49,6 +50,10 @@ def outcomes(graphs: Path, picture: Picture, *, min_score: float | None = None) 
     Raises CheckpointError where the folder holds no model, or one whose answers are no finite numbers.
     """
     weights = WeightsFile.open(graphs)
+    if weights.architecture == "nanodet":
+        taught = load_taught(graphs, name=weights.architecture, precision=Precision.FLOAT32)
+        yield Outcome(weights.variant, True, taught.detect(picture, min_score=min_score))
+        return
     if weights.architecture.startswith("rtmdet"):
         detector = RTMDet(graphs, name=weights.architecture, precision=Precision.FLOAT32)
         yield Outcome(weights.variant, True, detector.detect(picture, min_score=min_score))

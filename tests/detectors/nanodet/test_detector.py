@@ -15,7 +15,8 @@ from pycocotools.cocoeval import COCOeval
 
 from flask_detector.detectors.base import Detector
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.nanodet.detector import EMBEDDED_MODEL, NanoDet, decode, network_size, resize
+from flask_detector.detectors.nanodet.detector import NanoDet, decode, network_size, resize
+from flask_detector.detectors.nanodet.layers import EMBEDDED_MODEL
 from flask_detector.detectors.openvino_runtime import Precision, Session, cpu_has_bfloat16, read_graph
 from flask_detector.errors import BadParameter, CheckpointError
 from flask_detector.structures import boxes as box_geometry

@@ -1,12 +1,18 @@
-"""Reading safetensors: the length of a header, the header in JSON, then the data.
+"""Reading and writing safetensors: the length of a header, the header in JSON, then the data.
 
 Source: github.com/huggingface/safetensors, "Format".
 """
 
 import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from flask_detector.atomic_files import write_whole
+from flask_detector.detectors.checkpoint.batch_norm import Floats
 from flask_detector.detectors.checkpoint.tensors import (
     ELEMENTS,
     Bytes,
@@ -53,6 +59,19 @@ def read_safetensors(content: Bytes) -> tuple[dict[str, Tensor], dict[str, Any]]
         raise CheckpointError("The file is damaged: its header can't be read.") from error
     _check_filled(spans, len(data))
     return tensors, meta if isinstance(meta, dict) else {}
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, Floats], meta: Mapping[str, str]) -> None:
+    """Write arrays by name and metadata. The file appears whole or not at all. Raises OSError."""
+    header: dict[str, Any] = {"__metadata__": dict(meta)}
+    offset = 0
+    for name, array in arrays.items():
+        offsets = [offset, offset := offset + array.nbytes]
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    data = [np.ascontiguousarray(array, "<f4").tobytes() for array in arrays.values()]
+    write_whole(path, b"".join([len(text).to_bytes(8, "little"), text, *data]))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""NanoDet-g, the small detector that comes with this package: boxes of COCO's 80 classes.
+"""NanoDet-g, the small detector that comes with this package: boxes of COCO's 80 classes, or of taught ones.
 
 Source: RangiLyu/nanodet, config/legacy_v0.x_configs/nanodet-g.yml and nanodet/model/head/gfl_head.py. Where
 the weights come from is told in data/NOTICE; the graph's inputs and outputs, in tools/convert_nanodet.py.
@@ -11,16 +11,15 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from flask_detector.detectors.base import OnStage, StageClock, checked_score
+from flask_detector.detectors.base import OnStage, StageClock, check_answers, checked_score
 from flask_detector.detectors.coco_labels import COCO_LABELS
-from flask_detector.detectors.openvino_runtime import Precision, Session, read_graph
+from flask_detector.detectors.nanodet.layers import EMBEDDED_MODEL
+from flask_detector.detectors.openvino_runtime import Graph, Precision, Session, read_graph
 from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures import boxes as box_geometry
 from flask_detector.structures.boxes import Floats, Ints
 from flask_detector.structures.detections import Detections
-
-EMBEDDED_MODEL = Path(__file__).parents[1] / "data" / "nanodet-g.xml"
 
 # The network was trained at 416; of the sides from 416 to 640, none was better on samples of COCO val.
 LONG_SIDE = 512
@@ -34,15 +33,14 @@ MAX_DETECTIONS = 100
 class NanoDet:
     """The detector, see `flask_detector.detectors.base.Detector`.
 
-    path: what tools/convert_nanodet.py wrote, an .xml or .onnx file; None for the one in this package.
+    source: a graph, or the .xml or .onnx file of one, as tools/convert_nanodet.py writes it.
+    labels: the names of its classes.
     threads: how many the network may use. On busy cores two were slower than one.
     precision: bfloat16 takes about half the time of float32 and had the same AP on a sample of COCO val.
 
     Raises CheckpointError when the file can't be read.
     """
 
-    name = "nanodet-g"
-    labels = COCO_LABELS
     has_masks = False
     # Where F1 was best on a sample of COCO val.
     default_min_score = 0.35
@@ -52,13 +50,19 @@ class NanoDet:
     max_side = 2 * LONG_SIDE
 
     def __init__(
-        self, path: Path | None = None, *, threads: int = 1, precision: Precision = Precision.AUTO
+        self,
+        source: Path | Graph = EMBEDDED_MODEL,
+        *,
+        name: str = "nanodet-g",
+        labels: tuple[str, ...] = COCO_LABELS,
+        threads: int = 1,
+        precision: Precision = Precision.AUTO,
     ) -> None:
-        path = EMBEDDED_MODEL if path is None else path
+        self.name, self.labels = name, labels
         try:
-            graph = read_graph(path)
+            graph = read_graph(source) if isinstance(source, Path) else source
         except RuntimeError as error:
-            raise CheckpointError(f"The model file {path} can't be read.") from error
+            raise CheckpointError(f"The model file {source} can't be read.") from error
         self._session = Session(graph, threads=threads, precision=precision)
         self._lock = Lock()
 
@@ -75,16 +79,22 @@ class NanoDet:
         min_score = checked_score(min_score, self.default_min_score)
         clock = StageClock(on_stage)
         pixels = Pixels.of(image)
-        width, height = pixels.width, pixels.height
         with clock.stage("prepare"):
-            network_width, network_height = network_size(width, height)
-            picture = resize(pixels, network_width, network_height)
+            picture = prepare(pixels)
             pixels.forget()
+        return self.find_in(picture, pixels.width, pixels.height, min_score, clock)
+
+    def find_in(
+        self, picture: Picture, width: int, height: int, min_score: float, clock: StageClock
+    ) -> Detections:
+        """Return what is found in a prepared picture, in pixels of the original of that width and height."""
+        network_height, network_width = picture.shape[:2]
         # What the session returns is its own memory, good until it runs again.
         with self._lock:
             with clock.stage("network"):
                 scores, sides = self._session.run([picture[None]])
             with clock.stage("select"):
+                check_answers(scores)
                 cells, class_ids, scores = best_candidates(scores, min_score)
                 boxes = decode(sides[cells], cells, network_width, network_height)
                 boxes *= np.array([width / network_width, height / network_height] * 2, np.float32)
@@ -107,6 +117,11 @@ class NanoDet:
             self._session.release()
 
 
+def prepare(pixels: Pixels) -> Picture:
+    """Return the picture (H, W, 3) as the network sees it."""
+    return resize(pixels, *network_size(pixels.width, pixels.height))
+
+
 def network_size(width: int, height: int) -> tuple[int, int]:
     """Return the width and height in which the network sees a picture of that size.
 
@@ -123,7 +138,7 @@ def resize(image: Picture | Pixels, width: int, height: int) -> Picture:
 
 
 def best_candidates(scores: Floats, min_score: float) -> tuple[Ints, Ints, Floats]:
-    """Return the cells, the classes and the scores of the best 1000 of all (P, 80) from `min_score` on."""
+    """Return the cells, the classes and the scores of the best 1000 of all (P, C) from `min_score` on."""
     flat = scores.ravel()
     places = np.flatnonzero(flat >= min_score)
     places = places[np.argsort(-flat[places], kind="stable")[:MAX_CANDIDATES]]

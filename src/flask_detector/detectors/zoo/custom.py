@@ -98,7 +98,7 @@ def own_model(
         architecture=architecture,
         variant=variant,
         licence="not stated",
-        has_masks=architecture != "rtmdet",
+        has_masks=architecture not in {"rtmdet", "nanodet"},
         source=source,
     )
 

@@ -1,0 +1,112 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flask_detector.detectors import load_detector, model_store
+from flask_detector.detectors.base import Detector
+from flask_detector.detectors.nanodet.detector import NanoDet
+from flask_detector.detectors.nanodet.taught import joined
+from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.imaging.pixels import Picture
+from flask_detector.settings import Settings
+from flask_detector.structures.detections import Detections
+from tests.support.taught import checkpoint
+
+BASE, TAUGHT = ("car", "bird"), ("wagon", "penguin")
+HERE, NEARLY, THERE = (10, 10, 50, 50), (11, 10, 51, 50), (60, 60, 90, 90)
+
+
+@pytest.fixture(scope="module")
+def street(pictures: Path) -> Picture:
+    return np.asarray(Image.open(pictures / "street.jpg").convert("RGB"))
+
+
+def installed(folder: Path, *, added: float = 0.0, variant: str | None = None) -> Detector:
+    settings = Settings(data_dir=folder, precision="float32")
+    model_store(settings).add(
+        "wagons", checkpoint(folder / "wagons.safetensors", added=added), variant=variant
+    )
+    return load_detector("wagons", settings=settings)
+
+
+def found(labels: tuple[str, ...], *objects: tuple[str, float, Sequence[int]]) -> Detections:
+    return Detections.from_unordered(
+        np.array([box for _, _, box in objects], np.float32).reshape(-1, 4),
+        np.array([score for _, score, _ in objects], np.float32),
+        np.array([labels.index(label) for label, _, _ in objects], np.int64),
+        width=100,
+        height=100,
+        labels=labels,
+        model="base",
+    )
+
+
+def test_a_taught_model_is_an_ordinary_one(tmp_path: Path, street: Picture) -> None:
+    detector = installed(tmp_path)
+    store = model_store(Settings(data_dir=tmp_path))
+
+    assert detector.labels == ("wagon", "walker")
+    assert set(detector.detect(street).counts()) == {"wagon", "walker"}
+    assert (store.info("wagons").architecture, store.info("wagons").has_masks) == ("nanodet", False)
+    assert "wagons" in store.installed()
+    store.remove("wagons")
+    assert "wagons" not in store.installed()
+
+
+def test_a_pair_that_has_learned_nothing_finds_bit_for_bit_what_the_base_finds(
+    tmp_path: Path, street: Picture
+) -> None:
+    pair = installed(tmp_path, added=-30, variant="pair")
+    base = NanoDet(precision=Precision.FLOAT32)
+
+    together, alone = (detector.detect(street, min_score=0.02) for detector in (pair, base))
+
+    assert len(alone) > 10
+    for name in ("boxes", "scores", "class_ids"):
+        np.testing.assert_array_equal(getattr(together, name), getattr(alone, name))
+    assert together.labels == (*base.labels, "wagon", "walker")
+    assert together.model == "wagons"
+
+
+def test_a_pair_finds_what_either_finds_and_calls_it_as_it_was_taught(
+    tmp_path: Path, street: Picture
+) -> None:
+    pair = installed(tmp_path, variant="pair")
+    base = NanoDet(precision=Precision.FLOAT32).detect(street)
+
+    together = pair.detect(street)
+
+    renamed = {"car": "wagon", "person": "walker"}
+    assert together.counts() == {renamed.get(label, label): count for label, count in base.counts().items()}
+
+
+@pytest.mark.parametrize(
+    ("base", "taught", "kept"),
+    [
+        (("bird", 0.5, HERE), ("wagon", 0.6, NEARLY), {"wagon"}),
+        (("bird", 0.6, HERE), ("wagon", 0.5, NEARLY), {"bird"}),
+        (("bird", 0.6, HERE), ("wagon", 0.5, THERE), {"bird", "wagon"}),
+        (("bird", 0.9, HERE), ("penguin", 0.4, NEARLY), {"penguin"}),
+        (("bird", 0.9, HERE), ("penguin", 0.3, NEARLY), {"bird"}),
+    ],
+    ids=["the surer one", "of either", "both elsewhere", "the one that replaces", "not where it is unsure"],
+)
+def test_of_two_that_find_one_object_stays(
+    base: tuple[str, float, Sequence[int]], taught: tuple[str, float, Sequence[int]], kept: set[str]
+) -> None:
+    both = joined(found(BASE, base), found(TAUGHT, taught), {"penguin": ["bird"]}, sure=0.35)
+
+    assert set(both.counts()) == kept
+
+
+def test_what_a_taught_box_has_beaten_stays_if_that_one_goes_too() -> None:
+    base = found(BASE, ("bird", 0.3, HERE), ("car", 0.9, (12, 10, 52, 50)))
+
+    both = joined(base, found(TAUGHT, ("wagon", 0.5, NEARLY)), {}, sure=0.35)
+
+    assert both.counts() == {"bird": 1, "car": 1}
+    assert replace(both, labels=base.labels).to_json() == base.to_json()
