@@ -76,10 +76,6 @@ class Batches:
             )
         return {id: batch.decode() for id, batch in zip(ids, found, strict=True) if batch is not None}
 
-    def leave(self, id: str, pipeline: Pipeline) -> None:
-        """Put into a pipeline what forgets which batch a detection is of."""
-        pipeline.delete(_member_key(id))
-
     def exists(self, id: str) -> bool:
         """Tell whether there is a batch of that id."""
         with reaching_redis():

@@ -10,6 +10,11 @@ def job_key(id: str) -> str:
     return f"{Job.redis_job_namespace_prefix}{id}"
 
 
+def hidden_key(id: str) -> str:
+    """Return the key that a record is moved to while its deletion can be undone."""
+    return f"flask-detector:hidden:{id}"
+
+
 def running_key(queue: str) -> str:
     """Return the key of RQ's sorted set of what was begun from a queue: ``<detection>:<execution>``."""
     return str(StartedJobRegistry.key_template.format(queue))

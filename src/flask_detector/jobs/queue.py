@@ -170,13 +170,13 @@ class Jobs:
         Raises UnknownDetection or DetectionExpired.
         """
         with reaching_redis():
-            return self._record(self._fetch(id))
+            return self._records([self._fetch(id)])[0]
 
     def find_all(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the detections that there still are, in the same order."""
         with reaching_redis():
             jobs = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
-            return [self._record(job) for job in jobs if job is not None]
+            return self._records([job for job in jobs if job is not None])
 
     def has_ended(self, id: str) -> bool:
         """Tell whether a detection has ended, well or not, or there is no such one any more."""
@@ -184,14 +184,31 @@ class Jobs:
             status = cast(bytes | None, self._connection.hget(job_key(id), "status"))
         return status is None or status_of(status.decode()).is_final
 
-    def _record(self, job: Job) -> Record:
-        status = status_of(job.get_status(refresh=False))
-        return record_of(
-            job,
-            position=job.get_position() if status is JobStatus.QUEUED else None,
-            stage=self.stage(job.id) if status is JobStatus.RUNNING else None,
-            retention_seconds=self._settings.retention_seconds,
-        )
+    def _records(self, jobs: Sequence[Job]) -> list[Record]:
+        """Return records of jobs, with what those that have not ended do, asked for all in one round trip."""
+        unfinished: dict[str, JobStatus] = {}
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for job in jobs:
+                status = status_of(job.get_status(refresh=False))
+                if status is JobStatus.QUEUED:
+                    pipeline.lpos(self._queues[job.origin].key, job.id)
+                elif status is JobStatus.RUNNING:
+                    pipeline.get(stage_key(job.id))
+                if not status.is_final:
+                    unfinished[job.id] = status
+            told = dict(zip(unfinished, pipeline.execute() if unfinished else (), strict=True))
+        records = []
+        for job in jobs:
+            doing, said = unfinished.get(job.id), told.get(job.id)
+            records.append(
+                record_of(
+                    job,
+                    position=said if doing is JobStatus.QUEUED else None,
+                    stage=said.decode() if doing is JobStatus.RUNNING and said is not None else None,
+                    retention_seconds=self._settings.retention_seconds,
+                )
+            )
+        return records
 
     def result(self, id: str, *, corrected: bool = True) -> tuple[Detections, float]:
         """Return all that was found, and the lowest score usually shown, as `result_form` does."""
@@ -261,7 +278,7 @@ class Jobs:
         also: puts what is forgotten in the same step into a pipeline.
         """
         with reaching_redis(), self._connection.pipeline() as pipeline:
-            self._forget(self._fetch(id), pipeline)
+            self.forget(self._fetch(id), pipeline)
             also(pipeline)
             pipeline.execute()
 
@@ -272,11 +289,13 @@ class Jobs:
         """
         with reaching_redis(), self._connection.pipeline() as pipeline:
             with suppress(UnknownDetection, DetectionExpired):
-                self._forget(self._fetch(id), pipeline)
+                self.forget(self._fetch(id), pipeline)
             pipeline.delete(mark_key(id), stage_key(id))
             pipeline.execute()
 
-    def _forget(self, job: Job, pipeline: Pipeline) -> None:
+    @staticmethod
+    def forget(job: Job, pipeline: Pipeline) -> None:
+        """Put into a pipeline what forgets a detection by its job, as it was fetched."""
         job.delete(pipeline=pipeline)
         leave(job.meta.get("share"), job.id, pipeline)
         deliveries.forget(job.meta.get("receiver"), job.id, pipeline)

@@ -7,6 +7,7 @@ import redis
 
 from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
+from flask_detector.jobs.deletions import Deletions
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.process import available_memory, memory
@@ -29,6 +30,7 @@ class WorkerContext:
     settings: Settings
     jobs: Jobs
     storage: Storage
+    deletions: Deletions
     detectors: DetectorPool
     detection_times: DetectionTimes
     reporter: Reporter
@@ -41,6 +43,7 @@ class WorkerContext:
             settings,
             Jobs(connection, settings),
             storage,
+            Deletions(connection, settings, storage.delete),
             DetectorPool(settings),
             DetectionTimes(connection),
             Reporter(),

@@ -1,4 +1,4 @@
-"""What workers do beside detecting: give back what others left, and forget what has expired."""
+"""What workers do beside detecting: give back what others left, and delete what is due or has expired."""
 
 import logging
 import time
@@ -26,6 +26,12 @@ _STRANDED_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
 _SWEEP_SECONDS = 600.0
 
+# To delete thousands of pictures takes a while, in which others would wait: it goes on in the next round.
+_DELETING_SECONDS = 1.0
+
+# Storage that could not delete is asked again after this long.
+_STORAGE_SECONDS = 10.0
+
 
 class Maintenance:
     """One worker's share of it. All workers do it; that two do the same at once does no harm."""
@@ -34,17 +40,21 @@ class Maintenance:
         self._settings = context.settings
         self._jobs = context.jobs
         self._storage = context.storage
+        self._deletions = context.deletions
         self._reporter = context.reporter
         self._attempts = attempts
         self._silent: set[str] = set()
         self._stranded_since: dict[str, float] = {}
         self._next_tidying = float("-inf")
         self._next_sweep = float("-inf")
+        self._next_deletions = float("-inf")
 
     def run(self) -> None:
         """Do what is due."""
         self._give_back_abandoned()
         self._put_back_stranded()
+        if time.monotonic() >= self._next_deletions:
+            self._carry_out_deletions()
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + _TIDY_SECONDS
             self._tidy()
@@ -99,6 +109,14 @@ class Maintenance:
             registry(queue.name, queue.connection, serializer=Serializer).cleanup()
         clean_worker_registry(queue)
 
+    def _carry_out_deletions(self) -> None:
+        """Delete what nobody can undo any more."""
+        try:
+            self._deletions.carry_out(seconds=_DELETING_SECONDS)
+        except DetectorError as error:
+            self._next_deletions = time.monotonic() + _STORAGE_SECONDS
+            log.warning("what is to be deleted could not be: %s", error)
+
     def _sweep(self) -> None:
         """Delete the pictures whose records have expired, and those that never got one.
 
@@ -109,7 +127,7 @@ class Maintenance:
             return
         try:
             for id in self._storage.older_than(self._settings.retention_seconds):
-                if not self._jobs.exists(id):
+                if not (self._jobs.exists(id) or self._deletions.hides(id)):
                     self._storage.delete(id)
                     self._log("the picture of detection %s is deleted: it has expired", id, logging.INFO)
         except DetectorError as error:

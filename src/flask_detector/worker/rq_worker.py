@@ -229,6 +229,7 @@ class DetectionWorker(SimpleWorker):
         self._context.detection_times.record(document["model"], sum(document["timings_ms"].values()) / 1000)
         shown = [one["label"] for one in document["instances"] if one["score"] >= document["shown_score"]]
         job.meta["counts"] = dict(Counter(shown).most_common())
+        job.meta["used_model"] = document["model"]
         # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
         job.meta["picture"].update(width=document["width"], height=document["height"])
         return document

@@ -33,8 +33,10 @@ from flask_detector.jobs.acceptance import Acceptance, Claim
 from flask_detector.jobs.atomic import collected
 from flask_detector.jobs.batches import Batch, Batches, RefusedPicture
 from flask_detector.jobs.corrections import Corrections
+from flask_detector.jobs.deletions import Deletions
 from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
+from flask_detector.jobs.listing import Listing
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
 from flask_detector.jobs.same_picture import SamePicture
@@ -76,6 +78,7 @@ class Service:
         self.jobs = Jobs(connection, settings)
         self.overview = Overview(connection, self.jobs)
         self.detection_times = DetectionTimes(connection)
+        self.listing = Listing(connection)
         self.history = History(connection, settings.retention_seconds)
         self.batches = Batches(connection, settings.retention_seconds)
         self.share_links = ShareLinks(connection, settings.retention_seconds)
@@ -86,6 +89,7 @@ class Service:
         self.storage = storage
         self.collections = Collections(storage, connection, CollectionLimits.of(settings))
         self.pictures = Pictures(self.collections)
+        self.deletions = Deletions(connection, settings, storage.delete)
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)
         self.forecast = Forecast(connection, self.jobs, self.available, self.seconds_by_model, settings)
@@ -257,20 +261,8 @@ class Service:
         )
 
     def delete(self, record: Record) -> None:
-        """Forget a detection and its picture at once.
-
-        The picture goes first: whoever has to repeat this still finds the record, and a record without its
-        picture ends by itself.
-        """
-
-        def forget(pipeline: Pipeline) -> None:
-            self.share_links.withdraw(record.id, pipeline)
-            self.batches.leave(record.id, pipeline)
-            if record.owner is not None:
-                self.history.remove(record.owner, record.id, pipeline)
-
-        self.storage.delete(record.id)
-        self.jobs.delete(record.id, also=forget)
+        """Forget a detection and its picture at once."""
+        self.deletions.now(record)
 
     def delete_all(self, records: Iterable[Record]) -> None:
         """Forget several detections and their pictures; one that is gone meanwhile is no matter."""
