@@ -22,6 +22,7 @@ from flask_detector.web.pages import (
     collections,
     comparison,
     detection,
+    history,
     home,
 )
 
@@ -49,7 +50,7 @@ def create_app(
     request_bodies.install(app, max_upload_bytes=settings.max_upload_bytes)
     dialects = compat.chosen(settings.clients)
     own = [home.blueprint, batches.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint]
-    own += [admin.blueprint, admin_models.blueprint, collections.blueprint]
+    own += [history.blueprint, admin.blueprint, admin_models.blueprint, collections.blueprint]
     for blueprint in [*own, *dialects]:
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")

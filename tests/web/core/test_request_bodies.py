@@ -90,7 +90,7 @@ def test_json_of_millions_of_parts_is_refused_without_being_built(port: int, pat
 
 
 @pytest.mark.parametrize(
-    "path", [DETECTIONS, "/v1/vision/detection", "/detections", "/admin/login", "/history/clear"]
+    "path", [DETECTIONS, "/v1/vision/detection", "/detections", "/admin/login", "/history/delete"]
 )
 def test_a_form_of_millions_of_fields_is_refused_without_being_built(port: int, path: str) -> None:
     body = b"a=&" * 2_500_000

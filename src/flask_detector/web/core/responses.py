@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from flask import Response, jsonify, make_response, redirect, stream_with_context
+from flask import Response, jsonify, make_response, redirect, request, stream_with_context
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.formats.file_names import shown_name
@@ -28,6 +28,25 @@ def go_to(url: str, **facts: str) -> AnyResponse:
     response.status_code = 202
     response.headers["Location"] = url
     return response
+
+
+def here() -> str:
+    """Return the current page's path and query, for a form that leads back to it."""
+    return f"{request.script_root}{request.full_path.rstrip('?')}"
+
+
+def back_or(default: str) -> str:
+    """Return where a form's ``back`` leads, if that is a page of this application, and else the default."""
+    back = request.args.get("back", "")
+    inside = back.startswith(f"{request.script_root}/") and not back.startswith("//")
+    return back if inside and "\\" not in back and back.isprintable() else default
+
+
+def came_from(path: str) -> str | None:
+    """Return the path and query that led to the current page, if the path is that one of this application."""
+    before = urlsplit(request.referrer or "")
+    is_it = before.netloc == request.host and before.path == path
+    return urlunsplit(("", "", before.path, before.query, "")) if is_it else None
 
 
 def send(file: File, *, as_download: bool = False) -> Response:

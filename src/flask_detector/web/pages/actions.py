@@ -5,12 +5,13 @@ from typing import Any
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.errors import UnknownDetection
+from flask_detector.errors import DetectionExpired, UnknownDetection
 from flask_detector.web.core import annotations
-from flask_detector.web.core.responses import go_to
+from flask_detector.web.core.errors import answer
+from flask_detector.web.core.responses import back_or, came_from, go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.pages.batches import place_of, view_query
-from flask_detector.web.pages.visitor import may_see
+from flask_detector.web.pages.visitor import may_see, visitor
 
 # Who changes it, in another tab's words.
 _BY = "another tab or browser"
@@ -27,9 +28,16 @@ def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 @blueprint.url_defaults
 def _keep_view(endpoint: str, values: dict[str, Any]) -> None:
-    """Let what leads back to a batch know what was shown of it."""
+    """Let what leads back to a batch know what was shown of it, and what leads back to a list, which one."""
     if endpoint == "actions.delete":
         values.update(view_query())
+        values.setdefault("back", came_from(url_for("history.show")))
+
+
+@blueprint.errorhandler(DetectionExpired)
+def _gone(error: DetectionExpired) -> AnyResponse:
+    """Report it, but not to whoever deletes what another tab has deleted: that is as it was asked for."""
+    return go_to(back_or(url_for("history.show"))) if request.endpoint == "actions.delete" else answer(error)
 
 
 @blueprint.post("/again")
@@ -53,10 +61,11 @@ def cancel() -> AnyResponse:
 
 @blueprint.post("/delete")
 def delete() -> AnyResponse:
-    """Delete a detection and its picture now; go back to its batch, where it is one of several."""
+    """Delete a detection in a while, unless that is undone; go back to the batch or list where one was."""
     place = place_of(g.record)
-    service().delete(g.record)
-    return go_to(url_for("pages.home") if place is None or place.total == 1 else place.batch)
+    service().deletions.later([g.record], visitor())
+    several = place is not None and place.total > 1
+    return go_to(back_or(place.batch if place is not None and several else url_for("history.show")))
 
 
 @blueprint.put("/annotations")

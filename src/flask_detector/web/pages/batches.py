@@ -5,20 +5,21 @@ The page and the files stand at two URLs: ``/batches/<id>`` for whoever sent the
 is named by its place in the batch: an id may be the key to more than a look.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.errors import UnknownDetection
+from flask_detector.errors import DetectionExpired, UnknownDetection
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import UNFINISHED, JobStatus
 from flask_detector.web.core import archives
 from flask_detector.web.core.batch_summary import SORTS, Summary, summary_of
-from flask_detector.web.core.responses import go_to, to_keep
+from flask_detector.web.core.responses import back_or, go_to, to_keep
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
 from flask_detector.web.pages.visitor import visitor
@@ -83,11 +84,11 @@ def table(id: str) -> Response:
 
 @blueprint.post("/<id>/delete")
 def delete(id: str) -> AnyResponse:
-    """Delete the pictures that were sent together, and their results, now."""
-    _, records = _find(id)
-    service().delete_all(records)
-    service().batches.delete(id)
-    return go_to(url_for("pages.history"))
+    """Delete the pictures that were sent together, and their results, in a while, unless that is undone."""
+    with suppress(DetectionExpired):  # in another tab: it is as it was asked for
+        _, records = _find(id)
+        service().deletions.later(records, visitor(), batch=id)
+    return go_to(back_or(url_for("history.show")))
 
 
 @blueprint.post("/<id>/share")
@@ -124,8 +125,8 @@ def place_of(record: Record) -> Place | None:
     On a page that was reached by the link of a batch it is that batch.
     """
     try:
-        batch, records = g.shared_batch if "shared_batch" in g else _find(_batch_of(record))
-    except UnknownDetection:
+        batch, records = g.shared_batch if "shared_batch" in g else _find(_batch_of(record.id))
+    except (UnknownDetection, DetectionExpired):
         return None
     if request.args.get("sort") in SORTS:
         records = [card.record for card in _summary(records).cards]
@@ -145,6 +146,14 @@ def place_of(record: Record) -> Place | None:
     )
 
 
+def batch_url_of(id: str) -> str | None:
+    """Return the URL of the batch that a detection is or was of, if it is this visitor's and not empty."""
+    with suppress(UnknownDetection, DetectionExpired):
+        batch, _ = _find(_batch_of(id))
+        return url_for("batches.show", id=batch.id, **view_query())
+    return None
+
+
 @blueprint.app_template_global()
 def picture_url(record: Record, page: str = "show", **query: Any) -> str:
     """Return the URL of a detection's page or file, for whoever looks at the current page."""
@@ -157,7 +166,7 @@ def picture_url(record: Record, page: str = "show", **query: Any) -> str:
 def shared_picture(token: str, place: int) -> str:
     """Return the id of the detection at a place, from 1, of the batch that a token opens.
 
-    Raises UnknownDetection.
+    Raises UnknownDetection or DetectionExpired.
     """
     batch, _ = _find_shared(token)
     if not 1 <= place <= len(batch.detections):
@@ -165,8 +174,8 @@ def shared_picture(token: str, place: int) -> str:
     return batch.detections[place - 1]
 
 
-def _batch_of(record: Record) -> str:
-    return service().batches.of_detections([record.id]).get(record.id, "")
+def _batch_of(id: str) -> str:
+    return service().batches.of_detections([id]).get(id, "")
 
 
 @blueprint.app_template_global()
@@ -177,20 +186,30 @@ def view_query() -> dict[str, Any]:
 
 
 def _find(id: str) -> tuple[Batch, list[Record]]:
-    """Return a batch and those of its detections that there still are, by its id or the link's token."""
+    """Return a batch and those of its detections that there still are, by its id or the link's token.
+
+    Raises UnknownDetection, or DetectionExpired where there are none of them any more.
+    """
     if request.blueprint == shared.name:
         return _find_shared(id)
     found = service().batches.find(id)
     if found.owner != visitor():
         raise UnknownDetection("There is no such batch.")
-    return found, service().jobs.find_all(found.detections)
+    return found, _records_of(found)
 
 
 def _find_shared(token: str) -> tuple[Batch, list[Record]]:
     batch = service().batches.find(service().share_links.opened_by(token))
-    g.token, g.shared_batch = token, (batch, service().jobs.find_all(batch.detections))
+    g.token, g.shared_batch = token, (batch, _records_of(batch))
     found: tuple[Batch, list[Record]] = g.shared_batch
     return found
+
+
+def _records_of(batch: Batch) -> list[Record]:
+    records = service().jobs.find_all(batch.detections)
+    if not records:
+        raise DetectionExpired("The pictures of this batch have been deleted.")
+    return records
 
 
 def _summary(records: list[Record]) -> Summary:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flask import Blueprint, Response, abort, g, jsonify, render_template, request, url_for
 
-from flask_detector.errors import UnknownDetection, kind_of
+from flask_detector.errors import DetectionExpired, UnknownDetection, kind_of
 from flask_detector.formats import FORMATS
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
@@ -24,7 +24,7 @@ from flask_detector.web.core.progress_steps import steps
 from flask_detector.web.core.responses import send
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import SCORE_BARS, View, score
-from flask_detector.web.pages.batches import Place, place_of, shared_picture
+from flask_detector.web.pages.batches import Place, batch_url_of, place_of, shared_picture
 from flask_detector.web.pages.visitor import may_see
 
 SHARED, SHARED_IN_BATCH = "shared", "shared_in_batch"
@@ -38,7 +38,12 @@ def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
     found = values or {}
     g.url_values = {name: found.pop(name) for name in ("key", "token", "place") if name in found}
     g.is_shared = request.blueprint in {SHARED, SHARED_IN_BATCH}
-    g.record = service().jobs.find(_id(**g.url_values))
+    id = _id(**g.url_values)
+    try:
+        g.record = service().jobs.find(id)
+    except DetectionExpired:
+        g.batch_url = None if g.is_shared else batch_url_of(id)
+        raise
     if not g.is_shared and not may_see(g.record):
         raise UnknownDetection("There is no such detection.")
 

@@ -1,4 +1,4 @@
-"""The upload form, the history and the about page. All work without JavaScript."""
+"""The upload form and the about page. Both work without JavaScript."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from flask_detector.imaging.limits import Limits, empty
 from flask_detector.jobs.acceptance import Claim
 from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.queue import new_id
-from flask_detector.jobs.records import DetectionRequest, Record
+from flask_detector.jobs.records import DetectionRequest
 from flask_detector.structures.labels import plural
 from flask_detector.web.core import fetch_url
 from flask_detector.web.core.responses import go_to
@@ -27,7 +27,6 @@ from flask_detector.web.pages.visitor import visitor
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(plural)
 
-_PAGE = 48  # detections on one page of the history
 _MODEL = "model"  # in the session
 
 
@@ -130,37 +129,6 @@ def _claim() -> Claim | None:
     return Claim(hashlib.sha256(f"page:{visitor()}\n{key}".encode()).hexdigest()) if key else None
 
 
-@blueprint.get("/history")
-def history() -> str:
-    """Show the detections of this browser, newest first, those with a label if one is asked for."""
-    records = _mine()
-    number = len(records)
-    labels = sorted({label for record in records for label in record.counts or {}})
-    label = request.args.get("label", "").strip()
-    if label:
-        records = [r for r in records if any(label.lower() in known.lower() for known in r.counts or {})]
-    last = max(1, -(-len(records) // _PAGE))
-    page = min(max(request.args.get("page", 1, type=int), 1), last)
-    shown = records[(page - 1) * _PAGE : page * _PAGE]
-    return render_template(
-        "pages/history.html",
-        records=shown,
-        batches=service().batches.of_detections([record.id for record in shown]),
-        number=number,
-        labels=labels,
-        label=label,
-        page=page,
-        last=last,
-    )
-
-
-@blueprint.post("/history/clear")
-def clear_history() -> AnyResponse:
-    """Delete all detections of this browser, and their pictures, now."""
-    service().delete_all(_mine())
-    return go_to(url_for("pages.history"))
-
-
 @blueprint.get("/about")
 def about() -> str:
     """Say which models there are, what the limits are, and how the queue is doing."""
@@ -174,7 +142,3 @@ def about() -> str:
         labels={info.name: service().models.labels(info.name) for info in service().models.known()},
         pace=service().seconds_by_model(),
     )
-
-
-def _mine() -> list[Record]:
-    return service().jobs.find_all(service().history.all(visitor()))

@@ -29,3 +29,8 @@ class Owned(Protocol):
 def may_see(what: Owned) -> bool:
     """Return whether it is this browser's, or its id is the only key to it."""
     return what.owner is None or hmac.compare_digest(what.owner, str(session.get(_NAME, "")))
+
+
+def is_known() -> bool:
+    """Return whether this browser has been given a name."""
+    return _NAME in session

@@ -1,8 +1,10 @@
 /** A batch's page: a change of what is shown acts at once, without the button. */
 
 import "../shared/menu.js";
+import { parsed, replacePart } from "../shared/parts.js";
 import "../shared/refresh.js";
 import { connectSharing } from "../shared/share.js";
+import "../shared/stay.js";
 
 // What depends on the choice.
 const PARTS = ["head", "download", "keep", "filters", "records"];
@@ -33,26 +35,11 @@ async function show(url) {
       location.assign(url); // shows what is wrong
       return;
     }
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    PARTS.forEach((id) => replace(id, page));
+    const page = parsed(await answer.text());
+    PARTS.forEach((id) => replacePart(id, page));
   } catch (error) {
     if (!(error instanceof DOMException)) {
       location.assign(url);
-    }
-  }
-}
-
-/** Replace a part of the page; the field that has the focus keeps it. @param {string} id @param {Document} page */
-function replace(id, page) {
-  const now = page.getElementById(id);
-  const part = document.getElementById(id);
-  const field = document.activeElement;
-  if (now && part) {
-    part.replaceWith(now);
-    if (field instanceof HTMLInputElement) {
-      [...now.querySelectorAll("input")].find((one) => one.value === field.value)?.focus();
-    } else if (field instanceof HTMLSelectElement) {
-      document.getElementById(field.id)?.focus();
     }
   }
 }

@@ -1,5 +1,7 @@
 /** Refreshes the parts of a page that are marked as changing. */
 
+import { parsed, replacePart } from "./parts.js";
+
 const LOOK_AGAIN_MILLISECONDS = 2000;
 
 function parts() {
@@ -9,9 +11,8 @@ function parts() {
 async function look() {
   if (!document.hidden) {
     try {
-      const page = await (await fetch(location.href)).text();
-      const news = new DOMParser().parseFromString(page, "text/html");
-      parts().forEach((part) => update(part, news.getElementById(part.id)));
+      const news = parsed(await (await fetch(location.href)).text());
+      parts().forEach((part) => update(part, news));
     } catch {
       // The server is away for now: what the page says stays until it is back.
     }
@@ -19,10 +20,11 @@ async function look() {
   lookLater();
 }
 
-/** @param {HTMLElement} part @param {HTMLElement | null} now */
-function update(part, now) {
+/** @param {HTMLElement} part @param {Document} news */
+function update(part, news) {
+  const now = news.getElementById(part.id);
   if (now && now.textContent !== part.textContent && !part.contains(document.activeElement)) {
-    part.replaceWith(now);
+    replacePart(part.id, news);
   }
 }
 

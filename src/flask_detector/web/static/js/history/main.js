@@ -1,0 +1,5 @@
+/** The history: what is deleted, or undone, leaves the page where it is. */
+
+import "../shared/menu.js";
+import "../shared/refresh.js";
+import "../shared/stay.js";

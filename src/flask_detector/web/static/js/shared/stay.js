@@ -1,0 +1,47 @@
+/** Deletes and undoes that without leaving the page: its parts are replaced by those of the page it leads to. */
+
+import { parsed, replacePart } from "./parts.js";
+
+const PARTS = ["undo", "head", "selection", "download", "filters", "records", "pages"];
+
+document.addEventListener("submit", (event) => {
+  const { submitter, target } = event;
+  if (submitter instanceof HTMLButtonElement && "stays" in submitter.dataset && target instanceof HTMLFormElement) {
+    event.preventDefault();
+    send(submitter, target);
+  }
+});
+
+/** @param {HTMLButtonElement} button @param {HTMLFormElement} form */
+async function send(button, form) {
+  try {
+    const fields = /** @type {[string, string][]} */ ([...new FormData(form, button)]);
+    const address = button.hasAttribute("formaction") ? button.formAction : form.action;
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { Accept: "text/html" },
+      body: new URLSearchParams(fields),
+    });
+    if (answer.ok && new URL(answer.url).pathname === location.pathname) {
+      const page = parsed(await answer.text());
+      PARTS.forEach((id) => replacePart(id, page));
+      hideWhenLate();
+      const next = document.querySelector("#undo button") ?? document.querySelector("main");
+      /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
+      return;
+    }
+  } catch {
+    // The server is away: the browser says so when it sends the form itself.
+  }
+  delete button.dataset.stays;
+  form.requestSubmit(button);
+}
+
+/** Take away what can't be undone any more. */
+function hideWhenLate() {
+  /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("#undo form")).forEach((form) => {
+    setTimeout(() => form.remove(), Number(form.dataset.seconds) * 1000);
+  });
+}
+
+hideWhenLate();
