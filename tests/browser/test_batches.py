@@ -69,7 +69,12 @@ def test_a_batch_is_filtered_without_scripts(open_page: Callable[..., Page], bat
 
 def test_the_history_leads_to_the_batch(open_page: Callable[..., Page], batch_url: str) -> None:
     page = open_page("/history")
-    page.get_by_role("link", name="The batch of park.jpg").first.click()
+    page.locator(".record.several", has_text="park.jpg").last.get_by_role("link").click()
+    assert page.url == batch_url
+    page.get_by_role("link", name="History").last.click()
+    page.get_by_role("searchbox").fill("park")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="The batch of park.jpg").last.click()
     assert page.url == batch_url
 
 
@@ -150,7 +155,7 @@ def test_leaving_while_sending_is_warned_of_and_what_was_sent_is_a_batch(
     page.on("dialog", leave)
     page.reload()
     assert warned == ["beforeunload"]
-    page.goto("/history")
+    page.goto("/history?q=park")
     page.get_by_role("link", name="The batch of park.jpg").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("1 picture")
 

@@ -22,12 +22,8 @@ async function send(button, form) {
       headers: { Accept: "text/html" },
       body: new URLSearchParams(fields),
     });
-    if (answer.ok && new URL(answer.url).pathname === location.pathname) {
-      const page = parsed(await answer.text());
-      PARTS.forEach((id) => replacePart(id, page));
-      hideWhenLate();
-      const next = document.querySelector("#undo button") ?? document.querySelector("main");
-      /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
+    if (answer.ok) {
+      show(parsed(await answer.text()), answer.url);
       return;
     }
   } catch {
@@ -35,6 +31,18 @@ async function send(button, form) {
   }
   delete button.dataset.stays;
   form.requestSubmit(button);
+}
+
+/** Show what is new of a page, or all of it where it has other parts. @param {Document} page @param {string} url */
+function show(page, url) {
+  if (PARTS.some((id) => !page.getElementById(id) !== !document.getElementById(id))) {
+    location.assign(url);
+    return;
+  }
+  PARTS.forEach((id) => replacePart(id, page));
+  hideWhenLate();
+  const next = document.querySelector("#undo button") ?? document.querySelector("main");
+  /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
 }
 
 /** Take away what can't be undone any more. */
