@@ -187,7 +187,9 @@ def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     expect(page.locator(".result-instances li:visible").first).to_contain_text("%")
     expect(page.get_by_role("slider")).to_be_hidden()
     page.get_by_role("button", name="Delete now").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
+    expect(page.get_by_role("heading", level=1)).to_have_text("History")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".record-name").first).to_have_text("apartment.jpg")
 
 
 def _refusal_of_the_server(page: Page, body: bytes) -> str:

@@ -74,7 +74,7 @@ def test_what_is_undone_is_there_as_it_was_also_when_undone_twice(
     connection: redis.Redis, deletions: Deletions, jobs: Jobs, storage: Storage, sent: list[Record]
 ) -> None:
     before, left = everything(connection), connection.pttl(job_key(sent[0].id))
-    deletions.later(sent, OWNER, batch="b")
+    deletions.later(sent, OWNER)
     assert jobs.find_all([record.id for record in sent]) == []
     with pytest.raises(DetectionExpired):
         jobs.find(sent[0].id)
@@ -93,8 +93,11 @@ def test_what_is_undone_is_there_as_it_was_also_when_undone_twice(
 def test_what_is_carried_out_leaves_nothing_but_the_marks_that_it_was_there(
     connection: redis.Redis, deletions: Deletions, storage: Storage, sent: list[Record]
 ) -> None:
-    deletions.later(sent, OWNER, batch="b")
+    deletions.later(sent[:1], OWNER)
     assert deletions.recent(OWNER) == []
+    deletions.carry_out()
+    assert deletions._batches.find("b")
+    deletions.later(sent[1:], OWNER)
     deletions.carry_out()
     left = set(everything(connection)) - {b"rq:queues"}
     assert left >= {mark_key(record.id).encode() for record in sent}

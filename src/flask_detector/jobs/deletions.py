@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from rq.job import Job
 from rq.job import JobStatus as RqStatus
 
 from flask_detector.broker.connection import reaching_redis
+from flask_detector.errors import UnknownDetection
 from flask_detector.jobs.batches import Batches
 from flask_detector.jobs.history import History
 from flask_detector.jobs.keys import hidden_key, job_key
@@ -89,14 +91,12 @@ class Deletion:
 
     owner: who asked for it, and alone may undo it.
     filename: the first one's.
-    batch: the one that goes with them, if all of it does.
     """
 
     id: str
     owner: str
     filename: str
     detections: Sequence[str]
-    batch: str | None
 
 
 class _HiddenJob(Job):
@@ -131,13 +131,13 @@ class Deletions:
         self._delete_pictures(record.id)
         self._jobs.delete(record.id, also=lambda pipeline: self._leave(record.id, record.owner, pipeline))
 
-    def later(self, records: Sequence[Record], owner: str, *, batch: str | None = None) -> None:
+    def later(self, records: Sequence[Record], owner: str) -> None:
         """Hide detections at once and delete them in a while, until which their owner can undo it.
 
-        batch: the id of a batch that goes with them.
+        A batch goes with the last of its detections.
         """
         ids = tuple(record.id for record in records)
-        deletion = Deletion(new_id(), owner, records[0].filename, ids, batch)
+        deletion = Deletion(new_id(), owner, records[0].filename, ids)
         due = UNDO_SECONDS + _GRACE_SECONDS
         with reaching_redis():
             self._hide(_keys(deletion), [deletion.id, json.dumps(asdict(deletion)), due])
@@ -197,14 +197,19 @@ class Deletions:
                 self._leave(id, job.meta.get("owner"), pipeline)
                 pipeline.delete(hidden_key(id))
                 pipeline.execute()
-        if deletion.batch is not None:
-            self._batches.delete(deletion.batch)
-        with self._connection.pipeline() as pipeline:
-            if deletion.batch is not None:
-                self._share_links.withdraw(deletion.batch, pipeline)
-            pipeline.delete(_deletion_key(deletion.id))
-            pipeline.execute()
+        for batch in set(self._batches.of_detections(deletion.detections).values()):
+            self._forget_if_empty(batch)
+        self._connection.delete(_deletion_key(deletion.id))
         return True
+
+    def _forget_if_empty(self, id: str) -> None:
+        with suppress(UnknownDetection):
+            ids = self._batches.find(id).detections
+            if not self._connection.exists(*map(job_key, ids), *map(hidden_key, ids)):
+                self._batches.delete(id)
+                with self._connection.pipeline() as pipeline:
+                    self._share_links.withdraw(id, pipeline)
+                    pipeline.execute()
 
     def _leave(self, id: str, owner: str | None, pipeline: Pipeline) -> None:
         self._share_links.withdraw(id, pipeline)

@@ -87,7 +87,7 @@ def delete(id: str) -> AnyResponse:
     """Delete the pictures that were sent together, and their results, in a while, unless that is undone."""
     with suppress(DetectionExpired):  # in another tab: it is as it was asked for
         _, records = _find(id)
-        service().deletions.later(records, visitor(), batch=id)
+        service().deletions.later(records, visitor())
     return go_to(back_or(url_for("history.show")))
 
 
