@@ -42,9 +42,9 @@ def test_a_deletion_leaves_the_page_and_the_selection_where_they_are_and_can_be_
     page = own(viewport={"width": 390, "height": 500})
     names = page.locator(".record-name").all_inner_texts()
     page.evaluate("window.stays = true")
-    page.mouse.wheel(0, 150)
-    page.wait_for_function("scrollY > 100")
+    page.evaluate("scrollTo(0, 150)")
     place = page.evaluate("scrollY")
+    assert place > 100
     page.get_by_role("button", name="Delete 写真").click()
     undo = page.get_by_role("button", name="Undo deleting 写真")
     expect(undo).to_be_focused()
