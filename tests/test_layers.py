@@ -45,8 +45,8 @@ RULES: dict[str, tuple[str, str]] = {
     "service.child": ("process", "net"),
     # Who asks for it
     "web": (
-        "_version api_keys broker collections detectors.zoo detectors errors formats guarded_http imaging "
-        "jobs process service.metrics service.supervisor settings storage structures visualization "
+        "_version api_keys broker collections datasets detectors.zoo detectors errors formats guarded_http "
+        "imaging jobs process service.metrics service.supervisor settings storage structures visualization "
         "webhooks",
         "PIL _typeshed flask flask_limiter flask_wtf itsdangerous numpy prometheus_client pydantic "
         "pydantic_core redis typing_extensions werkzeug",

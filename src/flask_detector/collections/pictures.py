@@ -74,6 +74,7 @@ class Pictures:
         said: Sequence[Annotation] = (),
         model: str | None = None,
         split: Split | None = None,
+        classes: Sequence[str] = (),
     ) -> tuple[str, Added]:
         """Take a picture in with its objects; return its id and what became of it. Raises CollectionFull.
 
@@ -81,6 +82,7 @@ class Pictures:
         changed in the collection since then stays.
 
         said: the objects as the model said, where the annotations are a correction of them.
+        classes: those that the collection is to have before the ones that only objects name.
         """
         owner = self.collections.find(id).owner
         self.collections.comparison.ensure(id)
@@ -104,7 +106,7 @@ class Pictures:
                 if before is None:
                     self._files.remove_picture(id, name)
                 raise
-            self._take_in(id, [written])
+            self._take_in(id, [written], classes)
         return pid, "added" if before is None else "replaced"
 
     def document(self, id: str, picture: str) -> dict[str, Any]:
@@ -205,10 +207,10 @@ class Pictures:
         entry = Entry.of(picture, document, kept.name, kept.size + written.size)
         return entry, Details.of(document, kept, written)
 
-    def _take_in(self, id: str, written: Iterable[Written]) -> None:
+    def _take_in(self, id: str, written: Iterable[Written], classes: Iterable[str] = ()) -> None:
         """Take what was written into the index, and new classes into the collection; the lock is held."""
         written = list(written)
-        labels = dict.fromkeys(label for entry, _ in written for label in entry.counts)
+        labels = dict.fromkeys([*classes, *(label for entry, _ in written for label in entry.counts)])
         collection = self.collections.change_locked(
             id, lambda one: replace(one, classes=tuple(dict.fromkeys([*one.classes, *labels])))
         )

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.dataset_zip import Spool, stem_of
+from flask_detector.formats.dataset_zip import Dataset, Spool, stem_of
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.masks import Mask
 from flask_detector.structures.polygons import parts_of, without_holes
@@ -69,8 +69,10 @@ class ImageIds:
         return id
 
 
-class CocoDataset:
+class CocoDataset(Dataset):
     """``annotations/instances_default.json`` and the folder ``images``, as CVAT and datumaro lay them out.
+
+    Where pictures belong to parts there is a file and a folder for each, such as ``instances_train.json``.
 
     masks: polygons or plain run lengths.
     """
@@ -81,26 +83,33 @@ class CocoDataset:
         self._masks = masks
         self._categories = Categories()
         self._ids = ImageIds()
-        self._images = Spool(",\n")
-        self._annotations = Spool(",\n")
+        self._parts: dict[str, tuple[Spool, Spool]] = {}
         self._count = 0
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
-        """Take a picture in; its annotations go to the one file of all."""
+    def folder(self, split: str | None) -> str:
+        """Return the folder for the pictures of a part."""
+        return f"images/{split}/" if split else "images/"
+
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
+        """Take a picture in; its annotations go to the file of its part."""
         self._categories.add(found.labels)
         id = self._ids.take(name)
-        self._images.write(_json(_image(id, name, found)))
+        images, annotations = self._parts.setdefault(split or "default", (Spool(",\n"), Spool(",\n")))
+        images.write(_json(_image(id, name, found)))
         for one in found:
             if self._masks == "polygons" and one.mask is not None and one.mask.area == 0:
                 continue
-            self._annotations.write(_json(self._annotation(found, one, image_id=id)))
+            annotations.write(_json(self._annotation(found, one, image_id=id)))
         return []
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
-        """Return the annotations."""
-        return [("annotations/instances_default.json", self._content())]
+        """Return the annotations, of each part all classes."""
+        parts = self._parts or {"default": (Spool(), Spool())}
+        return [
+            (f"annotations/instances_{split}.json", self._content(*spools)) for split, spools in parts.items()
+        ]
 
-    def _content(self) -> Iterator[bytes]:
+    def _content(self, images: Spool, annotations: Spool) -> Iterator[bytes]:
         yield b'{"info": {"description": "Detected by flask-detector"}, "licenses": [], "categories": [\n'
         categories = [
             {"id": self._categories.coco_id(label), "name": label, "supercategory": ""}
@@ -108,9 +117,9 @@ class CocoDataset:
         ]
         yield ",\n".join(_json(category) for category in categories).encode()
         yield b'\n], "images": [\n'
-        yield from self._images.pieces()
+        yield from images.pieces()
         yield b'\n], "annotations": [\n'
-        yield from self._annotations.pieces()
+        yield from annotations.pieces()
         yield b"\n]}\n"
 
     def _annotation(self, found: Detections, one: Instance, *, image_id: int) -> dict[str, Any]:
@@ -134,7 +143,7 @@ class CocoDataset:
         return entry
 
 
-class CocoResults:
+class CocoResults(Dataset):
     """``results.json`` and, since that knows pictures by number alone, ``images.json`` with their names."""
 
     pictures: str | None = None
@@ -145,7 +154,7 @@ class CocoResults:
         self._images: list[str] = []
         self._entries = Spool(",\n")
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its results go to the one file of all."""
         self._categories.add(found.labels)
         id = self._ids.take(name)

@@ -8,13 +8,13 @@ import csv
 import io
 from collections.abc import Iterable
 
-from flask_detector.formats.dataset_zip import Spool
+from flask_detector.formats.dataset_zip import Dataset, Spool
 from flask_detector.structures.detections import Detections
 
 COLUMNS = ("file", "label", "score", "x1", "y1", "x2", "y2", "area", "source", "verified")
 
 
-class CsvDataset:
+class CsvDataset(Dataset):
     """``detections.csv``: under one header a line for each instance, of each picture the best first."""
 
     pictures: str | None = None
@@ -23,7 +23,7 @@ class CsvDataset:
         self._spool = Spool()
         self._spool.write(_lines([COLUMNS]))
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its lines go to the one file of all."""
         self._spool.write(_lines(_rows(found, name)))
         return []

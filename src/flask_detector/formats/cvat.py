@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.dataset_zip import Spool
+from flask_detector.formats.dataset_zip import Dataset, Spool
 from flask_detector.formats.xml_writer import child, serialised, text
 from flask_detector.structures.detections import Detections, Instance
 
 
-class CvatDataset:
+class CvatDataset(Dataset):
     """``annotations.xml`` and the folder ``images``."""
 
     pictures: str | None = "images/"
@@ -26,10 +26,12 @@ class CvatDataset:
         self._images = Spool()
         self._count = 0
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its shapes go to the one file of all."""
         self._categories.add(found.labels)
         attributes = {"id": self._count, "name": name, "width": found.width, "height": found.height}
+        if split is not None:
+            attributes["subset"] = split
         image = Element("image", {key: text(value) for key, value in attributes.items()})
         for one in found:
             _add_shape(image, one)

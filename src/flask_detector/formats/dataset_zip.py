@@ -15,8 +15,12 @@ from flask_detector.formats.file_names import UniqueNames, safe_name, with_suffi
 from flask_detector.imaging.sniff import HEAD_BYTES
 from flask_detector.structures.detections import Detections
 
-# A picture's file name, what was found in it, and the file's bytes where the pictures go along.
-Item = tuple[str, Detections, bytes | BinaryIO | None]
+# A picture's file name, what was found in it, the file's bytes where the pictures go along, and where there
+# are parts the one that it belongs to: "train", "val" or "test".
+Item = (
+    tuple[str, Detections, bytes | BinaryIO | None]
+    | tuple[str, Detections, bytes | BinaryIO | None, str | None]
+)
 # From the result and the picture's file name to a file's bytes.
 Write = Callable[[Detections, str], bytes]
 
@@ -31,17 +35,22 @@ class Dataset(Protocol):
 
     pictures: str | None
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def folder(self, split: str | None) -> str | None:
+        """Return the folder for the pictures of a part; that of all where the format has no such folders."""
+        return self.pictures
+
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; return the files (path, bytes) that are about this one alone.
 
         name: the picture's file name within the data set; without its suffix it is unique too.
+        split: the part that it belongs to, for formats that have some; each has one, or none has.
         """
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
         """Return the files (path, pieces) that are about all pictures."""
 
 
-class PerPicture:
+class PerPicture(Dataset):
     """A data set with one annotation file for each picture and nothing else.
 
     folder: where the files lie, such as "Annotations/".
@@ -51,7 +60,7 @@ class PerPicture:
         self.pictures = pictures
         self._write, self._suffix, self._folder = write, suffix, folder
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Return the picture's annotation file."""
         return [(f"{self._folder}{stem_of(name)}{self._suffix}", self._write(found, name))]
 
@@ -124,19 +133,21 @@ def _filled(
 ) -> Iterator[None]:
     """Write all files, with a pause after each picture and each piece of what is about all of them."""
     names = UniqueNames()
-    for filename, found, picture in items:
-        if picture is None or dataset.pictures is None:
+    for filename, found, picture, *rest in items:
+        split = rest[0] if rest else None
+        folder = dataset.folder(split)
+        if picture is None or folder is None:
             name = names.take(filename)
         else:
             head = picture[:HEAD_BYTES] if isinstance(picture, bytes) else picture.read(HEAD_BYTES)
             name = names.take(with_suffix_of(safe_name(filename), head))
-            _store(archive, f"{dataset.pictures}{name}", head, picture)
-        for path, data in dataset.add(found, name):
+            _store(archive, f"{folder}{name}", head, picture)
+        for path, data in dataset.add(found, name, split):
             archive.writestr(_entry(path, zipfile.ZIP_DEFLATED), data)
         yield
-    for path, rest in dataset.finish():
+    for path, content in dataset.finish():
         with archive.open(_entry(path, zipfile.ZIP_DEFLATED), "w", force_zip64=True) as file:
-            for piece in rest:
+            for piece in content:
                 file.write(piece)
                 yield
     for path, data in others:

@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.dataset_zip import Spool
+from flask_detector.formats.dataset_zip import Dataset, Spool
 from flask_detector.formats.xml_writer import child, serialised
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import parts_of, without_holes
@@ -50,7 +50,7 @@ def label_config(labels: Iterable[str]) -> str:
     return serialised(view)
 
 
-class LabelStudioDataset:
+class LabelStudioDataset(Dataset):
     """``tasks.json``, ``label_config.xml`` and the folder ``images``."""
 
     pictures: str | None = "images/"
@@ -59,7 +59,7 @@ class LabelStudioDataset:
         self._categories = Categories()
         self._tasks = Spool(",\n")
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Take a picture in; its task goes to the one file of all."""
         self._categories.add(found.labels)
         self._tasks.write(json.dumps(task(found, f"images/{name}"), ensure_ascii=False))

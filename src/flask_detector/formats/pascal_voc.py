@@ -46,26 +46,31 @@ def write(found: Detections, filename: str) -> bytes:
 class VocDataset(PerPicture):
     """``JPEGImages/``, ``Annotations/``, ``ImageSets/Main/default.txt`` and ``labelmap.txt``.
 
+    Where pictures belong to parts there is a list for each, such as ``train.txt``.
+
     The last, which names the classes, is CVAT's and datumaro's: VOC itself has 20 fixed ones.
     """
 
     def __init__(self) -> None:
         super().__init__(write, ".xml", folder="Annotations/", pictures="JPEGImages/")
-        self._stems: list[str] = []
+        self._stems: dict[str, list[str]] = {}
         self._categories = Categories()
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Return the picture's annotation file, and remember the picture for the list of all."""
-        self._stems.append(stem_of(name))
+        self._stems.setdefault(split or "default", []).append(stem_of(name))
         self._categories.add(found.labels)
-        return super().add(found, name)
+        return super().add(found, name, split)
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
-        """Return the list of all pictures, and that of all classes."""
+        """Return the lists of pictures, and that of all classes."""
         classes = ["# label:color_rgb:parts:actions\n"]
         # A colon has a meaning there, and no way to be escaped.
         classes += [f"{label.replace(':', '_')}:::\n" for label in self._categories.labels]
         return [
-            ("ImageSets/Main/default.txt", ["".join(f"{stem}\n" for stem in self._stems).encode()]),
+            *(
+                (f"ImageSets/Main/{split}.txt", ["".join(f"{stem}\n" for stem in stems).encode()])
+                for split, stems in (self._stems or {"default": []}).items()
+            ),
             ("labelmap.txt", ["".join(classes).encode()]),
         ]

@@ -16,15 +16,15 @@ import re
 from collections.abc import Callable, Iterable
 
 from flask_detector.formats.categories import Categories
-from flask_detector.formats.dataset_zip import stem_of
+from flask_detector.formats.dataset_zip import Dataset, stem_of
 from flask_detector.structures.detections import Detections, Instance
 from flask_detector.structures.polygons import as_one_ring, parts_of
 
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-class YoloDataset:
-    """``images/``, ``labels/`` and ``data.yaml``.
+class YoloDataset(Dataset):
+    """``images/``, ``labels/``, each with a folder for each part if there are parts, and ``data.yaml``.
 
     shape: gives an instance's numbers, `box` or `polygon`.
     """
@@ -34,8 +34,13 @@ class YoloDataset:
     def __init__(self, shape: Callable[[Instance], list[float] | None]) -> None:
         self._shape = shape
         self._categories = Categories()
+        self._splits: set[str] = set()
 
-    def add(self, found: Detections, name: str) -> Iterable[tuple[str, bytes]]:
+    def folder(self, split: str | None) -> str:
+        """Return the folder for the pictures of a part."""
+        return f"images/{split}/" if split else "images/"
+
+    def add(self, found: Detections, name: str, split: str | None = None) -> Iterable[tuple[str, bytes]]:
         """Return the picture's labels; the file is empty where nothing was found."""
         self._categories.add(found.labels)
         sides = (found.width, found.height)
@@ -47,15 +52,23 @@ class YoloDataset:
             shares = [value / sides[i % 2] for i, value in enumerate(shape)]
             numbers = " ".join(f"{min(max(share, 0.0), 1.0):.6f}" for share in shares)
             lines.append(f"{self._categories.number(one.label)} {numbers}\n")
-        return [(f"labels/{stem_of(name)}.txt", "".join(lines).encode())]
+        if split:
+            self._splits.add(split)
+        folder = f"labels/{split}" if split else "labels"
+        return [(f"{folder}/{stem_of(name)}.txt", "".join(lines).encode())]
 
     def finish(self) -> Iterable[tuple[str, Iterable[bytes]]]:
-        """Return the names of the classes; one folder stands for training and validation alike.
+        """Return the names of the classes, and where the parts are.
 
+        Ultralytics wants both training and validation: one that there is stands for one that there is not.
         Without a ``path`` Ultralytics looks beside this file; a relative one counts from where it runs.
         """
         names = [f"  {i}: {_quoted(label)}\n" for i, label in enumerate(self._categories.labels)]
-        text = "".join(["train: images\nval: images\nnames:", "\n" if names else " {}\n", *names])
+        places = {split: self.folder(split).rstrip("/") for split in sorted(self._splits)}
+        first = next(iter(places.values()), "images")
+        parts = {"train": first, "val": first, **places}
+        lines = [f"{split}: {place}\n" for split, place in parts.items()]
+        text = "".join([*lines, "names:", "\n" if names else " {}\n", *names])
         return [("data.yaml", [text.encode()])]
 
 

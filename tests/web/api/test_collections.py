@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from flask_detector.api_keys import Keys
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from tests.support.collected import add_picture, collection_of
+from tests.support.datasets import zipped
 
 COLLECTIONS = "/api/v1/collections"
 Code = Callable[[TestResponse], tuple[int, str]]
@@ -232,3 +234,53 @@ def test_links_open_pages_with_their_rights_until_they_are_withdrawn(
     assert client.delete(f"{collection}/links/read").status_code == 204
     assert client.get(read).status_code == 404
     assert client.get(edit).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "format", ["coco", "coco-rle", "yolo", "yolo-seg", "voc", "labelme", "cvat", "label-studio"]
+)
+def test_what_is_exported_is_imported_again_with_its_parts(
+    client: Any, collection: str, jpeg: bytes, format: str
+) -> None:
+    outlined = {**CAT, "polygons": [[[[10, 10], [20, 10], [20, 30], [10, 30]]]], "box": [10, 10, 20, 30]}
+    one = CAT if format in {"yolo", "voc"} else outlined
+    for number in range(4):
+        objects = annotations({**one, "label": ("猫", "dog")[number % 2]})
+        add_picture(client, collection, jpeg, f"狐 {number}.jpg", annotations=json.dumps(objects))
+    parted = client.post(f"{collection}/split", json={"validation": 0.25}).json["splits"]
+    exported = client.get(f"{collection}/exports/{format}").data
+    other = collection_of(client)
+    answer = client.post(f"{other}/imports", data=exported, content_type="application/zip")
+    assert answer.status_code == 200, answer.text
+    assert (answer.json["added"], answer.json["left_out"]) == (4, []), answer.json
+    found = client.get(other).json
+    assert {one["name"]: one["objects"] for one in found["classes"]} == {"猫": 2, "dog": 2}
+    if format in {"coco", "coco-rle", "yolo", "yolo-seg", "voc", "cvat"}:
+        assert found["splits"] == parted
+    picture = client.get(f"{other}/pictures?class=dog").json["pictures"][0]
+    assert client.get(picture["image"]).data == jpeg
+    (found,) = client.get(picture["annotations"]).json["objects"]
+    assert found["box"] == pytest.approx(one["box"], abs=0.01)
+    assert ("mask" in found) == (one is outlined)
+    again = client.post(f"{other}/imports", data=exported, content_type="application/zip").json
+    assert (again["pictures"], again["added"]) == (4, 0)
+
+
+def test_what_of_a_data_set_can_not_be_imported_is_listed_or_refused(
+    client: Any, collection: str, jpeg: bytes, tmp_path: Path, code_of: Code
+) -> None:
+    labels = "0 0.5 0.5 0.2 0.2\n7 0.5 0.5 0.2 0.2\n0 0.5 nonsense\n"
+    files = {"images/a.jpg": jpeg, "labels/a.txt": labels, "images/b.jpg": b"no picture", "labels/b.txt": "",
+             "data.yaml": "names: [狐]"}  # fmt: skip
+    data = zipped(tmp_path / "a.zip", files).read_bytes()
+    answer = client.post(f"{collection}/imports", data=data, content_type="application/zip").json
+    assert (answer["format"], answer["pictures"]) == ("YOLO", 1)
+    assert {one["name"] for one in answer["left_out"]} >= {"labels/a.txt, line 2", "labels/a.txt, line 3"}
+    assert client.get(collection).json["classes"] == [{"name": "狐", "objects": 1}]
+    for bad in (data[:500], b"", jpeg):
+        refused = client.post(f"{collection}/imports", data=bad, content_type="application/zip")
+        assert code_of(refused)[0] == 422, refused.text
+    unknown = zipped(tmp_path / "b.zip", {"a.jpg": jpeg}).read_bytes()
+    refused = client.post(f"{collection}/imports", data=unknown, content_type="application/zip")
+    assert code_of(refused) == (422, "unknown_dataset")
+    assert "The data set" in refused.text

@@ -5,15 +5,18 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.collections.documents import Rights
 from flask_detector.web.core.service import Service
 from tests.support.collected import OF_MODEL, OF_PERSON, annotations
+from tests.support.datasets import zipped
 
 
 @dataclass(frozen=True)
@@ -136,3 +139,28 @@ def test_every_format_can_be_taken_away(client: FlaskClient, own: Own, format: s
         assert archive.testzip() is None
         assert len(archive.namelist()) >= 1
     assert client.get(f"{own.url}/exports/word.zip").status_code == 404
+
+
+def test_a_data_set_is_imported_and_what_was_left_out_is_listed(
+    client: FlaskClient, own: Own, token: Callable[[], str], jpeg: bytes, tmp_path: Path
+) -> None:
+    files = {
+        "images/狐.jpg": jpeg,
+        "labels/狐.txt": "0 0.5 0.5 0.2 0.2\n9 1 1 1 1\n",
+        "data.yaml": "names: [<b>]",
+    }
+    data = zipped(tmp_path / "a.zip", files).read_bytes()
+
+    def send(**fields: object) -> TestResponse:
+        boundary, body = encode_multipart({"csrf_token": token(), **fields})
+        content_type = f'multipart/form-data; boundary="{boundary}"'
+        return client.post(f"{own.url}/imports", data=body, content_type=content_type)
+
+    page = send(dataset=FileStorage(io.BytesIO(data), "Füchse.zip")).text
+    assert "1 picture imported" in page
+    assert "<strong>labels/狐.txt, line 2</strong>" in page
+    assert "&lt;b&gt;" in client.get(own.url).text
+    broken = send(dataset=FileStorage(io.BytesIO(data[:200]), "Füchse.zip"))
+    assert broken.status_code == 422
+    assert "Füchse.zip" in broken.text
+    assert send().status_code == 400

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, Entry
 from flask_detector.web.api.params import Score, Strict
-from flask_detector.web.core.collecting import NO_SPLIT, Taken
+from flask_detector.web.core.collecting import NO_SPLIT, Imported, Taken
 from flask_detector.web.core.service import service
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -166,6 +166,16 @@ class AddedResponse(TypedDict):
     left_out: list[LeftOut]
 
 
+class ImportedResponse(TypedDict):
+    """What became of a data set."""
+
+    format: Annotated[str, Field(description="What it was recognised as.")]
+    pictures: Annotated[int, Field(description="How many of its pictures are in the collection now.")]
+    added: Annotated[int, Field(description="How many of them are new in it.")]
+    left_out: Annotated[list[LeftOut], Field(description="Files and objects that were not imported.")]
+    changed: Annotated[list[LeftOut], Field(description="What was imported, but not as it was.")]
+
+
 class ChangedPictures(TypedDict):
     """How much was changed."""
 
@@ -231,8 +241,19 @@ def picture_form(collection: str, entry: Entry) -> PictureResponse:
 
 def added_form(taken: Taken) -> AddedResponse:
     """Return the form of what became of pictures."""
+    return {"pictures": taken.ids, "added": taken.added, "left_out": _remarks(taken.left_out)}
+
+
+def imported_form(imported: Imported) -> ImportedResponse:
+    """Return the form of what became of a data set."""
     return {
-        "pictures": taken.ids,
-        "added": taken.added,
-        "left_out": [{"name": name, "reason": reason} for name, reason in taken.left_out],
+        "format": imported.format,
+        "pictures": len(imported.ids),
+        "added": imported.added,
+        "left_out": _remarks(imported.left_out),
+        "changed": _remarks(imported.changed),
     }
+
+
+def _remarks(remarks: list[tuple[str, str]]) -> list[LeftOut]:
+    return [{"name": name, "reason": reason} for name, reason in remarks]

@@ -5,6 +5,7 @@ from flask import Response, jsonify, request, url_for
 from flask_detector import errors as e
 from flask_detector.collections import classes, split
 from flask_detector.collections.documents import Collection, Rights
+from flask_detector.web.api import uploads
 from flask_detector.web.api.batches import find_batch
 from flask_detector.web.api.collection_forms import (
     AddedResponse,
@@ -13,12 +14,14 @@ from flask_detector.web.api.collection_forms import (
     ClassChange,
     CollectionList,
     CollectionResponse,
+    ImportedResponse,
     Kept,
     NewCollection,
     NewName,
     SplitOptions,
     added_form,
     collection_form,
+    imported_form,
     link_url,
     summary_form,
 )
@@ -126,6 +129,29 @@ def keep_detections(id: str) -> Response:
         records += service().jobs.find_all(find_batch(batch).detections)
     taken = collecting.keep(service(), collection.id, records, View(kept.min_score))
     return jsonify(added_form(taken))
+
+
+@post(
+    "/collections/<id>/imports",
+    responses={200: Success("What became of it", ImportedResponse)},
+    errors=(
+        e.DatasetError, e.UnknownDataset, e.DatasetTooLarge, e.RequestTooLarge, e.RequestError,
+        *_FILLED,
+    ),
+    body={"application/zip": None, "application/octet-stream": None},
+    example="-T dataset.zip -X POST $API/collections/$COLLECTION/imports",
+)  # fmt: skip
+def import_dataset(id: str) -> Response:
+    """Import a data set from a ZIP with its pictures.
+
+    COCO, YOLO, Pascal VOC, LabelMe, CVAT 1.1 and Label Studio are recognised. What is cut off is completed by
+    sending it again.
+    """
+    collection = find_collection(id)
+    with service().importing.held("Another data set is being imported."):
+        uploads.allow(collecting.MOST_IMPORTED_BYTES)
+        imported = collecting.import_dataset(service(), collection.id, "The data set", request_bodies.copy_to)
+    return jsonify(imported_form(imported))
 
 
 @post(

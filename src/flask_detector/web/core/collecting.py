@@ -1,8 +1,10 @@
 """What fills collections and what is taken from them: kept detections, uploads, a choice of pictures."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Self
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, BinaryIO, Self
 
 from flask import Response
 from werkzeug.datastructures import MultiDict
@@ -17,7 +19,7 @@ from flask_detector.errors import (
 )
 from flask_detector.formats import dataset
 from flask_detector.formats.dataset import Item
-from flask_detector.formats.file_names import shown_name
+from flask_detector.formats.file_names import safe_name, shown_name
 from flask_detector.imaging import decode
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
@@ -27,6 +29,12 @@ from flask_detector.web.core.archives import report_of, why_not
 from flask_detector.web.core.responses import send_pieces
 from flask_detector.web.core.service import Service
 from flask_detector.web.core.view import View
+
+MOST_IMPORTED_BYTES = 2_000_000_000
+"""Of the ZIP of a data set that is sent."""
+
+if TYPE_CHECKING:
+    from flask_detector.datasets import Dataset
 
 # What stands for pictures that belong to no part.
 NO_SPLIT = "none"
@@ -103,6 +111,56 @@ def add_upload(
     return pid, what == "added"
 
 
+@dataclass
+class Imported(Taken):
+    """What became of a data set.
+
+    format: what people call it.
+    changed: names and remarks of what was taken in, but not as it was.
+    """
+
+    format: str = ""
+    changed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def import_dataset(service: Service, id: str, name: str, write: Callable[[IO[bytes]], None]) -> Imported:
+    """Put the pictures of a data set in a ZIP into a collection, one by one.
+
+    name: what messages call it.
+    write: writes the ZIP to a file.
+
+    Raises DatasetError, and what `Pictures.add` raises; then those before
+    are in it, and doing it again takes in the others.
+    """
+    from flask_detector.datasets import open_dataset  # few processes ever need what it needs
+
+    imported = Imported()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, safe_name(name))
+        with path.open("wb") as file:
+            write(file)
+        with open_dataset(path, limits=service.limits) as dataset:
+            _take_in(service, id, dataset, imported)
+    return imported
+
+
+def _take_in(service: Service, id: str, dataset: "Dataset", imported: Imported) -> None:
+    imported.format = dataset.format
+    for one in dataset:
+        pid, what = service.pictures.add(
+            id,
+            one.data,
+            one.annotations,
+            file_name=shown_name(one.name),
+            split=one.split,
+            classes=one.annotations.labels,
+        )
+        imported.ids.append(pid)
+        imported.added += what == "added"
+    imported.left_out = [(remark.where, remark.reason) for remark in dataset.left_out]
+    imported.changed = [(remark.where, remark.reason) for remark in dataset.changed]
+
+
 @dataclass(frozen=True)
 class Choice:
     """A choice of a collection's pictures.
@@ -146,6 +204,7 @@ def export(service: Service, collection: Collection, entries: Sequence[Entry], f
     Raises ServiceError where no place is free.
     """
     left_out: list[tuple[str, str]] = []
+    has_parts = any(entry.split for entry in entries)
 
     def items() -> Iterator[Item]:
         for entry in entries:
@@ -156,7 +215,9 @@ def export(service: Service, collection: Collection, entries: Sequence[Entry], f
             except CollectionError as error:  # changed or deleted by hand, or deleted meanwhile
                 left_out.append((entry.file_name, error.message))
             else:
-                yield entry.file_name, found.to_detections(document["model"] or collection.name), picture
+                shown = found.to_detections(document["model"] or collection.name)
+                # What belongs to no part is trained with, where there are parts.
+                yield entry.file_name, shown, picture, entry.split or ("train" if has_parts else None)
 
     pieces = dataset.stream(format, items(), report_of(left_out))
     return send_pieces(pieces, f"{collection.name}_{format}.zip", renditions.place(service))

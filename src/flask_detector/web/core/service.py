@@ -95,9 +95,10 @@ class Service:
         self.forecast = Forecast(connection, self.jobs, self.available, self.seconds_by_model, settings)
         self.model_changes = ModelChanges(settings, connection, self.models, self.jobs)
         self.limits = Limits.of(settings)
-        # Whoever draws, waits for a detection or fetches a picture keeps a thread busy.
+        # Whoever draws, waits for a detection, fetches a picture or imports a data set keeps a thread busy.
         self.drawing = Quota(max(1, settings.web_threads // 4), is_reentrant=True)
         self.waiting = Quota(max(1, settings.web_threads // 2))
+        self.importing = Quota(max(1, settings.web_threads // 8))
         self.fetching = Quota(max(1, settings.web_threads // 8))
 
     def seconds_by_model(self) -> dict[str, float]:

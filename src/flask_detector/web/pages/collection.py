@@ -5,6 +5,7 @@ The same pages stand at two URLs: ``/collections/<id>`` for whoever has the coll
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -133,6 +134,33 @@ def export(name: str) -> Response:
         abort(404)
     entries = Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
     return collecting.export(service(), g.collection, entries, name)
+
+
+@blueprint.before_app_request
+def _take_large_files() -> None:
+    # Before anything looks for a form's token, and so reads the form.
+    if request.endpoint in {f"{name}.import_dataset" for name in ("collection", SHARED)}:
+        if g.rights is Rights.EDIT:
+            request.max_content_length = collecting.MOST_IMPORTED_BYTES
+        g.importing = ExitStack()
+        g.importing.enter_context(service().importing.held("Another data set is being imported."))
+
+
+@blueprint.teardown_app_request
+def _let_go(_: BaseException | None) -> None:
+    if "importing" in g:
+        g.importing.close()
+
+
+@blueprint.post("/imports")
+@_changes
+def import_dataset() -> str:
+    """Import a data set in a ZIP; say what became of it."""
+    file = request.files.get("dataset")
+    if file is None or not file.filename:
+        raise BadParameter("There is no file.", hint="Choose the ZIP of a data set.", field="dataset")
+    imported = collecting.import_dataset(service(), g.collection.id, file.filename, file.save)
+    return render_template("pages/imported.html", collection=g.collection, imported=imported)
 
 
 @blueprint.post("/classes")
