@@ -77,8 +77,8 @@ def test_both_readings_find_what_the_model_converted_so_finds(shared: Path, tmp_
         model = MaskRCNN(tmp_path / variant, name=variant, precision=Precision.FLOAT32)
         alone[variant] = model.detect(picture).scores
     used, other = outcomes(tmp_path / variants[1], picture)
-    assert (used.variant, used.is_used) == (variants[1], True)
-    assert (other.variant, other.is_used) == (variants[0], False)
+    assert (used.reading, used.is_used) == (variants[1], True)
+    assert (other.reading, other.is_used) == (variants[0], False)
     assert len(used.found) != len(other.found)
     for outcome in (used, other):
-        np.testing.assert_allclose(outcome.found.scores, alone[Variant(outcome.variant)], atol=1e-4)
+        np.testing.assert_allclose(outcome.found.scores, alone[Variant(outcome.reading)], atol=1e-4)

@@ -15,6 +15,7 @@ ACROSS = {
     "datasets/test_writers.py",
     "detectors/mask_rcnn/test_parity.py",
     "detectors/mask_rcnn/test_steps.py",
+    "detectors/onnx/test_equality.py",
     "detectors/rtmdet/test_parity.py",
     "formats/test_corrected.py",
     "formats/test_hard_masks.py",

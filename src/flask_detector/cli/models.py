@@ -114,7 +114,7 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--variant", help="Variant of a custom model whose file does not specify it, e.g. mmdet-pytorch."
+    "--variant", help="Variant or family of a model whose file does not specify it, e.g. mmdet-pytorch."
 )
 @click.option("--labels", metavar="FILE|a,b,c", help="Class names, in the order of the training.")
 @click.option(
@@ -122,7 +122,8 @@ def _pull(store: ModelStore, name: str, mirror_url: str | None, say: Callable[[s
     "options",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Inference option, as in torchvision's constructor, e.g. min_size=640. May be repeated.",
+    help="Inference option: as in torchvision's constructor, e.g. min_size=640; of ONNX e.g. bgr=true. May "
+    "be repeated.",
 )
 @click.pass_obj
 def add(
@@ -137,7 +138,8 @@ def add(
 
     If NAME is in the list, the file must be the published one. Any other NAME adds a custom model: a Mask
     R-CNN R-50 FPN of MMDetection, torchvision or Detectron2, an RTMDet or a NanoDet-g, for example one
-    that you fine-tuned. Prints what the file was recognised as, and its class names.
+    that you fine-tuned; or a detector that another program exported as ONNX or for OpenVINO. Prints what the
+    file was recognised as, its class names, and what was assumed.
     """
     with ModelProgress(name) as progress:
         reading = store.add(
@@ -150,6 +152,8 @@ def add(
         )
     click.echo(f"The model {name} is installed.", err=True)
     click.echo(f"{reading.title}, {_counted(len(reading.labels), 'class')}: {', '.join(reading.labels)}.")
+    if reading.licence != "not stated":
+        click.echo(f"Its licence, as the file says: {reading.licence}.")
     for note in reading.notes:
         click.echo(note)
 
@@ -168,8 +172,8 @@ def _counted(number: int, word: str) -> str:
 def check(store: ModelStore, name: str, picture: Path, min_score: float | None) -> None:
     """Print what the model NAME finds in a PICTURE.
 
-    If its file did not tell which of two variants it is, prints what both find: the right one finds what is
-    there, with high scores.
+    If its file did not tell how it is to be read, prints what it finds in each way: the right one finds what
+    is there, with high scores.
     """
     if isinstance(store.info(name).source, Embedded):
         raise BadParameter(
@@ -185,8 +189,8 @@ def check(store: ModelStore, name: str, picture: Path, min_score: float | None) 
     from flask_detector.detectors.trial import outcomes
 
     for outcome in outcomes(graphs, pixels, min_score=min_score):
-        use = "in use" if outcome.is_used else f"add with --variant {outcome.variant} to use it"
-        click.echo(f"{outcome.variant} ({use}): {_counted(len(outcome.found), 'detection')}")
+        use = "in use" if outcome.is_used else f"add with {outcome.how} to use it"
+        click.echo(f"{outcome.reading} ({use}): {_counted(len(outcome.found), 'detection')}")
         for instance in outcome.found:
             box = " ".join(f"{side:.0f}" for side in instance.box)
             click.echo(f"  {instance.score:.2f}  {instance.label}  {box}")

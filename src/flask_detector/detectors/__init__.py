@@ -80,6 +80,10 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         from flask_detector.detectors.nanodet.taught import load_taught
 
         return load_taught(graphs, name=name, threads=settings.threads or 1, precision=precision)
+    if architecture == "onnx":
+        from flask_detector.detectors.onnx.model import OnnxDetector
+
+        return OnnxDetector(graphs, name=name, threads=settings.threads, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
     from flask_detector.detectors.rtmdet.model import RTMDet
 

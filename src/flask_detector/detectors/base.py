@@ -87,11 +87,11 @@ class StageClock:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
 
 
-def check_answers(*arrays: npt.NDArray[np.float32]) -> None:
+def check_answers(model: str, *arrays: npt.NDArray[np.float32]) -> None:
     """Raise CheckpointError where a network's answers are no finite numbers: its weights can't be right."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise CheckpointError(
-            "The model answers with values that are no finite numbers.",
+            f"The model {model} answers with values that are no finite numbers.",
             hint="Its training may have diverged; use a checkpoint from before that.",
         )
 

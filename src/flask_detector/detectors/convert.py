@@ -1,6 +1,7 @@
-"""From a checkpoint of any network known here to converted weights."""
+"""From a checkpoint or an export of any network known here to a converted model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.detectors.mask_rcnn import convert as mask_rcnn
 from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.detectors.nanodet import convert as nanodet
+from flask_detector.detectors.onnx import isolated
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.rtmdet import convert as rtmdet
+from flask_detector.detectors.weights_file import whole_or_not_at_all
 from flask_detector.errors import BadParameter, CheckpointError
 
 
@@ -35,12 +38,17 @@ def convert(
     BadParameter for a variant that there isn't, one or options of another network, and labels of another
     number, and OSError where the folder can't be written.
     """
+    report = on_progress or (lambda _: None)
+    if isolated.is_exported(checkpoint):
+        with _named(checkpoint), whole_or_not_at_all(folder) as unfinished:
+            return isolated.read(
+                checkpoint, unfinished, variant=variant, labels=labels, options=options or {}
+            )
     known = [*Variant, *nanodet.VARIANTS]
     if variant is not None and variant not in known:
         raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(known)}.")
-    report = on_progress or (lambda _: None)
     found = read_checkpoint(checkpoint)
-    try:
+    with _named(checkpoint):
         if nanodet.is_nanodet(found):
             _refuse(checkpoint, "NanoDet", variant if variant not in nanodet.VARIANTS else None, options)
             reading = nanodet.convert(found, folder, variant=variant, labels=labels, on_progress=report)
@@ -54,8 +62,6 @@ def convert(
             reading = mask_rcnn.convert(
                 found, folder, variant=chosen, labels=labels, options=options or {}, on_progress=report
             )
-    except CheckpointError as error:
-        raise type(error)(f"{checkpoint.name}: {error.message}", hint=error.hint) from error
     report(1.0)
     return reading
 
@@ -67,3 +73,12 @@ def _refuse(checkpoint: Path, what: str, variant: str | None, options: Mapping[s
             f"{checkpoint.name} is of {what}, {f'not {variant}' if variant else 'which has no options'}.",
             hint="Leave the variant and the options out.",
         )
+
+
+@contextmanager
+def _named(checkpoint: Path) -> Iterator[None]:
+    """Have errors begin with the file's name."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise type(error)(f"{checkpoint.name}: {error.message}", hint=error.hint) from error

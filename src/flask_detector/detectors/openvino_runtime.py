@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
@@ -28,10 +28,17 @@ __all__ = [
     "Graph",
     "Precision",
     "Session",
+    "channels_last",
+    "chosen",
     "cpu_has_bfloat16",
     "engine",
+    "metadata_of",
     "opset",
+    "ports_of",
     "read_graph",
+    "reshaped",
+    "save_graph",
+    "taking_pixels",
 ]
 
 Array = npt.NDArray[Any]
@@ -71,6 +78,110 @@ def cpu_has_bfloat16() -> bool:
 def read_graph(path: Path) -> ov.Model:
     """Return the graph of an ONNX or OpenVINO file."""
     return engine().read_model(path)
+
+
+def save_graph(graph: ov.Model, path: Path) -> None:
+    """Write a graph as OpenVINO's .xml, with its .bin beside it, in the numbers that it has."""
+    ov.save_model(graph, path, compress_to_fp16=False)
+
+
+# The names of an input or an output, its shape, and whether its numbers are floats. An open side is None,
+# and so is the shape where the very number of sides is open.
+Port = tuple[frozenset[str], tuple[int | None, ...] | None, bool]
+
+
+def ports_of(graph: ov.Model) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Return a graph's inputs and its outputs."""
+
+    def port(found: Any) -> Port:
+        sides = None
+        if found.partial_shape.rank.is_static:
+            sides = tuple(None if side.is_dynamic else side.get_length() for side in found.partial_shape)
+        return frozenset(found.names), sides, found.element_type.is_real()
+
+    return tuple(map(port, graph.inputs)), tuple(map(port, graph.outputs))
+
+
+def metadata_of(graph: ov.Model) -> dict[str, Any]:
+    """Return what the program that exported a graph wrote about it, ONNX's metadata or OpenVINO's."""
+    found: dict[str, Any] = {}
+    for section in ("framework", "model_info"):
+        if section in graph.get_rt_info():
+            entries = graph.get_rt_info(section).value
+            found |= {str(key): getattr(value, "value", value) for key, value in entries.items()}
+    return found
+
+
+def reshaped(graph: ov.Model, shapes: Mapping[int, Sequence[int | None]]) -> ov.Model:
+    """Set the shapes of some inputs, by their index; None for a side that stays open."""
+    graph.reshape(
+        {
+            graph.input(index): ov.PartialShape(
+                [ov.Dimension(-1 if side is None else side) for side in shape]
+            )
+            for index, shape in shapes.items()
+        }
+    )
+    return graph
+
+
+def chosen(
+    graph: ov.Model, picture: int, constants: Mapping[int, Array | None], outputs: Sequence[int]
+) -> ov.Model:
+    """Return the graph with one input, that of the picture, and some of its outputs, in that order.
+
+    constants: the numbers of the other inputs; None for ones, (1, H, W) as the picture.
+    """
+    node = graph.input(picture).node
+    for index, array in constants.items():
+        target = graph.input(index)
+        kind = target.element_type.to_dtype()
+        if array is None:
+            sides = opset.gather(opset.shape_of(node.output(0)), _ints(0, 2, 3), _ints(0))
+            source = opset.broadcast(opset.constant(np.ones((), kind)), sides)
+        else:
+            source = opset.constant(array.astype(kind))
+        target.replace(source.output(0))
+    results = [graph.output(index).node.input(0).get_source_output() for index in outputs]
+    return Graph(results, [node], graph.get_friendly_name())
+
+
+def taking_pixels(graph: ov.Model, *, bgr: bool, mean: Sequence[float], std: Sequence[float]) -> ov.Model:
+    """Return the graph of a network with one input from pixels (1, H, W, 3), RGB, uint8, to its outputs.
+
+    The network takes channels first or last, with a batch or without.
+
+    mean, std: of the channels as the network takes them, of numbers in 0..255.
+    """
+    wanted = graph.input(0)
+    sides = [-1 if side.is_dynamic else side.get_length() for side in wanted.partial_shape]
+    has_channels_last = channels_last(sides)
+    height_width = sides[-3:-1] if has_channels_last else sides[-2:]
+    pixels = opset.parameter([1, *height_width, 3], np.uint8)
+    x = opset.convert(pixels, np.float32)
+    if bgr:
+        x = opset.gather(x, _ints(2, 1, 0), _ints(3))
+    if any(mean):
+        x = opset.subtract(x, opset.constant(np.array(mean, np.float32)))
+    if any(number != 1 for number in std):
+        x = opset.divide(x, opset.constant(np.array(std, np.float32)))
+    if not has_channels_last:
+        x = opset.transpose(x, _ints(0, 3, 1, 2))
+    if len(sides) == 3:
+        x = opset.squeeze(x, _ints(0))
+    wanted.replace(opset.convert(x, wanted.element_type.to_dtype()).output(0))
+    results = [output.node.input(0).get_source_output() for output in graph.outputs]
+    floats = [opset.convert(result, np.float32).output(0) for result in results]
+    return Graph(floats, [pixels], graph.get_friendly_name())
+
+
+def channels_last(shape: Sequence[int | None]) -> bool:
+    """Tell whether pictures of that shape have their channels last."""
+    return shape[-1] == 3 and shape[-3] != 3
+
+
+def _ints(*numbers: int) -> Any:
+    return opset.constant(np.array(numbers, np.int64))
 
 
 # The engine's and its kernels' words for it.

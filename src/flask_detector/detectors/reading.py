@@ -14,14 +14,18 @@ class Reading:
     labels: the names of the classes by class id.
     options: what is set otherwise than usual, by name.
     notes: whole sentences: what was chosen and why, where the labels come from.
+    has_masks: whether its detections have masks.
+    licence: what the file's own metadata say.
     """
 
-    architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins", "nanodet"]
+    architecture: Literal["mask-rcnn", "rtmdet", "rtmdet-ins", "nanodet", "onnx"]
     variant: str
     title: str
     labels: tuple[str, ...]
     options: Mapping[str, Any]
     notes: tuple[str, ...]
+    has_masks: bool = True
+    licence: str = "not stated"
 
 
 def notes_on(options: Mapping[str, Any]) -> list[str]:

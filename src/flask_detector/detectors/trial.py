@@ -9,9 +9,12 @@ from flask_detector.detectors.mask_rcnn.identify import LAYOUTS
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.detectors.nanodet.taught import load_taught
+from flask_detector.detectors.onnx.families import BY_NAME
+from flask_detector.detectors.onnx.interpretation import written
+from flask_detector.detectors.onnx.model import OnnxDetector
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.rtmdet.model import RTMDet
-from flask_detector.detectors.weights_file import WeightsFile
+from flask_detector.detectors.weights_file import architecture_in, read_manifest
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
@@ -22,12 +25,14 @@ _SMALL = Limits(1 << 20, 1 << 20)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model finds when its weights are read as those of a variant.
+    """What a model finds when it is read in one of the ways that its file leaves open.
 
+    reading: that way. how: what to give when the model is added, to have it read so.
     is_used: whether it is the one that the model was added as.
     """
 
-    variant: str
+    reading: str
+    how: str
     is_used: bool
     found: Detections
 
@@ -37,6 +42,8 @@ def check(graphs: Path) -> None:
 
     Raises CheckpointError where the folder holds no model, or one whose answers are no finite numbers.
     """
+    if architecture_in(graphs) == "onnx":
+        return  # tried by the process that has read it
     picture = resources.files("flask_detector") / "web" / "static" / "example-small.jpg"
     pixels, _ = decode.decode(picture.read_bytes(), _SMALL)
     next(outcomes(graphs, pixels, min_score=0.05))
@@ -45,22 +52,30 @@ def check(graphs: Path) -> None:
 def outcomes(graphs: Path, picture: Picture, *, min_score: float | None = None) -> Iterator[Outcome]:
     """Yield what the model in a folder of converted weights finds in a picture (H, W, 3), in float32.
 
-    First as it was added, then as each other variant that has the same layers.
+    First as it was added, then in each other way that its file leaves open.
 
     Raises CheckpointError where the folder holds no model, or one whose answers are no finite numbers.
     """
-    weights = WeightsFile.open(graphs)
-    if weights.architecture == "nanodet":
-        taught = load_taught(graphs, name=weights.architecture, precision=Precision.FLOAT32)
-        yield Outcome(weights.variant, True, taught.detect(picture, min_score=min_score))
+    manifest = read_manifest(graphs)
+    architecture, used = manifest["architecture"], manifest["variant"]
+    if architecture == "onnx":
+        doubts = BY_NAME[used].doubts if manifest["is_in_doubt"] else ()
+        for doubt in ({}, *doubts):
+            exported = OnnxDetector(graphs, name=used, precision=Precision.FLOAT32, options=doubt)
+            reading = " with ".join([used, *filter(None, [written(doubt)])])
+            how = " ".join(f"--option {written({name: value})}" for name, value in doubt.items())
+            yield Outcome(reading, how, not doubt, exported.detect(picture, min_score=min_score))
         return
-    if weights.architecture.startswith("rtmdet"):
-        detector = RTMDet(graphs, name=weights.architecture, precision=Precision.FLOAT32)
-        yield Outcome(weights.variant, True, detector.detect(picture, min_score=min_score))
+    if architecture == "nanodet":
+        taught = load_taught(graphs, name=architecture, precision=Precision.FLOAT32)
+        yield Outcome(used, "", True, taught.detect(picture, min_score=min_score))
         return
-    used = Variant(weights.variant)
-    others = [other for other in Variant if LAYOUTS[other] is LAYOUTS[used] and other is not used]
-    for variant in (used, *others):
+    if architecture.startswith("rtmdet"):
+        detector = RTMDet(graphs, name=architecture, precision=Precision.FLOAT32)
+        yield Outcome(used, "", True, detector.detect(picture, min_score=min_score))
+        return
+    others = [other for other in Variant if LAYOUTS[other] is LAYOUTS[Variant(used)] and other != used]
+    for variant in (Variant(used), *others):
         model = MaskRCNN(graphs, name=variant, precision=Precision.FLOAT32, variant=variant)
         found = model.detect(picture, min_score=min_score)
-        yield Outcome(variant, variant is used, found)
+        yield Outcome(variant, f"--variant {variant}", variant == used, found)

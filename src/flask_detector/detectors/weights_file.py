@@ -40,7 +40,7 @@ def architecture_in(folder: Path) -> str:
 
     Raises CheckpointError where the folder holds something else.
     """
-    return WeightsFile.open(folder).architecture
+    return str(read_manifest(folder)["architecture"])
 
 
 def labels_of(folder: Path) -> tuple[str, ...]:
@@ -49,6 +49,40 @@ def labels_of(folder: Path) -> tuple[str, ...]:
     Raises FileNotFoundError where there are none.
     """
     return tuple(json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["labels"])
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a converted model. Raises CheckpointError where there is something else."""
+    with _explained(folder):
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["graph_version"] != GRAPH_VERSION:
+            raise ValueError("another version")
+        # In the first ones it was the only one.
+        return {"architecture": "mask-rcnn", "options": {}, **manifest}
+
+
+def write_manifest(folder: Path, reading: Reading, classes: Sequence[int], **more: Any) -> None:
+    """Write the manifest of a converted model into its folder: see `WeightsFile`, and its detector."""
+    manifest = {
+        "graph_version": GRAPH_VERSION,
+        "architecture": reading.architecture,
+        "variant": reading.variant,
+        "labels": reading.labels,
+        "classes": classes,
+        "options": dict(reading.options),
+        **more,
+    }
+    write_whole(folder / _MANIFEST, json.dumps(manifest).encode(), sync_folders=[folder])
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"The converted weights in {folder} can't be read.", hint="Remove the folder to convert again."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -74,10 +108,8 @@ class WeightsFile:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Return what `write_weights` wrote. Raises CheckpointError where the folder holds something else."""
-        try:
-            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-            if manifest["graph_version"] != GRAPH_VERSION:
-                raise ValueError("another version")
+        manifest = read_manifest(folder)
+        with _explained(folder):
             with (folder / _WEIGHTS).open("rb") as file:
                 # The engine takes only arrays that could be written to; nobody writes.
                 mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -87,21 +119,15 @@ class WeightsFile:
                 ).reshape(entry["shape"])
                 for name, entry in manifest["arrays"].items()
             }
-            architecture = manifest.get("architecture", "mask-rcnn")  # in the first ones it was the only one
             return cls(
-                architecture,
+                manifest["architecture"],
                 manifest["variant"],
                 tuple(manifest["labels"]),
                 tuple(manifest["classes"]),
-                dict(manifest.get("options", {})),
+                dict(manifest["options"]),
                 weights,
                 mapping,
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"The converted weights in {folder} can't be read.",
-                hint="Remove the folder to convert again.",
-            ) from error
 
     @contextmanager
     def forgetting(self) -> Iterator[None]:
@@ -137,7 +163,7 @@ def write_weights(
 
     Raises OSError where the folder can't be written.
     """
-    with _whole_or_not_at_all(folder) as unfinished:
+    with whole_or_not_at_all(folder) as unfinished:
         places: dict[str, dict[str, Any]] = {}
         with (unfinished / _WEIGHTS).open("wb") as file:
             for name, array in arrays:
@@ -146,16 +172,7 @@ def write_weights(
                 file.write(np.ascontiguousarray(array).data)
             file.flush()
             os.fsync(file.fileno())
-        manifest = {
-            "graph_version": GRAPH_VERSION,
-            "architecture": reading.architecture,
-            "variant": reading.variant,
-            "labels": reading.labels,
-            "classes": classes,
-            "options": dict(reading.options),
-            "arrays": places,
-        }
-        write_whole(unfinished / _MANIFEST, json.dumps(manifest).encode(), sync_folders=[unfinished])
+        write_manifest(unfinished, reading, classes, arrays=places)
 
 
 def check_finite(layer: str, *arrays: Floats) -> None:
@@ -165,7 +182,7 @@ def check_finite(layer: str, *arrays: Floats) -> None:
 
 
 @contextmanager
-def _whole_or_not_at_all(folder: Path) -> Iterator[Path]:
+def whole_or_not_at_all(folder: Path) -> Iterator[Path]:
     """Give a folder beside `folder` that takes its place at the end, or is removed after a failure."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")

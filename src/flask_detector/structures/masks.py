@@ -9,6 +9,7 @@ alternate between outside and inside, beginning with outside (possibly 0 long).
 Source: pycocotools, maskApi.c.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -141,6 +142,19 @@ def mask_of_runs(starts: npt.ArrayLike, ends: npt.ArrayLike, *, width: int, heig
     starts, ends = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
     inside = ends > starts
     return Mask(0, 0, width, height, _counts_of_runs(starts[inside], ends[inside], width * height)).cropped()
+
+
+def counts_of_columns(blocks: Iterable[Bitmap], height: int) -> Counts:
+    """Return the run lengths of a bitmap that comes in blocks (columns, height), a few columns at a time."""
+    before = np.zeros(1, bool)
+    edges = []
+    total = 0
+    for block in blocks:
+        inside = block.reshape(-1)
+        edges.append(np.flatnonzero(inside != np.concatenate([before, inside[:-1]])) + total)
+        before = inside[-1:]
+        total += len(block) * height
+    return np.diff(np.concatenate([*edges, [total]]), prepend=0).astype(np.uint32)
 
 
 def compress_counts(counts: Counts) -> str:

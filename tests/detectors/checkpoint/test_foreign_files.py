@@ -31,15 +31,12 @@ def tarred(mode: str) -> bytes:
 FILES = {
     "a web page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page", "Download"),
     "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS", "git lfs pull"),
-    "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0" + bytes(40), "ONNX", "PyTorch checkpoint"),
-    "ONNX without its maker": (b"\x08\x07:\xff\x01" + bytes(40), "ONNX", "PyTorch checkpoint"),
     "PaddlePaddle": (bytes(4) + b"\x01" + bytes(11) + b"\x05\0\0\0", "PaddlePaddle", "PyTorch checkpoint"),
     "GGUF": (b"GGUF\x03" + bytes(40), "GGUF", "Mask R-CNN"),
     "Keras": (b"\x89HDF\r\n\x1a\n" + bytes(40), "Keras", "Mask R-CNN"),
     "Keras 3": (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras", "Mask R-CNN"),
     "TensorFlow": (zipped("m/saved_model.pb", "m/variables/variables.index"), "TensorFlow", "Mask R-CNN"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3" + bytes(40), "TensorFlow Lite", "Mask R-CNN"),
-    "OpenVINO": (b'<?xml version="1.0"?>\n<net name="a" version="11">', "OpenVINO", "PyTorch checkpoint"),
     "TorchScript": (zipped("m/data.pkl", "m/code/__torch__.py"), "TorchScript", "torch.jit.load"),
     "torch.export": (zipped("m/archive_format", "m/models/model.json"), "torch.export", "torch.export.load"),
     "an archive of checkpoints": (zipped("run/best.pth", "run/last.pth"), "archive that holds", "Unpack"),
@@ -64,8 +61,8 @@ def test_a_file_of_another_kind_is_called_by_its_name_with_what_to_do(name: str,
 
 
 PICKLES = {
-    "ultralytics.nn.tasks DetectionModel": ("YOLO", "Mask R-CNN"),
-    "models.yolo Model": ("YOLO", "Mask R-CNN"),
+    "ultralytics.nn.tasks DetectionModel": ("YOLO", 'format="onnx"'),
+    "models.yolo Model": ("YOLO", 'format="onnx"'),
     "torchvision.models.detection.mask_rcnn MaskRCNN": ("whole pickled model", "model.state_dict()"),
     "torch.nn.modules.container Sequential": ("whole pickled model", "model.state_dict()"),
     "__main__ MyDetector": ("whole pickled model", "model.state_dict()"),

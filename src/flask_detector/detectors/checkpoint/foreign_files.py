@@ -24,11 +24,15 @@ _SAVE_EXPORTED = (
 _BRING_PYTORCH = "Bring the PyTorch checkpoint (.pth) that it was made from."
 _UNPACK = "Unpack it, and add the .pth, .pkl or .safetensors file that is in it."
 _FETCH_AGAIN = "Download the file itself and add that."
+_EXPORT_YOLO = (
+    'Export it where Ultralytics is installed, and add that file: YOLO("FILE").export(format="onnx")'
+)
 _OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN or RTMDet-Ins."
 
 
-# How ONNX begins, in protobuf: the version of the format, then the program that wrote it or the graph.
-_ONNX = rb"\x08[\x01-\x20](\x12.[\x20-\x7e]+|[\x3a\x42])"
+# How exported models begin. ONNX is protobuf: the version of the format, then another field of the model.
+ONNX = rb"\x08[\x01-\x20][\x12\x1a\x22\x28\x32\x3a\x42\x72]"
+OPENVINO = rb"\s*(<\?xml[^>]*>\s*)?<net"
 # A PaddlePaddle tensor: its version and the number of its levels, both 0.
 _PADDLE = rb"\x00{4}(\x00{8}|[\x01-\x80]\x00{7})"
 
@@ -40,7 +44,6 @@ _KINDS = (
         "Run 'git lfs pull' where it comes from, and add the file again.",
     ),
     (rb"(?i)\s*<(!doctype html|html|head)", "a web page, not a download", _FETCH_AGAIN),
-    (rb"\s*(<\?xml[^>]*>\s*)?<net", "an OpenVINO model", _BRING_PYTORCH),
     (rb"\s*<\?xml", "an XML document", _FETCH_AGAIN),
     (rb"\s*\{", "a JSON document", _FETCH_AGAIN),
     (rb"GGUF", "a GGUF file", _OTHER_NETWORKS),
@@ -53,7 +56,6 @@ _KINDS = (
     (rb"\x7fELF|MZ", "a program", _FETCH_AGAIN),
     (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|RIFF", "a picture or a document", _FETCH_AGAIN),
     (_PADDLE, "a PaddlePaddle model", _BRING_PYTORCH),
-    (_ONNX, "an ONNX model", _BRING_PYTORCH),
 )
 
 # Zip archives, by a name that is in them.
@@ -73,7 +75,7 @@ _ARCHIVES = (
 
 # Pickles, by how a name in them begins.
 _PROGRAMS = (
-    (r"ultralytics\.|models\.(yolo|common|experimental)\.", "a YOLO model of Ultralytics", _OTHER_NETWORKS),
+    (r"ultralytics\.|models\.(yolo|common|experimental)\.", "a YOLO model of Ultralytics", _EXPORT_YOLO),
     (
         r"(torch\.nn|torch\.fx|torchvision|detectron2|mmdet|mmcv|mmengine|timm|__main__)\.",
         "a whole pickled model",

@@ -105,12 +105,12 @@ class MaskRCNN:
         prepared = self._look_at(pixels, clock)
         with clock.stage("proposals"):
             answers, grids = self._network.proposals()
-            check_answers(*answers)
+            check_answers(self.name, *answers)
             padded = prepared.pixels.shape[0], prepared.pixels.shape[1]
             proposals, _ = propose(answers, grids, size=prepared.size, padded=padded, traits=self._traits)
         with clock.stage("boxes"):
             logits, deltas = self._network.boxes(proposals)
-            check_answers(logits, deltas)
+            check_answers(self.name, logits, deltas)
             found = select(
                 proposals, logits, deltas, size=prepared.size, min_score=min_score, traits=self._traits
             )

@@ -6,13 +6,14 @@ time and go straight into run lengths, so that even a mask over the whole of a l
 memory.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from flask_detector.detectors.mask_rcnn.variants import Origin
-from flask_detector.structures.masks import Mask
+from flask_detector.structures.masks import Mask, counts_of_columns
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,7 +45,7 @@ def paste(probabilities: Floats, box: Floats, *, width: int, height: int, origin
         rows.first,
         len(columns.weights),
         len(rows.weights),
-        _run_lengths(columns.weights, probabilities.T @ rows.weights.T),
+        counts_of_columns(_inside(columns.weights, probabilities.T @ rows.weights.T), len(rows.weights)),
     )
 
 
@@ -87,16 +88,8 @@ def _interpolation(place: Floats, cells: int) -> Floats:
     return np.maximum(1 - away, np.float32(0))
 
 
-def _run_lengths(columns: Floats, rows: Floats) -> npt.NDArray[np.uint32]:
-    """Return the run lengths, column by column, of where columns (W, cells) @ rows (cells, H) is inside."""
-    height = rows.shape[1]
-    at_once = max(_PIXELS_AT_ONCE // height, 1)
-    before = np.zeros(1, bool)
-    edges = []
+def _inside(columns: Floats, rows: Floats) -> Iterator[npt.NDArray[np.bool_]]:
+    """Yield where columns (W, cells) @ rows (cells, H) is inside, a few columns at a time."""
+    at_once = max(_PIXELS_AT_ONCE // rows.shape[1], 1)
     for start in range(0, len(columns), at_once):
-        inside = (columns[start : start + at_once] @ rows >= np.float32(THRESHOLD)).reshape(-1)
-        changes = np.flatnonzero(inside != np.concatenate([before, inside[:-1]]))
-        edges.append(changes + start * height)
-        before = inside[-1:]
-    total = len(columns) * height
-    return np.diff(np.concatenate([*edges, [total]]), prepend=0).astype(np.uint32)
+        yield columns[start : start + at_once] @ rows >= np.float32(THRESHOLD)

@@ -79,6 +79,7 @@ def convert(
         labels=names.labels,
         options={"replaces": _replaced(checkpoint.meta, names.labels)},
         notes=(*network.notes, names.note),
+        has_masks=False,
     )
     write_weights(folder, _arrays(tensors, on_progress), reading, names.classes)
     return reading

@@ -76,6 +76,7 @@ def convert(
         labels=names.labels,
         options=rules,
         notes=(*network.notes, names.note, *notes_on(rules)),
+        has_masks=architecture.has_masks,
     )
     write_weights(folder, _arrays(convs, tensors, on_progress), reading, names.classes)
     return reading

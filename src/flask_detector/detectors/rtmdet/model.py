@@ -131,7 +131,7 @@ class RTMDet:
             pixels.forget()
         with clock.stage("network"):
             answers = self._session.run([prepared.pixels])
-            check_answers(*answers[:2])
+            check_answers(self.name, *answers[:2])
         return prepared, answers
 
     def _masks(self, chosen: Ints, answers: Sequence[Floats], prepared: Letterboxed) -> tuple[Mask, ...]:

@@ -88,25 +88,31 @@ def options_from(texts: Iterable[str]) -> dict[str, str]:
 
 
 def own_model(
-    name: str, source: Added, variant: str | None, architecture: Architecture = "mask-rcnn"
+    name: str,
+    source: Added,
+    variant: str | None,
+    architecture: Architecture = "mask-rcnn",
+    *,
+    has_masks: bool = True,
+    licence: str = "not stated",
 ) -> ModelInfo:
-    """Return the description of a user's own model; the architecture is known once it is converted."""
+    """Return the description of a user's own model; its kind is known once it is converted."""
     return ModelInfo(
         name=name,
         title=name,
         what=f"Added from {source.original_name}.",
         architecture=architecture,
         variant=variant,
-        licence="not stated",
-        has_masks=architecture not in {"rtmdet", "nanodet"},
+        licence=licence,
+        has_masks=has_masks,
         source=source,
     )
 
 
 def record(folder: Path, info: ModelInfo) -> None:
     """Make an own model known: write its description into its folder."""
-    form = {"architecture": info.architecture, "variant": info.variant, "source": asdict(info.source)}
-    write_json(folder / FILE_NAME, form)
+    form = {name: getattr(info, name) for name in ("architecture", "variant", "has_masks", "licence")}
+    write_json(folder / FILE_NAME, {**form, "source": asdict(info.source)})
 
 
 def is_one(folder: Path) -> bool:
@@ -121,8 +127,15 @@ def read_all(folder: Path) -> dict[str, ModelInfo]:
         name = file.parent.name
         try:
             form = json.loads(file.read_text(encoding="utf-8"))
+            architecture = form.get("architecture", "mask-rcnn")
             found[name] = own_model(
-                name, Added(**form["source"]), form["variant"], form.get("architecture", "mask-rcnn")
+                name,
+                Added(**form["source"]),
+                form["variant"],
+                architecture,
+                # Earlier versions did not write these.
+                has_masks=form.get("has_masks", architecture not in {"rtmdet", "nanodet"}),
+                licence=form.get("licence", "not stated"),
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue

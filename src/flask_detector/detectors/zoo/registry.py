@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Architecture = Literal["nanodet", "mask-rcnn", "rtmdet-ins", "rtmdet"]
+Architecture = Literal["nanodet", "mask-rcnn", "rtmdet-ins", "rtmdet", "onnx"]
 
 # In place of a name: the best model that is there.
 AUTO = "auto"

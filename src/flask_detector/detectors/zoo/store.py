@@ -99,7 +99,7 @@ class ModelStore(ModelCatalogue):
 
         name: one of the table, then the file must be the published one; or a new one, for a user's own model.
         variant, labels, options: of an own model, what its file does not say or says wrongly, see
-            `custom.Reading` and `mask_rcnn.options`.
+            `mask_rcnn.options` and `onnx.interpretation`.
 
         Raises BadParameter, CheckpointError, and ModelError if there is such a model already.
         """
@@ -135,8 +135,8 @@ class ModelStore(ModelCatalogue):
             converter.check(graphs)
             folder.put_graphs(graphs, converter.version)
             if listed is None:
-                own = replace(info, architecture=reading.architecture)
-                custom.record(folder.path, own)
+                known = {name: getattr(reading, name) for name in ("architecture", "has_masks", "licence")}
+                custom.record(folder.path, replace(info, **known))
             else:
                 copy = draft / file.name
                 shutil.copyfile(file, copy)

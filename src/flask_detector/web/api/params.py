@@ -63,7 +63,7 @@ class ModelQuery(Strict):
         "weights"
     )
     variant: Annotated[
-        str | None, Field(description="Whose network it is, if its tensors don't tell.", max_length=40)
+        str | None, Field(description="Whose network it is, if the file doesn't tell.", max_length=40)
     ] = None
     labels: Annotated[
         list[str],
@@ -73,7 +73,7 @@ class ModelQuery(Strict):
     option: Annotated[
         list[str],
         BeforeValidator(_listed),
-        Field(description="NAME=VALUE, as in torchvision's constructor; may be repeated."),
+        Field(description="NAME=VALUE, as in torchvision's constructor, or of ONNX; may be repeated."),
     ] = []
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, Stage
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.onnx.families import FAMILIES
 from flask_detector.detectors.zoo import custom
 from flask_detector.errors import BadParameter
 from flask_detector.jobs.records import DetectionRequest
@@ -62,6 +63,7 @@ def show() -> str:
         default_model=service().available.default(),
         is_chosen=service().settings.model != AUTO,
         variants=list(Variant),
+        families=FAMILIES,
         most_bytes=MOST_BYTES,
     )
 

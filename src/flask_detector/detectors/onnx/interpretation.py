@@ -1,0 +1,116 @@
+"""How a picture is brought to a network and how its answers are read: what an exported file need not say."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from flask_detector.errors import BadParameter
+
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CHOICES = {
+    "resize": ("letterbox", "corner", "stretch", "shortest", "whole"),
+    "resample": ("opencv", "pillow"),
+    "boxes": ("xyxy", "cxcywh", "yxyx", "yolox"),
+    "scores": ("plain", "sigmoid", "softmax"),
+}
+_SIDES = (32, 4096)
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """Everything about a model that is not in its graph; each may be set as an option.
+
+    size: of the network's input, height and width; for `shortest`, of the short side and at most of the long.
+    resize: how a picture gets that size: whole with padding around it (`letterbox`) or right and below
+        (`corner`), stretched, by its short side, or not at all (`whole`).
+    padding: the grey of the padding. resample: whose bilinear filter.
+    bgr: the network takes the channels as blue, green, red.
+    mean, std: of the channels in that order, of numbers in 0..255.
+    boxes: the form of its boxes. normalised: they are parts of the input's sides, not pixels.
+    scores: whether they are probabilities or logits.
+    first_class: the number of the first class in its answers.
+    iou: over which the worse of two boxes of a class goes; 1 where the network has chosen itself.
+    """
+
+    size: tuple[int, int] = (640, 640)
+    resize: str = "letterbox"
+    padding: int = 114
+    resample: str = "opencv"
+    bgr: bool = False
+    mean: tuple[float, ...] = (0, 0, 0)
+    std: tuple[float, ...] = (255, 255, 255)
+    boxes: str = "xyxy"
+    normalised: bool = False
+    scores: str = "plain"
+    first_class: int = 0
+    iou: float = 1.0
+
+    def changed(self, options: Mapping[str, Any]) -> Self:
+        """Return it with these options set otherwise; values may be texts, as on a command line.
+
+        Raises BadParameter for an option that there isn't, and for a value that can't be used.
+        """
+        return replace(self, **{name: _parsed(name, value) for name, value in options.items()})
+
+    def differences(self, other: "Interpretation") -> dict[str, Any]:
+        """Return the options in which this differs from another, as JSON has them."""
+        theirs = asdict(other)
+        return {name: value for name, value in asdict(self).items() if value != theirs[name]}
+
+
+def written(options: Mapping[str, Any]) -> str:
+    """Return options as they are written on a command line."""
+    return " ".join(f"{name}={_text(name, value)}" for name, value in options.items())
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ("x" if name == "size" else ",").join(f"{one:g}" for one in value)
+    return str(value)
+
+
+def _parsed(name: str, value: Any) -> Any:
+    known = {field.name for field in fields(Interpretation)}
+    if name not in known:
+        raise BadParameter(f"There is no option '{name}'.", hint=f"There are {', '.join(sorted(known))}.")
+    text = _text(name, value).strip().lower()
+    if name in _CHOICES:
+        if text in _CHOICES[name]:
+            return text
+        raise _refusal(name, value, f"It is one of {', '.join(_CHOICES[name])}.")
+    if name in {"bgr", "normalised"}:
+        if text in _TRUTHS:
+            return _TRUTHS[text]
+        raise _refusal(name, value, "It is true or false.")
+    if name == "size":
+        sides = _numbers(text.replace("x", ","), int)
+        if len(sides) in {1, 2} and all(_SIDES[0] <= side <= _SIDES[1] for side in sides):
+            return (sides[0], sides[-1])
+        raise _refusal(name, value, f"It is height x width, 640 or 480x640, from {_SIDES[0]} to {_SIDES[1]}.")
+    if name in {"mean", "std"}:
+        numbers = _numbers(text, float)
+        if len(numbers) == 1:
+            numbers *= 3
+        if len(numbers) == 3 and all(abs(one) <= 1000 and (name == "mean" or one > 0) for one in numbers):
+            return numbers
+        raise _refusal(name, value, "It is three numbers of pixels in 0..255, for example 123.7,116.3,103.5.")
+    limit = {"padding": 255, "first_class": 1, "iou": 1.0}[name]
+    found = _numbers(text, type(limit))
+    if len(found) == 1 and 0 <= found[0] <= limit:
+        return found[0]
+    raise _refusal(name, value, f"It is a number from 0 to {limit:g}.")
+
+
+def _numbers(text: str, kind: type) -> tuple[Any, ...]:
+    try:
+        found = tuple(kind(part) for part in text.split(","))
+    except (ValueError, OverflowError):
+        return ()
+    return found if all(math.isfinite(one) for one in found) else ()
+
+
+def _refusal(name: str, value: Any, hint: str) -> BadParameter:
+    return BadParameter(f"The option {name} can't be '{value}'.", hint=hint)

@@ -1,0 +1,116 @@
+"""Exported models find here what their own programs find.
+
+Each program makes networks with random weights, exports them by its own exporter, and detects in reference
+pictures itself (`programs/`), in an environment of its own. The folder of these environments is named by
+DETECTOR_TEST_PROGRAMS; docs/onnx.md says how they are made. They take gigabytes, PyTorch being among them, so
+that they are no part of the project's own.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flask_detector.detectors.convert import convert
+from flask_detector.detectors.onnx.model import OnnxDetector
+from tests.support.equality import equality
+
+PROGRAMS = Path(os.environ.get("DETECTOR_TEST_PROGRAMS", "/nowhere"))
+SCRIPTS = Path(__file__).parent / "programs"
+PICTURES = ("pictures/street.jpg", "pictures/apartment.jpg", "coco_val50/images/000000006818.jpg")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+Compare = Callable[..., None]
+
+
+@pytest.fixture
+def compare(shared: Path, tmp_path: Path) -> Compare:
+    """A function that has a program export and detect, and compares."""
+    pictures = [str(shared / picture) for picture in PICTURES]
+
+    def compare(
+        program: str,
+        export: dict[str, Any],
+        *,
+        family: str,
+        file: str = "model.onnx",
+        min_score: float = 0.25,
+        score_tolerance: float = 0.001,
+        **asked: Any,
+    ) -> None:
+        python = PROGRAMS / program / "bin" / "python"
+        if not python.exists():
+            pytest.skip(f"there is no environment of {program} in DETECTOR_TEST_PROGRAMS")
+        subprocess.run(
+            [python, SCRIPTS / f"with_{program}.py", tmp_path, json.dumps(pictures), json.dumps(export)],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            timeout=800,
+            env={
+                **os.environ,
+                "YOLO_OFFLINE": "1",
+                "YOLO_AUTOINSTALL": "false",
+                "YOLO_CONFIG_DIR": str(tmp_path),
+            },
+        )
+        reading = convert(tmp_path / file, tmp_path / "converted", **asked)
+        assert reading.variant == family
+        detector = OnnxDetector(tmp_path / "converted", name=family)
+        expected = json.loads((tmp_path / "found.json").read_text())
+        for number, (picture, theirs) in enumerate(zip(pictures, expected, strict=True)):
+            pixels = np.asarray(Image.open(picture).convert("RGB"))
+            masks_file = tmp_path / f"masks-{number}.npz"
+            masks = np.load(masks_file)["masks"] if masks_file.exists() else None
+            found = equality(detector.detect(pixels, min_score=min_score), theirs, masks)
+            assert found.common >= 5, "too few objects to compare"
+            assert (found.lacking, found.surplus) == (0, 0)
+            assert found.worst_box_iou > 0.99
+            assert found.worst_score < score_tolerance
+            assert found.worst_mask_iou > 0.97
+            assert (masks is not None) == detector.has_masks
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "family"),
+    [
+        ("yolov5n", {}, "yolo"),
+        ("yolov8n", {}, "yolo"),
+        ("yolov8n", {"nms": True}, "yolo-finished"),
+        ("yolov8n-seg", {}, "yolo"),
+        ("yolov8n-seg", {"nms": True}, "yolo-finished"),
+        ("yolov10n", {}, "yolo"),
+        ("yolo11n", {"dynamic": True}, "yolo"),
+        ("yolo11n-seg", {"dynamic": True}, "yolo"),
+        ("yolo12n", {}, "yolo"),
+        ("yolo26n", {}, "yolo"),
+        ("yolo26n", {"end2end": True}, "yolo-finished"),
+        ("yolo26n-seg", {}, "yolo"),
+        ("yolo26n-seg", {"end2end": True}, "yolo-finished"),
+        ("rtdetr-l", {}, "yolo-finished"),
+    ],
+)
+def test_what_ultralytics_exports(
+    compare: Compare, network: str, options: dict[str, Any], family: str
+) -> None:
+    compare("ultralytics", {"network": f"{network}.yaml", "options": options}, family=family)
+
+
+def test_what_ultralytics_exports_in_half_precision(compare: Compare) -> None:
+    # The program's own numbers are those of whole precision.
+    export = {"network": "yolo11n.yaml", "options": {"half": True}}
+    compare("ultralytics", export, family="yolo", score_tolerance=0.01)
+
+
+def test_what_ultralytics_exports_for_openvino(compare: Compare) -> None:
+    export = {"network": "yolo11n.yaml", "options": {"format": "openvino"}}
+    compare("ultralytics", export, family="yolo", file="model/model.xml")

@@ -1,0 +1,40 @@
+import pytest
+
+from flask_detector.detectors.onnx.interpretation import Interpretation, written
+from flask_detector.errors import BadParameter
+
+
+def test_options_are_read_as_they_are_written() -> None:
+    changes = {"size": (480, 640), "bgr": True, "mean": (1.5, 2.0, 3.0), "iou": 0.5, "resize": "corner"}
+    changed = Interpretation().changed(changes)
+    assert changed.differences(Interpretation()) == changes
+    texts = dict(option.split("=") for option in written(changes).split())
+    assert Interpretation().changed(texts) == changed
+
+
+def test_one_number_is_meant_for_all_sides_and_channels() -> None:
+    assert Interpretation().changed({"size": "416", "std": "1"}) == Interpretation(
+        size=(416, 416), std=(1, 1, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("size", "16"),
+        ("size", "640x640x3"),
+        ("resize", "zoom"),
+        ("boxes", "corners"),
+        ("mean", "1,2"),
+        ("std", "0,1,1"),
+        ("mean", "nan,1,1"),
+        ("iou", "1.5"),
+        ("first_class", "2"),
+        ("padding", "-1"),
+        ("bgr", "perhaps"),
+        ("min_size", "640"),
+    ],
+)
+def test_what_can_not_be_is_refused(option: str, value: str) -> None:
+    with pytest.raises(BadParameter, match=option):
+        Interpretation().changed({option: value})
