@@ -94,7 +94,7 @@ class NanoDet:
             with clock.stage("network"):
                 scores, sides = self._session.run([picture[None]])
             with clock.stage("select"):
-                check_answers(scores)
+                check_answers(self.name, scores)
                 cells, class_ids, scores = best_candidates(scores, min_score)
                 boxes = decode(sides[cells], cells, network_width, network_height)
                 boxes *= np.array([width / network_width, height / network_height] * 2, np.float32)
