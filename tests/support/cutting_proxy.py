@@ -81,6 +81,8 @@ class CuttingProxy:
 
     def _cuts(self, command: bytes) -> bool:
         with self._changing:
+            if self._is_down:  # cut by another connection, a moment ago
+                raise EOFError
             number, self._seen = self._seen, self._seen + 1
             if self.has_cut or not self._wanted(number, command):
                 return False
