@@ -96,7 +96,9 @@ class NanoDet:
             with clock.stage("select"):
                 check_answers(self.name, scores)
                 cells, class_ids, scores = best_candidates(scores, min_score)
-                boxes = decode(sides[cells], cells, network_width, network_height)
+                # Half of the candidates are further classes of a cell.
+                distinct, rows = np.unique(cells, return_inverse=True)
+                boxes = decode(sides[distinct], distinct, network_width, network_height)[rows]
                 boxes *= np.array([width / network_width, height / network_height] * 2, np.float32)
                 boxes = box_geometry.clip(boxes, width=width, height=height)
                 kept = box_geometry.nms_per_class(boxes, scores, class_ids, IOU_THRESHOLD, MAX_DETECTIONS)
