@@ -13,7 +13,6 @@ from typing import Any, cast
 import redis
 from redis.client import Pipeline
 from rq import Queue, Retry
-from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.results import Result
 
@@ -30,7 +29,7 @@ from flask_detector.jobs.admission import Admission, leave, share_of
 from flask_detector.jobs.keys import corrections_key, job_key, mark_key, stage_key
 from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
 from flask_detector.jobs.records import DetectionRequest, Record
-from flask_detector.jobs.rq_records import facts_of, failure_of, record_of, status_of
+from flask_detector.jobs.rq_records import facts_of, record_of, status_of
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import CANCEL, TRIES, JobStatus
 from flask_detector.jobs.transitions import Transitions
@@ -172,6 +171,24 @@ class Jobs:
         with reaching_redis():
             return self._records([self._fetch(id)])[0]
 
+    def find_with_result(self, id: str, *, corrected: bool = True) -> tuple[Record, dict[str, Any] | None]:
+        """Return a detection as it stands and, once it is done, all that was found, in one round trip.
+
+        The result is in its JSON form, with the lowest score that is usually shown.
+
+        corrected: as a person has corrected it, if one has; else as the model said.
+
+        Raises UnknownDetection or DetectionExpired.
+        """
+        with reaching_redis():
+            with self._connection.pipeline(transaction=False) as pipeline:
+                pipeline.hgetall(job_key(_checked(id)))
+                pipeline.xrevrange(Result.get_key(id), count=1)
+                pipeline.hget(corrections_key(id), "result")
+                fields, found, correction = pipeline.execute()
+            (record,) = self._records([self._job(id, fields)])
+        return record, self._restored(id, found, correction if corrected else None)
+
     def find_all(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the detections that there still are, in the same order."""
         with reaching_redis():
@@ -222,20 +239,11 @@ class Jobs:
 
         Raises UnknownDetection, DetectionExpired, DetectionFailed or DetectionNotFinished.
         """
-        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
-            pipeline.exists(job_key(id))
-            pipeline.xrevrange(Result.get_key(id), count=1)
-            pipeline.hget(corrections_key(id), "result")
-            is_there, found, correction = pipeline.execute()
-            if (
-                is_there
-                and (form := self._restored(id, found, correction if corrected else None)) is not None
-            ):
-                return form
-            job = self._fetch(id)
-        if status_of(job.get_status(refresh=False)) is JobStatus.FAILED:
-            failure = failure_of(job)
-            raise DetectionFailed(failure.message, hint=failure.hint)
+        record, form = self.find_with_result(id, corrected=corrected)
+        if form is not None:
+            return form
+        if record.failure is not None:
+            raise DetectionFailed(record.failure.message, hint=record.failure.hint)
         raise DetectionNotFinished("This detection has no result yet.")
 
     def result_forms(
@@ -334,14 +342,24 @@ class Jobs:
         return self._notifications.waiting(id, for_end=for_end)
 
     def _fetch(self, id: str) -> Job:
-        if not _ID.fullmatch(id):
-            raise UnknownDetection("There is no such detection.")
-        try:
-            return Job.fetch(id, connection=self._connection, serializer=Serializer)
-        except NoSuchJobError:
-            if self._connection.exists(mark_key(id)):
-                raise DetectionExpired("This detection and its picture have been deleted.") from None
-            raise UnknownDetection("There is no such detection.") from None
+        return self._job(id, cast(dict[bytes, bytes], self._connection.hgetall(job_key(_checked(id)))))
+
+    def _job(self, id: str, fields: dict[bytes, bytes]) -> Job:
+        """Return the job of an id with the fields that Redis has of it."""
+        if fields:
+            job = Job(id, connection=self._connection, serializer=Serializer)
+            job.restore(fields)
+            return job
+        if self._connection.exists(mark_key(id)):
+            raise DetectionExpired("This detection and its picture have been deleted.")
+        raise UnknownDetection("There is no such detection.")
+
+
+def _checked(id: str) -> str:
+    """Return an id that may be one; raises UnknownDetection."""
+    if not _ID.fullmatch(id):
+        raise UnknownDetection("There is no such detection.")
+    return id
 
 
 def new_id() -> str:

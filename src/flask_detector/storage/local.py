@@ -96,8 +96,7 @@ class FolderStorage:
 
     def _write(self, target: Path, source: BinaryIO) -> None:
         with _reporting("written"):
-            self._make()
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(target.parent)
             try:
                 pieces = iter(lambda: source.read(_PIECE), b"")
                 # Up to the one that contains the folder of all pictures, which may be new, too.
@@ -117,6 +116,15 @@ class FolderStorage:
             os.scandir(self._folder / check_path(path)) as found,
         ):
             yield from found
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return
+        except FileNotFoundError:  # the first picture with these two digits
+            self._make()
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _make(self) -> None:
         """Create the folder for this user only: ids give access to detections, so they are secret."""

@@ -24,7 +24,7 @@ def test_waiting_returns_a_detection_as_soon_as_it_has_ended(
 ) -> None:
     id = service.accept(io.BytesIO(jpeg), filename="a.jpg")
     found: list[JobStatus] = []
-    waiting = threading.Thread(target=lambda: found.append(service.wait_for(id, 60).status))
+    waiting = threading.Thread(target=lambda: found.append(service.wait_for(id, 60)[0].status))
     waiting.start()
     work_off()
     waiting.join(10)
@@ -34,7 +34,7 @@ def test_waiting_returns_a_detection_as_soon_as_it_has_ended(
 def test_waiting_ends_after_its_time_with_the_detection_as_it_stands(service: Service, jpeg: bytes) -> None:
     id = service.accept(io.BytesIO(jpeg), filename="a.jpg")
     start = time.monotonic()
-    assert service.wait_for(id, 0.2).status is JobStatus.QUEUED
+    assert service.wait_for(id, 0.2)[0].status is JobStatus.QUEUED
     assert time.monotonic() - start >= 0.2
 
 

@@ -30,7 +30,7 @@ from flask_detector.web.core.view import View
 def show_batch(id: str) -> Response:
     """Get a batch."""
     batch, seconds = find_batch(id), long_poll.seconds_to_wait()
-    records = long_poll.wait_for(batch.detections, seconds)
+    records = long_poll.wait_for_all(batch.detections, seconds)
     return long_poll.describe(jsonify(batch_response(batch, records)), seconds)
 
 

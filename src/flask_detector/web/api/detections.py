@@ -6,7 +6,7 @@ from flask import Response, jsonify, request, url_for
 
 from flask_detector import errors as e
 from flask_detector import guarded_http
-from flask_detector.jobs.records import DetectionRequest, Record
+from flask_detector.jobs.records import DetectionRequest
 from flask_detector.web.api import idempotency, uploads
 from flask_detector.web.api.files import known_labels
 from flask_detector.web.api.operations import DELETED, JSON, UNCHANGED, Success, delete, get, post
@@ -92,11 +92,11 @@ def _accept(upload: uploads.Upload) -> str:
 
 def _detection(id: str, options: Options) -> Response:
     seconds = long_poll.seconds_to_wait()
-    record = long_poll.wait_for([id], seconds)[0] if seconds else service().jobs.find(id)
+    record, found = long_poll.wait_for(id, seconds)
     if seconds and record.failure is not None:
         response = errors.answer(record.failure.to_error())
     else:
-        response = jsonify(detection_response(record, options.masks))
+        response = jsonify(detection_response(record, found, options.masks))
         response.status_code = 200 if record.status.is_final else 202
     return long_poll.describe(response, seconds, url_for("api.show", id=id))
 
@@ -104,7 +104,7 @@ def _detection(id: str, options: Options) -> Response:
 def _batch(id: str) -> Response:
     seconds = long_poll.seconds_to_wait()
     batch = service().batches.find(id)
-    records = long_poll.wait_for(batch.detections, seconds)
+    records = long_poll.wait_for_all(batch.detections, seconds)
     response = jsonify(batch_response(batch, records))
     response.status_code = 200 if all(record.status.is_final for record in records) else 202
     return long_poll.describe(response, seconds, url_for("api.show_batch", id=id))
@@ -148,12 +148,11 @@ def index() -> Response:
 )
 def show(id: str) -> Response:
     """Get a detection, with its result once it is done."""
-    record: Record = find(id)
+    find(id)
     query = from_fields(ShowQuery, request.args)
     seconds = long_poll.seconds_to_wait()
-    if seconds:
-        record = long_poll.wait_for([id], seconds)[0]
-    response = jsonify(detection_response(record, query.masks, corrected=query.corrected))
+    record, found = long_poll.wait_for(id, seconds, corrected=query.corrected)
+    response = jsonify(detection_response(record, found, query.masks))
     response = send_if_changed(response) if record.status.is_final else response
     return long_poll.describe(response, seconds)
 
@@ -184,7 +183,7 @@ def events(id: str) -> Response:
 def cancel(id: str) -> Response:
     """Cancel a detection; one that has ended stays as it is."""
     service().jobs.cancel(find(id).id)
-    return jsonify(detection_response(find(id)))
+    return jsonify(detection_response(*service().jobs.find_with_result(id)))
 
 
 @delete(

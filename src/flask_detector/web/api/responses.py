@@ -191,15 +191,9 @@ class LabelList(TypedDict):
 
 
 def detection_response(
-    record: Record, masks: MaskEncoding | None = None, *, corrected: bool = True
+    record: Record, found: dict[str, Any] | None, masks: MaskEncoding | None = None
 ) -> DetectionResponse:
-    """Return the form of a detection, with its result once it is done.
-
-    corrected: as a person has corrected it, if one has, or as the model said.
-    """
-    found = None
-    if record.status is JobStatus.DONE:
-        found = service().jobs.result_form(record.id, corrected=corrected)
+    """Return the form of a detection, with its result, as it is kept, once it is done."""
     links: Links = {
         "self": url_for("api.show", id=record.id),
         "events": url_for("api.events", id=record.id),

@@ -21,7 +21,6 @@ from flask_detector.errors import (
 )
 from flask_detector.imaging import encode
 from flask_detector.jobs.records import DetectionRequest
-from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.detections import Detections
 from flask_detector.visualization import annotate
 from flask_detector.web.core.auth import known_key
@@ -83,14 +82,13 @@ def detect_each(
 
 def _outcome(id: str, deadline: float) -> Detections | PictureError:
     left = max(0.0, deadline - time.monotonic())
-    record = service().wait_for(id, min(left, _PATIENCE_SECONDS))
+    record, form = service().wait_for(id, min(left, _PATIENCE_SECONDS))
     if not record.status.is_final and left > _PATIENCE_SECONDS:
         if not service().jobs.workers():
             raise ServiceError("No worker is running.")
-        record = service().wait_for(id, left - _PATIENCE_SECONDS)
-    if record.status is JobStatus.DONE:
-        found, shown_score = service().jobs.result(id)
-        return found.over(shown_score)
+        record, form = service().wait_for(id, left - _PATIENCE_SECONDS)
+    if form is not None:
+        return Detections.from_json(form).over(form["shown_score"])
     if not record.status.is_final:
         limit = service().settings.compat_timeout
         raise DetectionNotFinished(f"The detection took longer than {limit:g} seconds.")

@@ -13,7 +13,6 @@ from flask import Response, jsonify, request
 
 from flask_detector.errors import (
     BadAnnotations,
-    DetectionNotFinished,
     IfMatchMissing,
     NoMaskHead,
     RequestTooLarge,
@@ -174,14 +173,17 @@ def mask_of_box(record: Record) -> Response:
     with service().waiting.held("Too many requests are waiting."):
         try:
             service().jobs.enqueue_mask(id, record, model=model, box=asked.box, label=asked.label)
-            ended = service().wait_for(id, MASK_SECONDS)
+            ended, result = service().wait_for(id, MASK_SECONDS)
+        except UnknownDetection:
+            result = None
+        else:
             if ended.failure is not None:
                 raise ended.failure.to_error()
-            found = service().jobs.result_form(id)["mask"]
-        except (DetectionNotFinished, UnknownDetection) as error:
-            raise ServiceError(f"No worker has made the mask within {MASK_SECONDS} seconds.") from error
         finally:
             service().jobs.drop(id)
+    if result is None:
+        raise ServiceError(f"No worker has made the mask within {MASK_SECONDS} seconds.")
+    found = result["mask"]
     outlines = [] if found is None else rings_of(Mask.from_rle(found))
     return jsonify({"mask": found, "polygons": outlines})
 

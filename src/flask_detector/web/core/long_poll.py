@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from flask import Response, request
 
@@ -21,32 +22,41 @@ def seconds_to_wait() -> int:
     return min(int(found[1]), MAX_WAIT_SECONDS) if found else 0
 
 
-def wait_for(ids: Sequence[str], seconds: float) -> list[Record]:
-    """Return detections once they have ended, or as they stand after that many seconds.
+def wait_for(id: str, seconds: float, *, corrected: bool = True) -> tuple[Record, dict[str, Any] | None]:
+    """Return a detection once it has ended, or as it stands after that many seconds, and its result.
 
     Where too many requests are waiting already, this one does not: each keeps a thread of the web process
-    busy. Of several, those that were deleted meanwhile are left out; a single one raises as
-    `Service.wait_for` does.
+    busy.
+
+    Raises as `Service.wait_for` does.
     """
+    if not seconds:
+        return service().jobs.find_with_result(id, corrected=corrected)
+    with _may_wait(seconds) as granted:
+        return service().wait_for(id, granted, corrected=corrected)
+
+
+def wait_for_all(ids: Sequence[str], seconds: float) -> list[Record]:
+    """Return detections as `wait_for` does, without their results; those that are deleted are left out."""
+    with _may_wait(seconds) as granted:
+        deadline = time.monotonic() + granted
+        for record in service().jobs.find_all(ids):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            if not record.status.is_final and service().jobs.exists(record.id):
+                service().wait_for(record.id, left)
+        return service().jobs.find_all(ids)
+
+
+@contextmanager
+def _may_wait(seconds: float) -> Iterator[float]:
     with ExitStack() as stack:
         try:
             stack.enter_context(service().waiting.held("Too many requests are waiting."))
         except ServiceError:
             seconds = 0
-        return _all(ids, seconds)
-
-
-def _all(ids: Sequence[str], seconds: float) -> list[Record]:
-    if len(ids) == 1:
-        return [service().wait_for(ids[0], seconds)]
-    deadline = time.monotonic() + seconds
-    for record in service().jobs.find_all(ids):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        if not record.status.is_final and service().jobs.exists(record.id):
-            service().wait_for(record.id, left)
-    return service().jobs.find_all(ids)
+        yield seconds
 
 
 def describe(response: Response, seconds: int, url: str | None = None) -> Response:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import redis
 from flask import current_app, has_request_context, request
@@ -232,8 +232,12 @@ class Service:
             except DetectorError as error:  # workers sweep it away
                 log.warning("a picture that is not used could not be deleted: %s", error)
 
-    def wait_for(self, id: str, seconds: float) -> Record:
-        """Return a detection once it has ended, or as it stands after that many seconds.
+    def wait_for(
+        self, id: str, seconds: float, *, corrected: bool = True
+    ) -> tuple[Record, dict[str, Any] | None]:
+        """Return a detection once it has ended, or as it stands after that many seconds, and its result.
+
+        corrected, result: as in `Jobs.find_with_result`.
 
         Raises UnknownDetection or DetectionExpired, also when it is deleted meanwhile.
         """
@@ -242,7 +246,7 @@ class Service:
             has_ended = self.jobs.has_ended(id)
             while not has_ended and (left := deadline - time.monotonic()) > 0:
                 has_ended = wait(min(left, _LOOK_AGAIN_SECONDS)) or self.jobs.has_ended(id)
-        return self.jobs.find(id)
+        return self.jobs.find_with_result(id, corrected=corrected)
 
     def again(self, record: Record, *, model: str | None = None) -> str:
         """Queue a new detection of the same picture with the same parameters; return its id.
