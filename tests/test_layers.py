@@ -53,8 +53,8 @@ RULES: dict[str, tuple[str, str]] = {
     ),
     "web.server": ("errors process service.supervisor settings web", "flask gunicorn net"),
     "cli": (
-        "_version api_keys atomic_files broker client detectors errors evaluation formats imaging process "
-        "service settings storage structures visualization web worker",
+        "_version api_keys atomic_files broker client datasets detectors errors evaluation formats imaging "
+        "process service settings storage structures visualization web worker",
         "click numpy",
     ),
     # At the top
@@ -64,7 +64,7 @@ RULES: dict[str, tuple[str, str]] = {
     "api": ("detectors errors formats imaging settings structures visualization", "PIL numpy supervision"),
     "api_keys": ("broker errors", "redis"),
     "atomic_files": ("", ""),
-    "client": ("_version api errors", "net"),
+    "client": ("_version api errors structures", "net"),
     "errors": ("", ""),
     "evaluation": ("errors formats imaging structures", "numpy pycocotools"),
     "guarded_http": ("_version errors", "net"),

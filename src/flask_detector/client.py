@@ -1,7 +1,7 @@
 """Client of a flask-detector server (docs/api.md).
 
 The standard library's HTTP client suffices: it uses the environment's proxies, verifies certificates, and
-there are only two calls.
+there are only a few calls.
 """
 
 import http.client
@@ -11,7 +11,8 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -21,6 +22,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from flask_detector._version import __version__
 from flask_detector.api import Detections
 from flask_detector.errors import DetectorError
+from flask_detector.structures.annotations import Annotations
 
 _UNFINISHED = {"queued", "running"}
 _LONGEST_WAIT_ASKED_FOR = 30  # seconds, in Prefer
@@ -118,13 +120,13 @@ class Client:
             # A retry after a lost response must not create a second detection.
             "Idempotency-Key": secrets.token_hex(16),
         }
-        form = self._call(f"/detections?{urlencode(options)}", headers, body)
+        form, _ = self._call(f"/detections?{urlencode(options)}", headers, body)
         looks = 0
         while form.get("status") in _UNFINISHED:
             self._sleep(_PAUSES_BETWEEN_LOOKS[min(looks, len(_PAUSES_BETWEEN_LOOKS) - 1)])
             looks += 1
             id = quote(str(form.get("id")), safe="")
-            form = self._call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
+            form, _ = self._call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
         if form.get("status") != "done":
             raise _refusal(form) or self._strange()
         try:
@@ -132,14 +134,75 @@ class Client:
         except (KeyError, ValueError) as error:
             raise self._strange() from error
 
-    def _call(self, path: str, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
-        """Return the JSON of a response; retries temporary failures of the network or the server."""
-        request = Request(f"{self.url}/api/v1{path}", data=body, headers={**self._headers, **headers})  # noqa: S310
+    def annotations(self, id: str) -> tuple[dict[str, Any], str]:
+        """Return a detection's objects, corrected or as the model said, and their version.
+
+        They are the annotations document that docs/results.md describes.
+
+        id: of the detection, or of a picture of a collection, ``COLLECTION/pictures/PICTURE``.
+
+        Raises Refused or ServerError.
+        """
+        form, headers = self._call(_annotations_path(id), {})
+        return form, headers.get("ETag", "")
+
+    def save_annotations(self, id: str, document: dict[str, Any], version: str) -> tuple[dict[str, Any], str]:
+        """Save corrected objects; return them as they are kept, and their version.
+
+        version: the one that was corrected; `*` replaces whatever is there.
+
+        Raises Refused, with the code `changed_meanwhile` where another version is there, or ServerError.
+        """
+        headers = {"Content-Type": "application/json", "If-Match": version}
+        form, answered = self._call(_annotations_path(id), headers, json.dumps(document).encode(), "PUT")
+        return form, answered.get("ETag", "")
+
+    def create_collection(self, name: str) -> str:
+        """Create a collection and return its id. Raises Refused or ServerError."""
+        headers = {"Content-Type": "application/json"}
+        form, _ = self._call("/collections", headers, json.dumps({"name": name}).encode())
+        return self._id(form.get("id"))
+
+    def add_to_collection(
+        self,
+        collection: str,
+        picture: bytes,
+        filename: str,
+        annotations: Annotations | None = None,
+        split: str | None = None,
+    ) -> tuple[str, bool]:
+        """Add a picture with its objects to a collection; return its id, and whether it is new there.
+
+        The same again is one picture. What is sent may take as long as the server needs, as with `detect`.
+
+        split: `train`, `val` or `test`.
+
+        Raises Refused or ServerError.
+        """
+        fields = {"split": split} if split else {}
+        if annotations is not None:
+            fields["annotations"] = json.dumps(annotations.to_json())
+        media_type, body = _form(picture, filename, fields)
+        path = f"/collections/{quote(collection, safe='')}/pictures"
+        form, _ = self._call(path, {"Content-Type": media_type}, body)
+        return self._id(next(iter(form.get("pictures", [])), None)), form.get("added") == 1
+
+    def _id(self, id: object) -> str:
+        if not isinstance(id, str):
+            raise self._strange()
+        return id
+
+    def _call(
+        self, path: str, headers: dict[str, str], body: bytes | None = None, method: str | None = None
+    ) -> tuple[dict[str, Any], Message]:
+        """Return the JSON of a response and its headers; retries temporary failures of network or server."""
+        url = f"{self.url}/api/v1{path}"
+        request = Request(url, data=body, headers={**self._headers, **headers}, method=method)  # noqa: S310
         pauses = iter(_PAUSES)
         for _ in range(_MOST_PAUSES):
             try:
                 with self._opener.open(request, timeout=self._timeout) as response:
-                    return self._json(response.read(_LARGEST_ANSWER))
+                    return self._json(response.read(_LARGEST_ANSWER)), response.headers
             except HTTPError as error:
                 with error:
                     self._sleep(self._pause_after(error))
@@ -214,12 +277,21 @@ def _is_final(error: Exception) -> bool:
     return isinstance(reason, ssl.SSLCertVerificationError)
 
 
-def _form(picture: bytes, filename: str) -> tuple[str, bytes]:
-    """Return the media type and the body of a form with the picture (RFC 7578)."""
+def _annotations_path(id: str) -> str:
+    folder = "collections" if "/" in id else "detections"
+    return f"/{folder}/{quote(id)}/annotations"
+
+
+def _form(picture: bytes, filename: str, fields: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+    """Return the media type and the body of a form with the picture and other fields (RFC 7578)."""
     boundary = secrets.token_hex(16)
     name = re.sub(r"[\0-\x1f\x7f]", "_", filename.encode("utf-8", "replace").decode())
     name = name.replace("\\", "%5C").replace('"', "%22")
-    head = (
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in (fields or {}).items()
+    )
+    head += (
         f'--{boundary}\r\nContent-Disposition: form-data; name="picture"; filename="{name}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     )

@@ -16,6 +16,8 @@ _COMMANDS = {
     "worker": "flask_detector.cli.serve",
     "detect": "flask_detector.cli.detect",
     "evaluate": "flask_detector.cli.evaluate",
+    "collections": "flask_detector.cli.collections",
+    "annotations": "flask_detector.cli.annotations",
     "models": "flask_detector.cli.models",
     "keys": "flask_detector.cli.keys",
     "doctor": "flask_detector.cli.doctor",
