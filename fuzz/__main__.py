@@ -118,7 +118,9 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
         def one_round(name: str, wanted: list[Change], is_kept_whole: bool) -> None:
             if not worst and time.monotonic() > deadline:  # noqa: B023  # used within the round alone
                 return
-            as_json = target == "results" or (is_kept_whole and good[name][:1] in {b"{", b"["})
+            as_json = target in {"annotations", "results"} or (
+                is_kept_whole and good[name][:1] in {b"{", b"["}
+            )
             data = (changed_json if as_json else changed)(good[name], wanted)
             if is_kept_whole:
                 data = with_checksums(data)

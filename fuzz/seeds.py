@@ -14,6 +14,7 @@ from PIL import Image
 
 from flask_detector.formats import dataset
 from flask_detector.formats.brush_rle import packed
+from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 from tests.support import pictures as test_pictures
@@ -23,12 +24,13 @@ _SIDE = 96
 
 
 def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
-    """Return the good files of a target: "pictures", "checkpoints", "labels", "results" or "datasets"."""
+    """Return the good files of a target, one of those that `victim.TARGETS` names."""
     makers = {
         "pictures": _pictures,
         "checkpoints": _checkpoints,
         "labels": _labels,
         "results": _results,
+        "annotations": _annotations,
         "datasets": _datasets,
     }
     made = makers[target]()
@@ -220,6 +222,20 @@ def _results() -> dict[str, bytes]:
         "polygons": found.to_json(masks="polygon"),
         "boxes": found.to_json(masks="none"),
     }
+    return {name: json.dumps(form).encode() for name, form in forms.items()}
+
+
+def _annotations() -> dict[str, bytes]:
+    said = Annotations.from_detections(_found())
+    ring = [[1.5, 2], [9, 2.25], [9, 9], [1.5, 9]]
+    drawn = {
+        "id": "p",
+        "label": "写",
+        "verified": True,
+        "polygons": [[ring], [[[20, 20], [30, 20], [30, 30]]]],
+    }
+    mine = said.to_json() | {"objects": [{"id": "q", "label": "cat", "box": [1, 2, 3, 4]}, drawn]}
+    forms = {masks: said.to_json(masks=masks) for masks in ("rle", "polygon", "none")} | {"drawn": mine}
     return {name: json.dumps(form).encode() for name, form in forms.items()}
 
 

@@ -156,6 +156,28 @@ def read_result() -> Callable[[bytes], str]:
     return run
 
 
+def read_annotations() -> Callable[[bytes], str]:
+    """Return what a correction goes through: its document, checked, against the model's, and shown."""
+    from flask_detector.structures.annotations import AnnotationError, Annotations
+
+    def run(data: bytes) -> str:
+        try:
+            form: Any = json.loads(data)
+        except (ValueError, RecursionError):
+            return "no JSON"
+        try:
+            sent = Annotations.from_json(form)
+            for masks in ("rle", "polygon", "none"):
+                Annotations.from_json(sent.to_json(masks=masks))
+            sent.to_detections("a-model").to_json()
+            sent.agreeing_with(sent)
+        except AnnotationError as error:
+            return "named" if error.field else "refused"
+        return "used"
+
+    return run
+
+
 def read_dataset() -> Callable[[bytes], str]:
     """Return what a data set goes through: a ZIP, or a label file beside the picture `a.jpg`."""
     from flask_detector.datasets import open_dataset
@@ -202,6 +224,7 @@ TARGETS = {
     "checkpoints": read_weights,
     "labels": read_labels,
     "results": read_result,
+    "annotations": read_annotations,
     "datasets": read_dataset,
 }
 

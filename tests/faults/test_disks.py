@@ -1,14 +1,18 @@
 """Disks that run full, each a small one of its own: of the pictures, of Redis, of temporary files."""
 
 import io
+import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
+import redis
 from PIL import Image
 
 from tests.support.disks import SmallDisks
@@ -17,6 +21,8 @@ from tests.support.pictures import picture
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+
+_JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,44 @@ def test_while_there_is_no_room_for_temporary_files_only_large_uploads_are_refus
     assert list(place.disks.seen(place.temporary).glob("tmp*")) == []
 
 
+def test_corrections_are_refused_while_a_disk_is_full_and_the_version_before_stays(place: Place) -> None:
+    installation = place.installation
+    installation.start_worker()
+    detection = f"/api/v1/detections/{installation.send_until_accepted(picture())}/annotations"
+    wait_until(lambda: _done(installation) > 0, 60)
+    made = installation.ask("POST", "/api/v1/collections", b'{"name": "Birds"}', kind=_JSON)
+    collection = f"/api/v1/collections/{made.form['id']}"
+    added = _send_form(installation, picture(), f"{collection}/pictures")
+    (id,) = added.form["pictures"]
+    _is_safe(place, detection, place.redis, "broker_unavailable")
+    _is_safe(place, f"{collection}/pictures/{id}/annotations", place.pictures, "storage_unavailable")
+
+
+def _is_safe(place: Place, path: str, disk: Path, code: str) -> None:
+    """Save a correction while a disk is full, and again when there is room."""
+    installation = place.installation
+    before = installation.ask("GET", path)
+    objects = [{"id": "a", "label": "cat", "box": [1, 2, 30, 40]}]
+    change = json.dumps({**before.form, "objects": objects}).encode()
+    save = partial(installation.ask, "PUT", path, change, kind=_JSON, version=before.headers["ETag"])
+    place.disks.fill(disk)
+    if disk == place.redis:
+        wait_until(lambda: not _takes_writes(installation), 20)
+    refused = save()
+    assert (refused.status, refused.form["error"]["code"]) == (503, code)
+    assert int(refused.headers["Retry-After"]) > 0
+    place.disks.free(disk)
+    wait_until(lambda: save().status == 200, 20)  # it still replaces the version before
+    assert [one["label"] for one in installation.ask("GET", path).form["objects"]] == ["cat"]
+
+
+def _takes_writes(installation: Installation) -> bool:
+    """Return whether Redis writes: of its disk it learns when it tries to."""
+    with suppress(redis.RedisError):
+        return bool(installation.connection.set("a-write", "1"))
+    return False
+
+
 def _done(installation: Installation) -> int:
     return int(installation.connection.zcard("rq:finished:detections"))
 
@@ -156,10 +200,10 @@ def _noise(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def _send_form(installation: Installation, data: bytes) -> Answer:
+def _send_form(installation: Installation, data: bytes, path: str = "/api/v1/detections") -> Answer:
     """Send a picture as a browser's form does."""
     boundary = "----boundary"
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
     kind = f"multipart/form-data; boundary={boundary}"
-    return installation.ask("POST", "/api/v1/detections", body, accept="application/json", kind=kind)
+    return installation.ask("POST", path, body, accept="application/json", kind=kind)

@@ -43,7 +43,14 @@ def test_the_fuzzing_notices_a_crash_an_exception_and_what_fills_the_memory(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "seconds"),
-    [("pictures", 20), ("checkpoints", 12), ("labels", 4), ("results", 6), ("datasets", 12)],
+    [
+        ("pictures", 20),
+        ("checkpoints", 12),
+        ("labels", 4),
+        ("results", 6),
+        ("annotations", 6),
+        ("datasets", 12),
+    ],
 )
 def test_no_mutated_file_ends_hangs_or_fills_the_process(target: str, seconds: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", target, "--seconds", str(seconds), "--keep", str(tmp_path)]

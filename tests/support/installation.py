@@ -153,17 +153,20 @@ class Installation:
         accept: str = "*/*",
         kind: str = "application/octet-stream",
         sender: str = "127.0.0.1",
+        version: str | None = None,
     ) -> Answer:
         """Do one request; raise OSError or http.client.HTTPException when there is no whole answer.
 
         kind: the media type of the data.
         sender: the address that it comes from.
+        version: that a change is to replace.
         """
+        conditions = {} if version is None else {"If-Match": version}
         connection = http.client.HTTPConnection(
             "127.0.0.1", self.port, timeout=60, source_address=(sender, 0)
         )
         try:
-            connection.request(method, path, data, {"Accept": accept, "Content-Type": kind})
+            connection.request(method, path, data, {"Accept": accept, "Content-Type": kind, **conditions})
             return Answer.of(connection.getresponse())
         finally:
             connection.close()
