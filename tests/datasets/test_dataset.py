@@ -59,6 +59,17 @@ def test_what_we_export_comes_back_to_the_pixel(name: str, tmp_path: Path, flat:
     assert [annotation.polygons for annotation in one.annotations.objects] == [None] * 3
 
 
+@pytest.mark.parametrize("name", sorted({*EXPORTS} - {"label-studio", "labelme", "labelme-polygons"}))
+def test_the_parts_of_what_we_export_come_back(name: str, tmp_path: Path, flat: Detections) -> None:
+    parts = {"a.jpg": "train", "b.jpg": "val", "c.jpg": "test"}
+    items = [(filename, flat, picture(filename), part) for filename, part in parts.items()]
+    (tmp_path / "set.zip").write_bytes(dataset.write(name, items))
+    pictures, opened = read(tmp_path / "set.zip")
+    assert said(opened) == []
+    assert {one.name: one.split for one in pictures.values()} == parts
+    assert [len(one.annotations.objects) for one in pictures.values()] == [3] * 3
+
+
 @pytest.mark.parametrize("orientation", turning.ON_ITS_SIDE)
 def test_labels_of_the_picture_as_it_is_stored_are_turned_with_it(orientation: int, tmp_path: Path) -> None:
     stored = np.zeros((40, 60, 3), np.uint8)
