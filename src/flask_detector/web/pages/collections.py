@@ -4,16 +4,19 @@ from flask import Blueprint, Response, jsonify, render_template, request, sessio
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections.documents import Collection
-from flask_detector.errors import BadParameter, UnknownCollection, UnknownDetection
-from flask_detector.jobs.records import Record
+from flask_detector.errors import BadParameter, UnknownCollection
 from flask_detector.web.core import collecting
 from flask_detector.web.core.errors import wants_json
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
+from flask_detector.web.pages.selection import selected
 from flask_detector.web.pages.visitor import may_see, visitor
 
 blueprint = Blueprint("collections", __name__, url_prefix="/collections")
+
+# In one request, which takes a while.
+_MOST_KEPT = 1000
 
 # Small copies of pictures that stand for a collection.
 _COVERS = 4
@@ -43,11 +46,17 @@ def create() -> AnyResponse:
 
 @blueprint.post("/keep")
 def keep() -> AnyResponse:
-    """Keep detections, the form's ``id`` fields, with what the query shows of them.
+    """Keep the detections that the form selects, with what the query shows of them.
 
-    An id may be a batch's, for all of its pictures. The form names a `collection`, or a new one by `name`.
+    The form names a `collection`, or a new one by `name`.
     """
-    records = _selected()
+    records = selected()
+    if len(records) > _MOST_KEPT:
+        raise BadParameter(
+            f"These are {len(records):,} pictures; at most {_MOST_KEPT:,} are kept at once.",
+            hint="Keep some of them first.",
+            field="id",
+        )
     collection = _wanted()
     taken = collecting.keep(service(), collection.id, records, View.of(request.args))
     session[_LAST] = collection.id
@@ -75,25 +84,6 @@ def _wanted() -> Collection:
     """Return the collection that the form names, or make the one that it asks for."""
     id = request.form.get("collection", "")
     return own(id) if id else service().collections.create(request.form.get("name", ""), visitor())
-
-
-def _selected() -> list[Record]:
-    """Return the detections that the form names; raises BadParameter and UnknownDetection."""
-    ids = list(dict.fromkeys(request.form.getlist("id")))
-    if not ids:
-        raise BadParameter("No picture is selected.", hint="Select some, then try again.", field="id")
-    records = {record.id: record for record in service().jobs.find_all(ids)}
-    found = []
-    for id in ids:
-        if id in records:
-            found.append(records[id])
-        else:
-            batch = service().batches.find(id)
-            if batch.owner == visitor():
-                found += service().jobs.find_all(batch.detections)
-    if not found or not all(may_see(record) for record in found):
-        raise UnknownDetection("There is no such detection.")
-    return found
 
 
 def own(id: str) -> Collection:

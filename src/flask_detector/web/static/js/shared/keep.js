@@ -1,25 +1,33 @@
 /** Keeps pictures in a collection without leaving the page, and says where they are. */
 
 document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (form instanceof HTMLFormElement && form.matches(".keep-form")) {
+  const button = event.submitter;
+  if (button instanceof HTMLButtonElement && button.matches("[data-keeps]")) {
     event.preventDefault();
-    keep(form, new FormData(form, event.submitter));
+    keep(button, new FormData(/** @type {HTMLFormElement} */ (event.target), button));
   }
 });
 
-/** @param {HTMLFormElement} form @param {FormData} data */
-async function keep(form, data) {
-  const menu = /** @type {HTMLDetailsElement} */ (form.closest("details"));
+// In a form of several purposes Enter would press the first button of all.
+document.addEventListener("keydown", (event) => {
+  const field = event.target;
+  if (event.key === "Enter" && field instanceof HTMLInputElement && field.id === "keep-name") {
+    event.preventDefault();
+    /** @type {HTMLButtonElement} */ (field.parentElement?.querySelector("[data-keeps]")).click();
+  }
+});
+
+/** @param {HTMLButtonElement} button @param {FormData} data */
+async function keep(button, data) {
+  const menu = /** @type {HTMLDetailsElement} */ (button.closest("details"));
   const summary = /** @type {HTMLElement} */ (menu.querySelector("summary"));
   summary.ariaBusy = "true";
   menu.open = false;
   summary.focus();
   try {
-    const headers = { Accept: "application/json" };
     // What the page shows by now is in its own URL.
-    const url = form.action.replace(/\?.*|$/, location.search);
-    const answer = await fetch(url, { method: "POST", body: data, headers });
+    const url = button.formAction.replace(/\?.*|$/, location.search);
+    const answer = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json" } });
     const found = await answer.json();
     if (answer.ok) {
       show(menu, ...wordsOf(found));
@@ -58,7 +66,7 @@ function show(menu, words, url, name) {
     note = document.createElement("p");
     note.className = "notice keep-note";
     note.role = "status";
-    (menu.closest("header") ?? menu).after(note);
+    (menu.closest("header, .selection") ?? menu).after(note);
   }
   note.classList.toggle("bad", !url);
   const [before, after = ""] = words.split("\u0001");
