@@ -66,7 +66,12 @@ function show(menu, words, url, name) {
     note = document.createElement("p");
     note.className = "notice keep-note";
     note.role = "status";
-    (menu.closest("header, .selection") ?? menu).after(note);
+    const result = menu.closest(".result"); // a grid, in which it has no place
+    if (result) {
+      result.before(note);
+    } else {
+      (menu.closest("header, .selection") ?? menu).after(note);
+    }
   }
   note.classList.toggle("bad", !url);
   const [before, after = ""] = words.split("\u0001");
