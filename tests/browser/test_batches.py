@@ -20,8 +20,12 @@ def batch(open_page: Callable[..., Page], batch_url: str) -> Page:
 
 def choose(page: Page) -> None:
     """Show persons above 0.4 alone."""
-    page.get_by_label("Minimum score").select_option("40%")
+    slider = page.get_by_role("slider", name="Minimum score")
+    place = slider.bounding_box()
+    assert place
+    slider.click(position={"x": 8 + 0.4 * (place["width"] - 16), "y": place["height"] / 2})
     page.wait_for_url("**?score=0.4")
+    expect(slider).to_be_focused()
     page.get_by_role("checkbox", name="person").check()
     page.wait_for_url("**?score=0.4&only=person")
     expect(page.locator(".record-state:not(:text-matches('persons?$|nothing'))")).to_have_count(0)

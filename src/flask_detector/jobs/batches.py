@@ -10,6 +10,7 @@ from redis.client import Pipeline
 
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import UnknownDetection
+from flask_detector.jobs.keys import batch_of_key
 from flask_detector.jobs.records import Failure
 
 
@@ -54,7 +55,7 @@ class Batches:
         }
         pipeline.set(_key(batch.id), json.dumps(document), ex=self._seconds)
         for id in new:
-            pipeline.set(_member_key(id), batch.id, ex=self._seconds)
+            pipeline.set(batch_of_key(id), batch.id, ex=self._seconds)
 
     def find(self, id: str) -> Batch:
         """Return a batch; raises UnknownDetection."""
@@ -72,7 +73,7 @@ class Batches:
         """Return the ids of the batches that detections were sent with, by the detections' ids."""
         with reaching_redis():
             found = cast(
-                list[bytes | None], self._connection.mget([_member_key(id) for id in ids]) if ids else []
+                list[bytes | None], self._connection.mget([batch_of_key(id) for id in ids]) if ids else []
             )
         return {id: batch.decode() for id, batch in zip(ids, found, strict=True) if batch is not None}
 
@@ -89,7 +90,3 @@ class Batches:
 
 def _key(id: str) -> str:
     return f"flask-detector:batch:{id}"
-
-
-def _member_key(id: str) -> str:
-    return f"flask-detector:batch-of:{id}"

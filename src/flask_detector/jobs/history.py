@@ -7,6 +7,7 @@ import redis
 from redis.client import Pipeline
 
 from flask_detector.broker.connection import reaching_redis
+from flask_detector.jobs.keys import history_key
 
 # So many detections of an owner may have come at the very same time.
 _TIES = 32
@@ -28,19 +29,13 @@ class History:
     def add(self, owner: str, id: str, pipeline: Pipeline) -> None:
         """Put a detection on top of its owner's history."""
         now = time.time()
-        pipeline.zadd(_key(owner), {id: now})
-        pipeline.zremrangebyscore(_key(owner), 0, now - self._seconds)
-        pipeline.expire(_key(owner), self._seconds)
+        pipeline.zadd(history_key(owner), {id: now})
+        pipeline.zremrangebyscore(history_key(owner), 0, now - self._seconds)
+        pipeline.expire(history_key(owner), self._seconds)
 
     def remove(self, owner: str, id: str, pipeline: Pipeline) -> None:
         """Take a detection out of its owner's history."""
-        pipeline.zrem(_key(owner), id)
-
-    def all(self, owner: str) -> list[str]:
-        """Return the ids of an owner's detections, newest first; some may have expired meanwhile."""
-        with reaching_redis():
-            ids = cast(list[bytes], self._connection.zrevrange(_key(owner), 0, -1))
-        return [id.decode() for id in ids]
+        pipeline.zrem(history_key(owner), id)
 
     def page(self, owner: str, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
         """Return the next ids of an owner's detections after a cursor, newest first, and the next cursor.
@@ -52,7 +47,7 @@ class History:
             found = cast(
                 list[tuple[bytes, float]],
                 self._connection.zrevrangebyscore(
-                    _key(owner), score, "-inf", start=0, num=limit + _TIES, withscores=True
+                    history_key(owner), score, "-inf", start=0, num=limit + _TIES, withscores=True
                 ),
             )
         # Of those of the very same time, the ones up to the cursor's were in the page before.
@@ -63,7 +58,3 @@ class History:
         ]
         page = rest[:limit]
         return [id for id, _ in page], f"{page[-1][1]!r}-{page[-1][0]}" if len(rest) > limit else None
-
-
-def _key(owner: str) -> str:
-    return f"flask-detector:history:{owner}"

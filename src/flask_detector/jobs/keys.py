@@ -35,6 +35,16 @@ def corrections_key(id: str) -> str:
     return f"flask-detector:correction:{id}"
 
 
+def history_key(owner: str) -> str:
+    """Return the key of an owner's detections, a sorted set by when they came."""
+    return f"flask-detector:history:{owner}"
+
+
+def batch_of_key(id: str) -> str:
+    """Return the key of the id of the batch that a detection was sent with."""
+    return f"flask-detector:batch-of:{id}"
+
+
 def mark_key(id: str) -> str:
     """Return the key that outlives a detection's record and says that it existed."""
     return f"flask-detector:mark:{id}"

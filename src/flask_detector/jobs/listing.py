@@ -1,15 +1,18 @@
-"""What a long list of detections needs of each: a part of its record, all read in one round trip."""
+"""What a long list of detections needs of each: a part of its record, all read by one command."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import redis
 
 from flask_detector.broker.connection import reaching_redis
-from flask_detector.jobs.keys import job_key
+from flask_detector.jobs.keys import batch_of_key, history_key, job_key
 from flask_detector.jobs.rq_records import status_of
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import JobStatus
+
+# For each id: the id, and what lies beside it.
+_PARTS = ("#", f"{job_key('*')}->status", f"{job_key('*')}->meta", batch_of_key("*"))
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Listed:
 
     model: the one that was used; None unless it is done.
     counts: how many instances each label has that is usually shown; None unless it is done.
+    batch: the id of the batch that it was sent with, if it was with one.
     """
 
     id: str
@@ -25,6 +29,7 @@ class Listed:
     filename: str
     model: str | None
     counts: dict[str, int] | None
+    batch: str | None
 
 
 class Listing:
@@ -33,21 +38,25 @@ class Listing:
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
 
-    def find_all(self, ids: Sequence[str]) -> list[Listed]:
-        """Return those of the detections that there still are, in the same order."""
-        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
-            for id in ids:
-                pipeline.hmget(job_key(id), "status", "meta")
-            found = pipeline.execute()
-        return [
-            _listed(id, status, meta)
-            for id, (status, meta) in zip(ids, found, strict=True)
-            if status is not None
-        ]
+    def of_owner(self, owner: str) -> list[Listed]:
+        """Return the detections in an owner's history that there still are, newest first."""
+        with reaching_redis():
+            found = cast(
+                list[Any],
+                self._connection.sort(
+                    history_key(owner), by="nosort", get=list(_PARTS), groups=True, desc=True
+                ),
+            )
+        return [_listed(*parts) for parts in found if parts[1] is not None]
 
 
-def _listed(id: str, status: bytes, data: bytes) -> Listed:
+def _listed(id: bytes, status: bytes, data: bytes, batch: bytes | None) -> Listed:
     meta = Serializer.loads(data)
     return Listed(
-        id, status_of(status.decode()), meta["filename"], meta.get("used_model"), meta.get("counts")
+        id.decode(),
+        status_of(status.decode()),
+        meta["filename"],
+        meta.get("used_model"),
+        meta.get("counts"),
+        None if batch is None else batch.decode(),
     )

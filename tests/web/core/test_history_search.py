@@ -8,11 +8,11 @@ from flask_detector.web.core.history_search import Search, entries
 DONE, FAILED, QUEUED = JobStatus.DONE, JobStatus.FAILED, JobStatus.QUEUED
 
 HISTORY = [
-    Listed("1", QUEUED, "Straße.jpg", None, None),
-    Listed("2", DONE, "写真 2.png", "nanodet-g", {"person": 2, "traffic light": 1}),
-    Listed("3", DONE, "Cafe\u0301.webp", "mask-rcnn", {"cup": 3}),
-    Listed("4", FAILED, "ΣΊΣΥΦΟΣ.jpg", None, None),
-    Listed("5", DONE, "empty.jpg", "nanodet-g", {}),
+    Listed("1", QUEUED, "Straße.jpg", None, None, None),
+    Listed("2", DONE, "写真 2.png", "nanodet-g", {"person": 2, "traffic light": 1}, "b"),
+    Listed("3", DONE, "Cafe\u0301.webp", "mask-rcnn", {"cup": 3}, "b"),
+    Listed("4", FAILED, "ΣΊΣΥΦΟΣ.jpg", None, None, "b"),
+    Listed("5", DONE, "empty.jpg", "nanodet-g", {}, "alone"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_a_search_finds_by_name_object_model_and_state_in_any_script(query: str,
 
 
 def test_what_was_sent_together_is_one_card_where_its_newest_picture_stood() -> None:
-    cards = entries(HISTORY, {"2": "b", "3": "b", "4": "b", "5": "alone"})
+    cards = entries(HISTORY)
     assert [(card.batch, [one.id for one in card.listed]) for card in cards] == [
         (None, ["1"]),
         ("b", ["2", "3", "4"]),

@@ -40,7 +40,7 @@ def sent(
     work_off()
     with client.application.app_context():
         (key,) = cast(Iterator[bytes], service().connection.scan_iter("flask-detector:history:*"))
-        return service().history.all(key.decode().rpartition(":")[2])
+        return [one.id for one in service().listing.of_owner(key.decode().rpartition(":")[2])]
 
 
 @pytest.fixture

@@ -60,11 +60,13 @@ class Summary:
     cards: in the order asked for.
     classes: most objects first.
     scores: the objects of the shown classes by score, whatever the minimum is, in bars.
+    lowest: the lowest score that is shown of a picture.
     """
 
     cards: list[Card]
     classes: list[ClassTotal]
     scores: list[int]
+    lowest: float
 
     @property
     def number(self) -> int:
@@ -101,9 +103,11 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
     class_ids: dict[str, int] = {}
     totals: Counter[str] = Counter()
     scores = [0] * SCORE_BARS
+    minimums: set[float] = set()
     done = [record.id for record in records if record.status is JobStatus.DONE]
     for id, form in service.jobs.result_forms(done, corrected=view.corrected):
         lowest = view.lowest(form["shown_score"])
+        minimums.add(lowest)
         shown = []
         for one in form["instances"]:
             is_shown = view.shows(one["label"])
@@ -128,7 +132,7 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
         ClassTotal(label, colours.get(label, colour_of(0)), number, view.shows(label))
         for label, number in {**numbers, **asked}.items()
     ]
-    return Summary(_sorted(cards, sort), classes, scores)
+    return Summary(_sorted(cards, sort), classes, scores, min(minimums, default=0.0))
 
 
 def _card(

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -69,13 +69,14 @@ class Search:
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands on one card: a detection, or all that was sent together with it.
-
-    listed: newest first. batch: the id of the batch; None for a detection that is alone.
-    """
+    """What stands on one card: a detection, or all that was sent together with it, newest first."""
 
     listed: Sequence[Listed]
-    batch: str | None = None
+
+    @property
+    def batch(self) -> str | None:
+        """The id of the batch; None for a detection that is alone."""
+        return self.listed[0].batch if len(self.listed) > 1 else None
 
     @property
     def first(self) -> Listed:
@@ -108,15 +109,12 @@ class Entry:
         return sum(one.status == state for one in self.listed)
 
 
-def entries(listed: Sequence[Listed], batches: Mapping[str, str]) -> list[Entry]:
-    """Return one entry for each batch and each other detection, where the newest of it stood.
-
-    batches: the ids of batches, by their detections' ids.
-    """
+def entries(listed: Sequence[Listed]) -> list[Entry]:
+    """Return one entry for each batch and each other detection, where the newest of it stood."""
     groups: dict[str, list[Listed]] = {}
     for one in listed:
-        groups.setdefault(batches.get(one.id, one.id), []).append(one)
-    return [Entry(group, id if len(group) > 1 else None) for id, group in groups.items()]
+        groups.setdefault(one.batch or one.id, []).append(one)
+    return [Entry(group) for group in groups.values()]
 
 
 def folded(text: str) -> str:

@@ -9,7 +9,7 @@ from flask_detector.jobs.batches import Batch
 from flask_detector.jobs.deletions import Deletion
 from flask_detector.web.core import archives
 from flask_detector.web.core.batch_summary import summary_of
-from flask_detector.web.core.history_search import STATES, Search, entries
+from flask_detector.web.core.history_search import STATES, Entry, Search, entries
 from flask_detector.web.core.responses import back_or, came_from, go_to, here
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
@@ -30,18 +30,16 @@ def show() -> str:
     """
     listed, search = own_history(), Search.of(request.args)
     found = search.of_all(listed)
-    together = {} if search.query else service().batches.of_detections([one.id for one in found])
-    cards = entries(found, together)
+    cards = [Entry([one]) for one in found] if search.query else entries(found)
     last = max(1, -(-len(cards) // _PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
     cards = cards[(page - 1) * _PAGE : page * _PAGE]
-    ids = [card.first.id for card in cards]
-    summary = summary_of(service(), service().jobs.find_all(ids), View())
+    records = service().jobs.find_all([card.first.id for card in cards])
+    summary = summary_of(service(), records, View())
     return render_template(
         "pages/history.html",
         cards=cards,
         shown={card.record.id: card for card in summary.cards},
-        batches=service().batches.of_detections(ids),
         total=len(listed),
         number=len(found),
         labels=sorted({label for one in listed for label in one.counts or {}}),

@@ -15,7 +15,7 @@ from flask_detector.web.pages.visitor import may_see, visitor
 
 def own_history() -> list[Listed]:
     """Return this visitor's detections in brief, newest first."""
-    return service().listing.find_all(service().history.all(visitor()))
+    return service().listing.of_owner(visitor())
 
 
 def selected() -> list[Record]:
@@ -31,7 +31,7 @@ def selected() -> list[Record]:
         ids = list(dict.fromkeys(request.form.getlist("id")))
         if not ids:
             raise BadParameter("No picture is selected.", hint="Select some, then try again.", field="id")
-        there = {one.id for one in service().listing.find_all(ids)}
+        there = {record.id for record in service().jobs.find_all(ids)}
         ids = [id for one in ids for id in ([one] if one in there else _of_batch(one))]
     records = [record for record in service().jobs.find_all(list(dict.fromkeys(ids))) if may_see(record)]
     if not records:

@@ -1,5 +1,6 @@
 /** A batch's page: a change of what is shown acts at once, without the button. */
 
+import { percent } from "../shared/format.js";
 import "../shared/menu.js";
 import { parsed, replacePart } from "../shared/parts.js";
 import "../shared/refresh.js";
@@ -14,10 +15,22 @@ const showLink = connectSharing(document.body, () => location.search);
 /** @type {AbortController | undefined} */
 let asking;
 
+document.addEventListener("input", ({ target }) => {
+  if (target instanceof HTMLInputElement && target.type === "range") {
+    delete target.dataset.default;
+    target.ariaValueText = percent(target.valueAsNumber);
+    /** @type {HTMLOutputElement} */ (target.parentElement?.querySelector("output")).value = target.ariaValueText;
+  }
+});
+
 document.addEventListener("change", ({ target }) => {
   const form = target instanceof Element ? target.closest("form") : null;
   if (form instanceof HTMLFormElement && form.id === "filters") {
-    const fields = [...new FormData(form)].filter(([, value]) => value !== "");
+    const data = new FormData(form);
+    if (form.querySelector("#score[data-default]")) {
+      data.delete("score"); // it may be another one for each picture
+    }
+    const fields = [...data].filter(([, value]) => value !== "");
     const query = new URLSearchParams(/** @type {[string, string][]} */ (fields));
     show(`${location.pathname}${query.size ? "?" : ""}${query}`);
   }
