@@ -1,6 +1,8 @@
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -100,3 +102,15 @@ def test_a_corrected_page_says_so_and_shows_what_the_model_found_on_request(
     assert "Тест" in shown
     assert "Тест" not in as_said
     assert "exports/csv?corrected=false" in as_said
+
+
+def test_sharing_begins_and_ends_without_losing_what_is_shown(
+    page: str, client: FlaskClient, token: Callable[[], str]
+) -> None:
+    query = "score=0.35&only=cat&off=dog&sort=label"
+    shown = client.get(f"{page}?{query}").text
+    for name in ("share", "withdraw"):
+        (action,) = re.findall(rf'action="([^"]*/{name}\?[^"]*)"', shown)
+        back = client.post(html.unescape(action), data={"csrf_token": token()}).headers["Location"]
+        assert parse_qs(urlsplit(back).query) == parse_qs(query)
+        assert urlsplit(back).path == urlsplit(page).path

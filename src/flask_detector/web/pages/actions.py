@@ -28,9 +28,10 @@ def _find(endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 @blueprint.url_defaults
 def _keep_view(endpoint: str, values: dict[str, Any]) -> None:
-    """Let what leads back to a batch know what was shown of it, and what leads back to a list, which one."""
-    if endpoint == "actions.delete":
+    """Let what leads back know what was shown, and what leads back to a list, which one."""
+    if endpoint in {"actions.delete", "actions.share", "actions.withdraw"}:
         values.update(view_query())
+    if endpoint == "actions.delete":
         values.setdefault("back", came_from(url_for("history.show")))
 
 
@@ -91,11 +92,15 @@ def share() -> AnyResponse:
     """Make the link under which anybody may look at the detection."""
     token = service().share_links.create(g.record.id)
     link = url_for("shared.show", key=token, _external=True)
-    return go_to(url_for("detection.show", key=g.record.id), link=link)
+    return go_to(_as_shown(), link=link)
 
 
 @blueprint.post("/withdraw")
 def withdraw() -> AnyResponse:
     """Let the link open nothing any more."""
     service().withdraw(g.record.id)
-    return go_to(url_for("detection.show", key=g.record.id))
+    return go_to(_as_shown())
+
+
+def _as_shown() -> str:
+    return url_for("detection.show", key=g.record.id, **view_query())
