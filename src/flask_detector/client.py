@@ -13,8 +13,9 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from email.message import Message
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -31,6 +32,7 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before retries after a connection failure
 _LONGEST_PAUSE = 60.0
 _MOST_PAUSES = 60  # before retries that a busy server asks for
 _LARGEST_ANSWER = 256_000_000
+_PIECE = 1 << 18
 
 
 class ServerError(DetectorError):
@@ -187,13 +189,42 @@ class Client:
         form, _ = self._call(path, {"Content-Type": media_type}, body)
         return self._id(next(iter(form.get("pictures", [])), None)), form.get("added") == 1
 
+    def call(self, method: str, path: str, form: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Call an operation of the API that takes and returns JSON; `path` is what follows ``/api/v1``.
+
+        Raises Refused or ServerError.
+        """
+        headers = {} if form is None else {"Content-Type": "application/json"}
+        body = None if form is None else json.dumps(form).encode()
+        return self._call(path, headers, body, method)[0]
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        """Write what a GET of the API returns to a seekable file, a piece at a time.
+
+        Raises Refused, ServerError, or OSError of the file.
+        """
+
+        def read(response: Any) -> dict[str, Any]:
+            file.seek(0)  # what a broken connection left there goes
+            file.truncate()
+            while piece := response.read(_PIECE):
+                file.write(piece)
+            return {}
+
+        self._call(path, {}, read=read)
+
     def _id(self, id: object) -> str:
         if not isinstance(id, str):
             raise self._strange()
         return id
 
     def _call(
-        self, path: str, headers: dict[str, str], body: bytes | None = None, method: str | None = None
+        self,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        method: str | None = None,
+        read: Callable[[Any], dict[str, Any]] | None = None,
     ) -> tuple[dict[str, Any], Message]:
         """Return the JSON of a response and its headers; retries temporary failures of network or server."""
         url = f"{self.url}/api/v1{path}"
@@ -202,7 +233,7 @@ class Client:
         for _ in range(_MOST_PAUSES):
             try:
                 with self._opener.open(request, timeout=self._timeout) as response:
-                    return self._json(response.read(_LARGEST_ANSWER)), response.headers
+                    return (read or self._read)(response), response.headers
             except HTTPError as error:
                 with error:
                     self._sleep(self._pause_after(error))
@@ -232,6 +263,10 @@ class Client:
         if error.code in {401, 403}:
             raise ServerError(refusal.message, hint="Set a key with --api-key or DETECTOR_API_KEY.")
         raise refusal
+
+    def _read(self, response: Any) -> dict[str, Any]:
+        data = response.read(_LARGEST_ANSWER)
+        return {} if response.status == HTTPStatus.NO_CONTENT else self._json(data)
 
     def _json(self, data: bytes) -> dict[str, Any]:
         try:

@@ -1,9 +1,13 @@
 """Data sets go into a collection of a server from the command line."""
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
 from click.testing import CliRunner, Result
 
 from flask_detector.cli import main
@@ -64,3 +68,40 @@ def test_what_is_no_data_set_and_unknown_collections_are_explained(stack: Stack,
     unknown = run(stack, str(root), "--into", "0" * 32)
     assert unknown.exit_code == 1
     assert "There is no such collection" in unknown.stderr
+
+
+def test_a_collection_is_made_filled_changed_exported_and_deleted(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = [sys.executable, "-m", "flask_detector", "keys", "create"]
+    environment = {"DETECTOR_DATA_DIR": str(stack.data_dir), "PATH": ""}
+    made = subprocess.run(key, env=environment, capture_output=True, text=True, check=True)
+    monkeypatch.setenv("DETECTOR_API_KEY", made.stdout.strip())
+
+    def run(*arguments: str, status: int = 0) -> str:
+        answer = CliRunner().invoke(main, ["collections", *arguments, "--server", stack.url])
+        assert answer.exit_code == status, answer.output
+        return answer.stdout.strip()
+
+    id = run("create", "Füchse 狐", "--class", "Hund")
+    assert f"{id}        0  Füchse 狐" in run("list")
+    for name in ("a 狐.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(picture(name))
+    (tmp_path / "c.jpg").write_text("no picture")
+    added = run("add", id, *(str(tmp_path / name) for name in ("a 狐.jpg", "b.jpg", "c.jpg")), status=1)
+    assert added.count(": added") == 2
+    assert run("split", id, "--validation", "0.5") == "train 1, val 1"
+    assert run("rename-class", id, "Hund", "犬") == "Changed 0 pictures."
+    run("rename", id, "Neu")
+    assert "classes: 犬 0" in run("show", id)
+    out = tmp_path / "out.zip"
+    run("export", id, str(out), "--format", "yolo", "--split", "val")
+    with zipfile.ZipFile(out) as archive:
+        assert archive.testzip() is None
+        assert len([name for name in archive.namelist() if name.startswith("images/val/")]) == 1
+    run("export", id, str(tmp_path / "no folder" / "out.zip"), status=1)
+    assert "/shared/collections/" in run("share", id, "--edit")
+    assert run("share", id, "--edit", "--stop") == ""
+    run("delete", id, "--yes")
+    run("show", id, status=1)
+    assert list(tmp_path.glob(".*part")) == []

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, Entry
 from flask_detector.web.api.params import Score, Strict
-from flask_detector.web.core.collecting import NO_SPLIT, Imported, Taken
+from flask_detector.web.core.collecting import Imported, Taken, counts_by_split
 from flask_detector.web.core.service import service
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -113,7 +113,9 @@ class CollectionResponse(CollectionSummary):
     """A collection, with what is counted over its pictures."""
 
     classes: Annotated[list[ClassCount], Field(description="In the order of their numbers in exports.")]
-    splits: Annotated[dict[str, int], Field(description="How many pictures belong to each part.")]
+    splits: Annotated[
+        dict[str, int], Field(description="How many pictures belong to each part; empty without parts.")
+    ]
     links: Annotated[dict[str, str], Field(description="URLs of the pages that are shared, by their rights.")]
 
 
@@ -199,14 +201,11 @@ def summary_form(collection: Collection) -> CollectionSummary:
 def collection_form(collection: Collection) -> CollectionResponse:
     """Return the form of a collection."""
     entries = service().pictures.entries(collection.id)
-    splits: dict[str, int] = {}
-    for entry in entries:
-        splits[entry.split or NO_SPLIT] = splits.get(entry.split or NO_SPLIT, 0) + 1
     classes = counts_of(collection, entries)
     return {
         **summary_form(collection),
         "classes": [{"name": name, "objects": number} for name, number in classes.items()],
-        "splits": splits,
+        "splits": counts_by_split(entries),
         "links": {rights: link_url(token) for rights, token in collection.links.items()},
     }
 

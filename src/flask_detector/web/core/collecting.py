@@ -198,6 +198,14 @@ class Choice:
         )
 
 
+def counts_by_split(entries: Sequence[Entry]) -> dict[str, int]:
+    """Return how many pictures belong to each part that has some, and to none; empty without any parts."""
+    numbers: dict[str, int] = {part: sum(entry.split == part for entry in entries) for part in SPLITS}
+    numbers[NO_SPLIT] = len(entries) - sum(numbers.values())
+    found = {part: number for part, number in numbers.items() if number}
+    return {} if found.keys() <= {NO_SPLIT} else found
+
+
 def export(service: Service, collection: Collection, entries: Sequence[Entry], format: str) -> Response:
     """Send pictures of a collection as one data set; it is made while it is sent, a picture at a time.
 

@@ -13,12 +13,12 @@ from flask import Blueprint, Response, abort, g, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections import classes, split
-from flask_detector.collections.documents import SPLITS, Entry, Rights, State
+from flask_detector.collections.documents import Rights, State
 from flask_detector.errors import BadParameter, ReadOnly
 from flask_detector.formats import FORMATS
 from flask_detector.visualization.colors import Colour, colours_of
 from flask_detector.web.core import annotations, archives, collecting, renditions
-from flask_detector.web.core.collecting import NO_SPLIT, Choice
+from flask_detector.web.core.collecting import Choice
 from flask_detector.web.core.etags import send_once_of
 from flask_detector.web.core.responses import go_to, send
 from flask_detector.web.core.service import service
@@ -93,7 +93,7 @@ def show() -> str:
         entries=shown,
         details=service().pictures.details(g.collection.id, shown),
         states={state: sum(entry.state is state for entry in everything) for state in State},
-        splits=_split_counts(everything),
+        splits=collecting.counts_by_split(everything),
         counts=counts,
         colours=_colours(list(counts)),
         choice_of=choice,
@@ -105,14 +105,6 @@ def show() -> str:
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
     )
-
-
-def _split_counts(entries: list[Entry]) -> dict[str, int]:
-    """Return how many pictures belong to each part, without parts that nobody uses."""
-    numbers: dict[str, int] = {part: sum(entry.split == part for entry in entries) for part in SPLITS}
-    numbers[NO_SPLIT] = len(entries) - sum(numbers.values())
-    found = {part: number for part, number in numbers.items() if number}
-    return {} if found.keys() <= {NO_SPLIT} else found
 
 
 def _colours(labels: list[str]) -> dict[str, Colour]:
