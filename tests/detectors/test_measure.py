@@ -69,7 +69,7 @@ def test_a_slow_model_is_not_asked_again_and_again(clock: Clock) -> None:
     assert detector.seen == 2
 
 
-def test_a_worker_measures_what_is_to_be_its_default_and_takes_the_next_one_where_it_is_slow(
+def test_an_idle_worker_measures_its_default_and_takes_the_next_one_where_it_is_slow(
     settings: Settings, monkeypatch: Any
 ) -> None:
     store = model_store(settings)
@@ -87,6 +87,9 @@ def test_a_worker_measures_what_is_to_be_its_default_and_takes_the_next_one_wher
     monkeypatch.setattr(loaded, "load_detector", lambda name, **options: Detector(name))
     monkeypatch.setattr(loaded, "measure", stand_in_measure)
     pool = DetectorPool(settings)
+    assert pool.get(AUTO).name == "rtmdet-ins-x"  # no picture waits for a measurement
+    assert asked == []
+    pool.measure()
     assert [pool.get(AUTO).name for _ in range(2)] == ["rtmdet-ins-s"] * 2
     assert asked == ["rtmdet-ins-x", "rtmdet-ins-s"]
     assert store.seconds("rtmdet-ins-x") == 3.0

@@ -67,6 +67,14 @@ class DetectorPool:
         """Load what `auto` means now, if that is another model than the one that is loaded."""
         self._get(AUTO)
 
+    def measure(self) -> None:
+        """Measure how long a picture takes with the default model, unless that is known.
+
+        It may be another model then. This takes seconds: to be called when no picture waits.
+        """
+        while self._settings.model == AUTO and self._measures(self._best()):
+            self._best_until = -math.inf  # it may be slow here
+
     def ran(self, name: str, seconds: float) -> None:
         """Take what pictures took as measured where nothing else has, or where it was clearly less than that.
 
@@ -118,30 +126,36 @@ class DetectorPool:
     def _best(self) -> Detector:
         if self._detector is not None and time.monotonic() < self._best_until:
             return self._detector
-        # And again when the best one was measured: it may be slow here.
         while names := [name for name in self._store.ranked() if name not in self._broken]:
             try:
                 detector = self._load(names[0])
-                if not self._measures(names[0], detector):
-                    self._best_until = time.monotonic() + _BEST_SECONDS
-                    return detector
             except ModelError as error:
-                # A damaged file must not stop an installation that has another model.
-                self._broken.add(names[0])
-                log.error("the model %s can't be used: %s", names[0], error)
+                self._give_up(names[0], error)
+            else:
+                self._best_until = time.monotonic() + _BEST_SECONDS
+                return detector
         raise ModelNotInstalled("No model is installed.", hint="Run 'flask-detector models' to list them.")
 
-    def _measures(self, name: str, detector: Detector) -> bool:
+    def _measures(self, detector: Detector) -> bool:
         """Measure how long a picture takes, unless that is known; tell whether it was measured.
 
         The embedded model is the default whatever it takes, where it is.
         """
+        name = detector.name
         is_embedded = isinstance(self._store.info(name).source, Embedded)
         if is_embedded or name in self._measured or self._store.seconds(name) is not None:
             return False
         self._measured.add(name)  # also where it can't be kept
-        self._store.record_seconds(name, measure(detector))
+        try:
+            self._store.record_seconds(name, measure(detector))
+        except ModelError as error:
+            self._give_up(name, error)
         return True
+
+    def _give_up(self, name: str, error: ModelError) -> None:
+        """Leave a model alone: a damaged file must not stop an installation that has another one."""
+        self._broken.add(name)
+        log.error("the model %s can't be used: %s", name, error)
 
     def _load(self, name: str) -> Detector:
         if self._detector is None or self._detector.name != name:

@@ -155,6 +155,8 @@ class DetectionWorker(SimpleWorker):
                     return self._attempt.job, queue
             elif timeout is None:
                 return None
+            else:
+                self._context.detectors.measure()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
         return None
