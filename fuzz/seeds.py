@@ -29,6 +29,7 @@ def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
         "pictures": _pictures,
         "checkpoints": _checkpoints,
         "labels": _labels,
+        "forms": _forms,
         "results": _results,
         "annotations": _annotations,
         "datasets": _datasets,
@@ -188,6 +189,17 @@ def _labels() -> dict[str, bytes]:
         "list in lines": json.dumps(names, indent=1, ensure_ascii=False),
     }
     return {name: text.encode() for name, text in forms.items()}
+
+
+def _forms() -> dict[str, bytes]:
+    fields = {"name": "birds", "labels": "jay,tit", "options": "min_size=640 max_size=1024", "variant": ""}
+    texts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{text}' for name, text in fields.items()]
+    head = 'Content-Disposition: form-data; name="file"; filename="birds.pth"\r\nContent-Type: {}\r\n\r\n'
+    forms = {}
+    for kind, data in (("application/octet-stream", _zip()), ("text/plain", b"no weights")):
+        parts = [*(text.encode() for text in texts), head.format(kind).encode() + data]
+        forms[kind] = b"".join(b"--fuzz\r\n" + part + b"\r\n" for part in parts) + b"--fuzz--\r\n"
+    return forms
 
 
 def _datasets() -> dict[str, bytes]:

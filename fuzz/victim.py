@@ -138,6 +138,38 @@ def read_labels() -> Callable[[bytes], str]:
     return run
 
 
+def read_model_form() -> Callable[[bytes], str]:
+    """Return what the form goes through that adds an operator's model; nothing may stay of a file in it."""
+    from flask import Flask, request
+    from werkzeug.exceptions import HTTPException
+
+    from flask_detector.detectors.zoo import custom
+    from flask_detector.errors import DetectorError
+    from flask_detector.web.core import multipart
+
+    app = Flask(__name__)
+    app.request_class = multipart.Request
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+    def run(data: bytes) -> str:
+        kind = "multipart/form-data; boundary=fuzz"
+        with app.test_request_context("/", method="POST", data=data, content_type=kind):
+            request.files_folder = folder  # type: ignore[attr-defined]  # of our own class
+            try:
+                custom.check_name(request.form.get("name", "").strip())
+                custom.check_labels(request.form.get("labels", "").split(","))
+                custom.options_from(request.form.get("options", "").split())
+                outcome = "used" if "file" in request.files else "no file"
+            except (DetectorError, HTTPException) as error:
+                outcome = error.code if isinstance(error, DetectorError) else error.name
+            request.close()
+        if left := list(folder.iterdir()):
+            raise RuntimeError(f"{left} is left")
+        return outcome
+
+    return run
+
+
 def read_result() -> Callable[[bytes], str]:
     """Return what a result's JSON form goes through, with each of its masks."""
     from flask_detector.structures.detections import Detections
@@ -223,6 +255,7 @@ TARGETS = {
     "pictures": read_picture,
     "checkpoints": read_weights,
     "labels": read_labels,
+    "forms": read_model_form,
     "results": read_result,
     "annotations": read_annotations,
     "datasets": read_dataset,

@@ -244,6 +244,30 @@ def test_a_model_is_not_removed_while_pictures_wait_for_it(
     assert not folder.exists()
 
 
+def test_how_a_change_ended_is_known_in_the_moment_of_its_end(
+    client: FlaskClient, connection: redis.Redis, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = app.extensions["flask-detector"].model_changes
+
+    def end_now() -> dict[str, ModelState]:
+        changes._keep(model_changes.Change("birds", [], "bad_checkpoint", "The file is a program."))
+        return {}
+
+    monkeypatch.setattr(changes, "at_work", end_now)
+    admin = {"Authorization": f"Bearer {Keys(connection).create('a', Scope.ADMIN)[1]}"}
+    answer = client.get("/api/v1/models/birds", headers=admin)
+    assert (answer.status_code, answer.json and answer.json["state"]) == (200, "failed")
+
+
+def test_an_empty_body_for_a_model_that_is_not_known_is_said_to_be_empty(
+    client: FlaskClient, connection: redis.Redis
+) -> None:
+    admin = {"Authorization": f"Bearer {Keys(connection).create('a', Scope.ADMIN)[1]}"}
+    answer = client.post("/api/v1/models/birds", headers=admin)
+    assert answer.status_code == 422
+    assert "send its file as the body; this one is empty" in answer.text
+
+
 def test_workers_with_a_models_folder_of_their_own_are_named(
     operator: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

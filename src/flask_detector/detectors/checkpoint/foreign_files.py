@@ -8,7 +8,7 @@ from flask_detector.errors import CheckpointError, UnsafeCheckpoint
 # What to do with a pickle that holds more than tensors. The two lines are run where its program is installed.
 SAVE_STATE_DICT = (
     "Where you trust the file, save its tensors alone:\n"
-    '    model = torch.load("FILE", map_location="cpu", weights_only=False)\n'
+    '    model = torch.load("FILE", map_location="cpu", weights_only=False)  # a dict: its ["model"]\n'
     '    torch.save(model.state_dict(), "weights.pth")'
 )
 _SAVE_SCRIPTED = (
@@ -27,7 +27,7 @@ _FETCH_AGAIN = "Download the file itself and add that."
 _EXPORT_YOLO = (
     'Export it where Ultralytics is installed, and add that file: YOLO("FILE").export(format="onnx")'
 )
-_OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN or RTMDet-Ins."
+_OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN, RTMDet or NanoDet-g, or your detector as ONNX."
 
 
 # How exported models begin. ONNX is protobuf: the version of the format, then another field of the model.

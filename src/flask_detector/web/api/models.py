@@ -63,7 +63,11 @@ def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
     given = from_fields(ModelQuery, request.args)
     changes = service().model_changes
     if not request.content_length and "Transfer-Encoding" not in request.headers:
-        changes.install(name)
+        try:
+            changes.install(name)
+        except UnknownModel as error:
+            hint = f"{error.hint} To add a model of your own, send its file as the body; this one is empty."
+            raise UnknownModel(error.message, hint=hint) from error
     else:
         changes.check_new(name)
         changes.check_room(request.content_length or 0)
@@ -110,8 +114,8 @@ def labels() -> Response:
 
 def _progress(name: str) -> ModelProgress:
     changes = service().model_changes
+    state = changes.at_work().get(name)  # looked at first: how it ended is kept before it is at work no more
     ended = next((change for change in changes.ended() if change.name == name), None)
-    state = changes.at_work().get(name)
     if state is None and ended is not None and ended.message:
         state = ModelState(Stage.FAILED, note=f"{ended.message} {ended.hint}".strip())
     state = state or service().models.state(name)
