@@ -208,7 +208,7 @@ def look_at(
     """A function that opens a page by its name and waits until all of it is there."""
 
     def look_at(name: str, **options: Any) -> Page:
-        page = open_page(paths[name], **options)
+        page = open_page(paths[name], reduced_motion="reduce", **options)  # no colour is on its way
         complaints.clear()  # the browser's note that an unknown or failed detection is one
         if name in {"admin", "models"}:
             sign_in(page)
@@ -288,7 +288,7 @@ _TOO_WIDE = """() => document.documentElement.scrollWidth <= screen.width ? [] :
     `${document.documentElement.scrollWidth} of ${screen.width}`,
     ...[...document.querySelectorAll("main *, header *, footer *")]
       .filter((one) => one.getBoundingClientRect().right > screen.width + 1)
-      .filter((one) => !one.closest(".api-scroller, .visually-hidden"))
+      .filter((one) => !one.closest(".api-scroller, .operator-scroller, .visually-hidden"))
       .map((one) => one.outerHTML.slice(0, 120)).slice(0, 8)]"""
 
 
