@@ -104,6 +104,20 @@ def test_what_is_broken_is_left_out_and_named_by_its_line(tmp_path: Path) -> Non
     ]
 
 
+def test_outlines_are_read_as_roboflow_and_x_anylabeling_write_them(tmp_path: Path) -> None:
+    corners = "".join(f"<x{n}>{x}</x{n}><y{n}>{y}</y{n}>" for n, (x, y) in enumerate(RING, 1))
+    outlined = thing("cat", 3, 5, 20, 30).replace("</object>", f"<polygon>{corners}</polygon></object>")
+    broken = thing("dog", 3, 5, 20, 30).replace("</object>", "<polygon><x1>1</x1></polygon></object>")
+    files = {"a.xml": voc(outlined, broken), "a.jpg": picture()}
+    pictures, opened = read(folder(tmp_path, files))
+    (one,) = pictures["a.jpg"].annotations.objects
+    assert (one.label, one.box, one.mask and one.mask.area) == ("cat", (2, 4, 20, 30), 200)
+    assert [remark.where for remark in opened.left_out] == ["a.xml, line 5"]
+
+
+RING = [(5, 5), (15, 5), (15, 25), (5, 25)]
+
+
 def test_masks_of_another_size_are_left_out_and_the_boxes_stay(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.new("P", (10, 10)).save(file, "PNG")

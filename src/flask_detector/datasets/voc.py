@@ -2,9 +2,11 @@
 
 Source: PASCAL VOC2012 Development Kit, 2012, section 3.
 
-Boxes are counted from 1, their last column and row are inside. A picture in ``SegmentationObject`` with the
-name of the label file has the masks, where there is one: each value is an object. That they are numbered as
-the boxes are is not true of all writers, so a mask is that of the box that fits it best.
+Boxes are counted from 1, their last column and row are inside. An object may have an outline, ``polygon``
+with x and y of its corners counted from 0, as Roboflow and X-AnyLabeling write it. A picture in
+``SegmentationObject`` with the name of the label file has the masks, where there is one: each value is an
+object. That they are numbered as the boxes are is not true of all writers, so a mask is that of the box that
+fits it best.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +23,7 @@ from flask_detector.datasets import bitmaps, xml_reader
 from flask_detector.datasets.files import Files
 from flask_detector.datasets.reader import Labels, PerPictureReader, Split, each_usable
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
-from flask_detector.datasets.shapes import Shape, label_of, numbers_of, size_of
+from flask_detector.datasets.shapes import Shape, label_of, numbers_of, ring_of, size_of
 from flask_detector.imaging.limits import Limits
 from flask_detector.structures.boxes import iou
 from flask_detector.structures.masks import Mask
@@ -124,11 +126,17 @@ def _with_masks(
 def _shape(where: str, entry: Element) -> Shape:
     """Return an object; raises Unusable."""
     label = label_of((entry.findtext("name") or "").strip())
-    if (box := entry.find("bndbox")) is None:
+    if (bounds := entry.find("bndbox")) is None:
         raise Unusable("has no bndbox")
-    x1, y1, x2, y2 = numbers_of([box.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")], 4)
+    x1, y1, x2, y2 = numbers_of([bounds.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")], 4)
+    rings = []
+    if (polygon := entry.find("polygon")) is not None:
+        texts = [one.text for one in polygon.iter() if len(one) == 0]
+        numbers = numbers_of(texts, len(texts))
+        rings = [ring_of(list(zip(numbers[::2], numbers[1::2], strict=False)))]
     try:
         score = float(entry.findtext("score", ""))
     except ValueError:
         score = -1
-    return Shape(where, label, (x1 - 1, y1 - 1, x2, y2), score=score if 0 <= score <= 1 else None)
+    box = (x1 - 1, y1 - 1, x2, y2)
+    return Shape(where, label, box, rings, score=score if 0 <= score <= 1 else None)
