@@ -123,6 +123,26 @@ def test_pictures_without_labels_are_kept_and_what_is_no_picture_is_said(tmp_pat
     assert said(opened) == ["c.jpg can't be used: The file is not a picture of a known format."]
 
 
+def test_files_with_the_name_of_a_picture_that_hold_no_labels_are_said(tmp_path: Path) -> None:
+    files = {
+        "a.jpg": picture(),
+        "a.txt": "what is this\n0 0.5 0.5 0.5 0.5",
+        "b.jpg": picture(),
+        "b.txt": "a cat",
+        "c.jpg": picture(),
+        "c.xml": "<annot",
+        "readme.txt": "words",
+    }
+    pictures, opened = read(folder(tmp_path, files))
+    assert [len(one.annotations.objects) for one in pictures.values()] == [1, 0, 0]
+    words = "has the name of a picture, but no labels of a format that is read here"
+    assert said(opened) == [
+        f"b.txt {words}",
+        f"c.xml {words}",
+        "a.txt, line 1 does not begin with the number of a class",
+    ]
+
+
 def test_an_outline_that_leaves_the_picture_is_cut_along_its_border(tmp_path: Path) -> None:
     # A diamond around (0, 24), of which the right half lies in the picture.
     ring = [-20, 24, 0, 4, 20, 24, 0, 44]

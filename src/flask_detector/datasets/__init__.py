@@ -14,7 +14,7 @@ from flask_detector.datasets.files import Files
 from flask_detector.datasets.label_studio import LabelStudioReader
 from flask_detector.datasets.labelme import LabelMeReader
 from flask_detector.datasets.reader import Reader
-from flask_detector.datasets.recognise import formats_of
+from flask_detector.datasets.recognise import SUFFIXES, formats_of
 from flask_detector.datasets.remarks import Remark, Remarks
 from flask_detector.datasets.voc import VocReader
 from flask_detector.datasets.yolo import YoloReader
@@ -63,4 +63,10 @@ def _reader(path: Path, files: Files, remarks: Remarks, limits: Limits) -> Reade
     for other in found[1:]:
         for label_file in other.paths:
             remarks.left_out(label_file, f"is {other.title}; {best.title} has labels for more pictures")
+    known = {label_file for reader in found for label_file in reader.paths}
+    for unknown in files.ending(*SUFFIXES):
+        if unknown not in known and files.find_stem(unknown[: unknown.rindex(".")]) is not None:
+            remarks.left_out(
+                unknown, "has the name of a picture, but no labels of a format that is read here"
+            )
     return type(best)(files, best.paths, remarks, limits)  # anew: until here nothing was to be remarked

@@ -8,6 +8,9 @@ from flask_detector.datasets import yolo
 from flask_detector.datasets.files import Files
 from flask_detector.datasets.remarks import Unusable
 
+SUFFIXES: Final = (".json", ".xml", ".txt")
+"""Of label files."""
+
 _HEAD: Final = 65_536
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(:)?|[\[\]{}]')
 _COMMENT: Final = re.compile("<!--.*?-->", re.DOTALL)
@@ -21,7 +24,7 @@ _ROOTS: Final = {"annotation": "voc", "annotations": "cvat"}
 def formats_of(files: Files) -> dict[str, list[str]]:
     """Return the label files by the name of their format."""
     found: dict[str, list[str]] = {}
-    for path in files.ending(".json", ".xml", ".txt"):
+    for path in files.ending(*SUFFIXES):
         try:
             with files.open(path, 1 << 40) as file:
                 head = _text(file.read(_HEAD))

@@ -24,14 +24,14 @@ from flask_detector.datasets.shapes import Shape, numbers_of, ring_of
 from flask_detector.imaging.limits import Limits
 
 _LARGEST_FILE: Final = 16_000_000
-_LINE: Final = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*")
+_LINE: Final = re.compile(r"^[ \t]*\d+([ \t]+[-+.\deE]+){4,}[ \t]*\r?$", re.MULTILINE)
 _NAMES: Final = {"classes.txt", "obj.names", "_darknet.labels"}
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 def is_labels(path: str, head: str) -> bool:
-    """Return whether a text file begins with the line of an object, or says that a picture has none."""
-    return bool(_LINE.fullmatch(head.partition("\n")[0])) or (not head.strip() and "/labels/" in f"/{path}")
+    """Return whether a text file has the line of an object, or says that a picture has none."""
+    return _LINE.search(head) is not None or (not head.strip() and "/labels/" in f"/{path}")
 
 
 class YoloReader(PerPictureReader):
