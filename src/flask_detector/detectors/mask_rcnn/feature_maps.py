@@ -124,28 +124,25 @@ class TiledMaps:
         merged = _split(self._other.rows[: _count(self.grids)], self.grids)
         features, self._layout = self._sizes.get(pixels.shape[:2])
         give_back_unused()
-        features.run([pixels.reshape(-1, 3)], merged)
+        features.run([pixels.reshape(-1, 3)], [rows[None] for rows in merged])
         features.release()
+        found = iter(self._layout.blocks(self.table.rows))
         for level, tiles in enumerate(self._layout.merged):
-            found = self._layout.blocks(self.table.rows, level)
-            self._convolve(self._linear, f"pyramid{level}", self._other, zip(tiles, found, strict=True))
+            self._convolve(self._linear, f"pyramid{level}", self._other, zip(tiles, found, strict=False))
         self._linear.release()
         self._other.forget()
 
     def answers(self) -> list[Floats]:
         """Return the answers."""
-        layout, maps, of_level = self._layout, self.table, self._layout.of_maps
+        layout, maps, tiles = self._layout, self.table, self._layout.of_maps
         *hidden, last = build_graph.rpn_convs(self._weights)
         for name in hidden:
-            for level, tiles in enumerate(of_level):
-                found = layout.blocks(self._other.rows, level)
-                self._convolve(self._with_relu, name, maps, zip(tiles, found, strict=True))
+            found = layout.blocks(self._other.rows)
+            self._convolve(self._with_relu, name, maps, zip(tiles, found, strict=True))
             self._with_relu.release()
-            maps, of_level = self._other, layout.of_tables
+            maps, tiles = self._other, layout.of_tables
         answers = np.empty((layout.count, 15), np.float32)
-        for level, tiles in enumerate(of_level):
-            found = layout.blocks(answers, level)
-            self._convolve(self._answers, last, maps, zip(tiles, found, strict=True))
+        self._convolve(self._answers, last, maps, zip(tiles, layout.blocks(answers), strict=True))
         self._answers.release()
         self._other.forget()
         return [answers[cells] for cells in layout.cells]
@@ -168,46 +165,40 @@ class _Layout:
 
     cells: for each map (rows * columns,), the table's row of each cell.
     merged: for P2..P5 the blocks of tiles (blocks, 36, _BLOCK), read from maps whose cells lie row by row.
-    of_maps: for P2..P6, read from a table that has P2..P5. of_tables: read from one that has P6 too.
-    ends: the row behind each map's last in the table.
+    of_maps: those of P2..P6, read from a table that has P2..P5. of_tables: read from one that has P6 too.
     """
 
     cells: list[Rows]
     merged: list[Rows]
-    of_maps: list[Rows]
-    of_tables: list[Rows]
-    ends: list[int]
+    of_maps: Rows
+    of_tables: Rows
 
     @classmethod
     def of(cls, grids: Grids) -> Self:
         """Return the layout of maps of these sizes, P2..P5."""
         rows, columns = grids[-1]
-        start, cells, ends = 0, [], []
+        start, cells = 0, []
         for grid in [*grids, (-(-rows // 2), -(-columns // 2))]:
             cells.append(places(*grid, _BLOCK) + start)
             start += len(neighbourhoods(cells[-1], _BLOCK)) * CELLS * _BLOCK
-            ends.append(start)
         merged = _split(np.arange(_count(grids)), grids)
+        maps = [neighbourhoods(one, _BLOCK) for one in cells[:4]]
         # P6 is every second cell of P5.
-        seen = [*cells[:4], cells[3][::2, ::2]]
-        of_maps = [neighbourhoods(one, _BLOCK) for one in seen]
+        sixth = [neighbourhoods(one, _BLOCK) for one in (cells[3][::2, ::2], cells[4])]
         return cls(
             [one.reshape(-1).astype(np.int32) for one in cells],
             [neighbourhoods(one.reshape(grid), _BLOCK) for one, grid in zip(merged, grids, strict=True)],
-            of_maps,
-            [*of_maps[:4], neighbourhoods(cells[4], _BLOCK)],
-            ends,
+            *(np.concatenate([*maps, one]) for one in sixth),
         )
 
     @property
     def count(self) -> int:
         """How many rows the table has."""
-        return self.ends[-1]
+        return len(self.of_maps) * CELLS * _BLOCK
 
-    def blocks(self, rows: Floats, level: int) -> Floats:
-        """Return a map's rows of a table, (blocks, rows of a block, channels)."""
-        start = self.ends[level - 1] if level else 0
-        return rows[start : self.ends[level]].reshape(-1, CELLS * _BLOCK, rows.shape[1])
+    def blocks(self, rows: Floats) -> Floats:
+        """Return a table's rows as (blocks, rows of a block, channels)."""
+        return rows[: self.count].reshape(-1, CELLS * _BLOCK, rows.shape[1])
 
 
 class _Compiler:
