@@ -267,14 +267,16 @@ def test_axe_finds_nothing_in_what_opens_and_appears(
     page.get_by_role("button", name="Detect objects").click()
     page.get_by_text("Download all").click()
     check(page)
-    page.goto(paths["history"])
+    page = open_page(paths["history"], viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
     page.get_by_role("checkbox", name="Select").first.check()
     page.get_by_text("Export", exact=True).click()
     check(page)
+    assert page.evaluate(_TOO_SMALL) == []
     page.keyboard.press("Escape")
     page.locator("#selection").get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Undo").wait_for()
     check(page)
+    assert page.evaluate(_TOO_SMALL) == []
     page.get_by_role("button", name="Undo").click()
     crowd = open_page(paths["crowd"], viewport=PHONE)
     crowd.locator(".result-shapes").wait_for()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.parts import Parts
+
 pytestmark = pytest.mark.slow
 
 NAMES = ("park.jpg", "street.jpg", "apartment.jpg", "zoo.jpg")
@@ -42,10 +44,11 @@ def test_a_deletion_leaves_the_page_and_the_selection_where_they_are_and_can_be_
     page = own(viewport={"width": 390, "height": 500})
     names = page.locator(".record-name").all_inner_texts()
     page.evaluate("window.stays = true")
-    page.evaluate("scrollTo(0, 150)")
+    delete = page.get_by_role("button", name="Delete 写真")
+    delete.scroll_into_view_if_needed()
     place = page.evaluate("scrollY")
     assert place > 100
-    page.get_by_role("button", name="Delete 写真").click()
+    delete.click()
     undo = page.get_by_role("button", name="Undo deleting 写真")
     expect(undo).to_be_focused()
     expect(page.locator(".record")).to_have_count(1)
@@ -53,7 +56,7 @@ def test_a_deletion_leaves_the_page_and_the_selection_where_they_are_and_can_be_
     expect(page.locator(".record-name")).to_have_text(names)
     expect(undo).to_have_count(0)
     assert page.evaluate("window.stays"), "the page was left"
-    assert abs(page.evaluate("scrollY") - place) < 150
+    assert page.evaluate("scrollY") == place
     page.reload()
     expect(page.locator(".record-name")).to_have_text(names)
 
@@ -77,6 +80,28 @@ def test_several_are_selected_exported_and_deleted(own: Callable[..., Page]) -> 
     expect(page.locator("#undo")).to_contain_text("park.jpg and 2 more deleted")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".record")).to_have_count(2)
+
+
+def test_what_is_selected_stays_so_while_the_page_refreshes_itself(
+    open_page: Callable[..., Page], idle_parts: Parts, pictures: Path
+) -> None:
+    page = open_page(idle_parts.url)
+    other = page.context.new_page()
+    other.goto(idle_parts.url)
+    other.set_input_files("#picture", pictures / NAMES[0])
+    other.get_by_role("button", name="Detect objects").click()
+    other.wait_for_url("**/detections/*")
+    page.goto(f"{idle_parts.url}/history")
+    page.get_by_role("checkbox", name="Select park.jpg").check()
+    page.get_by_role("searchbox").focus()
+    other.goto(idle_parts.url)
+    other.set_input_files("#picture", pictures / NAMES[1])
+    other.get_by_role("button", name="Detect objects").click()
+    other.wait_for_url("**/detections/*")
+    expect(page.locator(".record-name")).to_have_text(["street.jpg", "park.jpg"])
+    expect(page.get_by_role("checkbox", name="Select park.jpg")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="Select street.jpg")).not_to_be_checked()
+    other.close()
 
 
 def test_what_was_deleted_in_another_tab_leads_back_and_is_undone_there(

@@ -79,6 +79,16 @@ def test_what_is_shown_of_a_batch_is_in_its_files_its_drawings_and_its_links(
     assert drawn != client.get(f"{sent.pictures[1]}/download").data
 
 
+def test_a_page_of_what_waits_is_never_loaded_again_by_itself_without_scripts(
+    client: FlaskClient, token: Callable[[], str], jpeg: bytes
+) -> None:
+    form = {"csrf_token": token(), "picture": [(io.BytesIO(jpeg), f"{n}.jpg") for n in range(2)]}
+    url = client.post("/detections", data=form, headers={"Accept": "text/html"}).headers["Location"]
+    page = client.get(f"{url}?sort=name").text
+    assert 'http-equiv="refresh"' not in page, "it would lose what is being chosen in the form"
+    assert f'<noscript><a class="button" href="{url}?sort=name">Refresh</a></noscript>' in page
+
+
 def test_a_result_knows_its_place_in_the_batch_in_the_order_that_was_asked_for(
     client: FlaskClient, sent: SentBatch
 ) -> None:
