@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flask_detector.datasets import coco as coco_module
 from flask_detector.structures.masks import Mask
 from tests.support.datasets import folder, read, said, zipped
 from tests.support.pictures import picture
@@ -122,6 +123,19 @@ def test_what_is_broken_is_left_out_and_named_and_the_rest_is_read(tmp_path: Pat
             "a.json has 1 annotations of image 2, which it does not list",
         ]
     )
+
+
+def test_more_than_memory_has_room_for_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = coco({"bbox": [1, 2, 3, 4]}, {"bbox": [5, 5, 5, 5]})
+    root = folder(tmp_path, {"a.jpg": picture(), "a.json": document})
+    for name, most, words in (
+        ("_MOST_ANNOTATIONS", 1, "is read up to the 1 annotations that there may be in all"),
+        ("_MOST_CATEGORIES", 1, "has more than 1 categories"),
+        ("_MOST_PICTURES", 0, "has more than 0 pictures"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(coco_module, name, most)
+            assert said(read(root)[1])[-1] == f"a.json {words}"
 
 
 def test_ids_that_are_used_twice_are_said(tmp_path: Path) -> None:

@@ -84,6 +84,9 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_read(
         {},
         ["a.jpg has 5 MB; 1 is the most"],
     )
+    monkeypatch.setattr(files_module, "_SMALL", 1_000_000)
+    assert refusal(path).message == "bomb.zip unpacks to more than 0.0 GB."
+    monkeypatch.setattr(files_module, "_SMALL", 10_000_000)
     monkeypatch.setattr(files_module, "_MOST_UNPACKED", 1_000_000)
     assert isinstance(refusal(path), DatasetTooLarge)
 

@@ -23,7 +23,10 @@ from flask_detector.datasets.shapes import Shape, is_true_in, numbers_of, ring_o
 from flask_detector.structures.masks import Mask
 
 _LARGEST_FILE: Final = 4_000_000_000
+# What is in memory of all files: 240 MB of the places of annotations, beside the pictures.
 _MOST_PICTURES: Final = 500_000
+_MOST_ANNOTATIONS: Final = 10_000_000
+_MOST_CATEGORIES: Final = 50_000
 _KEPT: Final = ("category_id", "bbox", "segmentation", "iscrowd", "score", "attributes")
 
 Find = Callable[[str], str | None]
@@ -101,6 +104,8 @@ class _Content:
                 self._remarks.left_out(path, f"has {count} annotations of image {id}, which it does not list")
 
     def _add_category(self, path: str, id: int | str, name: object) -> None:
+        if len(self._names[-1]) >= _MOST_CATEGORIES:
+            raise Unusable(f"has more than {_MOST_CATEGORIES:,} categories")
         if not isinstance(name, str):
             self._remarks.left_out(f"{path}, category {id}", "has no name")
         elif self._names[-1].setdefault(id, name) != name:
@@ -119,6 +124,8 @@ class _Content:
             self._pictures[number] = Labels(where, name, find(name), size, lambda _w, _h: (), split)
 
     def _add_annotation(self, path: str, id: int | str, annotation: Mapping[str, Any]) -> None:
+        if len(self._owners) >= _MOST_ANNOTATIONS:
+            raise Unusable(f"is read up to the {_MOST_ANNOTATIONS:,} annotations that there may be in all")
         self._owners.append(self._number(path, id))
         self._origins.append(len(self._names) - 1)
         self._places.append(self._spool.tell())

@@ -25,6 +25,7 @@ from flask_detector.datasets.shapes import (
     ring_of,
     size_of,
 )
+from flask_detector.structures.annotations import MOST_LABELS
 from flask_detector.structures.masks import Mask
 
 _LARGEST_FILE: Final = 4_000_000_000
@@ -51,7 +52,8 @@ class CvatReader(Reader):
                         where = f"{path}, line {child.get('line')}"
                         if child.tag == "meta":
                             names = (one.text for one in child.iterfind(".//labels/label/name"))
-                            self.classes = list(dict.fromkeys([*self.classes, *filter(None, names)]))
+                            found = dict.fromkeys([*self.classes, *filter(None, names)])
+                            self.classes = list(found)[:MOST_LABELS]
                         elif child.tag == "image":
                             yield self._picture(path, where, child)
                         elif child.tag == "track":

@@ -44,6 +44,7 @@ class Dataset:
         self.format = reader.title
         self._reader, self._files, self._remarks, self._limits = reader, files, remarks, limits
         self._labels: dict[str, None] = {}
+        self._declared = 0
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +86,9 @@ class Dataset:
 
     def _picture(self, labels: Labels) -> ImportedPicture | None:
         """Return a picture with its objects; None where it can't be used, which is remarked."""
-        self._take_in(self._reader.classes)
+        declared = self._reader.classes[self._declared :]
+        self._declared += len(declared)
+        self._take_in(declared)
         try:
             data = self._data(labels)
             width, height, orientation = self._size(data)

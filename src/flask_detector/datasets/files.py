@@ -24,7 +24,10 @@ from flask_detector.formats.file_names import OTHER_SUFFIXES, SUFFIXES
 MOST_FILES: Final = 300_000
 # Of the list at a ZIP's end; 300,000 files with names of 150 bytes.
 _LONGEST_DIRECTORY: Final = 64_000_000
+# Of all files: pictures hardly shrink, labels by 20 times.
 _MOST_UNPACKED: Final = 100_000_000_000
+_MOST_TIMES: Final = 100
+_SMALL: Final = 1_000_000_000
 _MOST_PLACES: Final = 64  # where one name is looked for
 
 _PICTURES: Final = OTHER_SUFFIXES.union(*SUFFIXES.values())
@@ -187,8 +190,9 @@ class _Zip:
             for entry in self._zip.infolist():
                 self._take(entry, remarks)
             self.sizes = {path: entry.file_size for path, entry in self._entries.items()}
-            if sum(self.sizes.values()) > _MOST_UNPACKED:
-                raise DatasetTooLarge(f"{path.name} unpacks to more than {_MOST_UNPACKED / 1e9:g} GB.")
+            most = min(_MOST_UNPACKED, _SMALL + _MOST_TIMES * path.stat().st_size)
+            if sum(self.sizes.values()) > most:
+                raise DatasetTooLarge(f"{path.name} unpacks to more than {most / 1e9:.1f} GB.")
             on_failure.pop_all()
 
     def _take(self, entry: zipfile.ZipInfo, remarks: Remarks) -> None:

@@ -45,7 +45,7 @@ class Reader(ABC):
 
     title: what people call it.
     paths: of its label files.
-    classes: that the data set declares, as far as its files have been read.
+    classes: that the data set declares, as far as its files have been read; it only grows.
     not_pictures: files that look like pictures but belong to the labels.
     """
 
