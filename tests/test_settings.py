@@ -267,5 +267,4 @@ def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch: pytest.MonkeyPatc
 def test_models_are_fetched_in_the_order_they_are_named_unless_offline(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).models_to_fetch == ["rtmdet-ins-s", "mask-rcnn-r50-fpn"]
     assert Settings(data_dir=tmp_path, fetch=" b , a,,").models_to_fetch == ["b", "a"]
-    assert Settings(data_dir=tmp_path, fetch="").models_to_fetch == []
     assert Settings(data_dir=tmp_path, offline=True).models_to_fetch == []

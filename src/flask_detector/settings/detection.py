@@ -126,7 +126,7 @@ class ModelSettings(BaseModel):
     fetch: str = Field(
         default="rtmdet-ins-s,mask-rcnn-r50-fpn",
         description="Models that `serve` downloads in the background, in this order, separated by commas; "
-        "empty for none.",
+        "`DETECTOR_OFFLINE` for none.",
     )
     offline: bool = Field(default=False, description="Download model weights only on request.")
     mirror_url: OptionalHttpUrl = Field(
