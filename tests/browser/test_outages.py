@@ -1,5 +1,6 @@
 """What a page shows while the web process or Redis is away, and that it goes on by itself."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,35 @@ def test_a_waiting_page_outlasts_redis(
     parts.work_off()
     expect(page.locator(".result-shapes")).to_be_visible(timeout=30_000)
     forgive(complaints, "503", "ERR_INCOMPLETE")
+
+
+def test_what_is_deleted_in_another_tab_meanwhile_says_so_whatever_is_done_with_it(
+    open_page: OpenPage, complaints: list[str], pictures: Path, send: Callable[[Page, Path], None]
+) -> None:
+    page = open_page()
+    send(page, pictures / "park.jpg")
+    token = page.locator("[name=csrf_token]").first.input_value()
+    deleted = page.request.post(f"{page.url}/delete", form={"csrf_token": token})  # by another tab
+    assert deleted.ok
+    heading = page.get_by_role("heading", level=1)
+    page.get_by_role("button", name="Make a link").click()
+    expect(heading).to_have_text(re.compile("deleted|no such detection"))
+    page.go_back()
+    page.reload()
+    expect(heading).to_have_text(re.compile("deleted|no such detection"))
+    forgive(complaints, "404", "410")
+
+
+def test_back_and_forward_lead_to_what_was_shown(open_page: OpenPage, batch_url: str) -> None:
+    page = open_page(batch_url)
+    page.get_by_role("checkbox", name="person").check()
+    page.wait_for_url("**only=person")
+    page.locator(".record > a").nth(1).click()
+    page.locator(".result-shapes").wait_for()
+    page.get_by_role("slider", name="Minimum score").fill("60")
+    page.wait_for_url("**score=0.6**")
+    page.go_back()
+    expect(page.get_by_role("checkbox", name="person")).to_be_checked()
+    page.go_forward()
+    page.locator(".result-shapes").wait_for()
+    expect(page.get_by_role("slider", name="Minimum score")).to_have_value("60")
