@@ -44,6 +44,17 @@ def test_all_persons_above_a_score_are_taken_as_one_data_set(batch: Page) -> Non
     assert sum(len(text.splitlines()) for text in labels) == number
 
 
+@pytest.mark.slow
+def test_whoever_is_quicker_than_the_server_downloads_what_was_chosen(batch: Page) -> None:
+    batch.route("**/batches/*?only=person", lambda route: None)  # the answer never comes
+    batch.get_by_role("checkbox", name="person").check()
+    batch.get_by_text("Download all").click()
+    with batch.expect_download() as downloading:
+        batch.get_by_role("link", name="Counts per picture and class, CSV").click()
+    head, *_ = downloading.value.path().read_text().splitlines()
+    assert head == "file,state,corrected,objects,person"
+
+
 def test_keys_lead_from_result_to_result_and_a_link_back_to_the_batch_as_it_was(batch: Page) -> None:
     choose(batch)
     batch.locator(".record > a").nth(1).click()

@@ -42,6 +42,12 @@ async function show(url) {
   asking = new AbortController();
   history.replaceState(null, "", url);
   showLink();
+  // Whoever is quicker than the answer gets what was chosen, too.
+  /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("#download a, #records .record > a")).forEach(
+    (link) => {
+      link.search = location.search;
+    },
+  );
   try {
     const answer = await fetch(url, { signal: asking.signal });
     if (!answer.ok) {

@@ -5,7 +5,7 @@ export function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html");
 }
 
-/** Replace a part; ticks in it that only this page knows of stay. @param {string} id @param {Document} page */
+/** Replace a part; what only this page knows stays: ticks in it, and what is open. @param {string} id @param {Document} page */
 export function replacePart(id, page) {
   const part = document.getElementById(id);
   const now = page.getElementById(id);
@@ -19,6 +19,8 @@ export function replacePart(id, page) {
       same.checked = true;
     }
   });
+  const opened = now.querySelectorAll("details");
+  part.querySelectorAll("details").forEach((one, i) => opened[i]?.toggleAttribute("open", one.open));
   part.replaceWith(now);
   if (focused) {
     counterpart(focused, now)?.focus();
