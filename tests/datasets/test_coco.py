@@ -167,6 +167,14 @@ def test_a_file_that_is_no_json_is_left_out(text: bytes, tmp_path: Path) -> None
     assert opened.left_out[-1].where == "a.json"
 
 
+def test_where_a_file_breaks_is_said_by_its_line(tmp_path: Path) -> None:
+    text = json.dumps(coco({"bbox": [1, 2, 3, 4]}), indent=1)
+    lines = text.splitlines()
+    cut = "\n".join([*lines[:4], "oops", *lines[5:]])
+    _, opened = read(folder(tmp_path, {"a.jpg": picture(), "a.json": cut}))
+    assert said(opened) == ["a.json is not JSON, or is cut short, at line 3"]
+
+
 def test_marks_of_byte_order_and_other_unicode_are_read(tmp_path: Path) -> None:
     document = coco({"bbox": [1, 2, 3, 4]}, name="Ångström 図.jpg", categories=[{"id": 7, "name": "рыба"}])
     for number, encoding in enumerate(("utf-8-sig", "utf-16")):

@@ -55,7 +55,6 @@ class Files:
     """
 
     def __init__(self, path: Path, remarks: Remarks) -> None:
-        self._remarks = remarks
         self._place: _Place = _Folder(path, remarks) if path.is_dir() else _Zip(path, remarks)
         self.paths = sorted(self._place.sizes)
         self.pictures = [path for path in self.paths if PurePosixPath(path).suffix.lower() in _PICTURES]

@@ -5,10 +5,8 @@ dependency more.
 """
 
 import codecs
-import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any, Final
 
 from flask_detector.datasets.remarks import Unusable
@@ -28,8 +26,8 @@ def members(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
 
     Raises Unusable where it is no JSON, or one value is too large.
     """
-    with _in_words():
-        text = _Text(file)
+    text = _Text(file)
+    try:
         if text.take("["):
             yield from (("", value) for value in _list(text))
         else:
@@ -37,30 +35,14 @@ def members(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
             yield from _object(text)
         if text.peek():
             raise ValueError("something follows the end")
-
-
-def value_of(data: bytes) -> Any:
-    """Return what a JSON file holds that is small enough for memory; raises Unusable."""
-    with _in_words():
-        text = _Text(io.BytesIO(data))
-        value = text.value()
-        if text.peek():
-            raise ValueError("something follows the end")
-        return value
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
     except Unusable:
         raise
     except UnicodeDecodeError as error:
-        raise Unusable("is not text in UTF-8") from error
+        raise Unusable(f"is not text in UTF-8 after line {text.line}") from error
     except RecursionError as error:
-        raise Unusable("is nested too deeply") from error
+        raise Unusable(f"is nested too deeply at line {text.line}") from error
     except ValueError as error:
-        raise Unusable("is not JSON, or is cut short") from error
+        raise Unusable(f"is not JSON, or is cut short, at line {text.line}") from error
 
 
 def _object(text: "_Text") -> Iterator[tuple[str, Any]]:
@@ -92,13 +74,17 @@ class _Text:
     """The part of a text that has been read and not used."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        head = file.read(_CHUNK)
-        is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        self._file, self._head = file, file.read(_CHUNK)
+        is_utf16 = self._head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         self._decode = codecs.getincrementaldecoder("utf-16" if is_utf16 else "utf-8-sig")().decode
-        self._file = file
-        self._buffer = self._decode(head)
-        self._at = 0
+        self._buffer = ""
+        self._at = self._lines = 0
         self._decoder = json.JSONDecoder()
+
+    @property
+    def line(self) -> int:
+        """The number of the line that has been come to, from 1 on."""
+        return self._lines + self._buffer.count("\n", 0, self._at) + 1
 
     def peek(self) -> str:
         """Return the next character that is no blank; empty at the end."""
@@ -149,7 +135,8 @@ class _Text:
 
     def _read_on(self, size: int) -> bool:
         """Read at least so many bytes more; return whether anything came."""
-        data = self._file.read(max(size, _CHUNK))
-        self._buffer = self._buffer[self._at :] + self._decode(data, final=not data)
-        self._at = 0
+        data, self._head = self._head or self._file.read(max(size, _CHUNK)), b""
+        more = self._decode(data, final=not data)
+        self._lines = self.line - 1
+        self._buffer, self._at = self._buffer[self._at :] + more, 0
         return bool(data)
