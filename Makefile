@@ -25,7 +25,7 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
-test-all: $(VENV)/.test $(VENV)/.readers $(VENV)/.clients
+test-all: $(VENV)/.test $(VENV)/.readers $(VENV)/.clients $(VENV)/.teach
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
@@ -90,6 +90,13 @@ $(VENV)/.test: $(VENV)/.run pyproject.toml
 $(VENV)/.readers: $(BIN)/python tests/formats/readers/requirements.txt
 	$(PYTHON) -m venv $(VENV)/readers
 	$(VENV)/readers/bin/python -m pip install $(PIP_OPTIONS) --requirement tests/formats/readers/requirements.txt
+	@touch $@
+
+# PyTorch, which only teaching needs: its slow tests. TORCH=torch==2.13.0 names another version.
+TORCH ?= torch
+$(VENV)/.teach: $(VENV)/.test pyproject.toml
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --extra-index-url https://download.pytorch.org/whl/cpu '$(TORCH)'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[teach]'
 	@touch $@
 
 # Large clients of other servers, which the slow tests let talk to ours: half a gigabyte.

@@ -22,6 +22,10 @@ RULES: dict[str, tuple[str, str]] = {
     "detectors": ("atomic_files errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),
     "detectors.zoo": ("_version atomic_files detectors errors process settings structures", "net"),
+    "teach": (
+        "atomic_files datasets detectors errors evaluation imaging process settings structures",
+        "numpy kornia torch",
+    ),
     "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),
     "datasets": ("errors formats.brush_rle formats.file_names imaging structures", "numpy yaml"),
@@ -54,7 +58,7 @@ RULES: dict[str, tuple[str, str]] = {
     "web.server": ("errors process service.supervisor settings web", "flask gunicorn net"),
     "cli": (
         "_version api_keys atomic_files broker client datasets detectors errors evaluation formats imaging "
-        "process service settings storage structures visualization web worker",
+        "process service settings storage structures teach visualization web worker",
         "click numpy",
     ),
     # At the top

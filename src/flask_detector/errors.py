@@ -19,7 +19,9 @@
     │   ├── CheckpointError        a weights file that can't be read
     │   │   ├── UnsafeCheckpoint   it names code to run
     │   │   └── ForeignCheckpoint  another network's, or of another shape
-    │   └── DownloadError
+    │   ├── DownloadError
+    │   └── TeachingError          a model can't be taught
+    │       └── BadTrainingData
     ├── DatasetError               the data set can't be imported
     │   ├── UnknownDataset
     │   └── DatasetTooLarge
@@ -181,6 +183,14 @@ class UnknownDataset(
 
 class DatasetTooLarge(DatasetError, hint="Divide it into smaller ones."):
     """The data set has more files, or unpacks to more bytes, than are accepted."""
+
+
+class TeachingError(ModelError):
+    """The model can't be taught."""
+
+
+class BadTrainingData(TeachingError, hint="Mark objects in more pictures, or choose other classes."):
+    """The pictures are not enough to teach a model."""
 
 
 class DetectionError(DetectorError):

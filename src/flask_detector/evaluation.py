@@ -48,12 +48,13 @@ class Evaluation:
     """What came out: for "bbox" and, where model and annotations have masks, "segm", the FIGURES in 0..1.
 
     Figures that nothing counts towards, such as APs without small objects, are None.
-    categories: for each of the two the AP of each category by name.
+    categories: for each of the two the AP of each category by name. categories_at_50: the AP50.
     without_class: categories that the model does not know, which are left out.
     """
 
     figures: dict[str, dict[str, float | None]] = field(default_factory=dict)
     categories: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    categories_at_50: dict[str, dict[str, float | None]] = field(default_factory=dict)
     without_class: list[str] = field(default_factory=list)
 
 
@@ -172,7 +173,8 @@ def evaluate(
             evaluation.accumulate()
             evaluation.summarize()
             result.figures[kind] = dict(zip(FIGURES, map(_figure, evaluation.stats), strict=True))
-            result.categories[kind] = _by_category(evaluation, annotations)
+            result.categories[kind] = _by_category(evaluation, annotations, slice(None))
+            result.categories_at_50[kind] = _by_category(evaluation, annotations, slice(1))
     return result
 
 
@@ -200,10 +202,13 @@ def _figure(value: float) -> float | None:
     return None if value < 0 else round(float(value), 6)
 
 
-def _by_category(evaluation: Any, annotations: Annotations) -> dict[str, float | None]:
-    """Return the AP of each category: its mean precision over IoUs and recalls, for objects of all sizes."""
+def _by_category(evaluation: Any, annotations: Annotations, ious: slice) -> dict[str, float | None]:
+    """Return the AP of each category: its mean precision over IoUs and recalls, for objects of all sizes.
+
+    ious: which of 0.50, 0.55, … 0.95.
+    """
     names = {category["id"]: str(category["name"]) for category in annotations.form["categories"]}
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    precision = evaluation.eval["precision"][ious, :, :, 0, -1]
     result = {}
     for number, id in enumerate(evaluation.params.catIds):
         values = precision[:, :, number]

@@ -18,6 +18,7 @@ _COMMANDS = {
     "evaluate": "flask_detector.cli.evaluate",
     "collections": "flask_detector.cli.collections",
     "annotations": "flask_detector.cli.annotations",
+    "teach": "flask_detector.cli.teach",
     "models": "flask_detector.cli.models",
     "keys": "flask_detector.cli.keys",
     "doctor": "flask_detector.cli.doctor",

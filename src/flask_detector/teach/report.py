@@ -1,0 +1,176 @@
+"""What a run of teaching came to: a card for programs and the same in words."""
+
+import platform
+import resource
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from flask_detector.detectors.base import usable_cores
+from flask_detector.detectors.nanodet.detector import NanoDet
+from flask_detector.detectors.zoo.ranking import machine_of
+from flask_detector.settings import Settings
+from flask_detector.structures.labels import plural
+from flask_detector.teach import measure
+from flask_detector.teach.examples import Example, Found, TrainingData
+from flask_detector.teach.measure import Figures
+from flask_detector.teach.parts import Part
+
+_ALL: Final = "all classes"
+_COLUMN: Final = 10
+_WORST: Final = 8
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a taught model was made of, and how good it is on pictures that it has not learned from.
+
+    pair: the name of the model that finds the base's classes as well.
+    replaces: by taught class, which classes of the base it stands for.
+    training, validation: how many pictures. folds: how many parts proved each other; 1 for pictures held out.
+    objects: by class, how many to learn from and how many to prove it.
+    version: of the data.
+    seconds: of all, steps: of the training. memory: at its peak, in bytes. hardware: processor and device.
+    min_score: the suggested one.
+    before, after: the figures by class, "" for all, of the base model (as far as its classes stand for these)
+        and of the taught one.
+    worst: the pictures with most mistakes, with how many.
+    """
+
+    name: str
+    pair: str
+    base: str
+    classes: tuple[str, ...]
+    replaces: Mapping[str, list[str]]
+    training: int
+    validation: int
+    folds: int
+    objects: Mapping[str, tuple[int, int]]
+    version: str
+    seconds: float
+    steps: int
+    memory: int
+    hardware: str
+    min_score: float
+    before: Mapping[str, Figures]
+    after: Mapping[str, Figures]
+    worst: Mapping[str, int]
+    remarks: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain containers."""
+        return asdict(self)
+
+
+def card_of(
+    data: TrainingData,
+    chosen: Sequence[Part],
+    found: Sequence[tuple[Example, Found]],
+    *,
+    names: tuple[str, str, str],
+    seconds: float,
+    steps: int,
+    hardware: str,
+    remarks: tuple[str, ...],
+) -> Card:
+    """Return the card of a model.
+
+    found: what it finds in the pictures that prove it.
+    names: of the model, of the pair and of the base.
+    """
+    examples, answers = [one for one, _ in found], [one for _, one in found]
+    suggested = NanoDet.default_min_score
+    before = [_renamed(example.found, data.replaces) for example in examples]
+    training = chosen[0].training if len(chosen) == 1 else examples
+    objects = {
+        name: (_count(training, class_id), _count(examples, class_id))
+        for class_id, name in enumerate(data.classes)
+    }
+    wrong = {
+        example.name: measure.mistakes(example, one, data.classes, min_score=suggested)
+        for example, one in found
+    }
+    worst = sorted((name for name in wrong if wrong[name]), key=lambda name: (-wrong[name], name))
+    return Card(
+        *names,
+        classes=data.classes,
+        replaces=data.replaces,
+        training=len(training),
+        validation=len(examples),
+        folds=len(chosen),
+        objects=objects,
+        version=data.version,
+        seconds=round(seconds, 1),
+        steps=steps,
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        hardware=hardware,
+        min_score=suggested,
+        before=measure.figures(examples, before, data.classes, min_score=suggested),
+        after=measure.figures(examples, answers, data.classes, min_score=suggested),
+        worst={name: wrong[name] for name in worst[:_WORST]},
+        remarks=remarks,
+    )
+
+
+def hardware(settings: Settings) -> str:
+    """Return on what a network is trained here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"{usable_cores()} cores of {machine_of(settings).partition(',')[0] or platform.machine()}"
+
+
+def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:
+    """Return what the base finds, under the names of the taught classes that stand for its own."""
+    names = {other: name for name, others in replaces.items() for other in others}
+    return replace(found, labels=[names.get(label, label) for label in found.labels])
+
+
+def _count(examples: Sequence[Example], class_id: int) -> int:
+    return sum(int(((one.class_ids == class_id) & one.is_certain).sum()) for one in examples)
+
+
+def in_words(card: Card) -> str:
+    """Return a card as lines for people."""
+    how = (
+        f"each third of {card.validation} pictures, after learning from the others"
+        if card.folds > 1
+        else f"{card.validation} {plural('picture', card.validation)} that it has not learned from"
+    )
+    lines = [
+        f"{card.name} has learned {', '.join(card.classes)} from {card.training} pictures in "
+        f"{clock(card.seconds)} ({card.steps} steps; {card.hardware}; {card.memory / 1e9:.1f} GB; "
+        f"version {card.version} of the data).",
+        f"Measured on {how}. Before is {card.base}; precision and recall count scores "
+        f"from {card.min_score:g} on.",
+        "",
+        *_table(card),
+    ]
+    for label, others in card.replaces.items():
+        if others:
+            lines.append(f"Where both find {label}, it replaces {' and '.join(others)} of {card.base}.")
+    if card.worst:
+        worst = ", ".join(f"{name} ({count})" for name, count in card.worst.items())
+        lines.append(f"Most mistakes: {worst}.")
+    return "\n".join([*lines, *card.remarks])
+
+
+def _table(card: Card) -> list[str]:
+    width = max(len(label) for label in (*card.classes, _ALL))
+    heads = ("AP", "AP50", "precision", "recall")
+    lines = [
+        f"{'':{width}}{'objects':>{2 * _COLUMN}}{'before':>{4 * _COLUMN}}{'after':>{4 * _COLUMN}}",
+        f"{'':{width}}" + "".join(f"{head:>{_COLUMN}}" for head in ("train", "val", *heads, *heads)),
+    ]
+    for label in (*card.classes, ""):
+        cells = [str(count) for count in card.objects.get(label, ("", ""))]
+        for figures in (card.before[label], card.after[label]):
+            cells += ["-" if value is None else f"{value:.3f}" for value in asdict(figures).values()]
+        lines.append(f"{label or _ALL:{width}}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells))
+    return lines
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds, 4:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

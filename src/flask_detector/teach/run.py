@@ -1,0 +1,323 @@
+"""A run of teaching: from a data set to two installed models and a card, through stops and restarts.
+
+::
+
+    teach/<name>/run.json          what was asked for
+    teach/<name>/pictures/         the pictures as they were at the beginning
+    teach/<name>/*.pt              checkpoints of unfinished trainings
+    teach/<name>/*.npz             weights of finished ones
+    teach/<name>/<name>.safetensors, card.json    what came of it: these two stay
+    teach/.lock                    held by the one that teaches
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from flask_detector.atomic_files import write_whole
+from flask_detector.datasets import open_dataset
+from flask_detector.detectors import ModelStore, model_store
+from flask_detector.detectors.base import usable_cores
+from flask_detector.detectors.nanodet.convert import PAIR, write_checkpoint
+from flask_detector.detectors.nanodet.detector import NanoDet
+from flask_detector.detectors.nanodet.layers import LEVELS, graph_of
+from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.detectors.zoo import custom
+from flask_detector.detectors.zoo.download import DISK_FULL, MAKE_ROOM
+from flask_detector.detectors.zoo.install_state import locked
+from flask_detector.errors import BadParameter, ModelConflict, TeachingError
+from flask_detector.imaging.limits import Limits
+from flask_detector.process import available_memory
+from flask_detector.settings import Settings
+from flask_detector.structures.boxes import Floats
+from flask_detector.teach import measure
+from flask_detector.teach.examples import Example, Found, TrainingData, take
+from flask_detector.teach.parts import Part, parts, remarks_on
+from flask_detector.teach.report import Card, card_of, clock, hardware
+
+BASES: Final = ("nanodet-g",)
+
+_PACKAGES = ("torch", "kornia", "pycocotools")
+# What reading the pictures, proving and installing take is not for training.
+_TRAINING_SHARE: Final = 0.85
+_MEMORY_BYTES: Final = 1_800_000_000
+_PROOFS: Final = 4  # of the unfinished model, while it is trained
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is asked for.
+
+    data: a folder or ZIP of a data set. classes: to teach; empty for all.
+    minutes: that it may take altogether.
+    is_partly_marked: see `examples.take`.
+    """
+
+    data: Path
+    base: str
+    name: str
+    classes: tuple[str, ...] = ()
+    minutes: float = 5.0
+    seed: int = 0
+    is_partly_marked: bool = False
+
+    @property
+    def pair(self) -> str:
+        """The name of the model that finds the base's classes, too."""
+        return f"{self.base}-with-{self.name}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a run that goes on must have in common with the one that was stopped."""
+        form = asdict(self) | {"data": str(self.data.resolve()), "classes": list(self.classes)}
+        del form["minutes"]
+        return form
+
+
+class Listener(Protocol):
+    """Who is told how a run gets on."""
+
+    def say(self, text: str) -> None:
+        """Take a whole sentence."""
+
+    def progress(self, what: str, part: float, seconds_left: float | None, loss: float | None) -> None:
+        """Take how far a phase is, in 0..1; called often."""
+
+
+def teach(lesson: Lesson, settings: Settings, listener: Listener, *, restart: bool = False) -> Card:
+    """Teach a model, install it alone and as a pair, and return the card.
+
+    A run that was stopped goes on from its last checkpoint, with the pictures as they were when it began.
+
+    restart: begin again instead.
+
+    Raises TeachingError, BadParameter, ModelConflict, DatasetError, and KeyboardInterrupt with everything
+    kept that the next run goes on from.
+    """
+    require_packages()
+    if lesson.base not in BASES:
+        raise BadParameter(f"'{lesson.base}' can't be taught.", hint=f"Choose of: {', '.join(BASES)}.")
+    for name in (lesson.name, lesson.pair):
+        custom.check_name(name)
+    folder = settings.data_dir / "teach" / lesson.name
+    with _words_for_failures(folder), locked(folder.parent / ".lock", while_waiting=_is_busy):
+        return _Run(lesson, settings, folder, listener).finish(restart=restart)
+
+
+def require_packages() -> None:
+    """Raise TeachingError where a package is missing that only teaching needs."""
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise TeachingError(
+            f"Teaching needs packages that are not installed: {', '.join(missing)}.",
+            hint="Install them: pip install 'flask-detector[teach]' "
+            "--extra-index-url https://download.pytorch.org/whl/cpu",
+        )
+
+
+class _Run:
+    def __init__(self, lesson: Lesson, settings: Settings, folder: Path, listener: Listener) -> None:
+        self._lesson, self._settings, self._folder, self._listener = lesson, settings, folder, listener
+        self._store: ModelStore = model_store(settings)
+        self._started = time.monotonic()
+        self._trained_seconds, self._steps = 0.0, 0
+
+    def finish(self, *, restart: bool) -> Card:
+        """Do what is left to do."""
+        self._begin(restart=restart)
+        data = TrainingData.load(self._folder / "pictures") or self._take()
+        chosen = parts(data)
+        remarks = (*data.remarks, *remarks_on(data, chosen))
+        for remark in remarks:
+            self._listener.say(remark)
+        trainings = len(chosen) + (len(chosen) > 1)
+        seconds = self._lesson.minutes * 60 * _TRAINING_SHARE / trainings
+        self._announce(data, chosen, seconds * trainings)
+        found: list[tuple[Example, Found]] = []
+        for number, part in enumerate(chosen):
+            weights = self._train(f"part{number + 1}", part, data.classes, seconds)
+            found += zip(part.validation, self._found(weights, data.classes, part.validation), strict=True)
+        if len(chosen) > 1:
+            everything = [*chosen[0].training, *chosen[0].validation]
+            weights = self._train("whole", Part(everything, []), data.classes, seconds)
+        return self._install(data, chosen, weights, found, remarks)
+
+    def _begin(self, *, restart: bool) -> None:
+        asked, file = self._lesson.to_json(), self._folder / "run.json"
+        if restart:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if file.exists():
+            if json.loads(file.read_bytes()) != asked:
+                raise ModelConflict(
+                    f"A run for {self._lesson.name} with other pictures or options was stopped.",
+                    hint="Use --restart to begin again, or choose another name.",
+                )
+            self._listener.say(
+                "Going on from where the last run was stopped, with the pictures as they were."
+            )
+            return
+        for name in (self._lesson.name, self._lesson.pair):
+            if name in {info.name for info in self._store.known()}:
+                raise ModelConflict(
+                    f"A model named {name} already exists.",
+                    hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
+                )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(asked).encode())
+
+    def _take(self) -> TrainingData:
+        base = NanoDet(threads=usable_cores(), precision=Precision.FLOAT32)
+        lesson, say = self._lesson, self._listener
+        pictures = self._folder / "pictures"
+        shutil.rmtree(pictures, ignore_errors=True)
+        try:
+            with open_dataset(lesson.data, limits=Limits.of(self._settings)) as dataset:
+                data = take(
+                    dataset,
+                    pictures,
+                    base,
+                    Limits.of(self._settings),
+                    classes=lesson.classes,
+                    is_partly_marked=lesson.is_partly_marked,
+                    on_picture=lambda number: say.progress(f"Reading picture {number}", 0, None, None),
+                )
+            parts(data)  # so that pictures that are too few leave nothing behind
+            return data
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
+        from flask_detector.teach.training import steps_for
+
+        training, validation = (len(pictures) for pictures in chosen[0])
+        how = (
+            f"tested on {validation}" if len(chosen) == 1 else f"tested on each other in {len(chosen)} parts"
+        )
+        self._listener.say(
+            f"Teaching {', '.join(data.classes)} from {training} pictures, {how}, on "
+            f"{hardware(self._settings)}: at most {clock(seconds / _TRAINING_SHARE)}, less if "
+            f"{steps_for(training)} steps take less."
+        )
+        if (free := available_memory.available()) is not None and free < _MEMORY_BYTES:
+            raise TeachingError(
+                f"Teaching takes about {_MEMORY_BYTES / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are left.",
+                hint="Stop other programs, or teach on another machine and add the model here.",
+            )
+
+    def _train(self, name: str, part: Part, classes: tuple[str, ...], seconds: float) -> dict[str, Floats]:
+        """Return the weights of a training, which a run before this may have finished or begun."""
+        from flask_detector.teach.training import Step, Training
+
+        done = self._folder / f"{name}.npz"
+        if done.exists():
+            with np.load(done) as stored:
+                facts = json.loads(str(stored["facts"]))
+                self._trained_seconds += facts["seconds"]
+                self._steps += facts["steps"]
+                return {key: stored[key] for key in stored.files if key != "facts"}
+        checkpoint = self._folder / f"{name}.pt"
+        training = Training(
+            part.training, len(classes), seed=self._lesson.seed, seconds=seconds, file=checkpoint
+        )
+        proofs = [
+            n / _PROOFS for n in range(1, _PROOFS) if n / _PROOFS > training.so_far.part and part.validation
+        ]
+
+        def on_step(step: Step) -> None:
+            left = step.seconds / step.part - step.seconds
+            self._listener.progress("Learning", step.part, left, step.loss)
+            if proofs and step.part >= proofs[0]:
+                proofs.pop(0)
+                found = self._found(training.weights, classes, part.validation)
+                total = measure.figures(part.validation, found, classes, min_score=NanoDet.default_min_score)[
+                    ""
+                ]
+                measured = f"AP50 {total.ap50 or 0:.3f}, AP {total.ap or 0:.3f}"
+                self._listener.say(f"At step {step.number}, loss {step.loss:.2f}: {measured}.")
+
+        weights, last = training.run(on_step), training.so_far
+        unfinished = done.with_suffix(".part.npz")
+        facts = json.dumps({"seconds": last.seconds, "steps": last.number})
+        np.savez(unfinished, facts=np.array(facts), **weights)  # type: ignore[arg-type]  # numpy's stub takes any for allow_pickle
+        os.replace(unfinished, done)
+        checkpoint.unlink(missing_ok=True)
+        self._trained_seconds += last.seconds
+        self._steps += last.number
+        return weights
+
+    def _found(
+        self, weights: dict[str, Floats], classes: tuple[str, ...], examples: Sequence[Example]
+    ) -> list[Found]:
+        detector = NanoDet(
+            graph_of(weights),
+            name=self._lesson.name,
+            labels=classes,
+            threads=usable_cores(),
+            precision=Precision.FLOAT32,
+        )
+        return measure.found_in(detector, examples, lambda: self._listener.progress("Testing", 0, None, None))
+
+    def _install(
+        self,
+        data: TrainingData,
+        chosen: Sequence[Part],
+        weights: dict[str, Floats],
+        found: Sequence[tuple[Example, Found]],
+        remarks: tuple[str, ...],
+    ) -> Card:
+        examples, answers = [one for one, _ in found], [one for _, one in found]
+        suggested = NanoDet.default_min_score
+        added = measure.shifts(examples, answers, data.classes, suggested=suggested)
+        for level in range(LEVELS):
+            weights[f"head.gfl_cls.{level}.bias"][: len(added)] += added
+        answers = [measure.shifted(one, data.classes, added) for one in answers]
+        card = card_of(
+            data,
+            chosen,
+            list(zip(examples, answers, strict=True)),
+            names=(self._lesson.name, self._lesson.pair, self._lesson.base),
+            seconds=max(self._trained_seconds, time.monotonic() - self._started),
+            steps=self._steps,
+            hardware=hardware(self._settings),
+            remarks=remarks,
+        )
+        file = self._folder / f"{self._lesson.name}.safetensors"
+        about = {"base": self._lesson.base, "replaces": data.replaces, "card": card.to_json()}
+        write_checkpoint(file, weights, data.classes, about)
+        for name, variant in ((self._lesson.name, None), (self._lesson.pair, PAIR)):
+            if name not in self._store.installed():
+                self._store.add(name, file, variant=variant)
+        write_whole(self._folder / "card.json", json.dumps(card.to_json(), indent=2).encode())
+        (self._folder / "run.json").unlink()
+        shutil.rmtree(self._folder / "pictures")
+        for stored in self._folder.glob("*.npz"):
+            stored.unlink()
+        return card
+
+
+def _is_busy() -> None:
+    raise ModelConflict("Another model is being taught.", hint="Wait until that is done, or stop it.")
+
+
+@contextmanager
+def _words_for_failures(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise TeachingError(
+            "There is not enough memory to teach.",
+            hint="Stop other programs, then run the same command again.",
+        ) from error
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise TeachingError(f"The disk of {folder} is full.", hint=MAKE_ROOM) from error
+        raise TeachingError(f"{folder} can't be written: {error.strerror or error}.") from error

@@ -1,0 +1,206 @@
+"""The training itself: from the base model's weights to taught ones, in a given time, with checkpoints."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flask_detector.detectors.nanodet.layers import LEVELS, SIDE_CHANNELS, embedded_weights
+from flask_detector.errors import TeachingError
+from flask_detector.structures.boxes import Floats
+from flask_detector.teach.augment import SIDE, Augmentation
+from flask_detector.teach.examples import Example
+from flask_detector.teach.losses import Cells, loss_of
+from flask_detector.teach.network import Network
+
+BATCH: Final = 8
+
+# Each picture is seen so often if time allows it, but all together not less than that many steps.
+_EPOCHS: Final = 50
+_LEAST_STEPS, _MOST_STEPS = 250, 4000
+
+_RATE: Final = 1e-3
+_BACKBONE_SHARE: Final = 0.1
+_WEIGHT_DECAY: Final = 0.05
+_WARM_UP: Final = 0.15
+_FIRST_SHARE: Final = 0.04
+_MOST_NORM: Final = 35.0  # as the base model was trained
+_AVERAGED: Final = 0.98
+
+# The score of a class that nothing is known of, as focal loss begins.
+_PRIOR: Final = 0.01
+_FIRST_DEVIATION: Final = 0.01
+
+_CHECKPOINT_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a training is.
+
+    part: of its time and steps that is over, in 0..1. seconds: that it has taken, also before a stop.
+    """
+
+    number: int
+    part: float
+    loss: float
+    seconds: float
+
+
+class Training:
+    """Teaches a network some classes.
+
+    classes: how many.
+    seconds: how long it may take. It is over before that when the network has seen the pictures often enough.
+    file: of the checkpoint, which a training of the same pictures goes on from.
+
+    Raises TeachingError where the checkpoint is another training's.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], classes: int, *, seed: int, seconds: float, file: Path
+    ) -> None:
+        self._examples, self._seed, self._budget, self._file = examples, seed, seconds, file
+        self._steps = steps_for(len(examples))
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = Network.of(_first_weights(classes, seed)).to(self._device)
+        self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        network = self._network
+        parts = (network.backbone, _BACKBONE_SHARE), (network.fpn, 1.0), (network.head, 1.0)
+        self._optimizer = torch.optim.AdamW(
+            [{"params": part.parameters(), "lr": 0.0, "share": share} for part, share in parts],
+            weight_decay=_WEIGHT_DECAY,
+        )
+        self._augment = Augmentation()
+        self._cells = Cells(SIDE, SIDE, self._device)
+        self._step, self._seconds, self._loss = 0, 0.0, 0.0
+        self._go_on()
+
+    @property
+    def so_far(self) -> Step:
+        """How far it is."""
+        part = max(self._step / self._steps, self._seconds / self._budget)
+        return Step(self._step, min(1.0, part), self._loss, self._seconds)
+
+    @property
+    def weights(self) -> dict[str, Floats]:
+        """The weights so far by layer with ".weight" and ".bias", averaged over the last steps."""
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self._average.items()}
+
+    def run(self, on_step: Callable[[Step], None]) -> dict[str, Floats]:
+        """Return the taught weights, as of `weights`.
+
+        on_step: called after each step. What it raises ends the training; a checkpoint is there then.
+
+        Raises TeachingError where the loss is no finite number.
+        """
+        saved = time.monotonic()
+        try:
+            while self.so_far.part < 1:
+                start = time.monotonic()
+                self._loss = self._learn()
+                self._step += 1
+                self._seconds += time.monotonic() - start
+                on_step(self.so_far)
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        return self.weights
+
+    def _learn(self) -> float:
+        """Take one step; return its loss."""
+        # What is drawn depends on the step alone: a training that was stopped goes on as if it had not been.
+        torch.manual_seed(self._seed * _MOST_STEPS + self._step)
+        pictures, targets = self._augment([self._examples[n] for n in self._chosen()])
+        for group in self._optimizer.param_groups:
+            group["lr"] = _RATE * group["share"] * _share_of_rate(self.so_far.part)
+        classes, sides = self._network(pictures.to(self._device))
+        loss: Tensor = loss_of(classes, sides, [one.to(self._device) for one in targets], self._cells)
+        if not math.isfinite(loss.item()):
+            raise TeachingError(
+                f"The loss is no finite number at step {self._step}.",
+                hint="Look for boxes or pictures that are damaged; nothing was changed.",
+            )
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), _MOST_NORM)
+        self._optimizer.step()
+        share = min(_AVERAGED, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for name, tensor in self._network.state_dict().items():
+                self._average[name].lerp_(tensor, 1 - share)
+        return float(loss.item())
+
+    def _chosen(self) -> list[int]:
+        """Return the pictures of this step: all come once before one comes again."""
+        count = len(self._examples)
+        numbers = range(self._step * BATCH, (self._step + 1) * BATCH)
+        orders = {
+            n // count: np.random.default_rng([self._seed, n // count]).permutation(count) for n in numbers
+        }
+        return [int(orders[n // count][n % count]) for n in numbers]
+
+    def _save(self) -> None:
+        unfinished = self._file.with_suffix(".part")
+        torch.save(
+            {
+                "pictures": len(self._examples),
+                "step": self._step,
+                "seconds": self._seconds,
+                "network": self._network.state_dict(),
+                "average": self._average,
+                "optimizer": self._optimizer.state_dict(),
+            },
+            unfinished,
+        )
+        os.replace(unfinished, self._file)
+
+    def _go_on(self) -> None:
+        if not self._file.exists():
+            return
+        try:
+            state: dict[str, Any] = torch.load(self._file, map_location=self._device, weights_only=True)
+            if state["pictures"] != len(self._examples):
+                raise ValueError("of other pictures")
+            self._network.load_state_dict(state["network"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._average, self._step, self._seconds = state["average"], state["step"], state["seconds"]
+        except Exception as error:
+            raise TeachingError(
+                f"The checkpoint {self._file} can't be gone on from.", hint="Begin again with --restart."
+            ) from error
+
+
+def steps_for(pictures: int) -> int:
+    """Return how many steps so many pictures are learned in, if time allows it."""
+    return min(_MOST_STEPS, max(_LEAST_STEPS, math.ceil(pictures * _EPOCHS / BATCH)))
+
+
+def _share_of_rate(part: float) -> float:
+    """Return the share of the highest learning rate: one cycle, up and then down in half cosines."""
+    if part < _WARM_UP:
+        return _FIRST_SHARE + (1 - _FIRST_SHARE) * (1 - math.cos(math.pi * part / _WARM_UP)) / 2
+    return (1 + math.cos(math.pi * min(1.0, (part - _WARM_UP) / (1 - _WARM_UP)))) / 2
+
+
+def _first_weights(classes: int, seed: int) -> dict[str, Floats]:
+    """Return the base model's weights with other classes, of which nothing is known yet."""
+    weights = embedded_weights()
+    random = np.random.default_rng(seed)
+    for level in range(LEVELS):
+        weight, bias = (f"head.gfl_cls.{level}.{kind}" for kind in ("weight", "bias"))
+        new = random.normal(0, _FIRST_DEVIATION, (classes, *weights[weight].shape[1:])).astype(np.float32)
+        prior = np.full(classes, math.log(_PRIOR / (1 - _PRIOR)), np.float32)
+        weights[weight] = np.concatenate([new, weights[weight][-SIDE_CHANNELS:]])
+        weights[bias] = np.concatenate([prior, weights[bias][-SIDE_CHANNELS:]])
+    return weights

@@ -1,0 +1,79 @@
+import pytest
+
+from flask_detector.errors import BadTrainingData
+from flask_detector.teach.parts import Part, parts, remarks_on
+from tests.support.examples import data, example
+
+HERE, THERE = (10, 10, 40, 40), (50, 10, 90, 40)
+
+
+def many(count: int, **options: str) -> list[object]:
+    return [example(f"{n}", (n % 2, HERE), look=n, **options) for n in range(count)]  # type: ignore[arg-type]
+
+
+def test_the_data_sets_own_parts_are_kept() -> None:
+    train, val = example("a", (0, HERE)), example("b", (0, HERE), split="val")
+
+    assert parts(data(train, val)) == [([train], [val])]
+
+
+def test_each_fifth_of_many_pictures_is_held_out_of_each_class() -> None:
+    ((training, validation),) = parts(data(*many(40)))  # type: ignore[arg-type]
+
+    assert (len(training), len(validation)) == (32, 8)
+    assert sorted(one.class_ids[0] for one in validation) == [0] * 4 + [1] * 4
+
+
+def test_few_pictures_prove_each_other_in_three_parts() -> None:
+    found = parts(data(*many(10)))  # type: ignore[arg-type]
+
+    assert [(len(part.training), len(part.validation)) for part in found] == [(6, 4), (7, 3), (7, 3)]
+    assert sorted(one.name for part in found for one in part.validation) == [str(n) for n in range(10)]
+
+
+@pytest.mark.parametrize("objects", [[], [(0, HERE)]], ids=["no object", "one picture"])
+def test_too_few_pictures_are_refused(objects: list[tuple[int, tuple[int, ...]]]) -> None:
+    with pytest.raises(BadTrainingData, match="too few to learn and test") as raised:
+        parts(data(example("a", *objects), example("b")))
+    assert "at least two pictures" in raised.value.hint
+
+
+def remarks(*objects: tuple[int, tuple[int, ...]]) -> str:
+    pictures = data(example("a", *objects), example("b", (0, HERE), look=1))
+    return " ".join(remarks_on(pictures, parts(pictures)))
+
+
+def test_few_objects_of_a_class_and_many_more_of_another_are_remarked() -> None:
+    pictures = data(
+        *(example(str(n), (0, HERE), look=n) for n in range(30)), example("x", (1, HERE), look=99)
+    )
+
+    said = remarks_on(pictures, [Part(list(pictures.examples), [])])
+
+    assert said == [
+        "Only 1 object of tile to learn from: 10 or more are found far better.",
+        "brick is marked 30 times, tile 1: mark more of it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("box", "what"),
+    [
+        ((10, 10, 11, 12), "a box of tile has 1x2 pixels"),
+        ((0, 0, 100, 80), "a box of tile is the whole picture"),
+        ((0, 10, 100, 12), "a box of tile is very narrow, 100x2 pixels"),
+    ],
+)
+def test_boxes_that_look_wrong_are_named_with_their_picture(box: tuple[int, ...], what: str) -> None:
+    assert f"This looks wrong: a: {what}." in remarks((1, box))
+
+
+def test_a_box_that_is_there_twice_is_named() -> None:
+    assert "a: tile is marked twice in one place" in remarks((1, HERE), (1, HERE))
+    assert "twice" not in remarks((1, HERE), (1, THERE))
+
+
+def test_nearly_the_same_picture_on_both_sides_is_named() -> None:
+    pictures = data(example("a", (0, HERE)), example("b", (0, HERE), split="val"))
+
+    assert any("a and b" in remark for remark in remarks_on(pictures, parts(pictures)))

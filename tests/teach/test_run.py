@@ -1,0 +1,133 @@
+"""Whole runs of a few steps: what they leave, and how they go on. PyTorch is an extra."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+from flask_detector.detectors import load_detector, model_store  # noqa: E402
+from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError  # noqa: E402
+from flask_detector.process import available_memory  # noqa: E402
+from flask_detector.settings import Settings  # noqa: E402
+from flask_detector.teach import augment, training  # noqa: E402
+from flask_detector.teach.report import in_words  # noqa: E402
+from flask_detector.teach.run import Lesson, teach  # noqa: E402
+from tests.support.lessons import coco  # noqa: E402
+
+
+class Listener:
+    """Remembers what it is told; stops the run in a phase, once."""
+
+    def __init__(self, stop_in: str = "") -> None:
+        self.said: list[str] = []
+        self._stop_in = stop_in
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, what: str, part: float, seconds_left: float | None, loss: float | None) -> None:
+        if self._stop_in and what.startswith(self._stop_in):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"BATCH": 2, "_LEAST_STEPS": 2, "_EPOCHS": 1, "SIDE": 128}.items():
+        monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(augment, "SIDE", 128)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", precision="float32")
+
+
+def lesson(data: Path, name: str = "walls") -> Lesson:
+    return Lesson(data, "nanodet-g", name, minutes=1000)
+
+
+def test_a_run_leaves_two_models_and_a_card(tmp_path: Path, settings: Settings) -> None:
+    folder = coco(tmp_path / "set" / "train", 3)
+    coco(tmp_path / "set" / "val", 2, first=10)
+    listener = Listener()
+
+    card = teach(lesson(folder.parent), settings, listener)
+
+    assert (card.training, card.validation, card.folds, card.steps) == (3, 2, 1, 2)
+    assert card.objects == {"brick": (3, 2), "tile": (3, 2)}
+    assert set(card.after) == {"brick", "tile", ""}
+    assert "walls has learned brick, tile from 3 pictures" in in_words(card)
+    assert any(said.startswith("Teaching brick, tile from 3 pictures, tested on 2") for said in listener.said)
+    picture = np.zeros((120, 160, 3), np.uint8)
+    assert load_detector("walls", settings=settings).detect(picture).labels == ("brick", "tile")
+    assert load_detector("nanodet-g-with-walls", settings=settings).labels[-2:] == ("brick", "tile")
+    left = settings.data_dir / "teach" / "walls"
+    assert sorted(path.name for path in left.iterdir()) == ["card.json", "walls.safetensors"]
+    assert json.loads((left / "card.json").read_text())["version"] == card.version
+
+
+def test_the_file_of_a_run_is_a_model_on_another_machine(tmp_path: Path, settings: Settings) -> None:
+    coco(tmp_path / "set" / "train", 2)
+    coco(tmp_path / "set" / "val", 1, first=10)
+    teach(lesson(tmp_path / "set"), settings, Listener())
+    elsewhere = Settings(data_dir=tmp_path / "elsewhere", precision="float32")
+
+    file = settings.data_dir / "teach" / "walls" / "walls.safetensors"
+    model_store(elsewhere).add("walls", file)
+
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    here, there = (
+        load_detector("walls", settings=one).detect(noise, min_score=0) for one in (settings, elsewhere)
+    )
+    np.testing.assert_array_equal(here.scores, there.scores)
+    assert len(here) == 100
+
+
+def test_a_run_goes_on_from_wherever_it_was_stopped(tmp_path: Path, settings: Settings) -> None:
+    folder = coco(tmp_path / "set", 4)
+    for phase in ("Reading", "Learning", "Testing"):
+        with pytest.raises(KeyboardInterrupt):
+            teach(lesson(folder), settings, Listener(stop_in=phase))
+    # What has changed meanwhile does not count for it.
+    (folder / "instances.json").write_text("{}")
+    listener = Listener()
+
+    card = teach(lesson(folder), settings, listener)
+
+    assert listener.said[0].startswith("Going on from where the last run was stopped")
+    assert (card.folds, card.validation, card.training) == (3, 4, 4)
+    assert card.steps == 8
+    assert {"walls", "nanodet-g-with-walls"} <= set(model_store(settings).installed())
+
+
+def test_names_that_are_taken_and_other_wishes_are_refused_before_anything_is_done(
+    tmp_path: Path, settings: Settings
+) -> None:
+    folder = coco(tmp_path / "set", 4)
+    with pytest.raises(KeyboardInterrupt):
+        teach(lesson(folder), settings, Listener(stop_in="Learning"))
+
+    with pytest.raises(ModelConflict, match="with other pictures or options was stopped"):
+        teach(lesson(coco(tmp_path / "other", 4)), settings, Listener())
+    with pytest.raises(ModelConflict, match="A model named nanodet-g already exists"):
+        teach(lesson(folder, "nanodet-g"), settings, Listener())
+
+
+def test_a_run_with_nothing_to_learn_leaves_nothing(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(BadTrainingData):
+        teach(lesson(coco(tmp_path / "set", 1)), settings, Listener())
+
+    assert not (settings.data_dir / "teach" / "walls").exists()
+
+
+def test_too_little_memory_is_said_before_the_training(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(available_memory, "available", lambda: 500_000_000)
+
+    with pytest.raises(TeachingError, match=r"about 1\.8 GB of memory; 0\.5 GB are left"):
+        teach(lesson(coco(tmp_path / "set", 4)), settings, Listener())
