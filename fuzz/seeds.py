@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from onnx import TensorProto, helper
 from PIL import Image
 
 from flask_detector.formats import dataset
@@ -18,6 +19,7 @@ from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 from tests.support import pictures as test_pictures
+from tests.support.exported_models import model_of
 from tests.support.small_models import write_small_rtmdet
 
 _SIDE = 96
@@ -33,6 +35,7 @@ def seeds(target: str, folder: Path | None) -> dict[str, bytes]:
         "results": _results,
         "annotations": _annotations,
         "datasets": _datasets,
+        "onnx": _exported,
     }
     made = makers[target]()
     if folder is not None:
@@ -178,6 +181,28 @@ def _rtmdet() -> bytes:
         path = Path(folder) / "small.safetensors"
         write_small_rtmdet(path)
         return path.read_bytes()
+
+
+def _exported() -> dict[str, bytes]:
+    answers = {"output0": np.zeros((1, 6, 21), np.float32)}
+    inner = helper.make_graph([helper.make_node("Identity", ["images"], ["same"])], "inner", [], [])
+    branch = helper.make_node("If", ["condition"], ["same"], then_branch=inner, else_branch=inner)
+    functions = model_of(answers, nodes=[helper.make_node("Same", ["images"], ["same"], domain="mine")])
+    body = helper.make_node("Identity", ["x"], ["y"])
+    functions.functions.append(
+        helper.make_function("mine", "Same", ["x"], ["y"], [body], [helper.make_opsetid("", 17)])
+    )
+    elsewhere = model_of(answers)
+    tensor = elsewhere.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="arrays.bin")
+    models = {
+        "plain": model_of(answers, metadata={"stride": "32", "names": "{0: 'a', 1: 'b'}"}),
+        "branches": model_of(answers, nodes=[branch]),
+        "functions": functions,
+        "arrays elsewhere": elsewhere,
+    }
+    return {name: model.SerializeToString() for name, model in models.items()}
 
 
 def _labels() -> dict[str, bytes]:

@@ -9,6 +9,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,29 @@ def read_weights() -> Callable[[bytes], str]:
                 recognise(checkpoint)
         except ForeignCheckpoint:
             return "used"  # read whole; that it holds two tensors of a network is then noticed
+        except CheckpointError as error:
+            return error.code
+        return "used"
+
+    return run
+
+
+def read_exported() -> Callable[[bytes], str]:
+    """Return what an ONNX file goes through before the engine sees it; its bytes as its description, too."""
+    from flask_detector.detectors.onnx.description import read_description
+    from flask_detector.detectors.onnx.header import check_header
+    from flask_detector.errors import BadParameter, CheckpointError
+
+    path = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.onnx"
+    path.with_name("arrays.bin").touch()
+
+    def run(data: bytes) -> str:
+        path.write_bytes(data)
+        path.with_suffix(".yaml").write_bytes(data)
+        with suppress(BadParameter):
+            read_description(path)
+        try:
+            check_header(path)
         except CheckpointError as error:
             return error.code
         return "used"
@@ -259,6 +283,7 @@ TARGETS = {
     "results": read_result,
     "annotations": read_annotations,
     "datasets": read_dataset,
+    "onnx": read_exported,
 }
 
 

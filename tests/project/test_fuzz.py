@@ -46,6 +46,7 @@ def test_the_fuzzing_notices_a_crash_an_exception_and_what_fills_the_memory(
     [
         ("pictures", 20),
         ("checkpoints", 12),
+        ("onnx", 6),
         ("labels", 4),
         ("forms", 6),
         ("results", 6),

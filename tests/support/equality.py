@@ -8,6 +8,8 @@ import numpy as np
 from flask_detector.structures.boxes import iou
 from flask_detector.structures.detections import Detections
 
+_SAME_PIXEL = 0.05
+
 
 @dataclass(frozen=True)
 class Equality:
@@ -22,22 +24,30 @@ class Equality:
 
 
 def equality(
-    ours: Detections, theirs: dict[str, Any], masks: "np.ndarray[Any, Any] | None" = None
+    ours: Detections,
+    theirs: dict[str, Any],
+    masks: "np.ndarray[Any, Any] | None" = None,
+    *,
+    surely: float = 0.0,
 ) -> Equality:
     """Return how equal detections are to `boxes`, `scores` and `classes`, and masks (N, H, W), of a program.
 
     Each of theirs is compared with the one of ours of its class that has its score, and of those the box that
     fits best.
+
+    surely: what has a lower score may be missing, as it is where that is nearly the lowest score to keep.
     """
     boxes = np.array(theirs["boxes"], np.float32).reshape(-1, 4)
     overlaps = iou(boxes, ours.boxes)
+    # Boxes that the picture's border leaves nothing of have no IoU.
+    overlaps[np.abs(boxes[:, None] - ours.boxes).max(axis=2) < _SAME_PIXEL] = 1
     free = np.ones(len(ours), bool)
     worst_box = worst_mask = 1.0
     worst_score, lacking = 0.0, 0
     for i, (score, class_id) in enumerate(zip(theirs["scores"], theirs["classes"], strict=True)):
         fits = free & (ours.class_ids == class_id) & (np.abs(ours.scores - score) < 0.01)
         if not fits.any() or (overlaps[i] * fits).max() < 0.5:
-            lacking += 1
+            lacking += score >= surely
             continue
         j = int((overlaps[i] * fits).argmax())
         free[j] = False
@@ -45,7 +55,8 @@ def equality(
         worst_score = max(worst_score, abs(float(ours.scores[j]) - score))
         if masks is not None and ours.masks is not None:
             worst_mask = min(worst_mask, _mask_iou(ours, j, masks[i]))
-    return Equality(int((~free).sum()), lacking, int(free.sum()), worst_box, worst_score, worst_mask)
+    surplus = int((free & (ours.scores >= surely)).sum())
+    return Equality(int((~free).sum()), lacking, surplus, worst_box, worst_score, worst_mask)
 
 
 def _mask_iou(ours: Detections, number: int, theirs: "np.ndarray[Any, Any]") -> float:

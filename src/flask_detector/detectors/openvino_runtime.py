@@ -146,10 +146,12 @@ def chosen(
     return Graph(results, [node], graph.get_friendly_name())
 
 
-def taking_pixels(graph: ov.Model, *, bgr: bool, mean: Sequence[float], std: Sequence[float]) -> ov.Model:
-    """Return the graph of a network with one input from pixels (1, H, W, 3), RGB, uint8, to its outputs.
+def taking_pixels(
+    graph: ov.Model, kind: npt.DTypeLike, *, bgr: bool, mean: Sequence[float], std: Sequence[float]
+) -> ov.Model:
+    """Return the graph of a network with one input from pixels (1, H, W, 3), RGB, to its outputs.
 
-    The network takes channels first or last, with a batch or without.
+    kind: of the pixels' numbers. The network takes channels first or last, with a batch or without.
 
     mean, std: of the channels as the network takes them, of numbers in 0..255.
     """
@@ -157,7 +159,7 @@ def taking_pixels(graph: ov.Model, *, bgr: bool, mean: Sequence[float], std: Seq
     sides = [-1 if side.is_dynamic else side.get_length() for side in wanted.partial_shape]
     has_channels_last = channels_last(sides)
     height_width = sides[-3:-1] if has_channels_last else sides[-2:]
-    pixels = opset.parameter([1, *height_width, 3], np.uint8)
+    pixels = opset.parameter([1, *height_width, 3], kind)
     x = opset.convert(pixels, np.float32)
     if bgr:
         x = opset.gather(x, _ints(2, 1, 0), _ints(3))

@@ -238,7 +238,13 @@ class _Conversion:
         ):
             asked = replace(asked, resize="corner", padding=0)
             notes.append("The network takes pictures of one size alone: they are resized to fit and padded.")
-        return asked.changed(options), notes
+        asked = asked.changed(options)
+        if not self.exported.signature.is_open and asked.resize in {"whole", "shortest"}:
+            raise BadParameter(
+                f"The option resize can't be '{asked.resize}': the model takes pictures of one size alone.",
+                hint="Use letterbox, corner or stretch.",
+            )
+        return asked, notes
 
     def _names(self, asked: Interpretation, labels: Sequence[str]) -> ClassNames:
         """Return the names of the classes, and how many there are where only these tell."""
@@ -327,6 +333,7 @@ def _in_words(asked: Interpretation) -> str:
     resizes = {
         "letterbox": "resized to fit and padded around",
         "corner": "resized to fit and padded right and below",
+        "yolox": "resized to fit and padded right and below",
         "stretch": "stretched",
         "shortest": "resized by the short side",
         "whole": "not resized",

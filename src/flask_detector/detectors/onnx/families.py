@@ -156,7 +156,9 @@ def _yolo_channels(model: Signature) -> Match | None:
         classes = channels - 4 - coefficients
         are_cells = cells == -1 or cells > channels or cells == model.cells
         if are_cells and classes > 0 and _said_classes(model) in {0, classes}:
-            return Match((number, *prototypes), classes)
+            # YOLOv9 writes what Ultralytics does but for the task, and chooses as YOLOv5.
+            is_v9 = "stride" in model.metadata and "task" not in model.metadata
+            return Match((number, *prototypes), classes, {"iou": 0.45} if is_v9 else {})
     return None
 
 
@@ -189,6 +191,11 @@ def _ultralytics_rtdetr(model: Signature) -> Match | None:
 def _batched_rows(model: Signature) -> Match | None:
     found = [i for i in model.of_rank(2) if model.shape(i)[1] == 7]
     return Match(tuple(found[:1])) if found else None
+
+
+def _yolo_lists(model: Signature) -> Match | None:
+    found = model.named("det_boxes", "det_scores", "det_classes")
+    return Match(found) if found else None
 
 
 def _efficientdet(model: Signature) -> Match | None:
@@ -262,7 +269,7 @@ def _lists(model: Signature) -> Match | None:
         return None
     rank = len(model.outputs[boxes[0]].shape or ()) - 1
     flat = [i for i, port in enumerate(model.outputs) if len(port.shape or ()) == rank]
-    classes = [i for i in flat if not model.outputs[i].is_float] or [i for i in flat if _is_named(model, i)]
+    classes = [i for i in flat if _is_named(model, i)] or [i for i in flat if not model.outputs[i].is_float]
     scores = [i for i in flat if i not in classes]
     if rank == 0 or not classes or not scores:
         return None
@@ -311,7 +318,14 @@ FAMILIES: Final = (
         "RF-DETR",
         _rf_detr,
         decode.queries,
-        Interpretation(resize="stretch", boxes="cxcywh", normalised=True, scores="sigmoid", **_IMAGENET),
+        Interpretation(
+            resize="stretch",
+            resample="unrounded",
+            boxes="cxcywh",
+            normalised=True,
+            scores="sigmoid",
+            **_IMAGENET,
+        ),
     ),
     Family(
         "detr",
@@ -342,6 +356,15 @@ FAMILIES: Final = (
         doubts=({"resize": "stretch"},),
     ),
     Family(
+        "yolo-lists",
+        "YOLOv7 or YOLOv9 with its suppression",
+        _yolo_lists,
+        decode.lists,
+        Interpretation(),
+        min_score=0.25,
+        doubts=({"resize": "stretch"},),
+    ),
+    Family(
         "ultralytics-rtdetr",
         "RT-DETR by Ultralytics",
         _ultralytics_rtdetr,
@@ -361,7 +384,7 @@ FAMILIES: Final = (
         "YOLOX",
         _yolox,
         decode.cells_of_yolox,
-        Interpretation(resize="corner", bgr=True, std=(1, 1, 1), boxes="yolox", iou=0.45),
+        Interpretation(resize="yolox", bgr=True, std=(1, 1, 1), boxes="yolox", iou=0.45),
         doubts=({"boxes": "cxcywh"},),
     ),
     Family(

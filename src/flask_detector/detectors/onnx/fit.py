@@ -1,30 +1,40 @@
 """From a picture to the network's input, and from places in that back to the picture."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from flask_detector.detectors.onnx.interpretation import Interpretation
-from flask_detector.detectors.resize_opencv import opencv_rows
+from flask_detector.detectors.resize_opencv import opencv_rows, row_blocks
 from flask_detector.imaging.pixels import Picture, Pixels
-from flask_detector.structures.boxes import Floats
+from flask_detector.structures.boxes import Floats, Ints
 
 # Open sides are whole numbers of these, as the strides of all families here want it.
 STRIDE = 32
+
+# How the sides of a picture that is resized to fit become whole pixels: in Ultralytics, MMDetection and YOLOX.
+_ROUNDED: Final[dict[str, Callable[[float], int]]] = {
+    "letterbox": round,
+    "corner": lambda side: int(side + 0.5),
+    "yolox": int,
+}
 
 
 @dataclass(frozen=True)
 class Fitted:
     """The network's input.
 
-    pixels: (1, H, W, 3) uint8, RGB.
+    pixels: (1, H, W, 3), RGB, uint8, or float32 in 0..255 where they are not rounded.
     scale: across and down, pixels of it for a pixel of the picture.
     left, top: where the picture begins in it.
     width, height: of the picture itself.
     """
 
-    pixels: Picture
+    pixels: Picture | npt.NDArray[np.float32]
     scale: tuple[float, float]
     left: int
     top: int
@@ -46,16 +56,22 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
     old_height, old_width = picture.height, picture.width
     height, width = asked.size
     if asked.resize == "whole":
-        return Fitted(picture.array()[None], (1.0, 1.0), 0, 0, old_width, old_height)
+        # The engine takes only arrays that could be written to.
+        whole = np.require(picture.array()[None], requirements=["C", "W"])
+        return Fitted(whole, (1.0, 1.0), 0, 0, old_width, old_height)
     if asked.resize == "shortest":
-        ratio = min(height / min(old_height, old_width), width / max(old_height, old_width))
-        height, width = (max(int(side * ratio), 1) for side in (old_height, old_width))
+        height, width = _by_short_side(old_height, old_width, *asked.size)
     inner_height, inner_width = height, width
     left = top = 0
-    if asked.resize in {"letterbox", "corner"}:
+    scale = None
+    if asked.resize in _ROUNDED:
         ratio = min(height / old_height, width / old_width)
-        rounded = round if asked.resize == "letterbox" else int
-        inner_height, inner_width = (max(rounded(side * ratio), 1) for side in (old_height, old_width))
+        inner_height, inner_width = (
+            max(_ROUNDED[asked.resize](side * ratio), 1) for side in (old_height, old_width)
+        )
+        if asked.resize == "yolox":
+            # It takes what is left of a pixel for whole.
+            scale = (ratio, ratio)
         if asked.resize == "letterbox":
             if is_open:
                 height, width = (-(-side // STRIDE) * STRIDE for side in (inner_height, inner_width))
@@ -64,15 +80,47 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
                 round((outer - inner) / 2 - 0.1)
                 for outer, inner in ((height, inner_height), (width, inner_width))
             )
-    pixels = np.full((1, height, width, 3), asked.padding, np.uint8)
+    kind = np.float32 if asked.resample == "unrounded" else np.uint8
+    pixels = np.full((1, height, width, 3), asked.padding, kind)
     inner = pixels[0, top : top + inner_height, left : left + inner_width]
     if (inner_height, inner_width) == (picture.rows, picture.columns):
         inner[:] = picture.array()
+    elif asked.resample == "unrounded":
+        for start, floats in _unrounded_rows(picture, inner_height, inner_width):
+            inner[start : start + len(floats)] = floats
     elif asked.resample == "pillow":
         resized = picture.image().resize((inner_width, inner_height), Image.Resampling.BILINEAR)
         inner[:] = np.asarray(resized)
     else:
         for start, rows in opencv_rows(picture, inner_height, inner_width):
             inner[start : start + len(rows)] = rows
-    scale = (inner_width / old_width, inner_height / old_height)
+    scale = scale or (inner_width / old_width, inner_height / old_height)
     return Fitted(pixels, scale, left, top, old_width, old_height)
+
+
+def _by_short_side(height: int, width: int, short: int, longest: int) -> tuple[int, int]:
+    """Return the size of a picture whose short side becomes `short`, but the long one at most `longest`.
+
+    Source: transformers 5.24.0, image_transforms.get_size_with_aspect_ratio.
+    """
+    low, high = min(height, width), max(height, width)
+    exact = min(float(short), longest * low / high)
+    sides = max(round(exact), 1), max(int(exact * high / low), 1)
+    return sides if height <= width else sides[::-1]
+
+
+def _unrounded_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, Floats]]:
+    """Yield the resized picture in blocks, as PyTorch makes it without antialiasing: floats in 0..255."""
+
+    def taps(new: int, old: int) -> tuple[Ints, Ints, Floats]:
+        places = np.maximum((np.arange(new) + 0.5) * (old / new) - 0.5, 0)
+        lower = np.minimum(places.astype(np.int64), old - 1)
+        return lower, np.minimum(lower + 1, old - 1), (places - lower).astype(np.float32)
+
+    left, right, across = taps(width, image.columns)
+    upper, lower, down = taps(height, image.rows)
+    for block, rows, above, below in row_blocks(upper, lower):
+        source = image[rows].astype(np.float32)
+        found = source[:, left] * (1 - across[:, None]) + source[:, right] * across[:, None]
+        share = down[block, None, None]
+        yield block.start, np.asarray(found[above] * (1 - share) + found[below] * share, np.float32)

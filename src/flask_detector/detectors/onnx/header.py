@@ -61,6 +61,8 @@ def check_header(path: Path) -> None:
             f"The file has {size / 1e9:.1f} GB; an ONNX model has less than 2.",
             hint="Export it in half precision, or a smaller one.",
         )
+    if size == 0:
+        raise CheckpointError("The file is empty.")
     if path.suffix.lower() == ".xml":
         _check_openvino(path)
         return

@@ -9,8 +9,8 @@ from flask_detector.errors import BadParameter
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _CHOICES = {
-    "resize": ("letterbox", "corner", "stretch", "shortest", "whole"),
-    "resample": ("opencv", "pillow"),
+    "resize": ("letterbox", "corner", "yolox", "stretch", "shortest", "whole"),
+    "resample": ("opencv", "pillow", "unrounded"),
     "boxes": ("xyxy", "cxcywh", "yxyx", "yolox"),
     "scores": ("plain", "sigmoid", "softmax"),
 }
@@ -23,8 +23,8 @@ class Interpretation:
 
     size: of the network's input, height and width; for `shortest`, of the short side and at most of the long.
     resize: how a picture gets that size: whole with padding around it (`letterbox`) or right and below
-        (`corner`), stretched, by its short side, or not at all (`whole`).
-    padding: the grey of the padding. resample: whose bilinear filter.
+        (`corner`; `yolox` with its rounding), stretched, by its short side, or not at all (`whole`).
+    padding: the grey of the padding. resample: whose bilinear filter; PyTorch's does not round.
     bgr: the network takes the channels as blue, green, red.
     mean, std: of the channels in that order, of numbers in 0..255.
     boxes: the form of its boxes. normalised: they are parts of the input's sides, not pixels.

@@ -68,7 +68,8 @@ class OnnxDetector:
             raise CheckpointError(
                 f"The graph in {folder} can't be read.", hint="Add the model again."
             ) from error
-        network = taking_pixels(graph, bgr=self.asked.bgr, mean=self.asked.mean, std=self.asked.std)
+        kind = np.float32 if self.asked.resample == "unrounded" else np.uint8
+        network = taking_pixels(graph, kind, bgr=self.asked.bgr, mean=self.asked.mean, std=self.asked.std)
         self._session = Session(
             network,
             threads=threads or usable_cores(),

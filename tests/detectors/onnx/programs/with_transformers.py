@@ -1,0 +1,114 @@
+"""Hugging Face's detectors, exported with the names of optimum's exporter; see `common.py`."""
+
+from typing import Any
+
+import torch
+import transformers as hf
+
+from tests.detectors.onnx.programs.common import arguments, export, know_pictures, rescale, vary, write_found
+
+SIDE = 320
+
+
+def network_of(name: str) -> tuple[Any, Any]:
+    """Return a small network and what prepares pictures for it."""
+    resnet: dict[str, Any] = {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32}
+    labels = {"num_labels": 91 if name in {"detr", "conditional_detr"} else 80}
+    layers = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 64}
+    square = {"size": {"height": SIDE, "width": SIDE}}
+    if name in {"detr", "conditional_detr"}:
+        heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+        backbone = hf.ResNetConfig(**resnet, out_features=["stage4"], layer_type="basic")
+        kind = hf.DetrConfig if name == "detr" else hf.ConditionalDetrConfig
+        config = kind(
+            use_timm_backbone=False, backbone=None, backbone_config=backbone, **layers, **heads, **labels
+        )
+        model = (hf.DetrForObjectDetection if name == "detr" else hf.ConditionalDetrForObjectDetection)(
+            config
+        )
+        size = {"size": {"shortest_edge": SIDE, "longest_edge": 533}}
+        processors = {
+            "detr": hf.DetrImageProcessorPil,
+            "conditional_detr": hf.ConditionalDetrImageProcessorPil,
+        }
+        return model, processors[name](**size)
+    backbone = hf.RTDetrResNetConfig(
+        **resnet,
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+        downsample_in_bottleneck=False,
+    )
+    channels = {"encoder_in_channels": resnet["hidden_sizes"][1:]}
+    if name == "rt_detr_v2":
+        config = hf.RTDetrV2Config(backbone_config=backbone, **channels, **labels)
+        return hf.RTDetrV2ForObjectDetection(config), hf.RTDetrImageProcessorPil(**square)
+    config = hf.RTDetrConfig(backbone_config=backbone, **channels, **labels)
+    return hf.RTDetrForObjectDetection(config), hf.RTDetrImageProcessorPil(**square)
+
+
+class Exported(torch.nn.Module):
+    """What optimum exports: pixels to logits and boxes."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Any) -> Any:
+        """Return logits and boxes."""
+        found = self.model(pixel_values=pixel_values)
+        return found.logits, found.pred_boxes
+
+
+def main() -> None:
+    """Export and detect."""
+    folder, pictures, asked = arguments()
+    torch.manual_seed(7)
+    model, processor = network_of(asked["network"])
+    vary(model)
+    model.eval()
+    batches = [processor(images=picture, return_tensors="pt")["pixel_values"] for picture in pictures]
+
+    def run() -> None:
+        model(pixel_values=batches[0])
+
+    know_pictures(model, run)
+    is_softmax = asked["network"] == "detr"
+    heads = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and ("class_labels" in name or "class_embed" in name)
+    ]
+    for head in heads:
+        rescale(head, run, *((0, 3) if is_softmax else (-6, 2)))
+    boxes = [
+        m.layers[-1]
+        for name, m in model.named_modules()
+        if name.endswith("bbox_embed") and hasattr(m, "layers")
+    ]
+    for head in boxes:
+        rescale(head, run, 0, 1)
+    options = (
+        {"dynamic_axes": {"pixel_values": {0: "batch", 2: "height", 3: "width"}}} if asked.get("open") else {}
+    )
+    with torch.no_grad():
+        export(
+            Exported(model).eval(),
+            (batches[0],),
+            folder,
+            ["pixel_values"],
+            ["logits", "pred_boxes"],
+            **options,
+        )
+        found = []
+        for picture, batch in zip(pictures, batches, strict=True):
+            sizes = torch.tensor([[picture.height, picture.width]])
+            (result,) = processor.post_process_object_detection(
+                model(pixel_values=batch), threshold=0.25, target_sizes=sizes
+            )
+            limits = torch.tensor([picture.width, picture.height] * 2)
+            boxes = torch.minimum(result["boxes"].clamp(min=0), limits)
+            found.append({"boxes": boxes, "scores": result["scores"], "classes": result["labels"]})
+    write_found(folder, found)
+
+
+main()
