@@ -16,7 +16,7 @@ from flask_detector.structures.boxes import Floats, Ints
 # Open sides are whole numbers of these, as the strides of all families here want it.
 STRIDE = 32
 
-# How the sides of a picture that is resized to fit become whole pixels: in Ultralytics, MMDetection and YOLOX.
+# How the sides of a picture that is resized become whole pixels: in Ultralytics, MMDetection and YOLOX.
 _ROUNDED: Final[dict[str, Callable[[float], int]]] = {
     "letterbox": round,
     "corner": lambda side: int(side + 0.5),
