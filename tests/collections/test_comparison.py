@@ -35,7 +35,7 @@ def test_an_index_that_is_older_than_the_files_is_made_right(
     store: Collections, pictures: Pictures, id: str, add: Callable[..., str], connection: redis.Redis
 ) -> None:
     old, pid = add("a.jpg"), add("b.jpg")
-    keys = list(connection.scan_iter("flask-detector:collection*"))
+    keys = list(connection.scan_iter("flask-detector:collection*", _type="hash"))
     copies = [connection.dump(key) for key in keys]
     pictures.correct(id, pid, annotations(OF_PERSON), replaces={ANY}, by="me")
     pictures.remove(id, [old])

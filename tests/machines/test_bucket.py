@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from flask_detector import storage as storages
-from flask_detector.errors import SettingsError, StorageUnavailable
+from flask_detector.collections.classes import rename_class
+from flask_detector.collections.pictures import Pictures
+from flask_detector.collections.split import split
+from flask_detector.collections.store import Collections, Limits
+from flask_detector.errors import ChangedMeanwhile, SettingsError, StorageUnavailable
 from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
 from flask_detector.storage.local import FolderStorage
 from flask_detector.storage.s3 import BucketStorage
+from tests.support.collected import OF_MODEL, OF_PERSON, OWNER, annotations
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -238,3 +244,34 @@ def test_a_path_that_leaves_its_folder_reaches_nothing(storage: Storage, path: s
         storage.read(path)
     with pytest.raises(FileNotFoundError):
         storage.write(path, io.BytesIO(b"1"))
+
+
+def test_a_collection_in_a_bucket_is_filled_changed_found_again_and_deleted(
+    storage: BucketStorage, connection: redis.Redis, jpeg: bytes
+) -> None:
+    store = Collections(storage, connection, Limits(total=10_000_000, owner=10_000_000))
+    pictures = Pictures(store)
+    id = store.create("Füchse 狐", OWNER).id
+    added = [pictures.add(id, jpeg, annotations(OF_MODEL), file_name=f"{n} 狐.jpg")[0] for n in range(3)]
+    seen = pictures.annotations(id, added[0])[1].version
+    pictures.correct(id, added[0], annotations(OF_PERSON, verified=True), replaces={seen}, by="me")
+    with pytest.raises(ChangedMeanwhile):
+        pictures.correct(id, added[0], annotations(), replaces={seen}, by="another")
+    assert rename_class(pictures, id, "cat", "猫") == 2
+    split(pictures, id, validation=0.34)
+    assert pictures.thumbnail(id, added[1], lambda data: data[:10]) == jpeg[:10]
+    before = pictures.entries(id), store.owned_by(OWNER), pictures.details(id, pictures.entries(id))
+    connection.flushall()
+    assert (pictures.entries(id), store.owned_by(OWNER), pictures.details(id, pictures.entries(id))) == before
+    storage.remove(f"collections/{id}/annotations/{added[2]}.json")
+    store.comparison.compare(id)
+    assert [entry.id for entry in pictures.entries(id)] == added[:2]
+    assert pictures.picture(id, added[1]) == jpeg
+    pictures.remove(id, [added[1]])
+    assert {file.name for file in storage.files(f"collections/{id}/pictures")} == {
+        f"{added[0]}.jpg", f"{added[2]}.jpg"
+    }  # fmt: skip
+    store.delete(id)
+    connection.flushall()
+    assert store.owned_by(OWNER) == []
+    assert storage.files(f"collections/{id}") == []

@@ -1,6 +1,5 @@
 """The classes of a collection: how many objects each has, and giving objects another one."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,9 +12,10 @@ from flask_detector.errors import BadParameter
 
 def counts_of(collection: Collection, entries: Iterable[Entry]) -> dict[str, int]:
     """Return how many objects of each class pictures have, in the order of the classes."""
-    counts = Counter(dict.fromkeys(collection.classes, 0))
+    counts = dict.fromkeys(collection.classes, 0)
     for entry in entries:
-        counts.update(entry.counts)
+        for label, number in entry.counts.items():
+            counts[label] = counts.get(label, 0) + number
     return counts
 
 

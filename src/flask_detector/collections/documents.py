@@ -148,9 +148,8 @@ class Entry(NamedTuple):
         """Return entries as the index keeps them, all read at once."""
         states = {state.value: state for state in State}
         found = []
-        for facts in json.loads(b"[%b]" % b",".join(values)):
-            facts["state"] = states[facts["state"]]
-            found.append(cls(**facts))
+        for id, file_name, state, *others in json.loads(b"[%b]" % b",".join(values)):
+            found.append(cls(id, file_name, states[state], *others))
         return found
 
 

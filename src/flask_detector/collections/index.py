@@ -8,6 +8,7 @@ they have.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import cast
 
 import redis
@@ -34,13 +35,14 @@ _PATIENCE_SECONDS = 20
 
 # KEYS: the entries, their details, the sums, what all take. ARGV: the owner; then of each picture the id, its
 # entry and its details, both empty to forget it.
-_SET = """
+_SET = f"""
+local STATE, SIZE = {1 + Entry._fields.index("state")}, {1 + Entry._fields.index("size")}
 local function count(entry, sign)
   redis.call('HINCRBY', KEYS[3], 'pictures', sign)
-  redis.call('HINCRBY', KEYS[3], 'size', sign * entry.size)
-  redis.call('HINCRBY', KEYS[3], entry.state, sign)
-  redis.call('HINCRBY', KEYS[4], 'all', sign * entry.size)
-  redis.call('HINCRBY', KEYS[4], ARGV[1], sign * entry.size)
+  redis.call('HINCRBY', KEYS[3], 'size', sign * entry[SIZE])
+  redis.call('HINCRBY', KEYS[3], entry[STATE], sign)
+  redis.call('HINCRBY', KEYS[4], 'all', sign * entry[SIZE])
+  redis.call('HINCRBY', KEYS[4], ARGV[1], sign * entry[SIZE])
 end
 for i = 2, #ARGV, 3 do
   local before = redis.call('HGET', KEYS[1], ARGV[i])
@@ -168,7 +170,7 @@ class Index:
         """Return a collection's pictures, in the order in which they were added."""
         with reaching_redis():
             found = cast(list[bytes], self._connection.hvals(_entries_key(id)))
-        return sorted(Entry.read(found), key=lambda entry: (entry.added_at, entry.id))
+        return sorted(Entry.read(found), key=attrgetter("added_at", "id"))
 
     def entry(self, id: str, picture: str) -> Entry | None:
         """Return one picture of a collection."""
@@ -206,7 +208,7 @@ class Index:
         """Take pictures in, and forget those that are gone."""
         id, owner = collection.id, _owner_field(collection.owner)
         words: list[tuple[str | bytes, ...]] = [
-            (entry.id, compact(entry._asdict()), compact(details)) for entry, details in entries
+            (entry.id, compact(entry), compact(details)) for entry, details in entries
         ]
         words += [(picture, b"", b"") for picture in gone]
         keys = [_entries_key(id), _details_key(id), _sums_key(id), _USED]

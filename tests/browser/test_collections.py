@@ -1,0 +1,86 @@
+"""Collections in a real browser: keeping, going through them at the keyboard, sharing."""
+
+import re
+import zipfile
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.slow
+
+
+def test_pictures_are_gone_through_and_verified_at_the_keyboard(
+    open_page: Callable[..., Page], collection_path: str
+) -> None:
+    page = open_page(f"{collection_path}?state=unseen")
+    cards = page.locator(".collected")
+    number = cards.count()
+    page.get_by_role("link", name="Correct").click()
+    page.locator(".editor-objects > *").first.wait_for()
+    page.keyboard.press("Space")
+    page.locator(".editor-status[data-state=saving]").wait_for()
+    page.locator(".editor-status[data-state=saved]").wait_for()
+    first = urlsplit(page.url).path
+    page.keyboard.press("d")
+    page.wait_for_url(lambda url: urlsplit(url).path != first)
+    page.locator(".editor-objects > *").first.wait_for()
+    page.get_by_role("button", name="Done").click()
+    expect(cards).to_have_count(number - 1)
+    expect(page).to_have_url(re.compile("state=unseen"))
+
+
+def test_who_has_a_link_looks_at_it_and_takes_it_away_but_changes_nothing(
+    open_page: Callable[..., Page], collection_path: str, browser: Browser, complaints: list[str]
+) -> None:
+    page = open_page(collection_path)
+    link = page.get_by_role("textbox", name="Link to look at it").input_value()
+    context = browser.new_context()
+    try:
+        other = context.new_page()
+        other.goto(link)
+        expect(other.get_by_text("Shared with you to look at")).to_be_visible()
+        expect(other.get_by_role("button", name="Delete")).to_have_count(0)
+        other.locator(".record > a").first.click()
+        other.locator(".editor-objects > *").first.wait_for()
+        expect(other.get_by_text("View only")).to_be_visible()
+        expect(other.get_by_role("button", name="Box")).to_have_count(0)
+        other.get_by_role("button", name="Done").click()
+        other.get_by_text("Download").click()
+        with other.expect_download() as downloading:
+            other.get_by_role("link", name="YOLO", exact=True).click()
+        names = zipfile.ZipFile(downloading.value.path()).namelist()
+        assert {name.rpartition("/")[0] for name in names} >= {"images/train", "images/val"}
+    finally:
+        context.close()
+
+
+def test_a_picture_is_kept_with_what_the_slider_shows_and_said_where(
+    open_page: Callable[..., Page], result_path: str
+) -> None:
+    page = open_page(result_path)
+    page.locator(".result-shapes").wait_for()
+    page.get_by_role("slider", name="Minimum score").fill("60")
+    page.wait_for_url("**?score=0.6")
+    shown = int(page.locator("#headline").inner_text().split()[0])
+    page.locator(".keep > summary").click()
+    page.get_by_role("textbox", name="new").fill("Über 60 %")
+    page.keyboard.press("Enter")
+    page.locator(".keep-note").get_by_role("link", name="Über 60 %").click()
+    assert int(page.locator(".record-number").inner_text()) == shown
+    page.go_back()
+    page.locator(".result-shapes").wait_for()
+    page.locator(".keep > summary").click()
+    page.get_by_role("button", name="Über 60 %").click()
+    expect(page.locator(".keep-note")).to_have_text("Kept in Über 60 % (it was there already).")
+
+
+def test_it_works_without_scripts(open_page: Callable[..., Page], result_path: str) -> None:
+    page = open_page(result_path, java_script_enabled=False)
+    page.locator(".keep > summary").click()
+    page.get_by_label("new").fill("Ohne Skripte")
+    page.get_by_label("new").press("Enter")
+    expect(page.get_by_role("heading", name="Ohne Skripte")).to_be_visible()
+    page.locator(".record > a").first.click()
+    expect(page.locator(".collected-picture")).to_be_visible()
