@@ -132,9 +132,8 @@ def collection_path(usual_context: BrowserContext, batch_url: str) -> str:
     path = urlsplit(page.url).path
     page.locator(".record > a").first.click()
     page.locator(".editor-objects > *").first.wait_for()
-    page.keyboard.press("Space")
-    page.locator(".editor-status[data-state=saving]").wait_for()
-    page.locator(".editor-status[data-state=saved]").wait_for()
+    with page.expect_response(lambda response: response.request.method == "PUT"):
+        page.keyboard.press("Space")
     page.goto(path)
     page.get_by_text("Split for training").click()
     page.get_by_role("button", name="Split").click()

@@ -19,9 +19,8 @@ def test_pictures_are_gone_through_and_verified_at_the_keyboard(
     number = cards.count()
     page.get_by_role("link", name="Correct").click()
     page.locator(".editor-objects > *").first.wait_for()
-    page.keyboard.press("Space")
-    page.locator(".editor-status[data-state=saving]").wait_for()
-    page.locator(".editor-status[data-state=saved]").wait_for()
+    with page.expect_response(lambda response: response.request.method == "PUT"):
+        page.keyboard.press("Space")
     first = urlsplit(page.url).path
     page.keyboard.press("d")
     page.wait_for_url(lambda url: urlsplit(url).path != first)
