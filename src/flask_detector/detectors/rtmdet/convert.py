@@ -90,6 +90,7 @@ _FIXED: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("data_preprocessor", "std"), list(STD)),
     (("data_preprocessor", "bgr_to_rgb"), False),
     (("test_cfg", "nms", "type"), "nms"),
+    (("test_cfg", "min_bbox_size"), 0),
     (("test_cfg", "mask_thr_binary"), 0.5),
 )
 
@@ -99,7 +100,12 @@ _NUMBERS: dict[str, tuple[tuple[str, ...], int | float]] = {
     "candidates": (("test_cfg", "nms_pre"), 100_000),
     "iou_threshold": (("test_cfg", "nms", "iou_threshold"), 1.0),
     "most": (("test_cfg", "max_per_img"), 1000),
+    "min_score": (("test_cfg", "score_thr"), 1.0),
 }
+
+# MMDetection's own "score_thr", with masks and without. Less than that may be asked for here, unless a
+# configuration demands more.
+_USUAL_SCORES = {0.05, 0.001}
 
 
 def _rules(config: Mapping[str, Any], usual: Rules) -> dict[str, Any]:
@@ -115,7 +121,7 @@ def _rules(config: Mapping[str, Any], usual: Rules) -> dict[str, Any]:
     found = {}
     for name, (path, limit) in _NUMBERS.items():
         value = at(model, path)
-        if value is None or value == getattr(usual, name):
+        if value is None or value == getattr(usual, name) or (name == "min_score" and value in _USUAL_SCORES):
             continue
         if type(value) in {int, type(limit)} and 0 < value <= limit:
             found[name] = value

@@ -17,11 +17,15 @@ from flask_detector.structures.boxes import Floats, Ints, iou, nms_per_class
 
 @dataclass(frozen=True)
 class Rules:
-    """How many candidates a level has, over which IoU a worse box goes, and how many boxes stay, at most."""
+    """How many candidates a level has, over which IoU a worse box goes, and how many boxes stay, at most.
+
+    min_score: what a candidate's score must be over, even where a lower one is asked for.
+    """
 
     candidates: int
     iou_threshold: float
     most: int
+    min_score: float = 0.0
 
 
 # Source: MMDetection 3.3.0, test_cfg in configs/rtmdet/rtmdet_l_8xb32-300e_coco.py and rtmdet-ins_l_….py.
@@ -80,7 +84,7 @@ def select(
     letterboxed picture. scale: of that one to the picture's pixels, across and down.
     """
     grid = Cells.of_network()
-    cells, class_ids = _candidates(scores, min_score, grid.levels, rules.candidates)
+    cells, class_ids = _candidates(scores, max(min_score, rules.min_score), grid.levels, rules.candidates)
     best = scores[cells, class_ids]
     boxes = _boxes(distances[cells], grid.points[cells], scale)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
