@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, FilePayload, Page
 
 from flask_detector import web
 from flask_detector.api_keys import Keys, Scope
@@ -58,6 +58,7 @@ PAGES = {
     "failed": ["failed"],
     "history": ["history"],
     "home": ["home"],
+    "imported": ["imported"],
     "models": ["models"],
     "operator": ["admin"],
     "operator_login": ["login"],
@@ -110,6 +111,7 @@ def paths(
         "collections": "/collections",
         "collection": collected_path.partition("/pictures/")[0],
         "collected": collected_path,
+        "imported": collected_path.partition("/pictures/")[0],
         "admin": "/admin",
         "models": "/admin/models",
         "login": "/admin/login",
@@ -213,6 +215,12 @@ def look_at(
         if name in {"admin", "models"}:
             sign_in(page)
             page.goto(paths[name])
+        if name == "imported":
+            export = page.request.get(f"{paths[name]}/exports/coco.zip").body()
+            file = FilePayload(name="写.zip", mimeType="application/zip", buffer=export)
+            page.locator("[name=dataset]").set_input_files(file)
+            page.locator("form:has([name=dataset])").evaluate("form => form.submit()")
+            page.wait_for_url("**/imports")
         settle(page)
         return page
 
