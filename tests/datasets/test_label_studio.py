@@ -118,7 +118,7 @@ def test_what_is_broken_is_left_out_and_named(tmp_path: Path) -> None:
         region("d", {"rle": "x", "brushlabels": ["cat"]}),
         region("e", {"rle": [300], "brushlabels": ["cat"]}),
         region("f", {"points": [[1, 1]], "polygonlabels": ["cat"]}),
-        region("g", None),
+        region("g", True),
         region("h", {"x": 1, "y": 1, "width": 1, "keypointlabels": ["cat"]}, "keypointlabels"),
         region("i", BOX, image_rotation=90),
         region("j", {**BOX, "rotation": None, "width": 0}),

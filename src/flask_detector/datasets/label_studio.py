@@ -149,14 +149,15 @@ def _shapes(where: str, regions: list[Entry], width: int, height: int) -> Iterat
 
 def _shape(where: str, parts: list[Entry], width: int, height: int) -> Shape:
     """Return the object of the regions of one id; raises Unusable."""
-    values = [part["value"] for part in parts if isinstance(part.get("value"), dict)]
-    lists = [
-        v for value in values for key, v in value.items() if key.endswith("labels") and isinstance(v, list)
+    drawn: list[tuple[Entry, Entry]] = [
+        (one, one["value"]) for one in parts if isinstance(one.get("value"), dict)
     ]
-    region = next((part for part in parts if _PLACES & set(part.get("value") or ())), parts[0])
-    value = region.get("value")
-    if not isinstance(value, dict) or not _PLACES & set(value):
+    nothing: tuple[Entry, Entry] = parts[0], {}
+    region, value = next((pair for pair in drawn if _PLACES & set(pair[1])), nothing)
+    if not value:
         raise Unusable(f"is {str(region.get('type', 'something'))[:40]}, which is no area")
+    named = ((key, found) for _, said in drawn for key, found in said.items())
+    lists = [found for key, found in named if key.endswith("labels") and isinstance(found, list)]
     if region.get("image_rotation"):
         raise Unusable("is on a picture that was turned in Label Studio")
     labels = next(filter(None, lists), [None])
