@@ -121,31 +121,6 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def collection_path(usual_context: BrowserContext, batch_url: str) -> str:
-    """The path of a collection of three pictures, one of them verified, parted for training and shared."""
-    page = usual_context.new_page()
-    page.goto(batch_url)
-    page.locator(".keep > summary").click()
-    page.get_by_role("textbox", name="new").fill("Füchse & 狐")
-    page.keyboard.press("Enter")
-    page.locator(".keep-note").get_by_role("link").click()
-    path = urlsplit(page.url).path
-    page.locator(".record > a").first.click()
-    page.locator(".editor-objects > *").first.wait_for()
-    with page.expect_response(lambda response: response.request.method == "PUT"):
-        page.keyboard.press("Space")
-    page.goto(path)
-    page.get_by_text("Split for training").click()
-    page.get_by_role("button", name="Split").click()
-    page.get_by_text("Validation").first.wait_for()
-    page.locator("#share > summary").click()
-    page.get_by_role("button", name="Make a link").first.click()
-    page.get_by_role("textbox", name="Link to look at it").wait_for()
-    page.close()
-    return path
-
-
-@pytest.fixture(scope="session")
 def comparison_path(usual_context: BrowserContext, pictures: Path) -> str:
     """The path of two results side by side; the second lacks an object and calls another a truck."""
     page = usual_context.new_page()

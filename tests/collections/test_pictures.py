@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,3 +137,42 @@ def test_hostile_ids_reach_nothing(store: Collections, pictures: Pictures, id: s
         pictures.picture(id, hostile)
     with pytest.raises(UnknownCollection):
         store.of_link(hostile)
+
+
+def test_many_who_add_and_correct_at_once_lose_nothing_and_pass_no_limit(
+    store: Collections,
+    pictures: Pictures,
+    id: str,
+    jpeg: bytes,
+    storage: FolderStorage,
+    connection: redis.Redis,
+) -> None:
+    def add(number: int) -> str:
+        try:
+            return pictures.add(id, jpeg + bytes(9000), annotations(OF_MODEL), file_name=f"{number}.jpg")[1]
+        except CollectionFull:
+            return "full"
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(add, range(20)))
+    used = store.sums(id).size
+    assert results.count("full") > 0
+    assert used + 4096 <= 100_000 < used + 2 * 12_000
+    entries = pictures.entries(id)
+    assert len(entries) == results.count("added")
+
+    def correct(number: int) -> str:
+        mine = replace(OF_PERSON, label=f"class {number}")
+        try:
+            pictures.correct(id, entries[0].id, annotations(mine), replaces={seen}, by=str(number))
+        except ChangedMeanwhile:
+            return "late"
+        return f"class {number}"
+
+    seen = pictures.annotations(id, entries[0].id)[1].version
+    with ThreadPoolExecutor(8) as pool:
+        winners = [one for one in pool.map(correct, range(8)) if one != "late"]
+    assert [list(pictures.entry(id, entries[0].id).counts)] == [winners]
+    before = pictures.entries(id), store.sums(id)
+    connection.flushall()
+    assert (pictures.entries(id), store.sums(id)) == before

@@ -2,7 +2,7 @@
 
 Of each collection there are a hash of its pictures' entries, one of their details and one of sums over them;
 of all of them one of what their collection.json says, one of the tokens of links, and one of the bytes that
-they have.
+they have; of each owner the set of their collections.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -136,6 +136,17 @@ class Index:
             data = cast(bytes | None, self._connection.hget(_COLLECTIONS, id))
         return None if data is None else Collection.from_bytes(data, id)
 
+    def owned_by(self, owner: str) -> list[Collection]:
+        """Return an owner's collections, in no order."""
+        with reaching_redis():
+            ids = cast(set[bytes], self._connection.smembers(_owned_key(owner)))
+            found = cast(list[bytes | None], self._connection.hmget(_COLLECTIONS, list(ids)) if ids else [])
+        return [
+            Collection.from_bytes(data, id.decode())
+            for id, data in zip(ids, found, strict=True)
+            if data is not None
+        ]
+
     def id_of_link(self, token: str) -> str | None:
         """Return the id of the collection that a link leads to."""
         with reaching_redis():
@@ -147,6 +158,7 @@ class Index:
         gone = set(before.links.values() if before else ()) - set(collection.links.values())
         with reaching_redis(), self._connection.pipeline() as pipeline:
             pipeline.hset(_COLLECTIONS, collection.id, collection.to_bytes())
+            pipeline.sadd(_owned_key(collection.owner), collection.id)
             for token in collection.links.values():
                 pipeline.hset(_LINKS, token, collection.id)
             if gone:
@@ -160,6 +172,7 @@ class Index:
             pipeline.hdel(_COLLECTIONS, id)
             pipeline.delete(_entries_key(id), _details_key(id), _sums_key(id), _compared_key(id))
             if known is not None:
+                pipeline.srem(_owned_key(known.owner), id)
                 pipeline.hincrby(_USED, _ALL, -sums.size)
                 pipeline.hincrby(_USED, _owner_field(known.owner), -sums.size)
                 if known.links:
@@ -240,6 +253,10 @@ def _sums_of(numbers: Mapping[str, int]) -> Sums:
 
 def _owner_field(owner: str | None) -> str:
     return f"of {owner or ''}"
+
+
+def _owned_key(owner: str | None) -> str:
+    return f"flask-detector:collections-of:{owner or ''}"
 
 
 def _entries_key(id: str) -> str:

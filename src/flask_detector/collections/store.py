@@ -98,9 +98,7 @@ class Collections:
     def names_owned_by(self, owner: str) -> list[Collection]:
         """Return an owner's collections alone, the newest first."""
         self.comparison.ensure_list()
-        found = [
-            one for one in self.index.collections().values() if one.owner == owner and not one.is_deleted
-        ]
+        found = [one for one in self.index.owned_by(owner) if not one.is_deleted]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
     def sums(self, id: str) -> Sums:
