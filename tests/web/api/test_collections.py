@@ -1,8 +1,10 @@
 """Collections by programs: whose they are, what goes in and comes out, and what is refused."""
 
 import csv
+import errno
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -284,3 +286,31 @@ def test_what_of_a_data_set_can_not_be_imported_is_listed_or_refused(
     refused = client.post(f"{collection}/imports", data=unknown, content_type="application/zip")
     assert code_of(refused) == (422, "unknown_dataset")
     assert "The data set" in refused.text
+
+
+def test_a_full_disk_or_no_redis_while_saving_loses_nothing_and_the_same_request_works_later(
+    client: Any,
+    collection: str,
+    jpeg: bytes,
+    settings: Settings,
+    code_of: Code,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id = add_picture(client, collection, jpeg)
+    url = f"{collection}/pictures/{id}/annotations"
+    before = client.get(url)
+    request = {"json": annotations(CAT), "headers": {"If-Match": before.headers["ETag"]}}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flask_detector.storage.local.write_whole", full)
+        assert code_of(client.put(url, **request)) == (503, "storage_unavailable")
+        sent = {"picture": (io.BytesIO(jpeg), "b.jpg")}
+        assert code_of(client.post(f"{collection}/pictures", data=sent)) == (503, "storage_unavailable")
+    cut_off: Any = create_app(settings, connection=redis.Redis(port=1)).test_client()
+    assert code_of(cut_off.put(url, **request)) == (503, "broker_unavailable")
+    assert client.get(url).json == before.json
+    assert client.get(collection).json["pictures"] == 1
+    assert client.put(url, **request).json["objects"][0]["label"] == CAT["label"]
