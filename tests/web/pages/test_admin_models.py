@@ -4,7 +4,8 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,26 @@ def press(operator: FlaskClient) -> Callable[..., TestResponse]:
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What processes were asked for; they wait instead."""
+def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What processes were asked for; they wait instead, and end with the test."""
     started: list[Any] = []
+    processes: list[subprocess.Popen[str]] = []
 
     class Process(subprocess.Popen[str]):
         def __init__(self, *command: Any, **options: Any) -> None:
             started.append(command)
             super().__init__(*command, **options)
+            processes.append(self)
 
     monkeypatch.setattr(model_changes, "_ERRAND", [sys.executable, "-c", "import time; time.sleep(60)"])
     monkeypatch.setattr(subprocess, "Popen", Process)
-    return started
+    yield started
+    for process in processes:
+        process.kill()
+    # Each has a thread that keeps in Redis how it ended: other tests would find that a minute later.
+    for thread in threading.enumerate():
+        if thread.name.startswith("model "):
+            thread.join(10)
 
 
 def files(folder: Path) -> list[str]:
