@@ -1,7 +1,7 @@
 import pytest
 
 from flask_detector.errors import BadTrainingData
-from flask_detector.teach.parts import Part, parts, remarks_on
+from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from tests.support.examples import data, example
 
 HERE, THERE = (10, 10, 40, 40), (50, 10, 90, 40)
@@ -36,6 +36,13 @@ def test_too_few_pictures_are_refused(objects: list[tuple[int, tuple[int, ...]]]
     with pytest.raises(BadTrainingData, match="too few to learn and test") as raised:
         parts(data(example("a", *objects), example("b")))
     assert "at least two pictures" in raised.value.hint
+
+
+def test_of_pictures_that_prove_each_other_all_are_learned_from_in_the_end() -> None:
+    pictures = data(*many(12))  # type: ignore[arg-type]
+
+    assert len(learned_from(parts(pictures))) == 12
+    assert [remark[:16] for remark in remarks_on(pictures, parts(pictures))] == ["Only 6 objects o"] * 2
 
 
 def remarks(*objects: tuple[int, tuple[int, ...]]) -> str:

@@ -24,7 +24,7 @@ _NICENESS = 10
     required=True,
     metavar="DIR|ZIP",
     type=click.Path(exists=True, path_type=Path),
-    help="A data set in the format of COCO or YOLO.",
+    help="A data set in the format of COCO, YOLO or another that is imported.",
 )
 @click.option("--name", required=True, help="Name of the new model.")
 @click.option(

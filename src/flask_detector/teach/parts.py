@@ -58,6 +58,11 @@ def parts(data: TrainingData) -> list[Part]:
     ]
 
 
+def learned_from(parts: Sequence[Part]) -> list[Example]:
+    """Return the pictures that the model itself learns from: of several parts all, once they are proven."""
+    return parts[0].training if len(parts) == 1 else [*parts[0].training, *parts[0].validation]
+
+
 def _by_rarest_class(examples: Sequence[Example]) -> list[Example]:
     """Return the pictures so that each n-th of them has about its share of each class."""
     counts = Counter(class_id for one in examples for class_id in set(one.class_ids.tolist()))
@@ -72,7 +77,7 @@ def _by_rarest_class(examples: Sequence[Example]) -> list[Example]:
 def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
     """Return whole sentences on what is likely to make the result worse than it could be."""
     counts = Counter(
-        class_id for one in parts[0].training for class_id in one.class_ids[one.is_certain].tolist()
+        class_id for one in learned_from(parts) for class_id in one.class_ids[one.is_certain].tolist()
     )
     remarks = [
         f"Only {counts[class_id]} {plural('object', counts[class_id])} of {name} to learn from: "

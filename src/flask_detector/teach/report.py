@@ -14,7 +14,7 @@ from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
 from flask_detector.teach.measure import Figures
-from flask_detector.teach.parts import Part
+from flask_detector.teach.parts import Part, learned_from
 
 _ALL: Final = "all classes"
 _COLUMN: Final = 10
@@ -81,7 +81,7 @@ def card_of(
     examples, answers = [one for one, _ in found], [one for _, one in found]
     suggested = NanoDet.default_min_score
     before = [_renamed(example.found, data.replaces) for example in examples]
-    training = chosen[0].training if len(chosen) == 1 else examples
+    training = learned_from(chosen)
     objects = {
         name: (_count(training, class_id), _count(examples, class_id))
         for class_id, name in enumerate(data.classes)

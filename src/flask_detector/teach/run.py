@@ -41,7 +41,7 @@ from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData, take
-from flask_detector.teach.parts import Part, parts, remarks_on
+from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from flask_detector.teach.report import Card, card_of, clock, hardware
 
 BASES: Final = ("nanodet-g",)
@@ -146,8 +146,7 @@ class _Run:
             weights = self._train(f"part{number + 1}", part, data.classes, seconds)
             found += zip(part.validation, self._found(weights, data.classes, part.validation), strict=True)
         if len(chosen) > 1:
-            everything = [*chosen[0].training, *chosen[0].validation]
-            weights = self._train("whole", Part(everything, []), data.classes, seconds)
+            weights = self._train("whole", Part(learned_from(chosen), []), data.classes, seconds)
         return self._install(data, chosen, weights, found, remarks)
 
     def _begin(self, *, restart: bool) -> None:
@@ -198,7 +197,7 @@ class _Run:
     def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
         from flask_detector.teach.training import steps_for
 
-        training, validation = (len(pictures) for pictures in chosen[0])
+        training, validation = len(learned_from(chosen)), len(chosen[0].validation)
         how = (
             f"tested on {validation}" if len(chosen) == 1 else f"tested on each other in {len(chosen)} parts"
         )
