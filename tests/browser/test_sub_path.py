@@ -32,7 +32,7 @@ REFERENCES = """() => {
       const isAddress = name.startsWith("data-") && /^(https?:)?\\//.test(value);
       if (isAddress || ["href", "src", "action", "formaction"].includes(name))
         for (const address of isAddress ? value.split(" ") : [value])
-          found.push([address, element.getAttribute("method") ?? "get"]);
+          found.push([address, (element.form ?? element).getAttribute("method") ?? "get"]);
     }
   }
   return found;
