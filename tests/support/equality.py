@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flask_detector.structures.boxes import iou
+from flask_detector.structures.boxes import clip, iou
 from flask_detector.structures.detections import Detections
 
 _SAME_PIXEL = 0.05
@@ -37,7 +37,7 @@ def equality(
 
     surely: what has a lower score may be missing, as it is where that is nearly the lowest score to keep.
     """
-    boxes = np.array(theirs["boxes"], np.float32).reshape(-1, 4)
+    boxes = clip(np.array(theirs["boxes"], np.float32).reshape(-1, 4), width=ours.width, height=ours.height)
     overlaps = iou(boxes, ours.boxes)
     # Boxes that the picture's border leaves nothing of have no IoU.
     overlaps[np.abs(boxes[:, None] - ours.boxes).max(axis=2) < _SAME_PIXEL] = 1

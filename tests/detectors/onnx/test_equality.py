@@ -94,12 +94,8 @@ def compare(shared: Path, tmp_path: Path) -> Compare:
         ("yolov8n-seg", {"nms": True}, "yolo-finished"),
         ("yolov10n", {}, "yolo"),
         ("yolo11n", {"dynamic": True}, "yolo"),
-        ("yolo11n-seg", {"dynamic": True}, "yolo"),
         ("yolo12n", {}, "yolo"),
-        ("yolo26n", {}, "yolo"),
-        ("yolo26n", {"end2end": True}, "yolo-finished"),
         ("yolo26n-seg", {}, "yolo"),
-        ("yolo26n-seg", {"end2end": True}, "yolo-finished"),
         ("rtdetr-l", {}, "yolo-finished"),
     ],
 )
@@ -125,46 +121,29 @@ def numbered(classes: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(classes))
 
 
-@pytest.mark.parametrize("network", ["yolox_nano", "yolox_tiny"])
-@pytest.mark.parametrize("decoded", [False, True])
-def test_what_yolox_exports(compare: Compare, network: str, decoded: bool) -> None:
-    options = {"boxes": "cxcywh"} if decoded else {}
-    compare("yolox", {"network": network, "decoded": decoded}, family="yolox", options=options)
+def test_what_yolox_exports(compare: Compare) -> None:
+    compare("yolox", {"network": "yolox_nano"}, family="yolox")
 
 
-@pytest.mark.parametrize("network", ["gelan-t", "yolov9-t"])
-def test_what_yolov9_exports(compare: Compare, network: str) -> None:
-    compare("yolo9", {"network": network}, family="yolo")
+def test_what_yolov9_exports(compare: Compare) -> None:
+    compare("yolo9", {"network": "gelan-t"}, family="yolo")
 
 
-@pytest.mark.parametrize("network", ["n", "s"])
-def test_what_d_fine_exports(compare: Compare, network: str) -> None:
-    compare("dfine", {"network": network}, family="target-sizes")
+def test_what_d_fine_exports(compare: Compare) -> None:
+    compare("dfine", {"network": "n"}, family="target-sizes")
 
 
-@pytest.mark.parametrize(
-    ("network", "classes"), [("RFDETRNano", 90), ("RFDETRNano", 3), ("RFDETRSegNano", 90)]
-)
-def test_what_rf_detr_exports(compare: Compare, network: str, classes: int) -> None:
-    export = {"network": network, "classes": classes}
-    compare("rfdetr", export, family="rf-detr", labels=numbered(classes))
+def test_what_rf_detr_exports(compare: Compare) -> None:
+    export = {"network": "RFDETRNano", "classes": 90}
+    compare("rfdetr", export, family="rf-detr", labels=numbered(90))
 
 
-@pytest.mark.parametrize("network", ["rt_detr", "rt_detr_v2"])
-def test_what_transformers_exports(compare: Compare, network: str) -> None:
-    compare("transformers", {"network": network}, family="detr")
+def test_what_transformers_exports(compare: Compare) -> None:
+    compare("transformers", {"network": "rt_detr"}, family="detr")
 
 
-def test_what_transformers_exports_of_detr(compare: Compare) -> None:
-    export = {"network": "detr", "open": True}
-    asked = {"labels": numbered(91), "options": {"first_class": 0, "size": (320, 533)}}
-    compare("transformers", export, family="detr", **asked)
-
-
-@pytest.mark.parametrize(
-    "network",
-    ["fasterrcnn_mobilenet_v3_large_320_fpn", "maskrcnn_resnet50_fpn", "ssdlite320_mobilenet_v3_large"],
-)
-def test_what_torchvision_exports(compare: Compare, network: str) -> None:
+def test_what_torchvision_exports(compare: Compare) -> None:
+    export = {"network": "fasterrcnn_mobilenet_v3_large_320_fpn", "open": True}
     asked = {"labels": numbered(91), "options": {"first_class": 0}}
-    compare("torchvision", {"network": network, "open": True}, family="lists", **asked)
+    # The class layer of a fresh network has to be enlarged so much that differences of rounding are seen.
+    compare("torchvision", export, family="lists", score_tolerance=0.003, **asked)

@@ -30,7 +30,7 @@ def main() -> None:
         batch.append(torch.from_numpy(np.ascontiguousarray(padded))[None].float() / 255)
 
     def run() -> Any:
-        return model(batch[0])
+        return model(torch.cat(batch))
 
     know_pictures(model, run)
     head = model.model[-1]
