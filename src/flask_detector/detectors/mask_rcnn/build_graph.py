@@ -38,20 +38,18 @@ def features(
     height, width: of the padded picture, multiples of 32.
 
     Input: (height * width, 3), normalised, in the model's order of channels, in float32 or float16.
-    Outputs: for P2..P5, in bfloat16 the maps themselves (rows * columns, 256); in float32 what the last
-    convolutions, see `tiles`, make them of, (1, rows * columns, 256).
+    Outputs: for P2..P5 (rows * columns, 256). In bfloat16 the maps themselves; in float32 what the last
+    convolutions, see `tiles`, make them of.
     """
     net = _Net(weights)
     is_exact = precision is Precision.FLOAT32
     picture = _input(3, np.float32 if is_exact else np.float16)
     image = opset.convert(_grid(picture, [1, height, width, 3]), np.float32)
     levels = net.merged(net.resnet(image, stride_in_1x1))
-    if is_exact:
-        rows = [_lines(level, CHANNELS) for level in levels]
-    else:
-        maps = [net.conv(f"pyramid{level}", x) for level, x in enumerate(levels)]
-        rows = [opset.convert(_rows(one, CHANNELS), BFLOAT16) for one in maps]
-    return Graph(rows, [picture], "features")
+    if not is_exact:
+        levels = [net.conv(f"pyramid{level}", x) for level, x in enumerate(levels)]
+    rows = [_rows(level, CHANNELS) for level in levels]
+    return Graph(rows if is_exact else [opset.convert(x, BFLOAT16) for x in rows], [picture], "features")
 
 
 def proposals(weights: Weights, grids: Sequence[tuple[int, int]]) -> Graph:
@@ -263,11 +261,6 @@ def _reshape(x: Node, shape: list[int]) -> Node:
 
 def _rows(x: Node, channels: int) -> Node:
     return _reshape(opset.transpose(x, opset.constant(np.array([0, 2, 3, 1]))), [-1, channels])
-
-
-def _lines(x: Node, channels: int) -> Node:
-    """Return (1, rows * columns, channels). Written like this the engine moves nothing, unlike in `_rows`."""
-    return opset.transpose(_reshape(x, [1, channels, -1]), opset.constant(np.array([0, 2, 1])))
 
 
 def _grid(rows: Node, shape: list[int]) -> Node:

@@ -32,9 +32,6 @@ Compiled = TypeVar("Compiled")
 # Tiles at a time: what they are transformed to stays in the cache.
 _BLOCK: Final = 128
 
-# How many sizes of padded pictures stay compiled.
-_SIZES: Final = 1
-
 _WIDENED_AT_ONCE: Final = 512
 
 
@@ -51,6 +48,9 @@ class FeatureMaps(Protocol):
     def rows_of_cells(self) -> Rows:
         """The table's row of each cell of P2..P5, (N,), row by row, one map behind the other."""
 
+    def compile_for(self, size: Size) -> None:
+        """Get ready for a padded picture of that height and width, if the last one had another."""
+
     def make(self, pixels: npt.NDArray[np.floating]) -> None:
         """Make the maps of the pixels (height, width, 3) of a padded picture."""
 
@@ -65,7 +65,7 @@ class DirectMaps:
         self._compiler = _Compiler(converted, traits, threads, Precision.BFLOAT16)
         self.table = Table(_count(_largest(traits)), CHANNELS)
         self.grids: Grids = []
-        self._sizes = _Recent(self._compiled)
+        self._sizes = _Latest(self._compiled)
 
     @property
     def rows_of_cells(self) -> Rows:
@@ -74,10 +74,11 @@ class DirectMaps:
 
     def make(self, pixels: npt.NDArray[np.floating]) -> None:
         """Make the maps; they come in the half of their memory that bfloat16 needs."""
-        self.grids = _grids(pixels.shape[:2])
+        size = pixels.shape[:2]
+        self.grids = _grids(size)
         self._maps = self.table.rows[: _count(self.grids)]
-        self._levels = _split(_halves(self._maps), self.grids)
-        features, self._proposals = self._sizes.get(pixels.shape[:2])
+        self._levels = self._levels_of(size)
+        features, self._proposals = self._sizes.get(size)
         give_back_unused()
         features.run([pixels.reshape(-1, 3)], self._levels)
         features.release()
@@ -89,12 +90,22 @@ class DirectMaps:
         _widen(self._maps)
         return answers
 
+    def compile_for(self, size: Size) -> None:
+        """Get ready for a padded picture of that size."""
+        self._sizes.get(size)
+
+    def _levels_of(self, size: Size) -> list[Array]:
+        """Return where the maps of a picture of that size come."""
+        grids = _grids(size)
+        return _split(_halves(self.table.rows[: _count(grids)]), grids)
+
     def _compiled(self, size: Size) -> tuple[Session, Session]:
+        levels = self._levels_of(size)
         features = self._compiler.features(size)
-        features.bind([], self._levels)
-        graph = build_graph.proposals(self._compiler.converted.weights, self.grids)
+        features.bind([], levels)
+        graph = build_graph.proposals(self._compiler.converted.weights, _grids(size))
         proposals = self._compiler.session(graph)
-        proposals.bind(self._levels)
+        proposals.bind(levels)
         return features, proposals
 
 
@@ -111,7 +122,7 @@ class TiledMaps:
             self._compiler.session(build_graph.tiles(_BLOCK, relu=relu)) for relu in (False, True)
         )
         self._answers = self._compiler.session(build_graph.tile_answers(weights, _BLOCK))
-        self._sizes = _Recent(self._compiled)
+        self._sizes = _Latest(self._compiled)
 
     @property
     def rows_of_cells(self) -> Rows:
@@ -124,7 +135,7 @@ class TiledMaps:
         merged = _split(self._other.rows[: _count(self.grids)], self.grids)
         features, self._layout = self._sizes.get(pixels.shape[:2])
         give_back_unused()
-        features.run([pixels.reshape(-1, 3)], [rows[None] for rows in merged])
+        features.run([pixels.reshape(-1, 3)], merged)
         features.release()
         found = iter(self._layout.blocks(self.table.rows))
         for level, tiles in enumerate(self._layout.merged):
@@ -154,6 +165,10 @@ class TiledMaps:
         kernel = transformed(self._weights[f"{name}.weight"])
         for tiles, found in blocks:
             session.run([source.rows, tiles, kernel, self._weights[f"{name}.bias"]], [found])
+
+    def compile_for(self, size: Size) -> None:
+        """Get ready for a padded picture of that size."""
+        self._sizes.get(size)
 
     def _compiled(self, size: Size) -> tuple[Session, "_Layout"]:
         return self._compiler.features(size), _Layout.of(_grids(size))
@@ -228,22 +243,19 @@ class _Compiler:
         return session
 
 
-class _Recent(Generic[Compiled]):
-    """What is compiled for the sizes of picture that were seen lately."""
+class _Latest(Generic[Compiled]):
+    """What is compiled for the size of the latest picture."""
 
     def __init__(self, make: Callable[[Size], Compiled]) -> None:
         self._make = make
         self._compiled: dict[Size, Compiled] = {}
 
     def get(self, size: Size) -> Compiled:
-        found = self._compiled.pop(size, None)
-        if found is None:
-            # The old one goes first: both at once would need more memory.
-            while len(self._compiled) >= _SIZES:
-                del self._compiled[next(iter(self._compiled))]
-            found = self._make(size)
-        self._compiled[size] = found
-        return found
+        """Return it for that size."""
+        if size not in self._compiled:
+            self._compiled.clear()  # both at once would need more memory
+            self._compiled[size] = self._make(size)
+        return self._compiled[size]
 
 
 def _grids(size: Size) -> Grids:

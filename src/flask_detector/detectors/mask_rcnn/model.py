@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from flask_detector.detectors.base import OnStage, StageClock, check_answers, ch
 from flask_detector.detectors.mask_rcnn.fold_batchnorm import with_epsilon
 from flask_detector.detectors.mask_rcnn.paste_masks import paste
 from flask_detector.detectors.mask_rcnn.postprocess import select, without_background
-from flask_detector.detectors.mask_rcnn.preprocess import Prepared, prepare
+from flask_detector.detectors.mask_rcnn.preprocess import Prepared, padded_size, prepare
 from flask_detector.detectors.mask_rcnn.proposals import propose
 from flask_detector.detectors.mask_rcnn.runner import Network
 from flask_detector.detectors.mask_rcnn.variants import TRAITS, Origin, Variant
@@ -134,9 +135,12 @@ class MaskRCNN:
 
     def _look_at(self, pixels: Pixels, clock: StageClock) -> Prepared:
         """Make the maps that all else is read from."""
-        with clock.stage("prepare"):
+        # Both take one core: compiling for a size of picture that is new, and making the picture smaller.
+        with clock.stage("prepare"), ThreadPoolExecutor(1) as other_core:
+            compiled = other_core.submit(self._network.compile_for, padded_size(pixels, self._traits))
             prepared = prepare(pixels, self._traits, dtype=self._network.pixel_type)
             pixels.forget()
+            compiled.result()
         with clock.stage("features"):
             self._network.features(prepared.pixels)
         return prepared

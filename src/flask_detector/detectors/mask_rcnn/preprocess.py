@@ -38,7 +38,7 @@ def prepare(picture: Picture | Pixels, traits: Traits, *, dtype: type[np.floatin
     """Return the network's input for a picture (H, W, 3), RGB, uint8; its pixels are kept as `dtype`."""
     image = Pixels.of(picture)
     height, width = resized_size(image.height, image.width, traits.origin, traits.options)
-    pixels = np.zeros((padded(height), padded(width), 3), dtype)
+    pixels = np.zeros((*padded_size(image, traits), 3), dtype)
     for start, rows in _RESIZES[traits.origin.rules.resize](image, height, width, traits):
         pixels[start : start + len(rows), :width] = rows
     return Prepared(pixels, (height, width), (image.height, image.width))
@@ -64,6 +64,12 @@ def resized_size(
         scale = min(options.max_size / long, options.min_size / short)
         sides = [height * scale, width * scale]
     return max(int(sides[0] + half), 1), max(int(sides[1] + half), 1)
+
+
+def padded_size(image: Pixels, traits: Traits) -> tuple[int, int]:
+    """Return height and width of the network's input for a picture."""
+    height, width = resized_size(image.height, image.width, traits.origin, traits.options)
+    return padded(height), padded(width)
 
 
 def padded(side: int) -> int:

@@ -49,8 +49,13 @@ class Network:
         """The type in which it takes pixels."""
         return np.float32 if self._precision is Precision.FLOAT32 else np.float16
 
+    def compile_for(self, size: tuple[int, int]) -> None:
+        """Get ready for pixels (height, width, 3), if the last ones were of another size."""
+        self.maps.compile_for(size)
+
     def features(self, pixels: npt.NDArray[np.floating]) -> None:
         """Make the maps of the pixels (height, width, 3), which all else is read from."""
+        self._converted.forget_pages()  # later stages read them, and this one needs the most memory
         self.maps.make(pixels)
 
     def proposals(self) -> tuple[list[Floats], Grids]:
