@@ -142,6 +142,12 @@ def test_what_transformers_exports(compare: Compare) -> None:
     compare("transformers", {"network": "rt_detr"}, family="detr")
 
 
+def test_what_transformers_exports_of_detr(compare: Compare) -> None:
+    asked = {"labels": numbered(91), "options": {"first_class": 0, "size": (320, 533)}}
+    # See the next one.
+    compare("transformers", {"network": "detr", "open": True}, family="detr", score_tolerance=0.003, **asked)
+
+
 def test_what_torchvision_exports(compare: Compare) -> None:
     export = {"network": "fasterrcnn_mobilenet_v3_large_320_fpn", "open": True}
     asked = {"labels": numbered(91), "options": {"first_class": 0}}
