@@ -138,8 +138,9 @@ def test_what_rf_detr_exports(compare: Compare) -> None:
     compare("rfdetr", export, family="rf-detr", labels=numbered(90))
 
 
-def test_what_transformers_exports(compare: Compare) -> None:
-    compare("transformers", {"network": "rt_detr"}, family="detr")
+@pytest.mark.parametrize("network", ["rt_detr", "rt_detr_v2"])
+def test_what_transformers_exports(compare: Compare, network: str) -> None:
+    compare("transformers", {"network": network}, family="detr")
 
 
 def test_what_transformers_exports_of_detr(compare: Compare) -> None:
