@@ -43,6 +43,9 @@ def paste(grids: MaskGrids, candidate: int, box: Floats, fitted: Fitted) -> Mask
         upper, lower = (math.ceil(y1), math.ceil(y2)) if is_cut else (0, fitted.height)
         columns = _Taps.over(grid.shape[1], 0, fitted.width, first, min(last, fitted.width))
         rows = _Taps.over(grid.shape[0], 0, fitted.height, upper, min(lower, fitted.height))
+    # A pixel is inside only where one of the cells around it is: most of a picture needs no look.
+    is_over: npt.NDArray[np.bool_] = grid > grids.threshold
+    columns, rows = columns.near(np.any(is_over, axis=0)), rows.near(np.any(is_over, axis=1))
     if len(columns.lower) == 0 or len(rows.lower) == 0:
         return Mask(0, 0, 0, 0, np.zeros(1, np.uint32))
     counts = counts_of_columns(_inside(grid, columns, rows, grids.threshold), len(rows.lower))
@@ -65,6 +68,9 @@ def _of_picture(grid: Floats, fitted: Fitted) -> Floats:
     factor = next(
         (f for f in _ENLARGEMENTS if all((edge * f).is_integer() for side in sides for edge in side[1:])), 4
     )
+    if factor == 1:
+        (_, left, right), (_, top, bottom) = sides
+        return grid[round(top) : max(round(bottom), 1), round(left) : max(round(right), 1)]
     columns, rows = (
         _Taps.over(cells, 0, cells * factor, round(first * factor), max(round(last * factor), 1))
         for cells, first, last in sides
@@ -88,6 +94,13 @@ class _Taps:
         places = np.clip((centres - start) * (cells / max(end - start, 1e-6)) - 0.5, 0, cells - 1)
         lower = places.astype(np.int64)
         return cls(first, lower, np.minimum(lower + 1, cells - 1), (places - lower).astype(np.float32))
+
+    def near(self, cells: npt.NDArray[np.bool_]) -> "_Taps":
+        """Return the pixels from the first to the last that lie next to one of those cells (N,)."""
+        touched = np.flatnonzero(cells[self.lower] | cells[self.upper])
+        kept = slice(touched[0], touched[-1] + 1) if len(touched) else slice(0)
+        first = self.first + (kept.start or 0)
+        return _Taps(int(first), self.lower[kept], self.upper[kept], self.share[kept])
 
     def of(self, values: Floats) -> Floats:
         """Return values (N, cells) as (N, pixels)."""
