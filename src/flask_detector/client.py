@@ -228,7 +228,7 @@ class Client:
     ) -> tuple[dict[str, Any], Message]:
         """Return the JSON of a response and its headers; retries temporary failures of network or server."""
         url = f"{self.url}/api/v1{path}"
-        request = Request(url, data=body, headers={**self._headers, **headers}, method=method)  # noqa: S310
+        request = Request(url, data=body, headers={**self._headers, **headers}, method=method)  # noqa: S310  # the user named the server
         pauses = iter(_PAUSES)
         for _ in range(_MOST_PAUSES):
             try:

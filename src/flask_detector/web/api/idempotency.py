@@ -54,6 +54,6 @@ def _fingerprint(upload: Upload) -> str:
     options = upload.options.model_dump(include={"model", "min_score", "classes", "masks", "callback_url"})
     digest.update(json.dumps(options, sort_keys=True).encode())
     for picture, _ in upload.pictures:
-        digest.update(hashlib.file_digest(picture, "sha256").digest())  # type: ignore[arg-type]
+        digest.update(hashlib.file_digest(picture, "sha256").digest())  # type: ignore[arg-type]  # it reads as a file does
         picture.seek(0)
     return digest.hexdigest()

@@ -54,7 +54,7 @@ class Taken:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def keep(service: Service, id: str, records: Iterable[Record], view: View = View()) -> Taken:  # noqa: B008
+def keep(service: Service, id: str, records: Iterable[Record], view: View = View()) -> Taken:  # noqa: B008  # frozen
     """Put detections with what is shown of them into a collection, as they were corrected if they were.
 
     Raises what `Pictures.add` raises; then those before are in it.
