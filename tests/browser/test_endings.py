@@ -75,7 +75,7 @@ def test_a_cancelled_detection_can_be_taken_up_again_and_deleted(
     page.locator(".result-shapes").wait_for()
     address = page.url
     page.get_by_role("button", name="Delete now").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("See what is in a picture")
+    expect(page.get_by_role("heading", level=1)).to_have_text("History")
     page.goto(address)
     expect(page.get_by_role("heading", level=1)).to_have_text(
         "This detection and its picture have been deleted."

@@ -188,7 +188,7 @@ def test_without_scripts_a_form_and_a_refresh_lead_to_the_drawn_picture(
     expect(page.get_by_role("slider")).to_be_hidden()
     page.get_by_role("button", name="Delete now").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("History")
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo deleting apartment.jpg").first.click()
     expect(page.locator(".record-name").first).to_have_text("apartment.jpg")
 
 

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
+from flask_detector.collections.documents import Rights
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.middleware.security import cookie_name
@@ -138,22 +139,30 @@ def test_the_host_check_can_be_widened(client_with: Callable[..., FlaskClient]) 
     assert client_with(trusted_hosts="*").get("/", headers={"Host": "x.example"}).status_code == 200
 
 
-def _changes(app: Flask, id: str) -> list[tuple[str, str]]:
-    """Return method and address of each rule that changes something by a browser's cookie, with that id."""
+def _changes(app: Flask, ids: dict[str, str]) -> list[tuple[str, str]]:
+    """Return method and address of each rule that changes something by a browser's cookie.
+
+    ids: to stand in an address that begins so; of several, the first one.
+    """
     exempt = {one.name for one in app.extensions["csrf"]._exempt_blueprints}  # those that use no cookie
     return [
-        (method, re.sub(r"<[^>]+>", id, rule.rule))
+        (method, re.sub("<[^>]+>", id, re.sub(r"<any\((\w+).*?>", r"\1", rule.rule)))
         for rule in app.url_map.iter_rules()
+        for id in [next(id for start, id in ids.items() if rule.rule.startswith(start))]
         for method in (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
         if rule.endpoint.rpartition(".")[0] not in exempt
     ]
 
 
 def test_nothing_is_changed_without_the_form_token(
-    client: FlaskClient, app: Flask, upload: Upload, jpeg: bytes
+    client: FlaskClient, app: Flask, upload: Upload, jpeg: bytes, token: Callable[[], str]
 ) -> None:
-    changes = _changes(app, upload(jpeg).headers["Location"].rpartition("/")[2])
-    assert len(changes) >= 10
+    detection = upload(jpeg).headers["Location"].rpartition("/")[2]
+    made = client.post("/collections", data={"csrf_token": token(), "name": "a"})
+    collection = made.headers["Location"].rpartition("/")[2]
+    link = app.extensions["flask-detector"].collections.share(collection, Rights.EDIT)
+    changes = _changes(app, {"/collections/": collection, "/shared/collections/": link, "/": detection})
+    assert {path.split("/")[1] for _, path in changes} >= {"detections", "collections", "shared", "admin"}
     for method, path in changes:
         response = client.open(path, method=method, headers={"Accept": "application/json"})
         assert (response.status_code, response.json and response.json["error"]["code"]) == (
