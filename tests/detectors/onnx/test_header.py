@@ -45,13 +45,17 @@ def test_a_common_model_is_let_through(tmp_path: Path) -> None:
     check_header(written(tmp_path / "model.onnx", model_of(ANSWER)))
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/../../secret", "link"])
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/../../secret", "link", "a\0b"])
 def test_arrays_outside_the_folder_are_not_read(tmp_path: Path, location: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(2016))
     (folder / "link").symlink_to(tmp_path / "secret")
     assert "outside its folder" in refusal(written(folder / "model.onnx", with_data_in(location)))
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_that_is_not_here(tmp_path: Path) -> None:
+    assert "which is not here" in refusal(written(tmp_path / "model.onnx", with_data_in("a" * 500)))
 
 
 def test_arrays_in_a_file_beside_it_are_let_through_and_missing_ones_are_named(tmp_path: Path) -> None:

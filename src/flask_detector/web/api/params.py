@@ -246,7 +246,7 @@ def from_json(kind: type[Model], data: bytes) -> Model:
     """Return the parameters in a JSON object; raises BadParameter, which names the field."""
     data = checked_json(data, most_keys=_MOST_KEYS, most_values=_MOST_VALUES)
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(data, strict=True)
     except ValidationError as error:
         raise _named(error) from error
 
