@@ -41,8 +41,12 @@ def hold(page: Page, *paths: Path, x: int = 300, y: int = 300) -> Callable[[str]
     def act(kind: str) -> None:
         devtools.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": drag})
 
-    act("dragEnter")
-    act("dragOver")
+    for _ in range(30):  # a hand goes on moving, also while the page's scripts are still on their way
+        act("dragEnter")
+        act("dragOver")
+        if page.locator("#drop-target").is_visible():
+            break
+        page.wait_for_timeout(100)
     return act
 
 

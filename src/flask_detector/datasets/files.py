@@ -33,7 +33,15 @@ _MOST_PLACES: Final = 64  # where one name is looked for
 _PICTURES: Final = OTHER_SUFFIXES.union(*SUFFIXES.values())
 # What systems put beside a user's files.
 _JUNK: Final = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError)
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    UnicodeDecodeError,  # of a name within the ZIP
+)
 
 
 class _Place(Protocol):
