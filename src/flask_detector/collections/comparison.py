@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -33,20 +33,22 @@ class Comparison:
 
     def ensure_list(self) -> None:
         """Have the list of collections complete, and compared of late."""
-        if not self._index.is_complete():
+        ((is_complete, is_due),) = self._index.freshness()
+        if not is_complete:
             self.compare_list()
             # Until then they would take no room.
             for id in self._index.collections():
-                self._later.do(partial(self.ensure, id))
-        elif self._index.is_to_be_compared():
+                self._later.do(partial(self.ensure, [id]))
+        elif is_due:
             self._later.do(self.compare_list)
 
-    def ensure(self, id: str) -> None:
-        """Have a collection's entries complete, and compared of late."""
-        if not self._index.is_complete(id):
-            self.compare(id, again=False)
-        elif self._index.is_to_be_compared(id):
-            self._later.do(partial(self.compare, id))
+    def ensure(self, ids: Sequence[str]) -> None:
+        """Have the entries of collections complete, and compared of late."""
+        for id, (is_complete, is_due) in zip(ids, self._index.freshness(ids), strict=True):
+            if not is_complete:
+                self.compare(id, again=False)
+            elif is_due:
+                self._later.do(partial(self.compare, id))
 
     def compare_list(self) -> None:
         """Compare the list of collections with the folders; finish deletions that were cut off."""
@@ -73,7 +75,7 @@ class Comparison:
         again: also where somebody else has just done so.
         """
         with self._index.locked(id) as keep, ThreadPoolExecutor(_READERS) as readers:
-            if not again and self._index.is_complete(id):
+            if not again and self._index.freshness([id])[0].is_complete:
                 return
             self._take_in(id)
             collection = self._index.collection(id)

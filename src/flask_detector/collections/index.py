@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import cast
+from typing import NamedTuple, cast
 
 import redis
 
@@ -69,6 +69,17 @@ class Sums:
     states: Mapping[State, int]
 
 
+class Freshness(NamedTuple):
+    """How far the index may be believed of a collection.
+
+    is_complete: whether all of its files were taken in since Redis has lost what it knew.
+    is_due: whether it is time to compare it with the files; true for one caller, who does it.
+    """
+
+    is_complete: bool
+    is_due: bool
+
+
 class Index:
     """The index in one Redis. Every method raises BrokerUnavailable."""
 
@@ -104,18 +115,20 @@ class Index:
             with suppress(redis.RedisError):  # it opens by itself; the block's own error counts
                 lock.release()
 
-    def is_complete(self, id: str = "") -> bool:
-        """Return whether all files of a collection were taken in since Redis has lost what it knew.
+    def freshness(self, ids: Sequence[str] = ("",)) -> list[Freshness]:
+        """Return how far the index may be believed of each collection.
 
-        id: empty for the list of all collections.
+        ids: an empty one is the list of all collections.
         """
-        with reaching_redis():
-            return bool(self._connection.hexists(_sums_key(id), _COMPLETE))
-
-    def is_to_be_compared(self, id: str = "") -> bool:
-        """Return whether it is time to compare it with the files; true for one caller, who does it."""
-        with reaching_redis():
-            return bool(self._connection.set(_compared_key(id), "", ex=_COMPARED_SECONDS, nx=True))
+        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
+            for id in ids:
+                pipeline.hexists(_sums_key(id), _COMPLETE)
+                pipeline.set(_compared_key(id), "", ex=_COMPARED_SECONDS, nx=True)
+            found = iter(pipeline.execute())
+        return [
+            Freshness(bool(is_complete), bool(is_due))
+            for is_complete, is_due in zip(found, found, strict=True)
+        ]
 
     def mark_compared(self, id: str = "") -> None:
         """Remember that it was."""
@@ -191,13 +204,13 @@ class Index:
             data = cast(bytes | None, self._connection.hget(_entries_key(id), picture))
         return None if data is None else Entry.read([data])[0]
 
-    def some(self, id: str, number: int) -> list[str]:
-        """Return the ids of so many pictures at most, the same ones as long as nothing changes."""
-        with reaching_redis():
-            _, found = cast(
-                tuple[int, dict[bytes, bytes]], self._connection.hscan(_entries_key(id), count=number)
-            )
-        return sorted(picture.decode() for picture in found)[:number]
+    def some(self, ids: Sequence[str], number: int) -> list[list[str]]:
+        """Return the ids of so many pictures at most of each; the same ones as long as nothing changes."""
+        with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
+            for id in ids:
+                pipeline.hscan(_entries_key(id), count=number)
+            found = pipeline.execute()
+        return [sorted(picture.decode() for picture in entries)[:number] for _, entries in found]
 
     def details(self, id: str, pictures: Sequence[str]) -> dict[str, Details]:
         """Return what is known besides of some pictures, by their ids."""
@@ -236,7 +249,7 @@ class Index:
             found = cast(list[bytes | None], self._connection.hmget(_USED, _ALL, _owner_field(owner)))
         return int(found[0] or 0), int(found[1] or 0)
 
-    def sums(self, ids: Iterable[str]) -> list[Sums]:
+    def sums(self, ids: Sequence[str]) -> list[Sums]:
         """Return what collections have, in the same order."""
         with reaching_redis(), self._connection.pipeline(transaction=False) as pipeline:
             for id in ids:

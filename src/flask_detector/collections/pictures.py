@@ -56,9 +56,9 @@ class Pictures:
             raise unknown_picture()
         return entry
 
-    def some(self, id: str, number: int) -> list[str]:
-        """Return the ids of some pictures of a collection, the same ones as long as nothing changes."""
-        return self._index.some(id, number)
+    def some(self, ids: Sequence[str], number: int) -> dict[str, list[str]]:
+        """Return the ids of some pictures of each collection, the same ones as long as nothing changes."""
+        return dict(zip(ids, self._index.some(ids, number), strict=True))
 
     def details(self, id: str, entries: Iterable[Entry]) -> dict[str, Details]:
         """Return what is known of some pictures besides, by their ids."""
@@ -85,7 +85,7 @@ class Pictures:
         classes: those that the collection is to have before the ones that only objects name.
         """
         owner = self.collections.find(id).owner
-        self.collections.comparison.ensure(id)
+        self.collections.comparison.ensure([id])
         pid = documents.picture_id(file_name, picture)
         name = documents.picture_name(pid, picture)
         document = _document(annotations, said) | {"split": split, "file_name": file_name, "model": model}
@@ -218,7 +218,7 @@ class Pictures:
 
     def _ensure(self, id: str) -> None:
         self.collections.find(id)
-        self.collections.comparison.ensure(id)
+        self.collections.comparison.ensure([id])
 
 
 def readable(document: Mapping[str, Any]) -> Annotations:

@@ -93,7 +93,10 @@ class Collections:
 
     def owned_by(self, owner: str) -> list[tuple[Collection, Sums]]:
         """Return an owner's collections with what they have, the newest first."""
-        return [(one, self.sums(one.id)) for one in self.names_owned_by(owner)]
+        found = self.names_owned_by(owner)
+        ids = [one.id for one in found]
+        self.comparison.ensure(ids)
+        return list(zip(found, self.index.sums(ids), strict=True))
 
     def names_owned_by(self, owner: str) -> list[Collection]:
         """Return an owner's collections alone, the newest first."""
@@ -103,7 +106,7 @@ class Collections:
 
     def sums(self, id: str) -> Sums:
         """Return what a collection has."""
-        self.comparison.ensure(id)
+        self.comparison.ensure([id])
         return self.index.sums([id])[0]
 
     def rename(self, id: str, name: str) -> Collection:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, Entry
+from flask_detector.collections.index import Sums
 from flask_detector.web.api.params import Score, Strict
 from flask_detector.web.core.collecting import Imported, Taken, counts_by_split
 from flask_detector.web.core.service import service
@@ -184,9 +185,8 @@ class ChangedPictures(TypedDict):
     pictures: int
 
 
-def summary_form(collection: Collection) -> CollectionSummary:
+def summary_form(collection: Collection, sums: Sums) -> CollectionSummary:
     """Return the form of a collection in a list."""
-    sums = service().collections.sums(collection.id)
     return {
         "id": collection.id,
         "name": collection.name,
@@ -203,7 +203,7 @@ def collection_form(collection: Collection) -> CollectionResponse:
     entries = service().pictures.entries(collection.id)
     classes = counts_of(collection, entries)
     return {
-        **summary_form(collection),
+        **summary_form(collection, service().collections.sums(collection.id)),
         "classes": [{"name": name, "objects": number} for name, number in classes.items()],
         "splits": counts_by_split(entries),
         "links": {rights: link_url(token) for rights, token in collection.links.items()},

@@ -67,9 +67,8 @@ def list_collections() -> Response:
     owner = owner_of_request()
     if owner is None:
         raise e.KeyMissing("There is only a list of an API key's own collections.")
-    form: CollectionList = {
-        "collections": [summary_form(one) for one, _ in service().collections.owned_by(owner)]
-    }
+    found = service().collections.owned_by(owner)
+    form: CollectionList = {"collections": [summary_form(one, sums) for one, sums in found]}
     return jsonify(form)
 
 

@@ -32,7 +32,7 @@ def index() -> str:
     return render_template(
         "pages/collections.html",
         collections=found,
-        covers={one.id: service().pictures.some(one.id, _COVERS) for one, _ in found},
+        covers=service().pictures.some([one.id for one, _ in found], _COVERS),
         settings=service().settings,
     )
 
