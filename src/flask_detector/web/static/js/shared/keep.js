@@ -30,7 +30,7 @@ async function keep(button, data) {
     const answer = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json" } });
     const found = await answer.json();
     if (answer.ok) {
-      show(menu, ...wordsOf(found));
+      show(menu, ...wordsOf(found), found);
     } else {
       show(menu, `${found.error.message} ${found.error.hint}`);
     }
@@ -41,26 +41,26 @@ async function keep(button, data) {
 }
 
 /**
- * @param {{url: string, name: string, pictures: number, added: number, left_out: string[]}} kept
- * @returns {[string, string, string]} what to say, the collection's URL and its name
+ * @param {{pictures: number, added: number, left_out: string[]}} kept
+ * @returns {[string, string]} what to say before the collection's name and behind it
  */
-function wordsOf({ url, name, pictures, added, left_out }) {
+function wordsOf({ pictures, added, left_out }) {
   const known = pictures - added;
   const words = pictures > 1 ? `${pictures} pictures are kept in ` : pictures ? "Kept in " : "Nothing was kept in ";
   const notes = [
     ...(known && pictures > 1 ? [`${known} of them were there already`] : known ? ["it was there already"] : []),
     ...(left_out.length ? [`left out: ${left_out.join("; ")}`] : []),
   ];
-  return [words + (notes.length ? `\u0001 (${notes.join("; ")})` : "\u0001"), url, name];
+  return [words, notes.length ? ` (${notes.join("; ")}).` : "."];
 }
 
 /**
  * @param {HTMLElement} menu
- * @param {string} words with a character for the link's place
- * @param {string} [url]
- * @param {string} [name]
+ * @param {string} words
+ * @param {string} [after] behind the collection's name
+ * @param {{url: string, name: string}} [collection]
  */
-function show(menu, words, url, name) {
+function show(menu, words, after, collection) {
   let note = /** @type {HTMLElement | null} */ (document.querySelector(".keep-note"));
   if (!note) {
     note = document.createElement("p");
@@ -73,13 +73,12 @@ function show(menu, words, url, name) {
       (menu.closest("header, .selection") ?? menu).after(note);
     }
   }
-  note.classList.toggle("bad", !url);
-  const [before, after = ""] = words.split("\u0001");
-  note.replaceChildren(before);
-  if (url && name) {
+  note.classList.toggle("bad", !collection);
+  note.replaceChildren(words);
+  if (collection && after) {
     const link = document.createElement("a");
-    link.href = url;
-    link.textContent = name;
-    note.append(link, after, ".");
+    link.href = collection.url;
+    link.textContent = collection.name;
+    note.append(link, after);
   }
 }
