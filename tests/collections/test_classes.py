@@ -8,9 +8,7 @@ import pytest
 from flask_detector.collections.classes import rename_class
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections
-from flask_detector.errors import (
-    BadParameter,
-)
+from flask_detector.errors import BadParameter
 from tests.support.collected import OF_MODEL, OF_PERSON
 
 

@@ -10,9 +10,7 @@ import redis
 from flask_detector.collections.documents import Rights, State
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections
-from flask_detector.errors import (
-    UnknownPicture,
-)
+from flask_detector.errors import UnknownPicture
 from flask_detector.structures.revisions import ANY
 from tests.support.collected import OF_PERSON, OWNER, annotations
 

@@ -8,7 +8,7 @@ from flask_detector.collections.store import Collections
 
 def entry(number: int, *labels: str) -> Entry:
     counts = dict.fromkeys(labels, 1)
-    return Entry(f"{number:032x}", "a.jpg", State.UNSEEN, None, "", None, "a.jpg", 2, 1, 1, counts)
+    return Entry(f"{number:032x}", "a.jpg", State.UNSEEN, None, "", None, 2, 1, 1, counts)
 
 
 def test_the_share_is_exact_and_each_class_is_parted_by_about_the_same() -> None:

@@ -8,10 +8,7 @@ import pytest
 
 from flask_detector.collections.documents import Rights
 from flask_detector.collections.store import Collections
-from flask_detector.errors import (
-    BadParameter,
-    UnknownCollection,
-)
+from flask_detector.errors import BadParameter, UnknownCollection
 from flask_detector.storage.local import FolderStorage
 from tests.support.collected import OWNER
 

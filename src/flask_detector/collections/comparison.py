@@ -90,7 +90,7 @@ class Comparison:
                 try:
                     document = self._files.read_annotations(id, picture)
                     size = kept.size + written.size
-                    return Entry.of(picture, document, kept.name, size), Details.of(document, kept, written)
+                    return Entry.of(picture, document, size), Details.of(document, kept, written)
                 except (DetectorError, ValueError):  # not a file of ours, or gone meanwhile
                     return None
 

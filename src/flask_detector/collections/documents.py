@@ -17,12 +17,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from flask_detector.imaging import sniff
 from flask_detector.storage.base import StoredFile
 from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.outlines import grid_of, outline_of
+from flask_detector.structures.splits import SPLITS, Split
 
 FOLDER = "collections"
 PICTURES, ANNOTATIONS, THUMBNAILS = "pictures", "annotations", "thumbnails"
@@ -39,9 +40,6 @@ _ANNOTATIONS_NAME = re.compile(r"([0-9a-f]{32})\.json")
 _MOST_OUTLINES = 50
 
 _OF_ANNOTATIONS = ("version", "width", "height", "verified", "labels", "objects")
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class State(StrEnum):
@@ -103,7 +101,6 @@ class Entry(NamedTuple):
     """What the index knows of a picture; a tuple, since ten thousand of them are made for a list.
 
     added_at, changed_at: ISO 8601, UTC; the latter None where nobody has changed it in the collection.
-    file: what the picture's file is called.
     size: of the picture's file and of its annotations', in bytes.
     counts: objects by label.
     """
@@ -114,14 +111,13 @@ class Entry(NamedTuple):
     split: Split | None
     added_at: str
     changed_at: str | None
-    file: str
     size: int
     width: int
     height: int
     counts: Mapping[str, int]
 
     @classmethod
-    def of(cls, id: str, document: Mapping[str, Any], file: str, size: int) -> Self:
+    def of(cls, id: str, document: Mapping[str, Any], size: int) -> Self:
         """Return what is to be known of the annotations file of a picture; raises ValueError for none."""
         try:
             split = document["split"]
@@ -134,7 +130,6 @@ class Entry(NamedTuple):
                 split,
                 str(document["added_at"]),
                 None if document["changed_at"] is None else str(document["changed_at"]),
-                file,
                 size,
                 int(document["width"]),
                 int(document["height"]),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from flask_detector.collections import documents
-from flask_detector.collections.documents import ANNOTATIONS, FOLDER, PICTURES, THUMBNAILS, Collection, Entry
+from flask_detector.collections.documents import ANNOTATIONS, FOLDER, PICTURES, THUMBNAILS, Collection
 from flask_detector.errors import StorageUnavailable, UnknownPicture
 from flask_detector.storage.base import Storage, StoredFile
 
@@ -80,14 +80,14 @@ class Files:
         """Delete a picture without its annotations."""
         self._storage.remove(_path(id, PICTURES, name))
 
-    def remove(self, id: str, entry: Entry) -> None:
-        """Delete the files of a picture.
+    def remove(self, id: str, picture: str, name: str) -> None:
+        """Delete the files of a picture that is called so.
 
         The large one goes first: what is cut off here leaves annotations that nobody is shown.
         """
-        self.remove_picture(id, entry.file)
-        self._storage.remove(_path(id, ANNOTATIONS, f"{entry.id}.json"))
-        self._storage.remove(_path(id, THUMBNAILS, f"{entry.id}.jpg"))
+        self.remove_picture(id, name)
+        self._storage.remove(_path(id, ANNOTATIONS, f"{picture}.json"))
+        self._storage.remove(_path(id, THUMBNAILS, f"{picture}.jpg"))
 
     def thumbnail(self, id: str, picture: str, make: Callable[[], bytes]) -> bytes:
         """Return a picture's small copy, which is made once."""

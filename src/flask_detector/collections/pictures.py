@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from flask_detector.collections import documents
-from flask_detector.collections.documents import Details, Entry, Split
+from flask_detector.collections.documents import Details, Entry
 from flask_detector.collections.files import unknown_picture
 from flask_detector.collections.store import Collections, now
 from flask_detector.errors import ChangedMeanwhile, CollectionError, CollectionFull, UnknownPicture
 from flask_detector.storage.base import StoredFile
 from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
 from flask_detector.structures.revisions import ANY, Revision, version_of
+from flask_detector.structures.splits import Split
 
 MOST_PICTURES = 50_000
 """In one collection."""
@@ -150,24 +151,22 @@ class Pictures:
 
     def picture(self, id: str, picture: str) -> bytes:
         """Return a picture as it was sent."""
-        return self._files.read_picture(id, self.entry(id, picture).file)
+        return self._files.read_picture(id, self._file(id, picture))
 
     def thumbnail(self, id: str, picture: str, make: Callable[[bytes], bytes]) -> bytes:
         """Return a picture's small copy, which is made once."""
-        file = self.entry(id, picture).file
+        file = self._file(id, picture)
         return self._files.thumbnail(id, picture, lambda: make(self._files.read_picture(id, file)))
 
-    def remove(self, id: str, pictures: Iterable[str]) -> None:
+    def remove(self, id: str, pictures: Sequence[str]) -> None:
         """Delete pictures; one that is gone already is no matter."""
         self._ensure(id)
         with self._index.locked(id) as keep:
             collection = self.collections.find(id)
-            for picture in pictures:
-                entry = self._index.entry(id, picture)
-                if entry is not None:
-                    self._files.remove(id, entry)
-                    self._index.set_entries(collection, [], gone=[picture])
-                    keep()
+            for picture, its in self._index.details(id, pictures).items():
+                self._files.remove(id, picture, its.file)
+                self._index.set_entries(collection, [], gone=[picture])
+                keep()
 
     def change(self, id: str, pictures: Sequence[str], change: Callable[[dict[str, Any]], None]) -> None:
         """Let a function change the annotations files of pictures; those that are gone are passed over."""
@@ -204,8 +203,7 @@ class Pictures:
     def _written(self, id: str, picture: str, document: dict[str, Any], kept: StoredFile) -> Written:
         """Write an annotations file; return what the index is to know of it."""
         written = self._files.write_annotations(id, picture, document)
-        entry = Entry.of(picture, document, kept.name, kept.size + written.size)
-        return entry, Details.of(document, kept, written)
+        return Entry.of(picture, document, kept.size + written.size), Details.of(document, kept, written)
 
     def _take_in(self, id: str, written: Iterable[Written], classes: Iterable[str] = ()) -> None:
         """Take what was written into the index, and new classes into the collection; the lock is held."""
@@ -215,6 +213,14 @@ class Pictures:
             id, lambda one: replace(one, classes=tuple(dict.fromkeys([*one.classes, *labels])))
         )
         self._index.set_entries(collection, written)
+
+    def _file(self, id: str, picture: str) -> str:
+        """Return what a picture's file is called."""
+        self._ensure(id)
+        its = self._index.details(id, [picture]).get(picture)
+        if its is None:
+            raise unknown_picture()
+        return its.file
 
     def _ensure(self, id: str) -> None:
         self.collections.find(id)

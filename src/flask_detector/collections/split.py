@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_detector.collections.documents import Entry, Split
+from flask_detector.collections.documents import Entry
 from flask_detector.collections.pictures import Pictures
+from flask_detector.structures.splits import Split
 
 
 def split(pictures: Pictures, id: str, *, validation: float, seed: int = 0, again: bool = False) -> None:

@@ -4,6 +4,7 @@ It is pure: it takes a folder or a ZIP and yields pictures with their objects. A
 one row of `READERS`.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -54,19 +55,25 @@ def open_dataset(path: Path, *, limits: Limits) -> Dataset:
 
 def _reader(path: Path, files: Files, remarks: Remarks, limits: Limits) -> Reader:
     """Return the reader of the data set's format; says which others are left out."""
-    found = [READERS[name](files, paths, Remarks(), limits) for name, paths in formats_of(files).items()]
+    found = formats_of(files)
     if not found:
         raise UnknownDataset(f"{path.name} holds no labels of a format that is read here.")
-    if len(found) > 1:
-        found.sort(key=lambda one: -sum(labels.path is not None for labels in one.labels()))
-    best = found[0]
-    for other in found[1:]:
-        for label_file in other.paths:
-            remarks.left_out(label_file, f"is {other.title}; {best.title} has labels for more pictures")
-    known = {label_file for reader in found for label_file in reader.paths}
+
+    def reader(name: str, remarks: Remarks) -> Reader:
+        return READERS[name](files, found[name], remarks, limits)
+
+    def labelled(name: str) -> int:
+        return sum(labels.path is not None for labels in reader(name, Remarks()).labels())
+
+    best = max(found, key=labelled) if len(found) > 1 else next(iter(found))
+    for other in (name for name in found if name != best):
+        reason = f"is {READERS[other].title}; {READERS[best].title} has labels for more pictures"
+        for label_file in found[other]:
+            remarks.left_out(label_file, reason)
+    known = set(chain.from_iterable(found.values()))
     for unknown in files.ending(*SUFFIXES):
         if unknown not in known and files.find_stem(unknown[: unknown.rindex(".")]) is not None:
             remarks.left_out(
                 unknown, "has the name of a picture, but no labels of a format that is read here"
             )
-    return type(best)(files, best.paths, remarks, limits)  # anew: until here nothing was to be remarked
+    return reader(best, remarks)

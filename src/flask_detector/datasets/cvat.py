@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from flask_detector.datasets import xml_reader
-from flask_detector.datasets.reader import Labels, Reader, Split, each_usable
+from flask_detector.datasets.reader import SPLITS, Labels, Reader, each_usable
 from flask_detector.datasets.remarks import Remark, Unusable
 from flask_detector.datasets.shapes import (
     Shape,
@@ -29,13 +29,6 @@ from flask_detector.structures.annotations import MOST_LABELS
 from flask_detector.structures.masks import Mask
 
 _LARGEST_FILE: Final = 4_000_000_000
-_SPLITS: Final[dict[str, Split]] = {
-    "train": "train",
-    "validation": "val",
-    "val": "val",
-    "valid": "val",
-    "test": "test",
-}
 
 
 class CvatReader(Reader):
@@ -71,7 +64,7 @@ class CvatReader(Reader):
             self.files.find(name, near=path) if name else None,
             size_of(image.get("width"), image.get("height")),
             partial(_shapes, entries),
-            _SPLITS.get(image.get("subset", "").lower()),
+            SPLITS.get(image.get("subset", "").lower()),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from flask_detector.datasets import turning
 from flask_detector.datasets.files import Files
 from flask_detector.datasets.objects import Objects
-from flask_detector.datasets.reader import Labels, Reader, Split
+from flask_detector.datasets.reader import Labels, Reader
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
 from flask_detector.datasets.shapes import Shape
 from flask_detector.errors import PictureError
@@ -18,6 +18,7 @@ from flask_detector.imaging.open_picture import opened
 from flask_detector.imaging.pixels import orientation_of, upright_size
 from flask_detector.structures.annotations import MOST_LABELS, Annotations
 from flask_detector.structures.labels import problem_of
+from flask_detector.structures.splits import Split
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,20 +4,20 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from flask_detector.datasets.files import Files
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
 from flask_detector.datasets.shapes import Shape
 from flask_detector.imaging.limits import Limits
+from flask_detector.structures.splits import Split
 
-Split = Literal["train", "val", "test"]
-
-_SPLITS: Final[dict[str, Split]] = {
+SPLITS: Final[dict[str, Split]] = {
     **dict.fromkeys(("train", "training", "train2014", "train2017"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "val2014", "val2017"), "val"),
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
+"""What people call the parts of a data set, in lower case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,9 @@ def split_of(path: str, *, of_labels: bool = False) -> Split | None:
     """
     *folders, name = path.lower().split("/")
     words = re.split(r"[^a-z0-9]+", name) if of_labels else []
-    return next((_SPLITS[word] for word in [*words, *reversed(folders)] if word in _SPLITS), None)
+    return next((SPLITS[word] for word in [*words, *reversed(folders)] if word in SPLITS), None)
 
 
 def folders_of(split: Split | None) -> list[str]:
     """Return what the folder of a part may be called."""
-    return [folder for folder, name in _SPLITS.items() if name == split]
+    return [folder for folder, name in SPLITS.items() if name == split]

@@ -21,18 +21,18 @@ import numpy.typing as npt
 
 from flask_detector.datasets import bitmaps, xml_reader
 from flask_detector.datasets.files import Files
-from flask_detector.datasets.reader import Labels, PerPictureReader, Split, each_usable
+from flask_detector.datasets.reader import SPLITS, Labels, PerPictureReader, each_usable
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
 from flask_detector.datasets.shapes import Shape, label_of, numbers_of, ring_of, size_of
 from flask_detector.imaging.limits import Limits
 from flask_detector.structures.boxes import iou
 from flask_detector.structures.masks import Mask
+from flask_detector.structures.splits import Split
 
 _LARGEST_FILE: Final = 16_000_000
 _OBJECTS, _CLASSES = "segmentationobject", "segmentationclass"
 _BORDER: Final = 255  # the line between objects
 _LEAST_OVERLAP: Final = 0.3  # that line takes much of a small object
-_SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "test": "test"}
 
 
 class VocReader(PerPictureReader):
@@ -62,7 +62,7 @@ class VocReader(PerPictureReader):
         if name == "labelmap.txt":
             labels = (line.rsplit(":", 3)[0].strip() for line in self._lines(path))
             self.classes = [one for one in labels if one not in {"", "background"} and one[0] != "#"]
-        elif "imagesets" in folders and (split := _SPLITS.get(name.removesuffix(".txt"))):
+        elif "imagesets" in folders and (split := SPLITS.get(name.removesuffix(".txt"))):
             for line in self._lines(path):
                 self._splits.setdefault(line.strip(), split)
 

@@ -18,15 +18,15 @@ import numpy as np
 
 from flask_detector.datasets import yaml_reader
 from flask_detector.datasets.files import Files
-from flask_detector.datasets.reader import Labels, PerPictureReader, Split, each_usable, split_of
+from flask_detector.datasets.reader import SPLITS, Labels, PerPictureReader, each_usable, split_of
 from flask_detector.datasets.remarks import Remark, Remarks, Unusable
 from flask_detector.datasets.shapes import Shape, numbers_of, ring_of
 from flask_detector.imaging.limits import Limits
+from flask_detector.structures.splits import Split
 
 _LARGEST_FILE: Final = 16_000_000
 _LINE: Final = re.compile(r"^[ \t]*\d+([ \t]+[-+.\deE]+){4,}[ \t]*\r?$", re.MULTILINE)
 _NAMES: Final = {"classes.txt", "obj.names", "_darknet.labels"}
-_SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 def is_labels(path: str, head: str) -> bool:
@@ -65,10 +65,10 @@ class YoloReader(PerPictureReader):
         elif name in _NAMES:
             lines = _text(self.files.read(path, yaml_reader.LARGEST_FILE)).splitlines()
             self.classes = self.classes or [line.strip() for line in lines if line.strip()]
-        elif name in {f"{split}.txt" for split in _SPLITS}:
+        elif name.endswith(".txt") and (split := SPLITS.get(name[:-4])):
             for line in _text(self.files.read(path, _LARGEST_FILE)).splitlines():
                 if line.strip() and (found := self.files.find(line.strip(), near=path)) is not None:
-                    self._splits.setdefault(found, _SPLITS[name[:-4]])
+                    self._splits.setdefault(found, split)
 
     def _take_yaml(self, path: str) -> None:
         content = yaml_reader.value_of(self.files.read(path, yaml_reader.LARGEST_FILE))
@@ -84,7 +84,7 @@ class YoloReader(PerPictureReader):
         last = max(names, default=-1)
         self.classes = [str(names.get(number, number)).strip() for number in range(last + 1)]
         self._has_keypoints = "kpt_shape" in content
-        for key, split in _SPLITS.items():
+        for key, split in SPLITS.items():
             places = content.get(key)
             for place in places if isinstance(places, list) else [places]:
                 if isinstance(place, str) and not place.endswith(".txt"):

@@ -9,14 +9,13 @@ from typing_extensions import TypedDict
 from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, Entry
 from flask_detector.collections.index import Sums
+from flask_detector.structures.splits import Split
 from flask_detector.web.api.params import Score, Strict
 from flask_detector.web.core.collecting import Imported, Taken, counts_by_split
 from flask_detector.web.core.service import service
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 CURSOR = r"^[0-9TZ:.+-]{1,40}_[0-9a-f]{32}$"
-
-_Part = Literal["train", "val", "test"]
 
 
 class NewCollection(Strict):
@@ -65,7 +64,7 @@ class SplitOptions(Strict):
 class PictureChange(Strict):
     """What is to be changed of a picture."""
 
-    split: Annotated[_Part | None, Field(description="The part that it belongs to; null for none.")]
+    split: Annotated[Split | None, Field(description="The part that it belongs to; null for none.")]
 
 
 class ChoiceQuery(Strict):
@@ -77,9 +76,9 @@ class ChoiceQuery(Strict):
     label: Annotated[
         str | None, Field(alias="class", description="Those with an object of that class.", max_length=100)
     ] = None
-    split: Annotated[
-        Literal["train", "val", "test", "none"] | None, Field(description="The part that they belong to.")
-    ] = None
+    split: Annotated[Split | Literal["none"] | None, Field(description="The part that they belong to.")] = (
+        None
+    )
 
 
 class PictureListQuery(ChoiceQuery):
@@ -134,7 +133,7 @@ class PictureResponse(TypedDict):
     state: Annotated[
         Literal["unseen", "edited", "verified"], Field(description="How far a person is with it.")
     ]
-    split: _Part | None
+    split: Split | None
     width: int
     height: int
     counts: Annotated[dict[str, int], Field(description="Objects by class.")]

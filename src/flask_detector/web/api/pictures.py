@@ -7,9 +7,9 @@ from flask import Response, jsonify, request
 from pydantic import Field
 
 from flask_detector import errors as e
-from flask_detector.collections.documents import Split
 from flask_detector.settings import MEGABYTE
 from flask_detector.structures.annotations import AnnotationError, Annotations
+from flask_detector.structures.splits import Split
 from flask_detector.web.api import uploads
 from flask_detector.web.api.annotations import CONDITIONS, ETAG, client
 from flask_detector.web.api.collection_forms import (
@@ -48,9 +48,7 @@ class UploadOptions(Strict):
     annotations: Annotated[
         str | None, Field(description="The objects of a single picture, the JSON of its annotations.")
     ] = None
-    split: Annotated[
-        str | None, Field(description="The part that they belong to.", pattern="^(train|val|test)$")
-    ] = None
+    split: Annotated[Split | None, Field(description="The part that they belong to.")] = None
 
 
 class CollectedPictures(UploadOptions):
@@ -109,9 +107,8 @@ def add_pictures(id: str) -> Response:
     for file in files:
         try:
             added = collecting.add_upload(
-                service(), collection.id, cast(BinaryIO, file.stream), file.filename, objects,
-                cast(Split | None, options.split),
-            )  # fmt: skip
+                service(), collection.id, cast(BinaryIO, file.stream), file.filename, objects, options.split
+            )
         except e.PictureError as error:
             problems.append(error)
             taken.left_out.append((file.filename or "", error.message))

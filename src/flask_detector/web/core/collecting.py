@@ -1,5 +1,6 @@
 """What fills collections and what is taken from them: kept detections, uploads, a choice of pictures."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,14 +10,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Self
 from flask import Response
 from werkzeug.datastructures import MultiDict
 
-from flask_detector.collections.documents import SPLITS, Collection, Entry, Split, State
+from flask_detector.collections.documents import Collection, Entry, State
 from flask_detector.collections.pictures import readable
-from flask_detector.errors import (
-    BadParameter,
-    CollectionError,
-    DetectionError,
-    PictureError,
-)
+from flask_detector.errors import BadParameter, CollectionError, DetectionError, PictureError
 from flask_detector.formats import dataset
 from flask_detector.formats.dataset import Item
 from flask_detector.formats.file_names import safe_name, shown_name
@@ -24,6 +20,7 @@ from flask_detector.imaging import decode
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
 from flask_detector.structures.annotations import Annotations
+from flask_detector.structures.splits import SPLITS, Split
 from flask_detector.web.core import renditions
 from flask_detector.web.core.archives import report_of, why_not
 from flask_detector.web.core.responses import send_pieces
@@ -200,9 +197,8 @@ class Choice:
 
 def counts_by_split(entries: Sequence[Entry]) -> dict[str, int]:
     """Return how many pictures belong to each part that has some, and to none; empty without any parts."""
-    numbers: dict[str, int] = {part: sum(entry.split == part for entry in entries) for part in SPLITS}
-    numbers[NO_SPLIT] = len(entries) - sum(numbers.values())
-    found = {part: number for part, number in numbers.items() if number}
+    numbers = Counter(entry.split or NO_SPLIT for entry in entries)
+    found = {part: numbers[part] for part in (*SPLITS, NO_SPLIT) if numbers[part]}
     return {} if found.keys() <= {NO_SPLIT} else found
 
 

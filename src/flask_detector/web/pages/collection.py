@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, g, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections import classes, split
-from flask_detector.collections.documents import Rights, State
+from flask_detector.collections.documents import Rights
 from flask_detector.errors import BadParameter, ReadOnly
 from flask_detector.formats import FORMATS
 from flask_detector.visualization.colors import Colour, colours_of
@@ -84,7 +84,7 @@ def show() -> str:
     last = max(1, -(-len(chosen) // _PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
     shown = chosen[(page - 1) * _PAGE : page * _PAGE]
-    counts = classes.counts_of(g.collection, everything)
+    counts, sums = classes.counts_of(g.collection, everything), service().collections.sums(g.collection.id)
     return render_template(
         "pages/collection.html",
         collection=g.collection,
@@ -92,7 +92,7 @@ def show() -> str:
         number=len(chosen),
         entries=shown,
         details=service().pictures.details(g.collection.id, shown),
-        states={state: sum(entry.state is state for entry in everything) for state in State},
+        states=sums.states,
         splits=collecting.counts_by_split(everything),
         counts=counts,
         colours=_colours(list(counts)),
@@ -100,7 +100,7 @@ def show() -> str:
         query=_query(),
         page=page,
         last=last,
-        size=sum(entry.size for entry in everything),
+        size=sums.size,
         may_edit=g.rights is Rights.EDIT,
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
