@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ __all__ = [
     "BFLOAT16",
     "Array",
     "Graph",
+    "Port",
     "Precision",
     "Session",
     "channels_last",
@@ -85,9 +86,16 @@ def save_graph(graph: ov.Model, path: Path) -> None:
     ov.save_model(graph, path, compress_to_fp16=False)
 
 
-# The names of an input or an output, its shape, and whether its numbers are floats. An open side is None,
-# and so is the shape where the very number of sides is open.
-Port = tuple[frozenset[str], tuple[int | None, ...] | None, bool]
+class Port(NamedTuple):
+    """An input or an output of a graph.
+
+    shape: None for a side that is open, and in place of all where their very number is open.
+    is_float: whether its numbers are.
+    """
+
+    names: frozenset[str]
+    shape: tuple[int | None, ...] | None
+    is_float: bool
 
 
 def ports_of(graph: ov.Model) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -97,7 +105,7 @@ def ports_of(graph: ov.Model) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
         sides = None
         if found.partial_shape.rank.is_static:
             sides = tuple(None if side.is_dynamic else side.get_length() for side in found.partial_shape)
-        return frozenset(found.names), sides, found.element_type.is_real()
+        return Port(frozenset(found.names), sides, found.element_type.is_real())
 
     return tuple(map(port, graph.inputs)), tuple(map(port, graph.outputs))
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
+from flask_detector.detectors.example_picture import example_picture
 from flask_detector.detectors.mask_rcnn.identify import LAYOUTS
 from flask_detector.detectors.mask_rcnn.model import MaskRCNN
 from flask_detector.detectors.mask_rcnn.variants import Variant
@@ -15,12 +15,8 @@ from flask_detector.detectors.onnx.model import OnnxDetector
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import architecture_in, read_manifest
-from flask_detector.imaging import decode
-from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Picture
 from flask_detector.structures.detections import Detections
-
-_SMALL = Limits(1 << 20, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,7 @@ def check(graphs: Path) -> None:
     """
     if architecture_in(graphs) == "onnx":
         return  # tried by the process that has read it
-    picture = resources.files("flask_detector") / "web" / "static" / "example-small.jpg"
-    pixels, _ = decode.decode(picture.read_bytes(), _SMALL)
-    next(outcomes(graphs, pixels, min_score=0.05))
+    next(outcomes(graphs, example_picture(), min_score=0.05))
 
 
 def outcomes(graphs: Path, picture: Picture, *, min_score: float | None = None) -> Iterator[Outcome]:

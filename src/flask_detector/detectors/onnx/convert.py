@@ -5,7 +5,6 @@ This runs in the process of `isolated.py` alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +12,23 @@ import numpy as np
 
 from flask_detector.detectors.base import StageClock
 from flask_detector.detectors.checkpoint.class_names import ClassNames, class_names
+from flask_detector.detectors.example_picture import example_picture
 from flask_detector.detectors.onnx.description import read_description
-from flask_detector.detectors.onnx.families import BY_NAME, FAMILIES, Family, Match, Port, Signature
-from flask_detector.detectors.onnx.header import check_header
+from flask_detector.detectors.onnx.exported import Exported
+from flask_detector.detectors.onnx.families import BY_NAME, FAMILIES, Family
 from flask_detector.detectors.onnx.interpretation import Interpretation, written
 from flask_detector.detectors.onnx.model import GRAPH, OnnxDetector
-from flask_detector.detectors.openvino_runtime import (
-    Graph,
-    Precision,
-    channels_last,
-    chosen,
-    metadata_of,
-    ports_of,
-    read_graph,
-    reshaped,
-    save_graph,
-)
+from flask_detector.detectors.onnx.recognise import Match
+from flask_detector.detectors.openvino_runtime import Precision, chosen, save_graph
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import write_manifest
-from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
-from flask_detector.imaging import decode
-from flask_detector.imaging.limits import Limits
+from flask_detector.errors import BadParameter, ForeignCheckpoint
 from flask_detector.structures.labels import problem_of
 
-_USUAL_SIDE = 640
 _TASKS = {"", "detect", "segment"}
-
-# Numbers that an output may have for a picture; the largest masks here are 300 of 1333x1333.
-_MOST_NUMBERS = 600_000_000
 
 # Places over this are pixels, not parts of a side or strides.
 _LARGEST_PART = 2.0
-_LARGEST_OFFSET = 60.0
 
 
 def convert(
@@ -66,7 +50,7 @@ def convert(
     )
     if variant is not None and variant not in BY_NAME:
         raise BadParameter(f"There is no family '{variant}'.", hint=f"Available: {', '.join(BY_NAME)}.")
-    exported = _Exported.read(file, options)
+    exported = Exported.read(file, options)
     families = FAMILIES if variant is None else (BY_NAME[variant],)
     for family in families:
         if (match := family.find(exported.signature)) is not None:
@@ -78,115 +62,8 @@ def convert(
 
 
 @dataclass(frozen=True)
-class _Exported:
-    """A file that the engine has read."""
-
-    graph: Graph
-    signature: Signature
-
-    @classmethod
-    def read(cls, file: Path, options: Mapping[str, Any]) -> "_Exported":
-        check_header(file)
-        try:
-            graph = read_graph(file)
-            inputs, _ = _ports(graph)
-            picture = _picture_input(inputs)
-            shape = inputs[picture].shape or ()
-            metadata = metadata_of(graph)
-            places = (-3, -2) if channels_last(shape) else (-2, -1)
-            sides = tuple(shape[place] for place in places)
-            size = _wanted_size(sides, metadata, options)
-            static = reshaped(graph.clone(), {picture: _with_sides(shape, places, size)})
-            inputs, outputs = _ports(static)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"The engine can't read the model: {_first_line(error)}",
-                hint="Export it again, with another opset or from a newer version of its program.",
-            ) from error
-        signature = Signature(inputs, outputs, metadata, picture, size, None in sides)
-        for port in outputs:
-            if port.shape and np.prod([side or 1 for side in port.shape], dtype=float) > _MOST_NUMBERS:
-                raise CheckpointError(
-                    f"An output of the model has the shape {port.shape}, which no detector needs.",
-                    hint="Export it again.",
-                )
-        return cls(graph, signature)
-
-    def described(self) -> str:
-        """Return inputs and outputs in words."""
-        ports = {"inputs": self.signature.inputs, "outputs": self.signature.outputs}
-        return "; ".join(
-            f"{what} "
-            + ", ".join(
-                f"{min(port.names, default='unnamed')[:40]} {list(port.shape or ())}" for port in some[:8]
-            )
-            for what, some in ports.items()
-        )
-
-
-def _ports(graph: Graph) -> tuple[tuple[Port, ...], ...]:
-    return tuple(tuple(Port(*port) for port in ports) for ports in ports_of(graph))
-
-
-def _picture_input(inputs: Sequence[Port]) -> int:
-    def is_picture(shape: Sequence[int | None]) -> bool:
-        return len(shape) in {3, 4} and (shape[-3] in {3, None} or shape[-1] == 3)
-
-    found = [i for i, port in enumerate(inputs) if is_picture(port.shape or ())]
-    if not found:
-        shapes = ", ".join(str(list(port.shape or ())) for port in inputs[:8])
-        raise ForeignCheckpoint(
-            f"No input of the model takes pictures of three channels; its inputs are {shapes}.",
-            hint="Export a detector of colour pictures.",
-        )
-    shape: Sequence[int | None] = inputs[found[0]].shape or ()
-    if len(shape) == 4 and shape[0] not in {1, None}:
-        raise ForeignCheckpoint(
-            f"The model takes {shape[0]} pictures at once.", hint="Export it with batch size 1."
-        )
-    return found[0]
-
-
-def _wanted_size(
-    sides: tuple[int | None, ...], metadata: Mapping[str, Any], options: Mapping[str, Any]
-) -> tuple[int, int]:
-    """Return the height and width that a network is used with."""
-    said = _pair(metadata.get("imgsz"))
-    given = Interpretation(size=said or (_USUAL_SIDE, _USUAL_SIDE)).changed(
-        {name: value for name, value in options.items() if name == "size"}
-    )
-    height, width = (fixed or wanted for fixed, wanted in zip(sides, given.size, strict=True))
-    if "size" in options and (height, width) != given.size:
-        raise BadParameter(
-            f"The model takes pictures of {height}x{width} alone.", hint="Leave the option size out."
-        )
-    return height, width
-
-
-def _pair(said: Any) -> tuple[int, int] | None:
-    numbers = [int(word) for word in str(said).strip("[]() ").replace(",", " ").split() if word.isdecimal()]
-    if len(numbers) not in {1, 2} or not all(32 <= number <= 4096 for number in numbers):
-        return None
-    return numbers[0], numbers[-1]
-
-
-def _with_sides(
-    shape: Sequence[int | None], places: tuple[int, int], size: Sequence[int | None]
-) -> list[int | None]:
-    """Return the shape of an input for one picture of that size."""
-    found = list(shape)
-    channel = -1 if places == (-3, -2) else -3
-    found[channel] = 3
-    for place, side in zip(places, size, strict=True):
-        found[place] = side
-    if len(found) == 4:
-        found[0] = 1
-    return found
-
-
-@dataclass(frozen=True)
 class _Conversion:
-    exported: _Exported
+    exported: Exported
     family: Family
     match: Match
 
@@ -201,7 +78,7 @@ class _Conversion:
             )
         asked, notes = self._interpretation(options)
         names = self._names(asked, labels)
-        is_open = self.exported.signature.is_open and asked.resize in {"letterbox", "shortest", "whole"}
+        is_open = signature.is_open and asked.resize in {"letterbox", "shortest", "whole"}
         self._write_graph(folder, asked, is_open=is_open)
         reading = Reading(
             architecture="onnx",
@@ -209,8 +86,8 @@ class _Conversion:
             title=self.family.title,
             labels=names.labels,
             options=asked.differences(self.family.usual),
-            notes=(names.note, *notes, *self.match.notes),
-            has_masks=len(self.match.outputs) > _OUTPUTS_OF_BOXES.get(self.family.name, 1),
+            notes=(names.note, *notes),
+            has_masks=bool(self.match.masks),
             licence=_licence(signature.metadata),
         )
         self._write_manifest(folder, reading, names, is_open)
@@ -231,15 +108,11 @@ class _Conversion:
     def _interpretation(self, options: Mapping[str, Any]) -> tuple[Interpretation, list[str]]:
         signature, notes = self.exported.signature, []
         asked = replace(self.family.usual, size=signature.size).changed(self.match.options)
-        if (
-            not self.exported.signature.is_open
-            and asked.resize in {"whole", "shortest"}
-            and "resize" not in options
-        ):
+        if not signature.is_open and asked.resize in {"whole", "shortest"} and "resize" not in options:
             asked = replace(asked, resize="corner", padding=0)
             notes.append("The network takes pictures of one size alone: they are resized to fit and padded.")
         asked = asked.changed(options)
-        if not self.exported.signature.is_open and asked.resize in {"whole", "shortest"}:
+        if not signature.is_open and asked.resize in {"whole", "shortest"}:
             raise BadParameter(
                 f"The option resize can't be '{asked.resize}': the model takes pictures of one size alone.",
                 hint="Use letterbox, corner or stretch.",
@@ -253,6 +126,7 @@ class _Conversion:
         meta: dict[str, Any] = {"names": names} if names else {}
         if not names and isinstance(said := signature.metadata.get("labels"), str):
             meta = {"names": [word.replace("_", " ") for word in said.split()]}
+        # Of COCO's ids, 0 to 90, the first is no class.
         classes = self.match.classes - (asked.first_class if self.match.classes == 91 else 0)
         if not self.match.classes:
             count = len(labels) or len(meta.get("names", ()))
@@ -260,14 +134,10 @@ class _Conversion:
         return class_names(meta, classes, given=labels, background_first=bool(asked.first_class))
 
     def _write_graph(self, folder: Path, asked: Interpretation, *, is_open: bool) -> None:
-        graph, signature = self.exported.graph, self.exported.signature
-        inputs, _ = _ports(graph)
-        shape = inputs[signature.picture].shape or ()
-        places = (-3, -2) if channels_last(shape) else (-2, -1)
-        size: Sequence[int | None] = (None, None) if is_open else asked.size
-        graph = reshaped(graph, {signature.picture: _with_sides(shape, places, size)})
+        signature = self.exported.signature
+        graph = self.exported.of_size((None, None) if is_open else asked.size)
         constants: dict[int, np.ndarray[Any, Any] | None] = {}
-        for index, port in enumerate(inputs):
+        for index, port in enumerate(signature.inputs):
             if index == signature.picture:
                 continue
             if "orig_target_sizes" in port.names:
@@ -279,7 +149,8 @@ class _Conversion:
                     f"The model has an input '{min(port.names, default='')[:40]}' that is not known here.",
                     hint="Export it with the picture as its one input.",
                 )
-        save_graph(chosen(graph, signature.picture, constants, self.match.outputs), folder / GRAPH)
+        outputs = (*self.match.outputs, *self.match.masks)
+        save_graph(chosen(graph, signature.picture, constants, outputs), folder / GRAPH)
 
     def _write_manifest(self, folder: Path, reading: Reading, names: ClassNames, is_open: bool) -> None:
         write_manifest(
@@ -293,32 +164,19 @@ class _Conversion:
         )
 
 
-# How many outputs a model without masks has; where not given, one.
-_OUTPUTS_OF_BOXES = {
-    "tensorflow": 3,
-    "target-sizes": 3,
-    "lists": 3,
-    "mmdeploy": 2,
-    "rf-detr": 2,
-    "detr": 2,
-}
-
-
 def _settled(
     folder: Path, asked: Interpretation, family: Family, options: Mapping[str, Any]
 ) -> tuple[Interpretation, list[str]]:
     """Have the model detect in a picture; return how its boxes are to be read, as these themselves tell."""
     detector = OnnxDetector(folder, name=family.title, precision=Precision.FLOAT32)
-    picture = resources.files("flask_detector") / "web" / "static" / "example-small.jpg"
-    pixels, _ = decode.decode(picture.read_bytes(), Limits(1 << 20, 1 << 20))
+    pixels = example_picture()
     _, found = detector.candidates(pixels, 0.0, StageClock())
     detector.detect(pixels)
     largest = float(np.abs(found.boxes).max(initial=0))
-    if asked.boxes == "yolox":
+    is_said = asked.boxes == "yolox" or asked.normalised or "normalised" in options
+    if is_said or not 0 < largest <= _LARGEST_PART:
         return asked, []
-    if "normalised" not in options and not asked.normalised and 0 < largest <= _LARGEST_PART:
-        return replace(asked, normalised=True), ["The boxes are parts of the picture's sides."]
-    return asked, []
+    return replace(asked, normalised=True), ["The boxes are parts of the picture's sides."]
 
 
 def _doubts(family: Family, asked: Interpretation) -> list[str]:
@@ -352,9 +210,3 @@ def _list(numbers: Sequence[float]) -> str:
 def _licence(metadata: Mapping[str, Any]) -> str:
     said = str(metadata.get("license") or metadata.get("licence") or "").strip()
     return said if said and problem_of(said) is None else "not stated"
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception", "Check", "FrontEnd", "Summary"))]
-    return (telling or lines or ["it gives no reason"])[0][:300]
