@@ -58,6 +58,19 @@ def test_a_name_that_is_too_long_for_a_file_is_one_that_is_not_here(tmp_path: Pa
     assert "which is not here" in refusal(written(tmp_path / "model.onnx", with_data_in("a" * 500)))
 
 
+def test_a_name_that_no_folder_can_have_is_damage(tmp_path: Path) -> None:
+    path = written(tmp_path / "model.onnx", with_data_in("model.onnx/.." * 100))
+    assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model"])
+def test_what_a_file_is_does_not_depend_on_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.bin").touch()
+    assert "outside its folder" in refusal(written(tmp_path / name, with_data_in("../secret")))
+    (tmp_path / name).write_text('<net name="m" version="11"><layers></layers></net>')
+    check_header(tmp_path / name)
+
+
 def test_arrays_in_a_file_beside_it_are_let_through_and_missing_ones_are_named(tmp_path: Path) -> None:
     path = written(tmp_path / "model.onnx", with_data_in("model.onnx.data"))
     assert "another file, model.onnx.data, which is not here" in refusal(path)

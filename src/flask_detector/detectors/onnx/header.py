@@ -6,10 +6,13 @@ over. Source: onnx.proto of ONNX 1.23 and protobuf's wire format.
 
 import mmap
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+from flask_detector.detectors.checkpoint.foreign_files import OPENVINO
 from flask_detector.errors import CheckpointError
 
 # The largest detectors have some 10,000 nodes.
@@ -64,12 +67,12 @@ def check_header(path: Path) -> None:
         )
     if size == 0:
         raise CheckpointError("The file is empty.")
-    if path.suffix.lower() == ".xml":
-        _check_openvino(path)
-        return
-    header = Header()
     with path.open("rb") as file:
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    if re.match(OPENVINO, content):
+        _check_openvino(path, content)
+        return
+    header = Header()
     try:
         _read_model(content, header)
     except (IndexError, UnicodeDecodeError) as error:
@@ -82,20 +85,16 @@ def check_header(path: Path) -> None:
             f"The model needs operators that are not part of ONNX: {', '.join(unknown[:5])}.",
             hint="Export it for ONNX Runtime instead of another engine, without its suppression if need be.",
         )
-    _check_data_files(path, header.data_files)
+    _check_data_files(path, header.data_files, or_else=f" {_ONE_FILE}")
 
 
-def _check_openvino(path: Path) -> None:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        place = nodes = 0
-        while (place := content.find(b"<layer ", place) + 1) > 0:
-            nodes += 1
-            if nodes > MOST_NODES:
-                raise CheckpointError(f"The model has more than {MOST_NODES} nodes.", hint=_EXPORT_AGAIN)
+def _check_openvino(path: Path, content: memoryview) -> None:
+    if any(islice(re.finditer(rb"<layer\s", content), MOST_NODES, None)):
+        raise CheckpointError(f"The model has more than {MOST_NODES} nodes.", hint=_EXPORT_AGAIN)
     _check_data_files(path, {path.with_suffix(".bin").name})
 
 
-def _check_data_files(path: Path, names: set[str]) -> None:
+def _check_data_files(path: Path, names: set[str], *, or_else: str = "") -> None:
     folder, total = path.parent.resolve(), path.stat().st_size
     for name in sorted(names):
         file = None if "\0" in name else (folder / name).resolve()
@@ -106,9 +105,7 @@ def _check_data_files(path: Path, names: set[str]) -> None:
         if not os.path.isfile(file):  # unlike a path's, it takes a name that is too long for one of no file
             raise CheckpointError(
                 f"The model's arrays lie in another file, {name[:100]}, which is not here.",
-                hint="Add it with 'flask-detector models add' where both are in one folder. " + _ONE_FILE
-                if path.suffix.lower() != ".xml"
-                else "Add it with 'flask-detector models add' where both are in one folder.",
+                hint=f"Add it with 'flask-detector models add' where both are in one folder.{or_else}",
             )
         total += file.stat().st_size
     if total >= MOST_BYTES:
@@ -175,7 +172,9 @@ def _read_tensor(content: memoryview, header: Header) -> None:
 
 
 def _text(value: memoryview) -> str:
-    return bytes(value[:_LONGEST_TEXT]).decode()
+    if len(value) > _LONGEST_TEXT:
+        raise IndexError("a name is too long")
+    return bytes(value).decode()
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
