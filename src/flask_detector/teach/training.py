@@ -97,21 +97,21 @@ class Training:
     def run(self, on_step: Callable[[Step], None]) -> dict[str, Floats]:
         """Return the taught weights, as of `weights`.
 
-        on_step: called after each step. What it raises ends the training; a checkpoint is there then.
+        on_step: called after each step. A KeyboardInterrupt, of it or at any time, leaves a checkpoint.
 
         Raises TeachingError where the loss is no finite number.
         """
-        saved = time.monotonic()
+        saved, began = self._seconds, time.monotonic() - self._seconds
         try:
             while self.so_far.part < 1:
-                start = time.monotonic()
                 self._loss = self._learn()
                 self._step += 1
-                self._seconds += time.monotonic() - start
+                # What `on_step` takes, such as testing, counts as well.
+                self._seconds = time.monotonic() - began
                 on_step(self.so_far)
-                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                if self._seconds - saved > _CHECKPOINT_SECONDS:
                     self._save()
-                    saved = time.monotonic()
+                    saved = self._seconds
         except KeyboardInterrupt:
             self._save()
             raise
