@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flask_detector.teach.measure import figures, mistakes, shifted, shifts
+from flask_detector.teach.measure import calibrated_by_others, figures, mistakes, shifted, shifts
 from tests.support.examples import example, found
 
 CLASSES = ("brick", "tile")
@@ -42,6 +42,18 @@ def test_scores_are_shifted_so_that_the_best_one_to_show_is_the_suggested_one() 
     assert added[1] == 0  # of tiles nothing was found
     assert figures(PICTURES, moved, CLASSES, min_score=0.35)["brick"].precision == 1
     np.testing.assert_array_equal(moved[0].boxes, answers[0].boxes)
+
+
+def test_precision_and_recall_are_at_scores_that_other_pictures_have_chosen() -> None:
+    answers = [found(("brick", 0.6, HERE)), found(("brick", 0.5, HERE))]
+
+    calibrated = calibrated_by_others(PICTURES, answers, CLASSES, suggested=0.35)
+    brick = figures(PICTURES, answers, CLASSES, min_score=0.35, calibrated=calibrated)["brick"]
+
+    # At 0.5, which the second has chosen, the first one's is found; at 0.6, not the second one's.
+    assert (brick.precision, brick.recall, brick.ap50) == (1, 0.5, 1)
+    alone = calibrated_by_others(PICTURES[:1], answers[:1], CLASSES, suggested=0.35)
+    np.testing.assert_allclose(alone[0].scores, answers[0].scores)
 
 
 def test_a_suggestion_by_chance_is_bounded() -> None:

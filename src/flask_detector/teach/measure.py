@@ -19,6 +19,7 @@ LEAST_SCORE: Final = 0.01
 
 # Of scores outside these a suggestion would be chance.
 _LEAST_SUGGESTED, _MOST_SUGGESTED = 0.1, 0.7
+_CALIBRATION_PARTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,17 @@ def found_in(detector: NanoDet, examples: Sequence[Example], on_picture: Callabl
 
 
 def figures(
-    examples: Sequence[Example], found: Sequence[Found], classes: Sequence[str], *, min_score: float
+    examples: Sequence[Example],
+    found: Sequence[Found],
+    classes: Sequence[str],
+    *,
+    min_score: float,
+    calibrated: Sequence[Found] | None = None,
 ) -> dict[str, Figures]:
-    """Return the figures by class, and as "" their means; precision and recall of "" count all boxes."""
+    """Return the figures by class, and as "" their means; precision and recall of "" count all boxes.
+
+    calibrated: the same with the scores that precision and recall are to be of, see `calibrated_by_others`.
+    """
     annotations, answers = _coco(examples, found, classes)
     result = evaluation.evaluate(annotations, answers, classes, has_masks=False)
     total, by_class = result.figures["bbox"], result.categories["bbox"]
@@ -55,7 +64,7 @@ def figures(
     measured = {}
     hits, boxes, objects = 0, 0, 0
     for class_id, label in enumerate(classes):
-        scores, is_right, count = _matched(examples, found, label, class_id)
+        scores, is_right, count = _matched(examples, calibrated or found, label, class_id)
         right, given = int(is_right[scores >= min_score].sum()), int((scores >= min_score).sum())
         measured[label] = Figures(
             by_class.get(label), at_50.get(label), _share(right, given), _share(right, count)
@@ -90,6 +99,25 @@ def shifted(found: Found, classes: Sequence[str], added: Floats) -> Found:
         [by_label[one] for one in found.labels], np.float32
     )
     return Found(found.boxes, (1 / (1 + np.exp(-logits))).astype(np.float32), found.labels)
+
+
+def calibrated_by_others(
+    examples: Sequence[Example], found: Sequence[Found], classes: Sequence[str], *, suggested: float
+) -> list[Found]:
+    """Return what a model finds, the scores of each picture shifted as suits other pictures best.
+
+    Precision and recall of a picture whose own objects have chosen the shift would be too good.
+    """
+    answers = list(found)
+    count = min(_CALIBRATION_PARTS, len(examples))
+    for part in range(count):
+        others = [n for n in range(len(examples)) if n % count != part]
+        added = shifts(
+            [examples[n] for n in others], [found[n] for n in others], classes, suggested=suggested
+        )
+        for n in range(part, len(examples), count):
+            answers[n] = shifted(found[n], classes, added)
+    return answers
 
 
 def mistakes(example: Example, found: Found, classes: Sequence[str], *, min_score: float) -> int:

@@ -75,12 +75,13 @@ def card_of(
 ) -> Card:
     """Return the card of a model.
 
-    found: what it finds in the pictures that prove it.
+    found: what it finds in the pictures that prove it, before its scores are shifted.
     names: of the model, of the pair and of the base.
     """
     examples, answers = [one for one, _ in found], [one for _, one in found]
     suggested = NanoDet.default_min_score
     before = [_renamed(example.found, data.replaces) for example in examples]
+    calibrated = measure.calibrated_by_others(examples, answers, data.classes, suggested=suggested)
     training = learned_from(chosen)
     objects = {
         name: (_count(training, class_id), _count(examples, class_id))
@@ -88,7 +89,7 @@ def card_of(
     }
     wrong = {
         example.name: measure.mistakes(example, one, data.classes, min_score=suggested)
-        for example, one in found
+        for example, one in zip(examples, calibrated, strict=True)
     }
     worst = sorted((name for name in wrong if wrong[name]), key=lambda name: (-wrong[name], name))
     return Card(
@@ -106,7 +107,7 @@ def card_of(
         hardware=hardware,
         min_score=suggested,
         before=measure.figures(examples, before, data.classes, min_score=suggested),
-        after=measure.figures(examples, answers, data.classes, min_score=suggested),
+        after=measure.figures(examples, answers, data.classes, min_score=suggested, calibrated=calibrated),
         worst={name: wrong[name] for name in worst[:_WORST]},
         remarks=remarks,
     )
@@ -118,7 +119,10 @@ def hardware(settings: Settings) -> str:
 
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
-    return f"{usable_cores()} cores of {machine_of(settings).partition(',')[0] or platform.machine()}"
+    cores = usable_cores()
+    return (
+        f"{cores} {plural('core', cores)} of {machine_of(settings).partition(',')[0] or platform.machine()}"
+    )
 
 
 def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:
@@ -139,11 +143,12 @@ def in_words(card: Card) -> str:
         else f"{card.validation} {plural('picture', card.validation)} that it has not learned from"
     )
     lines = [
-        f"{card.name} has learned {', '.join(card.classes)} from {card.training} pictures in "
+        f"{card.name} has learned {', '.join(card.classes)} from {card.training} "
+        f"{plural('picture', card.training)} in "
         f"{clock(card.seconds)} ({card.steps} steps; {card.hardware}; {card.memory / 1e9:.1f} GB; "
         f"version {card.version} of the data).",
         f"Measured on {how}. Before is {card.base}; precision and recall count scores "
-        f"from {card.min_score:g} on.",
+        f"from {card.min_score:g} on, calibrated on other pictures than those counted.",
         "",
         *_table(card),
     ]
