@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
+from flask_detector.teach.augment import SIDE, Augmentation
+from flask_detector.teach.examples import Example
+from tests.support.examples import example
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-from flask_detector.teach.augment import SIDE, Augmentation  # noqa: E402
-from flask_detector.teach.examples import Example  # noqa: E402
-from tests.support.examples import example  # noqa: E402
 
 
 def picture(tmp_path: Path, class_id: int) -> Example:

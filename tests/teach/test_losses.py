@@ -1,11 +1,9 @@
 from typing import Any
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.slow
-
-from flask_detector.teach.losses import (  # noqa: E402
+from flask_detector.teach.losses import (
     Cells,
     Targets,
     decode,
@@ -14,6 +12,8 @@ from flask_detector.teach.losses import (  # noqa: E402
     iou,
     loss_of,
 )
+
+pytestmark = pytest.mark.slow
 
 NONE, NO_IDS = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
 

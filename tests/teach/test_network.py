@@ -1,19 +1,18 @@
-"""The trainable network is the served network. PyTorch is an extra: these run where it is installed."""
+"""The trainable network is the served network."""
 
 import numpy as np
 import pytest
+import torch
 
 from flask_detector.detectors.nanodet.layers import embedded_weights, graph_of
 from flask_detector.detectors.openvino_runtime import Session
+from flask_detector.teach.network import Network
 from tests.support.taught import weights_of
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 
 
 def test_the_trainable_network_answers_as_the_served_one_before_and_after_training() -> None:
-    from flask_detector.teach.network import Network
-
     network = Network.of(weights_of({"wagon": "car", "walker": "person"}))
     picture = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), dtype=np.uint8)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
@@ -30,8 +29,6 @@ def test_the_trainable_network_answers_as_the_served_one_before_and_after_traini
 
 
 def test_its_weights_have_the_names_of_the_served_ones() -> None:
-    from flask_detector.teach.network import Network
-
     shapes = {name: tuple(tensor.shape) for name, tensor in Network(80).state_dict().items()}
 
     assert shapes == {name: array.shape for name, array in embedded_weights().items()}

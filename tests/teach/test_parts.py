@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
 from flask_detector.errors import BadTrainingData
+from flask_detector.teach.examples import Example
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
-from tests.support.examples import data, example
+from tests.support.examples import data, example, found
 
 HERE, THERE = (10, 10, 40, 40), (50, 10, 90, 40)
 
 
-def many(count: int, **options: str) -> list[object]:
-    return [example(f"{n}", (n % 2, HERE), look=n, **options) for n in range(count)]  # type: ignore[arg-type]
+def many(count: int) -> list[Example]:
+    return [example(f"{n}", (n % 2, HERE), look=n) for n in range(count)]
 
 
 def test_the_data_sets_own_parts_are_kept() -> None:
@@ -18,14 +21,14 @@ def test_the_data_sets_own_parts_are_kept() -> None:
 
 
 def test_each_fifth_of_many_pictures_is_held_out_of_each_class() -> None:
-    ((training, validation),) = parts(data(*many(40)))  # type: ignore[arg-type]
+    ((training, validation),) = parts(data(*many(40)))
 
     assert (len(training), len(validation)) == (32, 8)
     assert sorted(one.class_ids[0] for one in validation) == [0] * 4 + [1] * 4
 
 
 def test_few_pictures_prove_each_other_in_three_parts() -> None:
-    found = parts(data(*many(10)))  # type: ignore[arg-type]
+    found = parts(data(*many(10)))
 
     assert [(len(part.training), len(part.validation)) for part in found] == [(6, 4), (7, 3), (7, 3)]
     assert sorted(one.name for part in found for one in part.validation) == [str(n) for n in range(10)]
@@ -39,7 +42,7 @@ def test_too_few_pictures_are_refused(objects: list[tuple[int, tuple[int, ...]]]
 
 
 def test_of_pictures_that_prove_each_other_all_are_learned_from_in_the_end() -> None:
-    pictures = data(*many(12))  # type: ignore[arg-type]
+    pictures = data(*many(12))
 
     assert len(learned_from(parts(pictures))) == 12
     assert [remark[:16] for remark in remarks_on(pictures, parts(pictures))] == ["Only 6 objects o"] * 2
@@ -78,6 +81,18 @@ def test_boxes_that_look_wrong_are_named_with_their_picture(box: tuple[int, ...]
 def test_a_box_that_is_there_twice_is_named() -> None:
     assert "a: tile is marked twice in one place" in remarks((1, HERE), (1, HERE))
     assert "twice" not in remarks((1, HERE), (1, THERE))
+
+
+def test_what_may_be_unmarked_is_named() -> None:
+    birds = found(("bird", 0.9, HERE), ("bird", 0.9, THERE), ("bird", 0.2, (0, 0, 9, 9)), ("cat", 0.9, THERE))
+    pictures = replace(
+        data(replace(example("a", (1, HERE)), found=birds), example("b", (0, HERE), look=1)),
+        replaces={"brick": [], "tile": ["bird"]},
+    )
+
+    (said,) = (one for one in remarks_on(pictures, parts(pictures)) if "unmarked" in one)
+
+    assert said.endswith("say --partly-marked: a: tile.")
 
 
 def test_nearly_the_same_picture_on_both_sides_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Whole runs of a few steps: what they leave, and how they go on. PyTorch is an extra."""
+"""Whole runs of a few steps: what they leave, and how they go on."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+from flask_detector.detectors import load_detector, model_store
+from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError
+from flask_detector.process import available_memory
+from flask_detector.settings import Settings
+from flask_detector.teach import augment, training
+from flask_detector.teach.lesson import Lesson
+from flask_detector.teach.report import in_words
+from flask_detector.teach.run import teach
+from tests.support.lessons import coco
 
-from flask_detector.detectors import load_detector, model_store  # noqa: E402
-from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError  # noqa: E402
-from flask_detector.process import available_memory  # noqa: E402
-from flask_detector.settings import Settings  # noqa: E402
-from flask_detector.teach import augment, training  # noqa: E402
-from flask_detector.teach.report import in_words  # noqa: E402
-from flask_detector.teach.run import Lesson, teach  # noqa: E402
-from tests.support.lessons import coco  # noqa: E402
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 class Listener:
@@ -104,6 +104,20 @@ def test_a_run_goes_on_from_wherever_it_was_stopped(tmp_path: Path, settings: Se
     assert {"walls", "nanodet-g-with-walls"} <= set(model_store(settings).installed())
 
 
+def test_beginning_again_with_the_name_of_a_model_leaves_what_came_of_it(
+    tmp_path: Path, settings: Settings
+) -> None:
+    coco(tmp_path / "set" / "train", 2)
+    coco(tmp_path / "set" / "val", 1, first=10)
+    teach(lesson(tmp_path / "set"), settings, Listener())
+
+    with pytest.raises(ModelConflict, match="A model named walls already exists"):
+        teach(lesson(tmp_path / "set"), settings, Listener(), restart=True)
+
+    left = settings.data_dir / "teach" / "walls"
+    assert sorted(path.name for path in left.iterdir()) == ["card.json", "walls.safetensors"]
+
+
 def test_names_that_are_taken_and_other_wishes_are_refused_before_anything_is_done(
     tmp_path: Path, settings: Settings
 ) -> None:
@@ -121,7 +135,9 @@ def test_a_run_with_nothing_to_learn_leaves_nothing(tmp_path: Path, settings: Se
     with pytest.raises(BadTrainingData):
         teach(lesson(coco(tmp_path / "set", 1)), settings, Listener())
 
-    assert not (settings.data_dir / "teach" / "walls").exists()
+    assert [path for path in (settings.data_dir / "teach").rglob("*") if path.is_file()] == [
+        settings.data_dir / "teach" / ".lock"
+    ]
 
 
 def test_too_little_memory_is_said_before_the_training(

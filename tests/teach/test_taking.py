@@ -8,7 +8,8 @@ from flask_detector.datasets import open_dataset
 from flask_detector.detectors.nanodet.detector import NanoDet
 from flask_detector.errors import BadParameter, BadTrainingData
 from flask_detector.imaging import decode
-from flask_detector.teach.examples import TrainingData, take
+from flask_detector.teach.examples import TrainingData
+from flask_detector.teach.taking import take
 from tests.support.datasets import LIMITS
 from tests.support.lessons import coco
 

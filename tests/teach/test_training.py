@@ -3,15 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+from flask_detector.errors import TeachingError
+from flask_detector.structures.boxes import Floats
+from flask_detector.teach import augment, training
+from flask_detector.teach.examples import Example
+from flask_detector.teach.training import Step, Training, steps_for
+from tests.support.examples import example
 
-from flask_detector.errors import TeachingError  # noqa: E402
-from flask_detector.structures.boxes import Floats  # noqa: E402
-from flask_detector.teach import augment, training  # noqa: E402
-from flask_detector.teach.examples import Example  # noqa: E402
-from flask_detector.teach.training import Step, Training, steps_for  # noqa: E402
-from tests.support.examples import example  # noqa: E402
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from flask_detector.settings import Settings
+from flask_detector.teach.lesson import BASES, Lesson
 from flask_detector.teach.report import clock, in_words
-from flask_detector.teach.run import BASES, Lesson
 from flask_detector.teach.run import teach as run
 
 _SECONDS_BETWEEN_LINES = 10.0

@@ -12,6 +12,7 @@ from flask_detector.errors import BadTrainingData
 from flask_detector.structures.boxes import areas, iou
 from flask_detector.structures.labels import plural
 from flask_detector.teach.examples import Example, TrainingData
+from flask_detector.teach.taking import unmarked
 
 # With fewer pictures each is learned from in its turn and proves the others: cross-validation.
 _ENOUGH_TO_HOLD_OUT: Final = 20
@@ -90,6 +91,14 @@ def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
         remarks.append(f"{names[0]} is marked {most} times, {names[-1]} {least}: mark more of it.")
     remarks += _listed(
         "looks wrong", [f"{one.name}: {what}" for one in data.examples for what in _odd(one, data)]
+    )
+    remarks += _listed(
+        "may be unmarked and is taught as not there, unless you mark it or say --partly-marked",
+        [
+            f"{one.name}: {data.classes[class_id]}"
+            for one in data.examples
+            for _, class_id in unmarked(one, data.classes, data.replaces)
+        ],
     )
     if len(parts) == 1:
         remarks += _listed(

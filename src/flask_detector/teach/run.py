@@ -2,12 +2,12 @@
 
 ::
 
-    teach/<name>/run.json          what was asked for
-    teach/<name>/pictures/         the pictures as they were at the beginning
-    teach/<name>/*.pt              checkpoints of unfinished trainings
-    teach/<name>/*.npz             weights of finished ones
-    teach/<name>/<name>.safetensors, card.json    what came of it: these two stay
-    teach/.lock                    held by the one that teaches
+    teach/.unfinished/<name>/run.json      what was asked for
+    teach/.unfinished/<name>/pictures/     the pictures as they were at the beginning
+    teach/.unfinished/<name>/*.pt          checkpoints of unfinished trainings
+    teach/.unfinished/<name>/*.npz         weights of finished ones
+    teach/<name>/<name>.safetensors, card.json    what came of it
+    teach/.lock                            held by the one that teaches
 """
 
 import json
@@ -16,10 +16,9 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -39,57 +38,19 @@ from flask_detector.imaging.limits import Limits
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
+from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
-from flask_detector.teach.examples import Example, Found, TrainingData, take
+from flask_detector.teach.examples import Example, Found, TrainingData
+from flask_detector.teach.lesson import BASES, Lesson, Listener
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from flask_detector.teach.report import Card, card_of, clock, hardware
-
-BASES: Final = ("nanodet-g",)
+from flask_detector.teach.taking import take
 
 _PACKAGES = ("torch", "kornia", "pycocotools")
 # What reading the pictures, proving and installing take is not for training.
 _TRAINING_SHARE: Final = 0.85
 _MEMORY_BYTES: Final = 1_800_000_000
 _PROOFS: Final = 4  # of the unfinished model, while it is trained
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What is asked for.
-
-    data: a folder or ZIP of a data set. classes: to teach; empty for all.
-    minutes: that it may take altogether.
-    is_partly_marked: see `examples.take`.
-    """
-
-    data: Path
-    base: str
-    name: str
-    classes: tuple[str, ...] = ()
-    minutes: float = 5.0
-    seed: int = 0
-    is_partly_marked: bool = False
-
-    @property
-    def pair(self) -> str:
-        """The name of the model that finds the base's classes, too."""
-        return f"{self.base}-with-{self.name}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what a run that goes on must have in common with the one that was stopped."""
-        form = asdict(self) | {"data": str(self.data.resolve()), "classes": list(self.classes)}
-        del form["minutes"]
-        return form
-
-
-class Listener(Protocol):
-    """Who is told how a run gets on."""
-
-    def say(self, text: str) -> None:
-        """Take a whole sentence."""
-
-    def progress(self, what: str, part: float, seconds_left: float | None, loss: float | None) -> None:
-        """Take how far a phase is, in 0..1; called often."""
 
 
 def teach(lesson: Lesson, settings: Settings, listener: Listener, *, restart: bool = False) -> Card:
@@ -107,15 +68,14 @@ def teach(lesson: Lesson, settings: Settings, listener: Listener, *, restart: bo
         raise BadParameter(f"'{lesson.base}' can't be taught.", hint=f"Choose of: {', '.join(BASES)}.")
     for name in (lesson.name, lesson.pair):
         custom.check_name(name)
-    folder = settings.data_dir / "teach" / lesson.name
-    with _words_for_failures(folder), locked(folder.parent / ".lock", while_waiting=_is_busy):
+    folder = settings.data_dir / "teach"
+    with _words_for_failures(folder), locked(folder / ".lock", while_waiting=_is_busy):
         return _Run(lesson, settings, folder, listener).finish(restart=restart)
 
 
 def require_packages() -> None:
     """Raise TeachingError where a package is missing that only teaching needs."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
+    if missing := missing_packages():
         raise TeachingError(
             f"Teaching needs packages that are not installed: {', '.join(missing)}.",
             hint="Install them: pip install 'flask-detector[teach]' "
@@ -123,9 +83,15 @@ def require_packages() -> None:
         )
 
 
+def missing_packages() -> list[str]:
+    """Return which packages are not installed that only teaching needs."""
+    return [name for name in _PACKAGES if find_spec(name) is None]
+
+
 class _Run:
     def __init__(self, lesson: Lesson, settings: Settings, folder: Path, listener: Listener) -> None:
-        self._lesson, self._settings, self._folder, self._listener = lesson, settings, folder, listener
+        self._lesson, self._settings, self._listener = lesson, settings, listener
+        self._unfinished, self._finished = folder / ".unfinished" / lesson.name, folder / lesson.name
         self._store: ModelStore = model_store(settings)
         self._started = time.monotonic()
         self._trained_seconds, self._steps = 0.0, 0
@@ -133,7 +99,7 @@ class _Run:
     def finish(self, *, restart: bool) -> Card:
         """Do what is left to do."""
         self._begin(restart=restart)
-        data = TrainingData.load(self._folder / "pictures") or self._take()
+        data = TrainingData.load(self._unfinished / "pictures") or self._take()
         chosen = parts(data)
         remarks = (*data.remarks, *remarks_on(data, chosen))
         for remark in remarks:
@@ -150,10 +116,8 @@ class _Run:
         return self._install(data, chosen, weights, found, remarks)
 
     def _begin(self, *, restart: bool) -> None:
-        asked, file = self._lesson.to_json(), self._folder / "run.json"
-        if restart:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        if file.exists():
+        asked, file = self._lesson.to_json(), self._unfinished / "run.json"
+        if file.exists() and not restart:
             if json.loads(file.read_bytes()) != asked:
                 raise ModelConflict(
                     f"A run for {self._lesson.name} with other pictures or options was stopped.",
@@ -169,13 +133,14 @@ class _Run:
                     f"A model named {name} already exists.",
                     hint=f"Choose another name, or remove it first: flask-detector models remove {name}",
                 )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir(parents=True)
         write_whole(file, json.dumps(asked).encode())
 
     def _take(self) -> TrainingData:
         base = NanoDet(threads=usable_cores(), precision=Precision.FLOAT32)
         lesson, say = self._lesson, self._listener
-        pictures = self._folder / "pictures"
+        pictures = self._unfinished / "pictures"
         shutil.rmtree(pictures, ignore_errors=True)
         try:
             with open_dataset(lesson.data, limits=Limits.of(self._settings)) as dataset:
@@ -191,18 +156,19 @@ class _Run:
             parts(data)  # so that pictures that are too few leave nothing behind
             return data
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._unfinished, ignore_errors=True)
             raise
 
     def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
         from flask_detector.teach.training import steps_for
 
         training, validation = len(learned_from(chosen)), len(chosen[0].validation)
+        pictures = f"{training} {plural('picture', training)}"
         how = (
             f"tested on {validation}" if len(chosen) == 1 else f"tested on each other in {len(chosen)} parts"
         )
         self._listener.say(
-            f"Teaching {', '.join(data.classes)} from {training} pictures, {how}, on "
+            f"Teaching {', '.join(data.classes)} from {pictures}, {how}, on "
             f"{hardware(self._settings)}: at most {clock(seconds / _TRAINING_SHARE)}, less if "
             f"{steps_for(training)} steps take less."
         )
@@ -216,14 +182,14 @@ class _Run:
         """Return the weights of a training, which a run before this may have finished or begun."""
         from flask_detector.teach.training import Step, Training
 
-        done = self._folder / f"{name}.npz"
+        done = self._unfinished / f"{name}.npz"
         if done.exists():
             with np.load(done) as stored:
                 facts = json.loads(str(stored["facts"]))
                 self._trained_seconds += facts["seconds"]
                 self._steps += facts["steps"]
                 return {key: stored[key] for key in stored.files if key != "facts"}
-        checkpoint = self._folder / f"{name}.pt"
+        checkpoint = self._unfinished / f"{name}.pt"
         training = Training(
             part.training, len(classes), seed=self._lesson.seed, seconds=seconds, file=checkpoint
         )
@@ -278,28 +244,26 @@ class _Run:
         added = measure.shifts(examples, answers, data.classes, suggested=suggested)
         for level in range(LEVELS):
             weights[f"head.gfl_cls.{level}.bias"][: len(added)] += added
-        answers = [measure.shifted(one, data.classes, added) for one in answers]
         card = card_of(
             data,
             chosen,
-            list(zip(examples, answers, strict=True)),
+            found,
             names=(self._lesson.name, self._lesson.pair, self._lesson.base),
             seconds=max(self._trained_seconds, time.monotonic() - self._started),
             steps=self._steps,
             hardware=hardware(self._settings),
             remarks=remarks,
         )
-        file = self._folder / f"{self._lesson.name}.safetensors"
+        self._finished.mkdir(exist_ok=True)
+        file = self._finished / f"{self._lesson.name}.safetensors"
         about = {"base": self._lesson.base, "replaces": data.replaces, "card": card.to_json()}
         write_checkpoint(file, weights, data.classes, about)
         for name, variant in ((self._lesson.name, None), (self._lesson.pair, PAIR)):
             if name not in self._store.installed():
                 self._store.add(name, file, variant=variant)
-        write_whole(self._folder / "card.json", json.dumps(card.to_json(), indent=2).encode())
-        (self._folder / "run.json").unlink()
-        shutil.rmtree(self._folder / "pictures")
-        for stored in self._folder.glob("*.npz"):
-            stored.unlink()
+        write_whole(self._finished / "card.json", json.dumps(card.to_json(), indent=2).encode())
+        (self._unfinished / "run.json").unlink()
+        shutil.rmtree(self._unfinished)
         return card
 
 
@@ -319,4 +283,6 @@ def _words_for_failures(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise TeachingError(f"The disk of {folder} is full.", hint=MAKE_ROOM) from error
-        raise TeachingError(f"{folder} can't be written: {error.strerror or error}.") from error
+        raise TeachingError(
+            f"{error.filename or folder} can't be used: {error.strerror or error}."
+        ) from error
