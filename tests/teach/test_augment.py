@@ -8,7 +8,7 @@ from flask_detector.teach.augment import SIDE, Augmentation
 from flask_detector.teach.examples import Example
 from tests.support.examples import example
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.slow
 
 
 def picture(tmp_path: Path, class_id: int) -> Example:

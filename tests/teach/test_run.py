@@ -16,7 +16,7 @@ from flask_detector.teach.report import in_words
 from flask_detector.teach.run import teach
 from tests.support.lessons import coco
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.slow
 
 
 class Listener:

@@ -10,7 +10,7 @@ from flask_detector.teach.examples import Example
 from flask_detector.teach.training import Step, Training, steps_for
 from tests.support.examples import example
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
