@@ -89,6 +89,20 @@ def test_a_page_of_what_waits_is_never_loaded_again_by_itself_without_scripts(
     assert f'<noscript><a class="button" href="{url}?sort=name">Refresh</a></noscript>' in page
 
 
+def test_what_can_be_done_with_a_batch_comes_while_it_is_looked_at(
+    client: FlaskClient, token: Callable[[], str], work_off: Callable[[], None], jpeg: bytes
+) -> None:
+    form = {"csrf_token": token(), "picture": [(io.BytesIO(jpeg), f"{n}.jpg") for n in range(2)]}
+    url = client.post("/detections", data=form, headers={"Accept": "text/html"}).headers["Location"]
+    changing = set(re.findall(r'id="(\w+)"[^>]* data-changing', client.get(url).text))
+    assert changing == {"head", "download", "keep", "filters", "records"}
+    work_off()
+    page = client.get(url).text
+    assert "data-changing" not in page
+    assert re.search(r'<div id="download">\s*<details', page)
+    assert re.search(r'<div id="keep"><form', page)
+
+
 def test_a_result_knows_its_place_in_the_batch_in_the_order_that_was_asked_for(
     client: FlaskClient, sent: SentBatch
 ) -> None:

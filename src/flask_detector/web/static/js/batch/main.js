@@ -1,6 +1,7 @@
 /** A batch's page: a change of what is shown acts at once, without the button. */
 
 import { percent } from "../shared/format.js";
+import "../shared/keep.js";
 import "../shared/menu.js";
 import { parsed, replacePart } from "../shared/parts.js";
 import "../shared/refresh.js";

@@ -6,6 +6,7 @@ import { connectClasses, connectHeadline, connectLinks, connectScore, connectTog
 import { connectCopying } from "../shared/copy.js";
 import { moveByHand, moveByTools } from "./gestures.js";
 import { Labels } from "./labels.js";
+import "../shared/keep.js";
 import "../shared/menu.js";
 import { connectOrder } from "./order.js";
 import { connectPicked } from "./picked.js";
