@@ -60,7 +60,8 @@ class Record:
 
     position: how many pictures are before it in the queue; None unless it is queued.
     stage: what the detector is doing; None unless it is running.
-    model: the model asked for; the result names the one that was used.
+    model: the model asked for.
+    used_model: the one that was used; None unless it is done.
     min_score: the lowest score asked for; None for the model's own.
     classes: the labels that alone are kept; None for all.
     masks: how programs are sent masks.
@@ -74,6 +75,7 @@ class Record:
     filename: str
     picture: PictureInfo
     model: str
+    used_model: str | None
     min_score: float | None
     classes: tuple[str, ...] | None
     masks: MaskEncoding

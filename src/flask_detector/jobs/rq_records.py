@@ -47,6 +47,7 @@ def record_of(job: Job, *, position: int | None, stage: str | None, retention_se
         filename=job.meta["filename"],
         picture=PictureInfo(**job.meta["picture"]),
         model=job.kwargs["model"],
+        used_model=job.meta.get("used_model"),
         min_score=job.kwargs["min_score"],
         classes=None if classes is None else tuple(classes),
         masks=job.meta.get("masks", "rle"),

@@ -25,6 +25,7 @@ def record(name: str, status: JobStatus = JobStatus.DONE) -> Record:
         "auto",
         None,
         None,
+        None,
         "rle",
         now,
         None,

@@ -110,12 +110,11 @@ def _result_page(record: Record) -> str:
     )
 
 
-def _others(record: Record) -> list[tuple[Record, str]]:
-    """Return the finished detections of the same picture, newest first, with the models that made them."""
+def _others(record: Record) -> list[Record]:
+    """Return the finished detections of the same picture, newest first."""
     records = service().jobs.find_all(service().same_picture.others(record.id))
-    models = {id: form["model"] for id, form in service().jobs.result_forms([one.id for one in records])}
-    found = [(one, models[one.id]) for one in records if one.id in models and may_see(one)]
-    return sorted(found, key=lambda one: one[0].created_at, reverse=True)
+    found = [one for one in records if one.used_model is not None and may_see(one)]
+    return sorted(found, key=lambda one: one.created_at, reverse=True)
 
 
 def _place(record: Record) -> Place | None:
