@@ -200,8 +200,8 @@ def _find(id: str) -> tuple[Batch, list[Record]]:
 
 def _find_shared(token: str) -> tuple[Batch, list[Record]]:
     batch = service().batches.find(service().share_links.opened_by(token))
-    g.token, g.shared_batch = token, (batch, _records_of(batch))
-    found: tuple[Batch, list[Record]] = g.shared_batch
+    found = batch, _records_of(batch)
+    g.token, g.shared_batch = token, found
     return found
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import BinaryIO, cast
 
 from flask import Blueprint, render_template, request, session, url_for
+from redis.client import Pipeline
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, MAIN_MODEL, Stage
@@ -79,25 +80,28 @@ def create() -> AnyResponse:
     )
     if len(pictures) > 1:
         id = service().accept_all(pictures, detection)
-        session[_MODEL] = detection.model
-        return go_to(url_for("batches.show", id=id), id=id)
-    source, filename = pictures[0] if pictures else (None, None)
-    if "batch" not in request.form:
-        id = service().accept(source, detection, filename=filename, claim=_claim())
-        session[_MODEL] = detection.model
-        return go_to(url_for("detection.show", key=id), id=id)
-    joined = _batch_to_join()
-    id = service().accept(
-        source,
-        detection,
-        filename=filename,
-        claim=_claim(),
-        also=lambda id, pipeline: service().batches.append(joined, id, pipeline),
-    )
+        answer = go_to(url_for("batches.show", id=id), id=id)
+    else:
+        source, filename = pictures[0] if pictures else (None, None)
+        answer = _create_one(source, filename, detection)
     session[_MODEL] = detection.model
-    batch = service().batches.of_detections([id]).get(id, joined.id)  # joined before, where this is repeated
-    batch_url = url_for("batches.show", id=batch)
-    return go_to(url_for("detection.show", key=id), id=id, batch=batch, batch_url=batch_url)
+    return answer
+
+
+def _create_one(source: BinaryIO | None, filename: str | None, detection: DetectionRequest) -> AnyResponse:
+    """Take a picture in, which joins a batch where the form has such a field."""
+    batch = _batch_to_join() if "batch" in request.form else None
+
+    def join(id: str, pipeline: Pipeline) -> None:
+        if batch is not None:
+            service().batches.append(batch, id, pipeline)
+
+    id = service().accept(source, detection, filename=filename, claim=_claim(), also=join)
+    url = url_for("detection.show", key=id)
+    if batch is None:
+        return go_to(url, id=id)
+    joined = service().batches.of_detections([id]).get(id, batch.id)  # joined before, where this is repeated
+    return go_to(url, id=id, batch=joined, batch_url=url_for("batches.show", id=joined))
 
 
 def _sent() -> list[tuple[BinaryIO, str | None]]:
