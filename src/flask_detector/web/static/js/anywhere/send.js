@@ -5,11 +5,12 @@
 
 import { nameOf } from "../shared/incoming.js";
 import { ended } from "../shared/outcome.js";
-import { limitsOf, NO_PICTURE, refusal, tooMany } from "../shared/refusal.js";
+import { limitsOf, NO_PICTURE, paragraphOf, refusal, tooMany } from "../shared/refusal.js";
 import { grouped, Upload } from "../shared/upload.js";
 import { isUnsaved } from "./unsaved.js";
 
 /** @typedef {import("../shared/incoming.js").Item} Item */
+/** @typedef {import("../shared/refusal.js").Limits} Limits */
 /** @typedef {import("../shared/refusal.js").Refusal} Refusal */
 
 /** @type {AbortController | null} while something is sent */
@@ -51,7 +52,6 @@ export async function sendAtOnce(panel, items) {
   show.open();
   current = new AbortController();
   const { signal } = current;
-  addEventListener("beforeunload", warn);
   try {
     await send(panel, show, items, signal);
   } catch {
@@ -62,13 +62,7 @@ export async function sendAtOnce(panel, items) {
       show.rest("");
     }
   }
-  removeEventListener("beforeunload", warn);
   current = null;
-}
-
-/** @param {Event} event */
-function warn(event) {
-  event.preventDefault();
 }
 
 /** @param {HTMLElement} panel @param {Panel} show @param {Item[]} items @param {AbortSignal} signal */
@@ -76,12 +70,7 @@ async function send(panel, show, items, signal) {
   const form = await formOf(panel);
   const limits = limitsOf(form);
   const good = await sendable(items, limits, show);
-  const upload = new Upload(new URL(form.getAttribute("action") ?? "", location.href).href, () => {
-    const data = new FormData(form);
-    data.delete("picture");
-    data.delete("url");
-    return data;
-  });
+  const upload = new Upload(form);
   signal.addEventListener("abort", () => upload.takeBack());
   const { accepted, refused, unsent, trouble } = await upload.send(good, signal, ({ index, share, trouble }) => {
     show.progress((index + share) / good.length);
@@ -103,14 +92,13 @@ async function send(panel, show, items, signal) {
   }
   const url = last.batch_url ?? last.url;
   if (accepted.length === items.length && !isUnsaved()) {
-    removeEventListener("beforeunload", warn);
     location.assign(url);
   } else {
     show.lead(url, accepted.length);
   }
 }
 
-/** Return what of pictures can be sent, and say why the rest can't. @param {Item[]} items @param {import("../shared/refusal.js").Limits} limits @param {Panel} show */
+/** Return what of pictures can be sent, and say why the rest can't. @param {Item[]} items @param {Limits} limits @param {Panel} show */
 async function sendable(items, limits, show) {
   if (!items.length) {
     show.report(NO_PICTURE);
@@ -177,12 +165,8 @@ class Panel {
   }
 
   /** @param {Refusal & {name?: string}} error */
-  report({ message, hint, name }) {
-    const line = document.createElement("p");
-    const strong = document.createElement("strong");
-    strong.textContent = name ? `${name}: ${message}` : message;
-    line.append(strong, ` ${hint}`);
-    this.errors.append(line);
+  report(error) {
+    this.errors.append(paragraphOf(error, error.name));
     this.panel.hidden = false;
   }
 

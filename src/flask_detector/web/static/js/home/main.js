@@ -6,7 +6,7 @@ import { connectOptions } from "./options.js";
 import { connectPaste } from "./paste.js";
 import { looksLikePicture } from "../shared/folders.js";
 import { nameOf, receivePictures, urlIn } from "../shared/incoming.js";
-import { limitsOf, NO_PICTURE, tooMany } from "../shared/refusal.js";
+import { limitsOf, NO_PICTURE, paragraphOf, tooMany } from "../shared/refusal.js";
 import { grouped, Upload } from "../shared/upload.js";
 
 /** @typedef {import("../shared/incoming.js").Item} Item */
@@ -34,7 +34,7 @@ const target = /** @type {HTMLElement} */ (document.getElementById("drop-target"
 const limits = limitsOf(form);
 const template = /** @type {HTMLTemplateElement} */ (document.getElementById("chosen-picture"));
 const chosen = new Chosen(list, template, limits, settle);
-const upload = new Upload(form.action, fields);
+const upload = new Upload(form);
 
 /** @type {AbortController | null} */
 let current = null;
@@ -46,10 +46,7 @@ function enter(state) {
   sending.hidden = state !== "sending";
   detect.hidden = state === "sending";
   other.hidden = state !== "chosen";
-  photo.classList.toggle("away", state === "sending");
-  folder.classList.toggle("away", state === "sending");
-  paste.classList.toggle("away", state === "sending");
-  warnOnLeaving(state === "sending");
+  [photo, folder, paste].forEach((way) => way.classList.toggle("away", state === "sending"));
   cancel.hidden = state !== "sending";
 }
 
@@ -60,36 +57,8 @@ function forget() {
 
 /** @param {Refusal} error @param {string} [name] of the file, where it is one of several */
 function report(error, name) {
-  const line = document.createElement("p");
-  const strong = document.createElement("strong");
-  strong.textContent = name ? `${name}: ${error.message}` : error.message;
-  line.append(strong, ` ${error.hint}`);
-  notice.append(line);
+  notice.append(paragraphOf(error, name));
   notice.hidden = false;
-}
-
-/** Return what is sent with each picture. */
-function fields() {
-  const data = new FormData(form);
-  data.delete("picture");
-  data.delete("url");
-  return data;
-}
-
-/** @param {boolean} on */
-function warnOnLeaving(on) {
-  (on ? addEventListener : removeEventListener)("beforeunload", warn);
-}
-
-/** @param {Event} event */
-function warn(event) {
-  event.preventDefault();
-}
-
-/** @param {string} url */
-function leaveFor(url) {
-  warnOnLeaving(false);
-  location.assign(url);
 }
 
 /** Add pictures to the choice. @param {Item[]} items */
@@ -173,7 +142,7 @@ function show({ index, share, trouble }, all) {
 function finish({ accepted, refused, unsent, trouble }, all) {
   const last = accepted.at(-1);
   if (last && accepted.length === all) {
-    leaveFor(last.batch_url ?? last.url);
+    location.assign(last.batch_url ?? last.url);
     return;
   }
   const names = refused.map(({ item, error }) => ({ name: nameOf(item), error }));

@@ -23,6 +23,15 @@ export function tooMany(number, { most }) {
   return { message: `You chose ${number} pictures; at most ${most} can be uploaded at once.`, hint: "Upload the others afterwards." };
 }
 
+/** Return a paragraph that says what was refused, and why. @param {Refusal} refusal @param {string} [name] of the file, where it is one of several */
+export function paragraphOf({ message, hint }, name) {
+  const paragraph = document.createElement("p");
+  const strong = document.createElement("strong");
+  strong.textContent = name ? `${name}: ${message}` : message;
+  paragraph.append(strong, ` ${hint}`);
+  return paragraph;
+}
+
 /** @type {Refusal} */
 export const NO_PICTURE = { message: "There is no picture in this folder.", hint: "Choose another one." };
 

@@ -26,14 +26,13 @@ export class Upload {
   /** @type {WeakMap<Item, string>} what tells the server that a picture comes again */
   #keys = new WeakMap();
 
-  /** @param {string} url @param {() => FormData} fields what is sent with each picture */
-  constructor(url, fields) {
-    this.url = url;
-    this.fields = fields;
+  /** @param {HTMLFormElement} form the front page's, which says what is sent with each picture */
+  constructor(form) {
+    this.form = form;
   }
 
   /**
-   * Send pictures until all are sent, or the server can't take more.
+   * Send pictures until all are sent, or the server can't take more; warn of leaving the page meanwhile.
    *
    * @param {Item[]} items
    * @param {AbortSignal} signal rejects with an AbortError
@@ -41,6 +40,16 @@ export class Upload {
    * @returns {Promise<Outcome>}
    */
   async send(items, signal, onProgress) {
+    addEventListener("beforeunload", warn);
+    try {
+      return await this.#sendAll(items, signal, onProgress);
+    } finally {
+      removeEventListener("beforeunload", warn);
+    }
+  }
+
+  /** @param {Item[]} items @param {AbortSignal} signal @param {(progress: Progress) => void} onProgress */
+  async #sendAll(items, signal, onProgress) {
     this.#accepted = [];
     /** @type {Outcome} */
     const outcome = { accepted: this.#accepted, refused: [], unsent: [], trouble: null };
@@ -63,7 +72,7 @@ export class Upload {
   /** Delete what the last `send` brought, which was cancelled. */
   takeBack() {
     const token = new FormData();
-    token.set("csrf_token", this.fields().get("csrf_token") ?? "");
+    token.set("csrf_token", new FormData(this.form).get("csrf_token") ?? "");
     this.#accepted.forEach(({ url }) => send(`${url}/delete`, token, new AbortController().signal));
   }
 
@@ -74,7 +83,9 @@ export class Upload {
    * @param {(share: number, trouble: Trouble | null) => void} onProgress
    */
   async #send(item, isBatch, signal, onProgress) {
-    const data = this.fields();
+    const data = new FormData(this.form);
+    data.delete("picture");
+    data.delete("url");
     data.set("key", this.#keyOf(item));
     if (isBatch) {
       data.set("batch", this.batch);
@@ -86,7 +97,7 @@ export class Upload {
     }
     for (let tries = 0; ; tries++) {
       onProgress(0, null);
-      const answer = await send(this.url, data, signal, (share) => onProgress(share, null));
+      const answer = await send(this.form.action, data, signal, (share) => onProgress(share, null));
       if (!("error" in answer)) {
         this.#keys.delete(item);
         return answer;
@@ -105,6 +116,11 @@ export class Upload {
     this.#keys.set(item, key);
     return key;
   }
+}
+
+/** @param {Event} event */
+function warn(event) {
+  event.preventDefault();
 }
 
 /** Whether it may be over in a moment. @param {Trouble} trouble */
