@@ -98,13 +98,13 @@ def page(open_page: Callable[..., Page]) -> Page:
 @pytest.fixture
 def send() -> Callable[[Page, Path], None]:
     """A function that sends a picture from the front page and waits for its result."""
+    return _send
 
-    def send(page: Page, picture: Path) -> None:
-        page.set_input_files("#picture", picture)
-        page.get_by_role("button", name="Detect objects").click()
-        page.locator(".result-shapes").wait_for()
 
-    return send
+def _send(page: Page, picture: Path) -> None:
+    page.set_input_files("#picture", picture)
+    page.get_by_role("button", name="Detect objects").click()
+    page.locator(".result-shapes").wait_for(timeout=20 * SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -112,9 +112,7 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
     """The path of a finished detection with many instances, for tests that only look at it."""
     page = usual_context.new_page()
     page.goto("/")
-    page.set_input_files("#picture", pictures / "apartment.jpg")
-    page.get_by_role("button", name="Detect objects").click()
-    page.locator(".result-shapes").wait_for(timeout=20 * SECONDS)
+    _send(page, pictures / "apartment.jpg")
     path = urlsplit(page.url).path
     page.close()
     return path
@@ -125,9 +123,7 @@ def comparison_path(usual_context: BrowserContext, pictures: Path) -> str:
     """The path of two results side by side; the second lacks an object and calls another a truck."""
     page = usual_context.new_page()
     page.goto("/")
-    page.set_input_files("#picture", pictures / "street.jpg")
-    page.get_by_role("button", name="Detect objects").click()
-    page.locator(".result-shapes").wait_for(timeout=20 * SECONDS)
+    _send(page, pictures / "street.jpg")
     token = page.locator("[name=csrf_token]").first.input_value()
     again = page.request.post(f"{page.url}/again", form={"csrf_token": token, "compare": ""})
     page.goto(again.url)

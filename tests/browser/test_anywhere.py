@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.waiting import wait_until
+
 pytestmark = pytest.mark.slow
 
 OpenPage = Callable[..., Page]
@@ -41,12 +43,14 @@ def hold(page: Page, *paths: Path, x: int = 300, y: int = 300) -> Callable[[str]
     def act(kind: str) -> None:
         devtools.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": drag})
 
-    for _ in range(30):  # a hand goes on moving, also while the page's scripts are still on their way
-        act("dragEnter")
+    def is_noticed() -> bool:
         act("dragOver")
-        if page.locator("#drop-target").is_visible():
-            break
-        page.wait_for_timeout(100)
+        return bool(page.evaluate("window.isHeldOver"))
+
+    # A busy page is not told of each move, but a hand goes on moving.
+    page.evaluate("addEventListener('dragover', () => (window.isHeldOver = true), { once: true })")
+    act("dragEnter")
+    wait_until(is_noticed, 10)
     return act
 
 
