@@ -79,7 +79,6 @@ function show(menu, words, after, collection) {
     const link = document.createElement("a");
     link.href = collection.url;
     link.textContent = collection.name;
-    link.dir = "auto"; // or a number behind a name in Hebrew would stand before it
     note.append(link, after);
   }
 }
