@@ -163,7 +163,9 @@ class UnsafeCheckpoint(CheckpointError, hint="Nothing was executed. Use a checkp
     """A weights file contains something other than tensors and plain containers."""
 
 
-class ForeignCheckpoint(CheckpointError, hint="Use a checkpoint of Mask R-CNN R-50 FPN or RTMDet."):
+class ForeignCheckpoint(
+    CheckpointError, hint="Use a checkpoint of Mask R-CNN R-50 FPN, RTMDet or NanoDet-g."
+):
     """A weights file is of another architecture, or has missing, unknown or wrongly shaped tensors."""
 
 

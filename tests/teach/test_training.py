@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert steps[0].seconds > 0
     for name, array in whole.items():
         np.testing.assert_allclose(resumed[name], array, rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_that_there_is_no_room_for_leaves_the_one_before(
+    examples: list[Example], tmp_path: Path
+) -> None:
+    file = tmp_path / "run" / "checkpoint.pt"
+    file.parent.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        trained(examples, file, stop_at=1)
+    before = file.read_bytes()
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            trained(examples, file, stop_at=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_bytes() == before
 
 
 def test_a_checkpoint_of_other_pictures_is_refused(examples: list[Example], tmp_path: Path) -> None:

@@ -1,15 +1,11 @@
 """What a run of teaching came to: a card for programs and the same in words."""
 
-import platform
 import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from flask_detector.detectors.base import usable_cores
 from flask_detector.detectors.nanodet.detector import NanoDet
-from flask_detector.detectors.zoo.ranking import machine_of
-from flask_detector.settings import Settings
 from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
@@ -113,22 +109,16 @@ def card_of(
     )
 
 
-def hardware(settings: Settings) -> str:
-    """Return on what a network is trained here."""
-    import torch
-
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    cores = usable_cores()
-    return (
-        f"{cores} {plural('core', cores)} of {machine_of(settings).partition(',')[0] or platform.machine()}"
-    )
-
-
 def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:
-    """Return what the base finds, under the names of the taught classes that stand for its own."""
-    names = {other: name for name, others in replaces.items() for other in others}
-    return replace(found, labels=[names.get(label, label) for label in found.labels])
+    """Return what the base finds of classes that taught ones stand for, once under each of their names."""
+    renamed = [
+        (n, name)
+        for n, label in enumerate(found.labels)
+        for name, others in replaces.items()
+        if label in others
+    ]
+    numbers = [n for n, _ in renamed]
+    return Found(found.boxes[numbers], found.scores[numbers], [name for _, name in renamed])
 
 
 def _count(examples: Sequence[Example], class_id: int) -> int:

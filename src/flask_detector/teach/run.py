@@ -10,8 +10,8 @@
     teach/.lock                            held by the one that teaches
 """
 
+import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
 from flask_detector.teach.lesson import BASES, Lesson, Listener
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
-from flask_detector.teach.report import Card, card_of, clock, hardware
+from flask_detector.teach.report import Card, card_of, clock
 from flask_detector.teach.taking import take
 
 _PACKAGES = ("torch", "kornia", "pycocotools")
@@ -160,7 +160,7 @@ class _Run:
             raise
 
     def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
-        from flask_detector.teach.training import steps_for
+        from flask_detector.teach.training import hardware, steps_for
 
         training, validation = len(learned_from(chosen)), len(chosen[0].validation)
         pictures = f"{training} {plural('picture', training)}"
@@ -184,11 +184,11 @@ class _Run:
 
         done = self._unfinished / f"{name}.npz"
         if done.exists():
-            with np.load(done) as stored:
-                facts = json.loads(str(stored["facts"]))
+            with np.load(done) as saved:
+                facts = json.loads(str(saved["facts"]))
                 self._trained_seconds += facts["seconds"]
                 self._steps += facts["steps"]
-                return {key: stored[key] for key in stored.files if key != "facts"}
+                return {key: saved[key] for key in saved.files if key != "facts"}
         checkpoint = self._unfinished / f"{name}.pt"
         training = Training(
             part.training, len(classes), seed=self._lesson.seed, seconds=seconds, file=checkpoint
@@ -203,17 +203,18 @@ class _Run:
             if proofs and step.part >= proofs[0]:
                 proofs.pop(0)
                 found = self._found(training.weights, classes, part.validation)
-                total = measure.figures(part.validation, found, classes, min_score=NanoDet.default_min_score)[
-                    ""
-                ]
+                by_class = measure.figures(
+                    part.validation, found, classes, min_score=NanoDet.default_min_score
+                )
+                total = by_class[""]
                 measured = f"AP50 {total.ap50 or 0:.3f}, AP {total.ap or 0:.3f}"
                 self._listener.say(f"At step {step.number}, loss {step.loss:.2f}: {measured}.")
 
         weights, last = training.run(on_step), training.so_far
-        unfinished = done.with_suffix(".part.npz")
         facts = json.dumps({"seconds": last.seconds, "steps": last.number})
-        np.savez(unfinished, facts=np.array(facts), **weights)  # type: ignore[arg-type]  # numpy's stub takes any for allow_pickle
-        os.replace(unfinished, done)
+        stored = io.BytesIO()
+        np.savez(stored, facts=np.array(facts), **weights)  # type: ignore[arg-type]  # numpy's stub takes any for allow_pickle
+        write_whole(done, stored.getvalue())
         checkpoint.unlink(missing_ok=True)
         self._trained_seconds += last.seconds
         self._steps += last.number
@@ -239,6 +240,8 @@ class _Run:
         found: Sequence[tuple[Example, Found]],
         remarks: tuple[str, ...],
     ) -> Card:
+        from flask_detector.teach.training import hardware
+
         examples, answers = [one for one, _ in found], [one for _, one in found]
         suggested = NanoDet.default_min_score
         added = measure.shifts(examples, answers, data.classes, suggested=suggested)

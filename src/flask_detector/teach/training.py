@@ -1,7 +1,8 @@
 """The training itself: from the base model's weights to taught ones, in a given time, with checkpoints."""
 
+import io
 import math
-import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flask_detector.atomic_files import write_whole
+from flask_detector.detectors.base import usable_cores
 from flask_detector.detectors.nanodet.layers import LEVELS, SIDE_CHANNELS, embedded_weights
+from flask_detector.detectors.zoo.ranking import machine_of
 from flask_detector.errors import TeachingError
+from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
+from flask_detector.structures.labels import plural
 from flask_detector.teach.augment import SIDE, Augmentation
 from flask_detector.teach.examples import Example
 from flask_detector.teach.losses import Cells, loss_of
@@ -99,7 +105,7 @@ class Training:
 
         on_step: called after each step. A KeyboardInterrupt, of it or at any time, leaves a checkpoint.
 
-        Raises TeachingError where the loss is no finite number.
+        Raises TeachingError where the loss is no finite number, OSError where no checkpoint can be written.
         """
         saved, began = self._seconds, time.monotonic() - self._seconds
         try:
@@ -151,7 +157,8 @@ class Training:
         return [int(orders[n // count][n % count]) for n in numbers]
 
     def _save(self) -> None:
-        unfinished = self._file.with_suffix(".part")
+        # PyTorch doesn't say of a disk that it is full.
+        stored = io.BytesIO()
         torch.save(
             {
                 "pictures": len(self._examples),
@@ -161,9 +168,9 @@ class Training:
                 "average": self._average,
                 "optimizer": self._optimizer.state_dict(),
             },
-            unfinished,
+            stored,
         )
-        os.replace(unfinished, self._file)
+        write_whole(self._file, stored.getvalue())
 
     def _go_on(self) -> None:
         if not self._file.exists():
@@ -184,6 +191,16 @@ class Training:
 def steps_for(pictures: int) -> int:
     """Return how many steps so many pictures are learned in, if time allows it."""
     return min(_MOST_STEPS, max(_LEAST_STEPS, math.ceil(pictures * _EPOCHS / BATCH)))
+
+
+def hardware(settings: Settings) -> str:
+    """Return on what a network is trained here."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    cores = usable_cores()
+    return (
+        f"{cores} {plural('core', cores)} of {machine_of(settings).partition(',')[0] or platform.machine()}"
+    )
 
 
 def _share_of_rate(part: float) -> float:
