@@ -84,9 +84,9 @@ def _example(picture: ImportedPicture, file: Path, base: NanoDet, limits: Limits
     """Return an example with the boxes of all objects, their class ids yet unknown."""
     stored, info = decode.load(picture.data, limits, max_side=base.max_side)
     pixels = prepare(Pixels.of(stored))
-    stored = io.BytesIO()  # numpy doesn't say of a disk that it is full
-    np.save(stored, pixels)
-    file.write_bytes(stored.getvalue())
+    content = io.BytesIO()  # numpy doesn't say of a disk that it is full
+    np.save(content, pixels)
+    file.write_bytes(content.getvalue())
     found = base.find_in(pixels, info.width, info.height, _LEAST_SCORE, StageClock())
     objects = picture.annotations.objects
     rows, columns = (
