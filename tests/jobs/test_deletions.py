@@ -1,5 +1,4 @@
 import io
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -20,6 +19,7 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.worker.attempts import Attempts
+from tests.support.redis_content import content
 
 OWNER = "a browser"
 
@@ -66,8 +66,7 @@ def sent(jobs: Jobs, storage: Storage, deletions: Deletions, settings: Settings)
 
 def everything(connection: redis.Redis) -> dict[bytes, Any]:
     """Return all that is on Redis, but what is known of deletions."""
-    keys = [key for key in cast(Iterator[bytes], connection.scan_iter()) if b":deletion" not in key]
-    return {key: connection.dump(key) for key in keys}
+    return {key: value for key, value in content(connection).items() if b":deletion" not in key}
 
 
 def test_what_is_undone_is_there_as_it_was_also_when_undone_twice(

@@ -1,7 +1,6 @@
 """Every move of the table, and every one that isn't in it, against a real Redis."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import redis
@@ -17,6 +16,7 @@ from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import JobStatus, Move
 from flask_detector.jobs.transitions import Transitions
 from flask_detector.settings import Settings
+from tests.support.redis_content import content
 
 MOVES = {name: move for name, move in vars(states).items() if isinstance(move, Move)}
 
@@ -65,7 +65,7 @@ def test_a_move_is_made_from_its_states_and_refused_from_all_others(
         jobs.delete(id)
     else:
         connection.hset(job_key(id), "status", RQ_STATUS[before])
-    there = contents(connection)
+    there = content(connection)
 
     made = Transitions(connection).make(
         MOVES[move], job, lambda pipeline: pipeline.set("written", "1"), execution=execution
@@ -77,8 +77,4 @@ def test_a_move_is_made_from_its_states_and_refused_from_all_others(
         assert jobs.find(id).status is MOVES[move].target
         assert connection.get("written") == b"1"
     else:
-        assert contents(connection) == there
-
-
-def contents(connection: redis.Redis) -> dict[bytes, Any]:
-    return {key: connection.dump(key) for key in connection.scan_iter()}
+        assert content(connection) == there

@@ -344,7 +344,8 @@ def test_pods_have_no_rights_and_time_to_stop(name: str) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_understands_the_units_and_finds_them_closed(unit: Path, tmp_path: Path) -> None:
-    text = unit.read_text().replace("/opt/flask-detector/bin/flask-detector", program("flask-detector"))
+    installed = f'"{program("flask-detector")}"'
+    text = unit.read_text().replace("/opt/flask-detector/bin/flask-detector", installed)
     here = tmp_path / unit.name
     here.write_text(text)
     run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(here))
