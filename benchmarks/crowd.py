@@ -89,7 +89,7 @@ def main() -> None:
     """Work the queue off."""
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url)
-    loaded.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]
+    loaded.load_detector = lambda *_, **__: CrowdDetector()  # type: ignore[attr-defined]  # it imports that
     context = WorkerContext.of(settings, connection, open_storage(settings))
     DetectionWorker(context).work(burst=True, logging_level="WARNING")
 

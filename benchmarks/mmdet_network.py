@@ -22,7 +22,7 @@ class _NoOperators(types.ModuleType):
 def main() -> None:
     """Write the graph to the file that is named."""
     try:
-        import mmcv._ext  # noqa: F401
+        import mmcv._ext  # noqa: F401  # only whether it can be
     except ImportError:
         sys.modules["mmcv._ext"] = _NoOperators("mmcv._ext")
     import mmdet

@@ -298,12 +298,12 @@ def main(target: str) -> None:
     while len(head := sys.stdin.buffer.read(4)) == 4:
         data = sys.stdin.buffer.read(struct.unpack("<I", head)[0])
         try:
-            answer = {"outcome": run(data)}
+            answer: dict[str, object] = {"outcome": run(data)}
         except BaseException as error:  # whatever it is, it is what we look for
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(where.filename).name}, line {where.lineno}"
             answer = {"error": f"{type(error).__name__} in {place}: {error}"[:300]}
-        answer["peak_kb"] = _peak_kb()  # type: ignore[assignment]
+        answer["peak_kb"] = _peak_kb()
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -30,7 +31,7 @@ def test_a_key_holds_256_random_bits_and_only_its_hash_is_kept(keys: Keys, conne
 @pytest.mark.parametrize(
     "change", [lambda t: t[:-1] + ("A" if t[-1] != "A" else "B"), lambda t: "", lambda t: t + "x"]
 )
-def test_a_text_that_is_not_quite_a_key_opens_nothing(keys: Keys, change) -> None:  # type: ignore[no-untyped-def]
+def test_a_text_that_is_not_quite_a_key_opens_nothing(keys: Keys, change: Callable[[str], str]) -> None:
     _, text = keys.create("a")
     with pytest.raises(UnknownKey):
         keys.check(change(text))

@@ -28,7 +28,7 @@ def synthesized(shared: Path) -> Arrays:
     folder = shared / "reference" / "rtmdet"
     specification = importlib.util.spec_from_file_location("synthetic", folder / "synthetic_checkpoint.py")
     module: Any = importlib.util.module_from_spec(specification)  # type: ignore[arg-type]  # it is there
-    specification.loader.exec_module(module)  # type: ignore[union-attr]
+    specification.loader.exec_module(module)  # type: ignore[union-attr]  # as above
     form = json.loads((folder / "rtmdet_ins_tiny.params.json").read_text())
     statistics = dict(np.load(folder / "rtmdet_ins_tiny.statistics.npz"))
     shapes = [(name, tuple(shape)) for name, shape, _ in form["params"]]
@@ -69,7 +69,7 @@ def main() -> None:
             found[f"{picture}.boxes"] = instances.bboxes.numpy()
             found[f"{picture}.scores"] = instances.scores.numpy()
             found[f"{picture}.labels"] = instances.labels.numpy().astype(np.uint8)
-        np.savez_compressed(options.folder / f"{name}.npz", **found)  # type: ignore[arg-type]
+        np.savez_compressed(options.folder / f"{name}.npz", **found)  # type: ignore[arg-type]  # none is allow_pickle
 
 
 def _without_compiled_operators() -> None:

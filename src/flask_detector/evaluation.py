@@ -61,7 +61,7 @@ class Evaluation:
 def require_pycocotools() -> None:
     """Raise MissingExtra where pycocotools is not installed."""
     try:
-        import pycocotools.cocoeval  # noqa: F401
+        import pycocotools.cocoeval  # noqa: F401  # only whether it can be
     except ImportError as error:
         raise MissingExtra("The package pycocotools is needed to evaluate.") from error
 

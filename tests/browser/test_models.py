@@ -104,7 +104,7 @@ def test_a_model_comes_is_waited_for_goes_and_comes_again_and_no_picture_is_lost
     complaints.clear()  # the browser's note of that refusal
     start_worker()
     for id in waiting:
-        wait_until(lambda id=id: found(parts, id)["status"] == "done", 60)  # type: ignore[misc]
+        wait_until(lambda id=id: found(parts, id)["status"] == "done", 60)  # type: ignore[misc]  # mypy infers no lambda with a default
     assert [found(parts, id)["result"]["model"] for id in waiting] == ["birds", "nanodet-g", "birds"]
     page.goto(f"{parts.url}/admin/models")
     remove(page, "birds")
@@ -114,7 +114,7 @@ def test_a_model_comes_is_waited_for_goes_and_comes_again_and_no_picture_is_lost
     expect(page.locator("#ended")).to_contain_text("birds is installed", timeout=60 * SECONDS)
     again = sent(parts, picture, "birds")
     for id in (after, again):
-        wait_until(lambda id=id: found(parts, id)["status"] == "done", 60)  # type: ignore[misc]
+        wait_until(lambda id=id: found(parts, id)["status"] == "done", 60)  # type: ignore[misc]  # mypy infers no lambda with a default
     assert found(parts, again)["result"]["model"] == "birds"
     row = page.locator("#model-birds")
     row.locator("summary", has_text="Try").click()

@@ -39,7 +39,7 @@ def test_an_index_that_is_older_than_the_files_is_made_right(
     pictures.remove(id, [old])
     after = pictures.entries(id), store.owned_by(OWNER)
     for key, copy in zip(keys, copies, strict=True):
-        connection.restore(key, 0, copy, replace=True)  # type: ignore[arg-type]
+        connection.restore(key, 0, copy, replace=True)  # type: ignore[arg-type]  # typed as str
     store.comparison.compare(id)
     assert (pictures.entries(id), store.owned_by(OWNER)) == after
 

@@ -147,7 +147,7 @@ class Site:
         for path in self._folders():
             os.utime(path, (0, 0))
         context = WorkerContext.of(self.settings, self.redis, self.service.storage)
-        Maintenance(context, None)._sweep()  # type: ignore[arg-type]
+        Maintenance(context, None)._sweep()  # type: ignore[arg-type]  # no heartbeat
         assert self.pictures() == self.jobs()
 
 
@@ -196,7 +196,7 @@ def at_each_command(site: Site, way: Way, prepare: Callable[[], T], act: Callabl
     prepared_site = site.saved()
     for number in range(MOST_COMMANDS):
         site.restore(*prepared_site)
-        site.proxy.cut(lambda at, _, number=number: at == number, **asdict(way))  # type: ignore[misc]
+        site.proxy.cut(lambda at, _, number=number: at == number, **asdict(way))  # type: ignore[misc]  # mypy infers no lambda with a default
         status = act(prepared)
         was_cut = site.proxy.has_cut
         site.proxy.repair()

@@ -1,5 +1,7 @@
 """Label Studio's brush encoding, to and fro; its own reader and writer are tried in test_readers.py."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,8 @@ from flask_detector.structures.masks import Mask
 
 @settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 40), st.randoms(use_true_random=False))
-def test_a_mask_comes_back(width: int, height: int, random: object) -> None:
-    bits = np.array([[random.random() < 0.3 for _ in range(width)] for _ in range(height)])  # type: ignore[attr-defined]
+def test_a_mask_comes_back(width: int, height: int, random: Random) -> None:
+    bits = np.array([[random.random() < 0.3 for _ in range(width)] for _ in range(height)])
     mask = Mask.from_bitmap(bits)
     again = unpacked(packed(mask, width=width, height=height), width=width, height=height)
     assert again.to_rle(width=width, height=height) == mask.to_rle(width=width, height=height)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import pyvips
-from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from flask_detector.errors import DamagedPicture, UnsupportedPicture
 from flask_detector.imaging.decode import check, decode
@@ -96,8 +96,8 @@ PREVIEW = Page(rgb()[::4, ::4], REDUCED)
 def as_webp() -> bytes:
     image = pyvips.Image.new_from_memory(rgb().tobytes(), WIDTH, HEIGHT, 3, "uchar")
     file = image.copy(interpretation="srgb").tiffsave_buffer(compression="webp", lossless=True)
-    with Image.open(io.BytesIO(file)) as opened:
-        tags = opened.tag_v2  # type: ignore[attr-defined]
+    with TiffImageFile(io.BytesIO(file)) as opened:
+        tags = opened.tag_v2
         return bytes(file[tags[273][0] :][: tags[279][0]])
 
 

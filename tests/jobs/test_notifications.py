@@ -34,7 +34,7 @@ def test_each_is_woken_by_its_own_detection_over_one_connection(connection: redi
     assert listeners(connection) == 1
     for number, id in enumerate(ids):
         connection.publish(channel_of(id), CHANGED)
-        wait_until(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]
+        wait_until(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]  # mypy infers no lambda with a default
     for thread in threads:
         thread.join()
 

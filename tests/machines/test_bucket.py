@@ -183,12 +183,12 @@ def test_a_storage_that_never_answers_is_given_up_within_bounds(
 )
 def test_a_url_that_can_not_be_used_is_refused_at_once(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="DETECTOR_STORAGE_URL"):
-        storages.open_storage(Settings(data_dir=tmp_path, storage_url=url))  # type: ignore[arg-type]
+        storages.open_storage(Settings(data_dir=tmp_path, storage_url=url))  # type: ignore[arg-type]  # pydantic reads it
 
 
 def test_a_mounted_folder_serves_as_well(tmp_path: Path) -> None:
     url = f"file://{tmp_path}/shared%20pictures"
-    opened = storages.open_storage(Settings(data_dir=tmp_path / "own", storage_url=url))  # type: ignore[arg-type]
+    opened = storages.open_storage(Settings(data_dir=tmp_path / "own", storage_url=url))  # type: ignore[arg-type]  # pydantic reads it
     assert isinstance(opened, FolderStorage)
     opened.check()
     opened.put(ID, "original", io.BytesIO(b"pixels"))

@@ -178,7 +178,7 @@ def test_an_installation_whose_parts_are_hurt_writes_nothing_else(tmp_path: Path
         wait_until(lambda: "is done" in text() and "failed: damaged_picture" in text(), 90)
         for number, name in enumerate(("worker", "web"), 1):
             child(name).send_signal(signal.SIGSEGV)
-            wait_until(lambda here=number: text().count("exited with status") == here, 60)  # type: ignore[misc]
+            wait_until(lambda here=number: text().count("exited with status") == here, 60)  # type: ignore[misc]  # mypy infers no lambda with a default
         wait_until(lambda: sent(jpeg) != "", 90)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(b"this is no HTTP\r\n\r\n")

@@ -95,11 +95,11 @@ def off_by(file: Path) -> None:
 def main() -> None:
     if clock_file := os.environ.get("CLOCK_FILE"):
         off_by(Path(clock_file))
-    rq_worker.detect = faulty_detect  # type: ignore[attr-defined]
+    rq_worker.detect = faulty_detect  # type: ignore[attr-defined]  # it imports that
     heartbeat._STILL_SECONDS = STILL_SECONDS
     heartbeat._HANG_GRACE_SECONDS = 1.0
     if sys.argv[1:] == ["elsewhere"]:
-        rq_worker.of_this_process = lambda: ""  # type: ignore[attr-defined]
+        rq_worker.of_this_process = lambda: ""  # type: ignore[attr-defined]  # it imports that
     settings = Settings.from_environment()
     rq_worker.main(settings, connect(settings.required_redis_url), open_storage(settings))
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 # Analytics and keeps an identifier in the user's home folder. Nothing here needs the converter.
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # typeshed leaves out that None forbids
 
-import openvino as ov  # noqa: E402
-import openvino.opset15 as opset  # noqa: E402
+import openvino as ov  # noqa: E402  # after that
+import openvino.opset15 as opset  # noqa: E402  # after that
 
-from flask_detector.process import matrix_products  # noqa: E402
+from flask_detector.process import matrix_products  # noqa: E402  # after that
 
 __all__ = [
     "BFLOAT16",

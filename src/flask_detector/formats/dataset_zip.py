@@ -77,7 +77,7 @@ class Spool:
 
     def __init__(self, between: str = "") -> None:
         self._between = between
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # it outlives this
         # A data set that is given up half-way has nobody who closes it.
         weakref.finalize(self, self._file.close)
 

@@ -80,7 +80,7 @@ class Plan:
             os.set_inheritable(file, True)
         with os.fdopen(writing, "w") as pipe:
             json.dump(asdict(self), pipe)
-        os.execv(sys.executable, [sys.executable, "-m", "flask_detector.service.supervisor", str(reading)])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "flask_detector.service.supervisor", str(reading)])  # noqa: S606  # ourselves
 
     @classmethod
     def read(cls, file: int) -> Self:
@@ -263,7 +263,7 @@ def main() -> None:
         if logs.is_json():
             log.critical("%s", error.message, extra=logs.facts(code=error.code, hint=error.hint))
         else:
-            print(f"Error: {error.message}\n{error.hint}", file=sys.stderr)  # noqa: T201
+            print(f"Error: {error.message}\n{error.hint}", file=sys.stderr)  # noqa: T201  # to a person
         raise SystemExit(1) from None
 
 

@@ -86,7 +86,7 @@ class DetectionWorker(SimpleWorker):
         self.birth_date = self.last_heartbeat = now()
         self._heartbeat.model = self._context.detectors.loaded or ""
         # RQ does that after this; but whoever sees the worker may ask it to stop.
-        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # of RQ, without types
         self._persevere(self._heartbeat.register)
         self._heartbeat.start()
         readiness.report()
@@ -104,7 +104,7 @@ class DetectionWorker(SimpleWorker):
                 # The queue may have given an id just as the signal came.
                 for id in self._attempts.stranded():
                     self._attempts.put_back(id)
-            self.register_death()  # type: ignore[no-untyped-call]
+            self.register_death()  # type: ignore[no-untyped-call]  # of RQ, without types
         except redis.RedisError:
             log.warning("Redis can't be told that this worker ends")
 

@@ -5,6 +5,7 @@ import pickle
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ def zipped(*names: str) -> bytes:
     return file.getvalue()
 
 
-def tarred(mode: str) -> bytes:
+def tarred(mode: Literal["w", "w:gz"]) -> bytes:
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode=mode) as archive:
         archive.addfile(tarfile.TarInfo("weights.pth"), io.BytesIO())
     return file.getvalue()
 

@@ -60,8 +60,8 @@ def test_the_sizes_of_rtmdet_are_those_of_their_tensors(kind: str) -> None:
         blocks = [max(round(number * depth), 1) for number in (3, 6, 6, 3)]
         channels = [int(number * width) for number in (64, 128, 256, 512, 1024)]
         architecture = Architecture(
-            tuple(channels),  # type: ignore[arg-type]
-            tuple(blocks),  # type: ignore[arg-type]
+            tuple(channels),  # type: ignore[arg-type]  # five
+            tuple(blocks),  # type: ignore[arg-type]  # four
             max(round(3 * depth), 1),
             80,
             has_masks,

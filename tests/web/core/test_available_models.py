@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,14 +32,14 @@ def worker(*models: str, queue: str = "detections", **seconds: float) -> WorkerI
 
 
 def offered(
-    folder: Path, *workers: WorkerInfo, installed: str | None = None, **settings: object
+    folder: Path, *workers: WorkerInfo, installed: str | None = None, **settings: Any
 ) -> AvailableModels:
     store = ModelStore(folder / "models")
     if installed is not None:
         source = MODELS[installed].source
         (folder / "models" / installed).mkdir(parents=True)
         (folder / "models" / installed / source.file_name).touch()
-    given = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
+    given = Settings(data_dir=folder, **settings)
     return AvailableModels(store, StubJobs(*workers), given)
 
 

@@ -9,9 +9,9 @@ from flask_detector.web.core.text_encoding import decoded
 NAMES = {
     "utf-8": ["写真.jpg", "фото.jpg", "👩‍🚀.jpg"],
     "latin-1": ["café.jpg", "été à Paris.jpg", "Fußgängerübergänge.jpg", "señor.jpg", "äöüß.jpg", "é.jpg"],
-    "cp1252": ["naïve “q”.jpg", "l’été – 10 €.jpg"],  # noqa: RUF001
+    "cp1252": ["naïve “q”.jpg", "l’été – 10 €.jpg"],  # noqa: RUF001  # meant so
     "shift-jis": ["写真.jpg", "ソ表.jpg", "東京タワー 2020年.jpg", "IMG写真a.jpg", "花.jpg"],
-    "cp1251": ["фото.jpg", "Снимок экрана 2.jpg", "IMG_КОТ.jpg", "Новий рік.jpg"],  # noqa: RUF001
+    "cp1251": ["фото.jpg", "Снимок экрана 2.jpg", "IMG_КОТ.jpg", "Новий рік.jpg"],  # noqa: RUF001  # meant so
     "cp949": ["사진.jpg", "스크린샷 1.jpg"],
     "gb18030": ["照片.jpg", "微信图片_2020.jpg", "新建文件夹.jpg"],
 }

@@ -276,7 +276,7 @@ class _Reader:
     def read(self, size: int, /) -> bytes:
         found = self._content[self._place : self._place + size]
         self._place += len(found)
-        return found.tobytes() if size <= _LONGEST_TEXT else found.view(_Span)  # type: ignore[return-value]
+        return found.tobytes() if size <= _LONGEST_TEXT else found.view(_Span)  # type: ignore[return-value]  # kept as it is
 
     def readline(self) -> bytes:
         # No line of a checkpoint's pickle is longer than the longest name in it.

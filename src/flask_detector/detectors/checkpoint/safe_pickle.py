@@ -31,9 +31,9 @@ _COPIES_PER_BYTE = 8
 class Stream(Protocol):
     """A file or the like; it stands behind the pickle afterwards."""
 
-    def read(self, size: int, /) -> bytes: ...  # noqa: D102
-    def readline(self) -> bytes: ...  # noqa: D102
-    def tell(self) -> int: ...  # noqa: D102
+    def read(self, size: int, /) -> bytes: ...  # noqa: D102  # as of any file
+    def readline(self) -> bytes: ...  # noqa: D102  # as of any file
+    def tell(self) -> int: ...  # noqa: D102  # as of any file
 
 
 class UnknownName(UnsafeCheckpoint, code="unsafe_checkpoint"):
@@ -89,7 +89,7 @@ def load(
     machine = _Machine(builders, persistent)
     try:
         start = stream.tell()
-        instructions = pickletools.genops(stream)  # type: ignore[arg-type]
+        instructions = pickletools.genops(stream)  # type: ignore[arg-type]  # it needs no more of a file
         for opcode, argument, _ in itertools.islice(instructions, _MOST_INSTRUCTIONS):
             if opcode.name == "STOP":
                 return machine.stack.pop()

@@ -12,7 +12,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.message import Message
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -87,7 +86,7 @@ class HttpSource:
 
         Raises Broken or Changed when a new try may help, and DownloadError when it can't.
         """
-        request = Request(self.url, headers={"User-Agent": f"flask-detector/{__version__}"})  # noqa: S310
+        request = Request(self.url, headers={"User-Agent": f"flask-detector/{__version__}"})  # noqa: S310  # the scheme is checked
         if self._login:
             request.add_unredirected_header("Authorization", self._login)
         if start and validator:
@@ -171,7 +170,7 @@ class _Redirects(HTTPRedirectHandler):
     """Follows redirects from one web server to another, but not from https to http."""
 
     def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in {"https", old}:
@@ -179,7 +178,7 @@ class _Redirects(HTTPRedirectHandler):
                 f"{req.full_url} leads to {newurl}, which is less safe.",
                 hint="Check the URL; set DETECTOR_MIRROR_URL to use another server.",
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _basic_login(address: SplitResult) -> str | None:
@@ -189,7 +188,7 @@ def _basic_login(address: SplitResult) -> str | None:
     return "Basic " + b64encode(login.encode()).decode()
 
 
-def _validator(headers: Message) -> str | None:
+def _validator(headers: http.client.HTTPMessage) -> str | None:
     etag = headers.get("ETag")
     # A weak tag doesn't promise the same bytes.
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")

@@ -11,7 +11,7 @@ import re
 
 _HAN = "\u3000-\u303f\u4e00-\u9fff\uff01-\uff5e"
 # Of an alphabet also: no letter of another one in a word, and no capitals in the middle.
-_CYRILLIC = r"(?:[\0-\x7f]|(?<![^\W\d_])(?:[А-ЯЁІЇЄҐ]?[а-яёіїєґ]++|[А-ЯЁІЇЄҐ]++)(?![^\W\d_]))*+"  # noqa: RUF001
+_CYRILLIC = r"(?:[\0-\x7f]|(?<![^\W\d_])(?:[А-ЯЁІЇЄҐ]?[а-яёіїєґ]++|[А-ЯЁІЇЄҐ]++)(?![^\W\d_]))*+"  # noqa: RUF001  # Cyrillic is meant
 
 # Encoding, what its texts are made of, and which bytes Western European names have not: of Japanese the first
 # of each usual letter, of Cyrillic a vowel between letters, of Korean and Chinese two usual ones.

@@ -23,7 +23,7 @@ async def main() -> None:
     picture = Path(sys.argv[2]).read_bytes()
     async with aiohttp.ClientSession() as session:
         found = await asyncio.gather(*(detect(session, picture) for _ in range(4)))
-    print(json.dumps(found))  # noqa: T201
+    print(json.dumps(found))
 
 
 asyncio.run(main())

@@ -12,4 +12,4 @@ found = [
     CodeProjectAIObject(address.hostname, address.port, min_confidence=0.4, **more).detect(picture)
     for more in ({}, {"custom_model": "nanodet-g"}, {"custom_model": "ipcam-general"})
 ]
-print(json.dumps(found))  # noqa: T201
+print(json.dumps(found))

@@ -12,4 +12,4 @@ found = [
     DeepstackObject(address.hostname, address.port, min_confidence=0.4, **more).detect(picture)
     for more in ({}, {"api_key": "made up"}, {"custom_model": "nanodet-g"})
 ]
-print(json.dumps(found))  # noqa: T201
+print(json.dumps(found))

@@ -17,4 +17,4 @@ with tempfile.TemporaryDirectory() as folder:
     is_drawn = drawn.stat().st_size > 0
 names = ("label", "confidence", "x_min", "y_min", "x_max", "y_max")
 found = [[{name: getattr(one, name) for name in names} for one in answer] for answer in answers]
-print(json.dumps(found if is_drawn else []))  # noqa: T201
+print(json.dumps(found if is_drawn else []))

@@ -28,4 +28,4 @@ with client.use_api_v0():
         refusal = error
 assert refusal is not None
 assert (refusal.status_code, "no-such-project" in str(refusal.api_message)) == (404, True)
-print(json.dumps(found))  # noqa: T201
+print(json.dumps(found))

@@ -13,4 +13,4 @@ for form in json.loads(Path(sys.argv[1]).read_text()):
     values = [one["value"] for one in form["prediction"]["result"]]
     inside = [int(decode_rle(value["rle"])[3::4].sum() // 255) for value in values if "rle" in value]
     judged.append({"errors": errors, "regions": len(values), "inside": inside})
-print(json.dumps(judged))  # noqa: T201
+print(json.dumps(judged))

@@ -50,4 +50,4 @@ for request in requests:
     )
 nothing = client.infer("nanodet-g", [tensor], parameters={"min_score": 1.0})
 assert nothing.as_numpy("boxes").shape == (0, 4)
-print(json.dumps(found))  # noqa: T201
+print(json.dumps(found))
