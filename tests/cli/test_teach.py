@@ -3,12 +3,12 @@ from click.testing import CliRunner
 
 from flask_detector.cli import main
 from flask_detector.errors import TeachingError
-from flask_detector.teach import run
+from flask_detector.process import extras
 from flask_detector.teach.run import require_packages
 
 
 def test_without_pytorch_it_says_the_one_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None if name in {"torch", "kornia"} else object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in {"torch", "kornia"} else object())
 
     with pytest.raises(TeachingError, match=r"not installed: torch, kornia\.") as raised:
         require_packages()

@@ -92,7 +92,7 @@ def test_what_may_be_unmarked_is_named() -> None:
 
     (said,) = (one for one in remarks_on(pictures, parts(pictures)) if "unmarked" in one)
 
-    assert said.endswith("say --partly-marked: a: tile.")
+    assert said.endswith("you mark it: a: tile.")
 
 
 def test_nearly_the_same_picture_on_both_sides_is_named() -> None:

@@ -33,6 +33,9 @@ class Listener:
         if self._stop_in and what.startswith(self._stop_in):
             raise KeyboardInterrupt
 
+    def proven(self, part: float, loss: float, ap50: float, ap: float) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +69,7 @@ def test_a_run_leaves_two_models_and_a_card(tmp_path: Path, settings: Settings) 
     assert load_detector("walls", settings=settings).detect(picture).labels == ("brick", "tile")
     assert load_detector("nanodet-g-with-walls", settings=settings).labels[-2:] == ("brick", "tile")
     left = settings.data_dir / "teach" / "walls"
-    assert sorted(path.name for path in left.iterdir()) == ["card.json", "walls.safetensors"]
+    assert sorted(path.name for path in left.iterdir()) == ["card.json", "proof.json", "walls.safetensors"]
     assert json.loads((left / "card.json").read_text())["version"] == card.version
 
 
@@ -115,7 +118,7 @@ def test_beginning_again_with_the_name_of_a_model_leaves_what_came_of_it(
         teach(lesson(tmp_path / "set"), settings, Listener(), restart=True)
 
     left = settings.data_dir / "teach" / "walls"
-    assert sorted(path.name for path in left.iterdir()) == ["card.json", "walls.safetensors"]
+    assert sorted(path.name for path in left.iterdir()) == ["card.json", "proof.json", "walls.safetensors"]
 
 
 def test_names_that_are_taken_and_other_wishes_are_refused_before_anything_is_done(

@@ -108,6 +108,9 @@ class _Lines:
         else:
             click.echo(text, err=True)
 
+    def proven(self, part: float, loss: float, ap50: float, ap: float) -> None:
+        self.say(f"At {part:.0%}, loss {loss:.2f}: AP50 {ap50:.3f}, AP {ap:.3f}.")
+
     def end(self) -> None:
         """End the line that changes."""
         if self._has_line:

@@ -1,8 +1,13 @@
 """What a run of teaching is asked for, and who is told how it gets on."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from flask_detector.datasets import ImportedPicture, Remark
 
 BASES: Final = ("nanodet-g",)
 
@@ -13,7 +18,8 @@ class Lesson:
 
     data: a folder or ZIP of a data set. classes: to teach; empty for all.
     minutes: that it may take altogether.
-    is_partly_marked: see `taking.take`.
+    is_partly_marked: there may be objects of these classes that nobody has marked, but for pictures whose
+        annotations are verified as a whole.
     """
 
     data: Path
@@ -36,6 +42,34 @@ class Lesson:
         return form
 
 
+class Data(Protocol):
+    """Pictures with their objects, to be iterated once, and what is to be said of them then."""
+
+    def __iter__(self) -> "Iterator[ImportedPicture]": ...
+
+    @property
+    def left_out(self) -> "list[Remark]":
+        """What can't be used."""
+
+    @property
+    def changed(self) -> "list[Remark]":
+        """What is used, but not as it was."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A run that a server has queued: it waits while another model is taught, and installs none.
+
+    folder: keeps what is unfinished, and is deleted at the end.
+    open_data: returns the pictures.
+    keep: takes the folder with what came of it.
+    """
+
+    folder: Path
+    open_data: Callable[[], AbstractContextManager[Data]]
+    keep: Callable[[Path], None]
+
+
 class Listener(Protocol):
     """Who is told how a run gets on."""
 
@@ -43,4 +77,7 @@ class Listener(Protocol):
         """Take a whole sentence."""
 
     def progress(self, what: str, part: float, seconds_left: float | None, loss: float | None) -> None:
-        """Take how far a phase is, in 0..1; called often."""
+        """Take how far it is, in 0..1 of all that is to be learned; called often."""
+
+    def proven(self, part: float, loss: float, ap50: float, ap: float) -> None:
+        """Take what the unfinished model reaches on the pictures that prove it."""

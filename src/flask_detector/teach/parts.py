@@ -93,7 +93,7 @@ def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
         "looks wrong", [f"{one.name}: {what}" for one in data.examples for what in _odd(one, data)]
     )
     remarks += _listed(
-        "may be unmarked and is taught as not there, unless you mark it or say --partly-marked",
+        "may be unmarked and is taught as not there, unless you mark it",
         [
             f"{one.name}: {data.classes[class_id]}"
             for one in data.examples

@@ -62,6 +62,7 @@ def card_of(
     data: TrainingData,
     chosen: Sequence[Part],
     found: Sequence[tuple[Example, Found]],
+    calibrated: Sequence[Found],
     *,
     names: tuple[str, str, str],
     seconds: float,
@@ -72,12 +73,12 @@ def card_of(
     """Return the card of a model.
 
     found: what it finds in the pictures that prove it, before its scores are shifted.
+    calibrated: the same with scores as other pictures have chosen them, see `measure.calibrated_by_others`.
     names: of the model, of the pair and of the base.
     """
     examples, answers = [one for one, _ in found], [one for _, one in found]
     suggested = NanoDet.default_min_score
     before = [_renamed(example.found, data.replaces) for example in examples]
-    calibrated = measure.calibrated_by_others(examples, answers, data.classes, suggested=suggested)
     training = learned_from(chosen)
     objects = {
         name: (_count(training, class_id), _count(examples, class_id))
@@ -107,6 +108,42 @@ def card_of(
         worst={name: wrong[name] for name in worst[:_WORST]},
         remarks=remarks,
     )
+
+
+def proof_of(
+    examples: Sequence[Example], calibrated: Sequence[Found], classes: Sequence[str], *, min_score: float
+) -> list[dict[str, Any]]:
+    """Return of each picture what is marked, what the base model and the taught one find, the worst first.
+
+    Boxes are xyxy in pixels, of scores from the suggested one on.
+    """
+    form = [
+        {
+            "name": example.name,
+            "width": example.width,
+            "height": example.height,
+            "mistakes": measure.mistakes(example, found, classes, min_score=min_score),
+            "marked": [
+                {"label": classes[class_id], "box": box.round(1).tolist()}
+                for class_id, box, is_certain in zip(
+                    example.class_ids, example.boxes, example.is_certain, strict=True
+                )
+                if is_certain
+            ],
+            "before": _shown(example.found, min_score),
+            "after": _shown(found, min_score),
+        }
+        for example, found in zip(examples, calibrated, strict=True)
+    ]
+    return sorted(form, key=lambda one: (-one["mistakes"], one["name"]))
+
+
+def _shown(found: Found, min_score: float) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "score": round(float(score), 3), "box": box.round(1).tolist()}
+        for label, score, box in zip(found.labels, found.scores, found.boxes, strict=True)
+        if score >= min_score
+    ]
 
 
 def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:

@@ -6,7 +6,7 @@
     teach/.unfinished/<name>/pictures/     the pictures as they were at the beginning
     teach/.unfinished/<name>/*.pt          checkpoints of unfinished trainings
     teach/.unfinished/<name>/*.npz         weights of finished ones
-    teach/<name>/<name>.safetensors, card.json    what came of it
+    teach/<name>/<name>.safetensors, card.json, proof.json    what came of it
     teach/.lock                            held by the one that teaches
 """
 
@@ -15,8 +15,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,24 +35,31 @@ from flask_detector.detectors.zoo.install_state import locked
 from flask_detector.errors import BadParameter, ModelConflict, TeachingError
 from flask_detector.imaging.limits import Limits
 from flask_detector.process import available_memory
+from flask_detector.process.extras import INSTALL_TEACHING, missing_for_teaching
 from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
 from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
-from flask_detector.teach.lesson import BASES, Lesson, Listener
+from flask_detector.teach.lesson import BASES, Data, Lesson, Listener, Queued
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
-from flask_detector.teach.report import Card, card_of, clock
+from flask_detector.teach.report import Card, card_of, clock, proof_of
 from flask_detector.teach.taking import take
 
-_PACKAGES = ("torch", "kornia", "pycocotools")
 # What reading the pictures, proving and installing take is not for training.
 _TRAINING_SHARE: Final = 0.85
 _MEMORY_BYTES: Final = 1_800_000_000
 _PROOFS: Final = 4  # of the unfinished model, while it is trained
 
 
-def teach(lesson: Lesson, settings: Settings, listener: Listener, *, restart: bool = False) -> Card:
+def teach(
+    lesson: Lesson,
+    settings: Settings,
+    listener: Listener,
+    *,
+    restart: bool = False,
+    queued: Queued | None = None,
+) -> Card:
     """Teach a model, install it alone and as a pair, and return the card.
 
     A run that was stopped goes on from its last checkpoint, with the pictures as they were when it began.
@@ -69,32 +75,37 @@ def teach(lesson: Lesson, settings: Settings, listener: Listener, *, restart: bo
     for name in (lesson.name, lesson.pair):
         custom.check_name(name)
     folder = settings.data_dir / "teach"
-    with _words_for_failures(folder), locked(folder / ".lock", while_waiting=_is_busy):
-        return _Run(lesson, settings, folder, listener).finish(restart=restart)
+
+    def wait() -> None:
+        if queued is None:
+            raise ModelConflict("Another model is being taught.", hint="Wait until that is done, or stop it.")
+        listener.progress("Waiting", 0, None, None)
+
+    with _words_for_failures(folder), locked(folder / ".lock", while_waiting=wait):
+        return _Run(lesson, settings, folder, listener, queued).finish(restart=restart)
 
 
 def require_packages() -> None:
     """Raise TeachingError where a package is missing that only teaching needs."""
-    if missing := missing_packages():
+    if missing := missing_for_teaching():
         raise TeachingError(
             f"Teaching needs packages that are not installed: {', '.join(missing)}.",
-            hint="Install them: pip install 'flask-detector[teach]' "
-            "--extra-index-url https://download.pytorch.org/whl/cpu",
+            hint=f"Install them: {INSTALL_TEACHING}",
         )
 
 
-def missing_packages() -> list[str]:
-    """Return which packages are not installed that only teaching needs."""
-    return [name for name in _PACKAGES if find_spec(name) is None]
-
-
 class _Run:
-    def __init__(self, lesson: Lesson, settings: Settings, folder: Path, listener: Listener) -> None:
-        self._lesson, self._settings, self._listener = lesson, settings, listener
+    def __init__(
+        self, lesson: Lesson, settings: Settings, folder: Path, listener: Listener, queued: Queued | None
+    ) -> None:
+        self._lesson, self._settings, self._listener, self._queued = lesson, settings, listener, queued
         self._unfinished, self._finished = folder / ".unfinished" / lesson.name, folder / lesson.name
+        if queued is not None:
+            self._unfinished, self._finished = queued.folder, queued.folder / "finished"
         self._store: ModelStore = model_store(settings)
         self._started = time.monotonic()
         self._trained_seconds, self._steps = 0.0, 0
+        self._trainings, self._training = 1, 0
 
     def finish(self, *, restart: bool) -> Card:
         """Do what is left to do."""
@@ -104,9 +115,9 @@ class _Run:
         remarks = (*data.remarks, *remarks_on(data, chosen))
         for remark in remarks:
             self._listener.say(remark)
-        trainings = len(chosen) + (len(chosen) > 1)
-        seconds = self._lesson.minutes * 60 * _TRAINING_SHARE / trainings
-        self._announce(data, chosen, seconds * trainings)
+        self._trainings = len(chosen) + (len(chosen) > 1)
+        seconds = self._lesson.minutes * 60 * _TRAINING_SHARE / self._trainings
+        self._announce(data, chosen, seconds * self._trainings)
         found: list[tuple[Example, Found]] = []
         for number, part in enumerate(chosen):
             weights = self._train(f"part{number + 1}", part, data.classes, seconds)
@@ -143,7 +154,7 @@ class _Run:
         pictures = self._unfinished / "pictures"
         shutil.rmtree(pictures, ignore_errors=True)
         try:
-            with open_dataset(lesson.data, limits=Limits.of(self._settings)) as dataset:
+            with self._open_data() as dataset:
                 data = take(
                     dataset,
                     pictures,
@@ -158,6 +169,11 @@ class _Run:
         except BaseException:
             shutil.rmtree(self._unfinished, ignore_errors=True)
             raise
+
+    def _open_data(self) -> AbstractContextManager[Data]:
+        if self._queued is not None:
+            return self._queued.open_data()
+        return open_dataset(self._lesson.data, limits=Limits.of(self._settings))
 
     def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
         from flask_detector.teach.training import hardware, steps_for
@@ -182,6 +198,7 @@ class _Run:
         """Return the weights of a training, which a run before this may have finished or begun."""
         from flask_detector.teach.training import Step, Training
 
+        number, self._training = self._training, self._training + 1
         done = self._unfinished / f"{name}.npz"
         if done.exists():
             with np.load(done) as saved:
@@ -198,8 +215,9 @@ class _Run:
         ]
 
         def on_step(step: Step) -> None:
-            left = step.seconds / step.part - step.seconds
-            self._listener.progress("Learning", step.part, left, step.loss)
+            so_far = (number + step.part) / self._trainings
+            left = step.seconds / step.part * (self._trainings - number) - step.seconds
+            self._listener.progress("Learning", so_far, left, step.loss)
             if proofs and step.part >= proofs[0]:
                 proofs.pop(0)
                 found = self._found(training.weights, classes, part.validation)
@@ -207,8 +225,7 @@ class _Run:
                     part.validation, found, classes, min_score=NanoDet.default_min_score
                 )
                 total = by_class[""]
-                measured = f"AP50 {total.ap50 or 0:.3f}, AP {total.ap or 0:.3f}"
-                self._listener.say(f"At step {step.number}, loss {step.loss:.2f}: {measured}.")
+                self._listener.proven(so_far, step.loss, total.ap50 or 0, total.ap or 0)
 
         weights, last = training.run(on_step), training.so_far
         facts = json.dumps({"seconds": last.seconds, "steps": last.number})
@@ -247,10 +264,12 @@ class _Run:
         added = measure.shifts(examples, answers, data.classes, suggested=suggested)
         for level in range(LEVELS):
             weights[f"head.gfl_cls.{level}.bias"][: len(added)] += added
+        calibrated = measure.calibrated_by_others(examples, answers, data.classes, suggested=suggested)
         card = card_of(
             data,
             chosen,
             found,
+            calibrated,
             names=(self._lesson.name, self._lesson.pair, self._lesson.base),
             seconds=max(self._trained_seconds, time.monotonic() - self._started),
             steps=self._steps,
@@ -258,20 +277,24 @@ class _Run:
             remarks=remarks,
         )
         self._finished.mkdir(exist_ok=True)
+        proof = proof_of(examples, calibrated, data.classes, min_score=suggested)
+        write_whole(self._finished / "proof.json", json.dumps(proof).encode())
         file = self._finished / f"{self._lesson.name}.safetensors"
         about = {"base": self._lesson.base, "replaces": data.replaces, "card": card.to_json()}
         write_checkpoint(file, weights, data.classes, about)
-        for name, variant in ((self._lesson.name, None), (self._lesson.pair, PAIR)):
-            if name not in self._store.installed():
-                self._store.add(name, file, variant=variant)
         write_whole(self._finished / "card.json", json.dumps(card.to_json(), indent=2).encode())
+        if self._queued is not None:
+            self._queued.keep(self._finished)
+        else:
+            self._add(file)
         (self._unfinished / "run.json").unlink()
         shutil.rmtree(self._unfinished)
         return card
 
-
-def _is_busy() -> None:
-    raise ModelConflict("Another model is being taught.", hint="Wait until that is done, or stop it.")
+    def _add(self, file: Path) -> None:
+        for name, variant in ((self._lesson.name, None), (self._lesson.pair, PAIR)):
+            if name not in self._store.installed():
+                self._store.add(name, file, variant=variant)
 
 
 @contextmanager

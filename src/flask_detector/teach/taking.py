@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from flask_detector.datasets import Dataset, ImportedPicture
+from flask_detector.datasets import ImportedPicture
 from flask_detector.detectors.base import StageClock
 from flask_detector.detectors.nanodet.detector import NanoDet, prepare
 from flask_detector.errors import BadParameter, BadTrainingData, PictureError
@@ -22,6 +22,7 @@ from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.structures.boxes import Floats, iou
 from flask_detector.teach.examples import SAME_OBJECT_IOU, Example, Found, TrainingData, boxes_of
+from flask_detector.teach.lesson import Data
 
 # A taught class stands for a class of the base that so many of its objects are taken for.
 _REPLACED_SHARE: Final = 0.3
@@ -29,7 +30,7 @@ _LEAST_SCORE: Final = 0.05
 
 
 def take(
-    dataset: Dataset,
+    dataset: Data,
     folder: Path,
     base: NanoDet,
     limits: Limits,
@@ -43,13 +44,14 @@ def take(
     classes: to teach; empty for all that have objects.
     is_partly_marked: there may be objects of these classes that nobody has marked. Where the base model is
         sure of a class that a taught one stands for, and nothing is marked, the picture then teaches nothing.
+        In a picture that a person has verified as a whole, everything is marked.
     on_picture: called with the number of pictures that are done.
 
     Raises BadTrainingData where they teach nothing, BadParameter for a class that they don't have, and
     OSError where the folder can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    examples, marked, remarks = [], [], []
+    examples, marked, is_whole, remarks = [], [], [], []
     version = hashlib.sha256()
     for number, picture in enumerate(dataset):
         try:
@@ -58,6 +60,7 @@ def take(
             remarks.append(f"{picture.path} is left out: {error.message}")
             continue
         marked.append([one.label for one in picture.annotations.objects])
+        is_whole.append(picture.annotations.verified)
         version.update(hashlib.sha256(picture.data).digest())
         version.update(repr((picture.path, examples[-1].boxes.tolist(), marked[-1])).encode())
         on_picture(number + 1)
@@ -74,7 +77,10 @@ def take(
     ]
     replaces = _replaced(examples, names)
     if is_partly_marked:
-        examples = [_with_uncertain(one, unmarked(one, names, replaces)) for one in examples]
+        examples = [
+            one if whole else _with_uncertain(one, unmarked(one, names, replaces))
+            for one, whole in zip(examples, is_whole, strict=True)
+        ]
     data = TrainingData(names, tuple(examples), replaces, version.hexdigest()[:12], tuple(remarks))
     data.save(folder)
     return data
