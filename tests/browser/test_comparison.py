@@ -63,6 +63,25 @@ def test_the_minimum_score_acts_on_both_at_once_and_is_in_the_address(comparison
     assert "score=0.6" in (drawn.get_attribute("src") or "")
 
 
+def test_chosen_classes_act_on_both_at_once_and_are_in_the_address(comparison: Page) -> None:
+    comparison.get_by_text("All classes").click()
+    row = comparison.get_by_role("row", name="truck")
+    assert row.get_by_role("cell").all_inner_texts() == ["0", "1"]
+    row.get_by_role("checkbox").check()
+    # What the left result calls a car is that truck.
+    assert numbers(comparison) == [0, 0, 1, 0]
+    expect(comparison.locator(".comparison-count")).to_have_text(["1 object", "1 object"])
+    expect(comparison.locator(".result-shape:not([hidden])")).to_have_count(2)
+    comparison.wait_for_url("**?only=truck")
+    assert "only=truck" in (comparison.locator("figcaption a").first.get_attribute("href") or "")
+    comparison.reload()
+    comparison.locator(".comparison-stages .result-shapes").nth(1).wait_for()
+    assert numbers(comparison) == [0, 0, 1, 0]
+    comparison.get_by_text("Classes: truck").click()
+    row.get_by_role("checkbox").uncheck()
+    assert numbers(comparison)[0] == 1
+
+
 def test_keys_lead_from_difference_to_difference_which_is_lit_in_both(comparison: Page) -> None:
     at = comparison.locator(".comparison-at")
     expect(at).to_have_text("2 differences")

@@ -97,6 +97,19 @@ def test_what_differs_is_listed_without_scripts_and_both_drawn_pictures_are_ther
     assert len(pairs) >= same + other
 
 
+def test_chosen_classes_bring_what_the_other_result_calls_otherwise(
+    client: FlaskClient, compared: str, post: Callable[..., TestResponse]
+) -> None:
+    everything = numbers(client.get(compared).text)
+    page = client.get(f"{compared}?only=写").text
+    assert numbers(page) == [0, 0, 1, 0]
+    assert re.findall(r'comparison-count">(\d+) object', page) == ["1", "1"]
+    assert re.search(r'value="写" checked>.*?<td>0</td><td>1</td>', page, re.DOTALL)
+    assert "only=%E5%86%99" in post(f"{compared}/share?only=写").headers["Location"]
+    assert sum(numbers(client.get(f"{compared}?off=写").text)) == sum(everything)
+    assert numbers(client.get(f"{compared}?only=zebra").text) == [0] * 4
+
+
 def test_each_result_leads_to_the_other_one(client: FlaskClient, compared: str) -> None:
     first, second = compared.removeprefix("/detections/").split("/compare/")
     assert f'href="{compared}"' in client.get(f"/detections/{first}").text

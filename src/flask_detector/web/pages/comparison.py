@@ -4,7 +4,7 @@ The page stands at two URLs: ``/detections/<id>/compare/<id>`` for whoever sent 
 ``/shared/<token>/compare/<token>`` for those who were given links to both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from flask_detector.web.core.progress_steps import steps
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.core.view import View
+from flask_detector.web.pages.batches import view_query
 from flask_detector.web.pages.visitor import may_see
 
 blueprint = Blueprint("comparison", __name__, url_prefix="/detections/<key>/compare/<other>")
@@ -63,6 +64,9 @@ def show() -> str | AnyResponse:
     names = [left.model, right.model]
     if left.model == right.model:
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    groups = _groups(
+        match(pairs, left.scores >= score, right.scores >= score), list(left), list(right), names, view
+    )
     return render_template(
         "pages/comparison.html",
         keys=g.keys,
@@ -71,11 +75,12 @@ def show() -> str | AnyResponse:
         names=names,
         url_of=_url_of,
         view=view,
+        query=view_query() | {"corrected": None if view.corrected else "false"},
         score=score,
         pairs=[(pair.left, pair.right, pair.same_label) for pair in pairs],
-        groups=_groups(
-            match(pairs, left.scores >= score, right.scores >= score), list(left), list(right), names
-        ),
+        groups=groups,
+        numbers=[sum(len(rows) for kind, _, rows in groups if kind != other) for other in ("right", "left")],
+        classes=_classes(left.over(score).counts(), right.over(score).counts(), colours),
         colours=colours,
         text_colours={label: text_colour_on(colour) for label, colour in colours.items()},
         match_iou=MATCH_IOU,
@@ -101,15 +106,30 @@ def withdraw() -> AnyResponse:
 
 
 def _groups(
-    found: Matches, left: list[Instance], right: list[Instance], names: list[str]
+    found: Matches, left: list[Instance], right: list[Instance], names: list[str], view: View
 ) -> list[tuple[str, str, list[tuple[Instance, ...]]]]:
-    """Return what the lists show: of each its kind, its title, and what stands in a row."""
-    return [
+    """Return what the lists show: of each its kind, its title, and what stands in a row.
+
+    A class that the view shows brings what the other result calls otherwise with it.
+    """
+    groups: list[tuple[str, str, list[tuple[Instance, ...]]]] = [
         ("left", f"Only {names[0]}", [(left[i],) for i in found.only_left]),
         ("right", f"Only {names[1]}", [(right[j],) for j in found.only_right]),
         ("other", "Another label", [(left[pair.left], right[pair.right]) for pair in found.other_label]),
         ("same", "In both", [(left[pair.left], right[pair.right]) for pair in found.same]),
     ]
+    return [
+        (kind, title, [row for row in rows if any(view.shows(one.label) for one in row)])
+        for kind, title, rows in groups
+    ]
+
+
+def _classes(
+    left: Mapping[str, int], right: Mapping[str, int], labels: Iterable[str]
+) -> list[tuple[str, tuple[int, int]]]:
+    """Return for each label how many objects have it in each result, most first."""
+    numbers = [(label, (left.get(label, 0), right.get(label, 0))) for label in labels]
+    return sorted(numbers, key=lambda one: (-sum(one[1]), one[0]))
 
 
 def _waiting_page(key: str, record: Record) -> str:
@@ -128,7 +148,7 @@ def _url_of(key: str, page: str = "show", **query: Any) -> str:
 
 
 def _own_url() -> str:
-    return url_for("comparison.show", key=g.keys[0], other=g.keys[1], score=request.args.get("score"))
+    return url_for("comparison.show", key=g.keys[0], other=g.keys[1], **view_query())
 
 
 def _link() -> str | None:

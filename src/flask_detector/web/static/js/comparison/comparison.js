@@ -1,4 +1,4 @@
-/** What is shown of two results, and which object of them is lit; the minimum score is kept in the page's URL. */
+/** What is shown of two results, and which object of them is lit; score and classes are kept in the page's URL. */
 
 import { match } from "./match.js";
 
@@ -28,6 +28,9 @@ export class Comparison extends EventTarget {
     this.pairs = pairs;
     this.score = score;
     this.query = new URLSearchParams(location.search);
+    /** @type {Set<string>} the labels that alone are shown; empty for all */
+    this.only = new Set(this.query.getAll("only"));
+    this.off = new Set(this.query.getAll("off"));
     this.sides = [new Side(this, "left", instances[0]), new Side(this, "right", instances[1])];
     this.#match();
   }
@@ -50,9 +53,22 @@ export class Comparison extends EventTarget {
   /** @param {number} score in 0..1 */
   setScore(score) {
     this.score = score;
+    this.query.set("score", String(score));
+    this.#changed();
+  }
+
+  /** @param {string[]} labels that alone are shown; none for all */
+  setOnly(labels) {
+    this.only = new Set(labels);
+    this.off.clear();
+    ["only", "off"].forEach((name) => this.query.delete(name));
+    labels.forEach((label) => this.query.append("only", label));
+    this.#changed();
+  }
+
+  #changed() {
     this.#match();
     this.pointed = this.chosen = null;
-    this.query.set("score", String(score));
     clearTimeout(this.#writing); // browsers let pages change their URL a hundred times in half a minute
     this.#writing = setTimeout(() => history.replaceState(null, "", location.pathname + this.search), 150);
     this.#dispatch("change");
@@ -79,8 +95,19 @@ export class Comparison extends EventTarget {
 
   #match() {
     const shown = this.instances.map((all) => all.map(({ score }) => score >= this.score));
-    this.entries = match(this.pairs, shown[0], shown[1]);
+    // A class that is shown brings what the other result calls otherwise with it.
+    this.entries = match(this.pairs, shown[0], shown[1]).filter((entry) => this.labelsOf(entry).some((label) => this.#shows(label)));
     this.sides.forEach((side) => side.index(this.entries));
+  }
+
+  /** @param {Entry} entry */
+  labelsOf({ left, right }) {
+    return [left, right].flatMap((index, side) => (index === null ? [] : [this.instances[side][index].label]));
+  }
+
+  /** @param {string} label */
+  #shows(label) {
+    return !this.off.has(label) && (!this.only.size || this.only.has(label));
   }
 
   /** @param {"change" | "light"} what */

@@ -1,5 +1,6 @@
 /** Two results of the same picture: one camera, one minimum score, and what differs marked in both. */
 
+import { connectClasses } from "./classes.js";
 import { Comparison } from "./comparison.js";
 import { connectRows } from "./rows.js";
 import { connectScore } from "./score.js";
@@ -11,6 +12,7 @@ import { Labels } from "../result/labels.js";
 import { offerDrawn } from "../result/save.js";
 import { Shapes } from "../result/shapes.js";
 import { count } from "../shared/format.js";
+import "../shared/menu.js";
 import { connectSharing } from "../shared/share.js";
 
 /** @typedef {import("../result/main.js").Result} Result */
@@ -42,7 +44,9 @@ figures.forEach((figure, i) => showObjects(figure, results[i], comparison.sides[
 new ResizeObserver(() => camera.resize(frames[0].clientWidth, frames[0].clientHeight)).observe(frames[0]);
 
 moveByTools(tools, camera);
-connectScore(/** @type {HTMLFormElement} */ (page.querySelector(".comparison-score")), comparison, Number(data.highest));
+const form = /** @type {HTMLFormElement} */ (page.querySelector(".comparison-score"));
+connectScore(form, comparison, Number(data.highest));
+connectClasses(form, comparison);
 connectLinks(page, comparison);
 comparison.addEventListener("change", connectSharing(page, () => comparison.search));
 connectRows(page, comparison, colours, reveal);
