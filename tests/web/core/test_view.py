@@ -38,3 +38,18 @@ def test_what_is_switched_off_is_neither_drawn_nor_exported_nor_listed(
     assert bare == client.get(f"{address}/download?score=1").data
     page = client.get(f"{address}?score=0.9&off=chair").text
     assert "download?score=0.9&amp;off=chair" in page
+
+
+def test_a_page_on_which_nothing_is_shown_says_whether_it_is_for_the_score_or_the_classes(
+    upload: Callable[..., TestResponse], client: FlaskClient, work_off: Callable[[], None], pictures: Path
+) -> None:
+    address = upload((pictures / "apartment.jpg").read_bytes()).headers["Location"]
+    work_off()
+    page = client.get(f"{address}?only=zebra&score=0.4").text
+    assert "of other classes were found" in page
+    assert f'href="{address}?score=0.4">Show all classes' in page
+    assert "No object scored" not in page
+    assert "0 objects shown" in page
+    page = client.get(f"{address}?score=1").text
+    assert "No object scored 100% or more" in page
+    assert "No objects found" in page

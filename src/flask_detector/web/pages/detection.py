@@ -88,7 +88,7 @@ def _waiting_page(record: Record) -> str:
 def _result_page(record: Record) -> str:
     view = View.of(request.args)
     found, shown_score = service().jobs.result(record.id, corrected=view.corrected)
-    view = view.without_only(found.labels)
+    view = view.without_only(found.counts())
     colours = colors.colours_of(found.class_ids.tolist())
     return render_template(
         "pages/result.html",

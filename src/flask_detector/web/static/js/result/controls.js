@@ -101,11 +101,13 @@ export function connectHeadline(page, view) {
       : number
         ? `${count(number, "object")} found`
         : "No objects found";
-    if (nothing) {
-      nothing.hidden = number > 0;
-    }
   };
-  view.addEventListener("change", show);
+  view.addEventListener("change", () => {
+    show();
+    if (nothing) {
+      nothing.hidden = true; // it says why nothing was shown at first
+    }
+  });
   show();
 }
 
