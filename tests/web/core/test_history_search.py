@@ -25,6 +25,7 @@ HISTORY = [
         ("q=Café", "3"),
         ("q=σίσυφος", "4"),
         ("q=light traffic", "2"),
+        ("q=2 persons", "2"),
         ("q=png person", "2"),
         ("q=mask", "3"),
         ("q=nothing", ""),

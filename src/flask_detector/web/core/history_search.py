@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from flask_detector.jobs.listing import Listed
 from flask_detector.jobs.states import UNFINISHED, JobStatus
+from flask_detector.structures.labels import plural
 
 # What can be asked for, its name for people, and the states of the detections that are meant.
 STATES = {
@@ -24,7 +25,7 @@ STATES = {
 class Search:
     """What is looked for; each part that is empty finds all.
 
-    words: each is in the file's name, a label or the model's name, in whatever case.
+    words: each is in the file's name, a label, in singular or plural, or the model's name, in any case.
     label, model: of an object that is shown, and the model that found it.
     state: a key of STATES.
     """
@@ -63,7 +64,9 @@ class Search:
             return False
         if not words:
             return True
-        text = folded("\n".join([one.filename, one.model or "", *(one.counts or {})]))
+        labels = one.counts or {}
+        counted = [plural(label, 2) for label in labels]
+        text = folded("\n".join([one.filename, one.model or "", *labels, *counted]))
         return all(word in text for word in words)
 
 
