@@ -135,7 +135,7 @@ async function submit(event) {
 function show({ index, share, trouble }, all) {
   const what = all === 1 ? "Uploading" : `Uploading ${index + 1} of ${all}`;
   progress.value = ((index + share) / all) * 100;
-  words.textContent = trouble ? `${trouble.message} Trying again…` : `${what}, ${Math.floor(share * 100)}%`;
+  words.textContent = trouble ? `${trouble.message} Trying again…` : `${what}, ${Math.floor(progress.value)}%`;
 }
 
 /** Go to what was sent; stay where something was not, and say what and why. @param {Outcome} outcome @param {number} all */
