@@ -2,13 +2,15 @@
 
 import { parsed, replacePart } from "./parts.js";
 
-const LOOK_AGAIN_MILLISECONDS = 2000;
+const SHORTEST_PAUSE_MILLISECONDS = 500;
+const PAUSES_PER_LOOK = 10; // one who looks takes a tenth of the server's time at most, however long a page takes
 
 function parts() {
   return /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-changing]")]);
 }
 
 async function look() {
+  const began = performance.now();
   if (!document.hidden) {
     try {
       const news = parsed(await (await fetch(location.href)).text());
@@ -17,7 +19,7 @@ async function look() {
       // The server is away for now: what the page says stays until it is back.
     }
   }
-  lookLater();
+  lookLater(performance.now() - began);
 }
 
 /** @param {HTMLElement} part @param {Document} news */
@@ -28,10 +30,11 @@ function update(part, news) {
   }
 }
 
-function lookLater() {
+/** @param {number} took how many milliseconds the last look took */
+function lookLater(took) {
   if (parts().length) {
-    setTimeout(look, LOOK_AGAIN_MILLISECONDS);
+    setTimeout(look, Math.max(SHORTEST_PAUSE_MILLISECONDS, PAUSES_PER_LOOK * took));
   }
 }
 
-lookLater();
+lookLater(0);
