@@ -34,7 +34,7 @@ def example(
 
 def data(*examples: Example, classes: tuple[str, ...] = ("brick", "tile")) -> TrainingData:
     """Return them as training data."""
-    return TrainingData(classes, examples, {name: [] for name in classes}, "0", ())
+    return TrainingData(classes, examples, {name: [] for name in classes}, "0", (), 0.35)
 
 
 def found(*objects: tuple[str, float, Sequence[float]]) -> Found:

@@ -1,14 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from flask_detector.teach.augment import SIDE, Augmentation
+from flask_detector.structures.masks import Mask
+from flask_detector.teach.augment import Augmentation
+from flask_detector.teach.bases import NanoDetBase, RTMDetBase
 from flask_detector.teach.examples import Example
 from tests.support.examples import example
 
 pytestmark = pytest.mark.slow
+
+NANODET = NanoDetBase("nanodet-g")
 
 
 def picture(tmp_path: Path, class_id: int) -> Example:
@@ -24,11 +29,11 @@ def picture(tmp_path: Path, class_id: int) -> Example:
 
 def test_boxes_and_classes_stay_on_their_objects(tmp_path: Path) -> None:
     examples = [picture(tmp_path, class_id) for class_id in (0, 1, 0, 1)]
-    augment, seen, mosaics = Augmentation(), 0, 0
+    augment, seen, mosaics = Augmentation(NANODET), 0, 0
     for seed in range(6):
         torch.manual_seed(seed)
         pictures, targets = augment(examples)
-        assert pictures.shape == (4, 3, SIDE, SIDE)
+        assert pictures.shape == (4, 3, NANODET.side, NANODET.side)
         for pixels, target in zip(pictures, targets, strict=True):
             mosaics += len(target.boxes) > 1
             for box, class_id in zip(target.boxes, target.class_ids, strict=True):
@@ -46,6 +51,26 @@ def test_boxes_and_classes_stay_on_their_objects(tmp_path: Path) -> None:
 def test_a_picture_without_objects_has_no_targets(tmp_path: Path) -> None:
     np.save(tmp_path / "empty.npy", np.zeros((512, 320, 3), np.uint8))
 
-    _, targets = Augmentation()([example("empty", file=tmp_path / "empty.npy")] * 2)
+    _, targets = Augmentation(NANODET)([example("empty", file=tmp_path / "empty.npy")] * 2)
 
     assert [len(target.boxes) + len(target.uncertain) for target in targets] == [0, 0]
+
+
+def test_masks_stay_on_their_objects(tmp_path: Path) -> None:
+    disc = np.hypot(*np.mgrid[-40:40, -50:50]) < 20
+    pixels = np.full((512, 640, 3), 100, np.uint8)
+    pixels[np.hypot(*np.mgrid[-256:256, -320:320]) < 20 * 6.4] = (250, 0, 0)
+    np.save(tmp_path / "disc.npy", pixels)
+    one = replace(
+        example("disc", (0, (30, 20, 70, 60)), file=tmp_path / "disc.npy"), masks=(Mask.from_bitmap(disc),)
+    )
+    augment, shares = Augmentation(RTMDetBase("rtmdet-ins-tiny", tmp_path)), []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        pictures, targets = augment([one] * 2)
+        for picture, target in zip(pictures, targets, strict=True):
+            assert target.masks.shape == (len(target.boxes), 512, 512)
+            is_red = picture[0] - picture[2] > 60
+            shares.append(((target.masks.any(0) & is_red).sum() / is_red.sum().clamp(min=1)).item())
+
+    assert min(shares) > 0.9

@@ -15,6 +15,7 @@ from flask_detector.teach.losses import (
 
 pytestmark = pytest.mark.slow
 
+NO_MASKS, UNKNOWN = torch.zeros(0, 0, 0, dtype=torch.bool), torch.zeros(0, dtype=torch.bool)
 NONE, NO_IDS = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
 
 
@@ -44,7 +45,7 @@ def test_no_boxes_are_predicted_by_no_cells() -> None:
 
 def test_right_answers_cost_next_to_nothing_and_wrong_ones_much() -> None:
     cells, boxes = Cells(256, 256), torch.tensor([[30.0, 30, 94, 94]])
-    targets = [Targets(boxes, torch.tensor([1]), NONE, NO_IDS)]
+    targets = [Targets(boxes, torch.tensor([1]), NONE, NO_IDS, NO_MASKS, UNKNOWN)]
     sides = perfect(boxes, cells)[None]
     right = torch.full((1, len(cells.centres), 2), -20.0)
     right[0, cells.assign(boxes) == 0, 1] = 20.0
@@ -62,7 +63,9 @@ def test_an_uncertain_object_teaches_neither_that_it_is_there_nor_that_it_is_not
     classes = torch.zeros(1, len(cells.centres), 2, requires_grad=True)
     sides = torch.zeros(1, len(cells.centres), 44)
 
-    loss_of(classes, sides, [Targets(NONE, NO_IDS, box, torch.tensor([1]))], cells).backward()
+    loss_of(
+        classes, sides, [Targets(NONE, NO_IDS, box, torch.tensor([1]), NO_MASKS, UNKNOWN)], cells
+    ).backward()
 
     inside = ((cells.centres > 20) & (cells.centres < 100)).all(1)
     assert (classes.grad[0, inside, 1] == 0).all()

@@ -10,7 +10,8 @@ from flask_detector.detectors import load_detector, model_store
 from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
-from flask_detector.teach import augment, training
+from flask_detector.teach import training
+from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.lesson import Lesson
 from flask_detector.teach.report import in_words
 from flask_detector.teach.run import teach
@@ -39,9 +40,10 @@ class Listener:
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"BATCH": 2, "_LEAST_STEPS": 2, "_EPOCHS": 1, "SIDE": 128}.items():
+    for name, value in {"_LEAST_STEPS": 2, "_EPOCHS": 1}.items():
         monkeypatch.setattr(training, name, value)
-    monkeypatch.setattr(augment, "SIDE", 128)
+    for name, value in {"batch": 2, "side": 128}.items():
+        monkeypatch.setattr(NanoDetBase, name, value)
 
 
 @pytest.fixture

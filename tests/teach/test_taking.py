@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from flask_detector.datasets import open_dataset
-from flask_detector.detectors.nanodet.detector import NanoDet
 from flask_detector.errors import BadParameter, BadTrainingData
 from flask_detector.imaging import decode
+from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.examples import TrainingData
 from flask_detector.teach.taking import take
 from tests.support.datasets import LIMITS
@@ -15,12 +15,12 @@ from tests.support.lessons import coco
 
 
 @pytest.fixture(scope="module")
-def base() -> NanoDet:
-    return NanoDet()
+def base() -> NanoDetBase:
+    return NanoDetBase("nanodet-g")
 
 
 def taken(
-    data: Path, folder: Path, base: NanoDet, *classes: str, is_partly_marked: bool = False
+    data: Path, folder: Path, base: NanoDetBase, *classes: str, is_partly_marked: bool = False
 ) -> TrainingData:
     with open_dataset(data, limits=LIMITS) as dataset:
         return take(dataset, folder, base, LIMITS, classes=classes, is_partly_marked=is_partly_marked)
@@ -32,7 +32,9 @@ def changed(folder: Path, **members: object) -> Path:
     return folder
 
 
-def test_pictures_are_kept_as_the_network_sees_them_with_their_objects(tmp_path: Path, base: NanoDet) -> None:
+def test_pictures_are_kept_as_the_network_sees_them_with_their_objects(
+    tmp_path: Path, base: NanoDetBase
+) -> None:
     data = taken(coco(tmp_path / "data", 2), tmp_path / "run", base)
     loaded = TrainingData.load(tmp_path / "run")
 
@@ -46,7 +48,7 @@ def test_pictures_are_kept_as_the_network_sees_them_with_their_objects(tmp_path:
     np.testing.assert_array_equal(loaded.examples[0].found.boxes, data.examples[0].found.boxes)
 
 
-def test_the_version_is_that_of_the_pictures_and_of_what_is_marked(tmp_path: Path, base: NanoDet) -> None:
+def test_the_version_is_that_of_the_pictures_and_of_what_is_marked(tmp_path: Path, base: NanoDetBase) -> None:
     others = [{"id": 1, "name": "stone"}, {"id": 2, "name": "tile"}]
     one, same, other_picture, other_names = (
         taken(folder, folder / "run", base).version
@@ -62,7 +64,7 @@ def test_the_version_is_that_of_the_pictures_and_of_what_is_marked(tmp_path: Pat
     assert len({one, other_picture, other_names}) == 3
 
 
-def test_one_class_is_taught_where_one_is_chosen(tmp_path: Path, base: NanoDet) -> None:
+def test_one_class_is_taught_where_one_is_chosen(tmp_path: Path, base: NanoDetBase) -> None:
     data = taken(coco(tmp_path / "data", 1), tmp_path / "run", base, "tile")
 
     assert data.classes == ("tile",)
@@ -72,7 +74,7 @@ def test_one_class_is_taught_where_one_is_chosen(tmp_path: Path, base: NanoDet) 
     assert raised.value.hint == "Marked are: brick, tile."
 
 
-def test_labels_that_differ_in_capitals_are_one_class(tmp_path: Path, base: NanoDet) -> None:
+def test_labels_that_differ_in_capitals_are_one_class(tmp_path: Path, base: NanoDetBase) -> None:
     categories = [{"id": 1, "name": "Tile"}, {"id": 2, "name": "tile"}]
 
     data = taken(changed(coco(tmp_path / "data", 1), categories=categories), tmp_path / "run", base)
@@ -81,7 +83,7 @@ def test_labels_that_differ_in_capitals_are_one_class(tmp_path: Path, base: Nano
     assert any("are taught as one class" in remark for remark in data.remarks)
 
 
-def test_a_damaged_picture_is_left_out_and_named(tmp_path: Path, base: NanoDet) -> None:
+def test_a_damaged_picture_is_left_out_and_named(tmp_path: Path, base: NanoDetBase) -> None:
     folder = coco(tmp_path / "data", 3)
     whole = (folder / "images/1.png").read_bytes()
     (folder / "images/1.png").write_bytes(whole[: len(whole) // 2])
@@ -92,18 +94,18 @@ def test_a_damaged_picture_is_left_out_and_named(tmp_path: Path, base: NanoDet) 
     assert any("images/1.png" in remark for remark in data.remarks)
 
 
-def test_pictures_without_an_object_teach_nothing(tmp_path: Path, base: NanoDet) -> None:
+def test_pictures_without_an_object_teach_nothing(tmp_path: Path, base: NanoDetBase) -> None:
     with pytest.raises(BadTrainingData, match="No object is marked"):
         taken(changed(coco(tmp_path / "data", 2), annotations=[]), tmp_path / "run", base)
 
 
-def street(folder: Path, pictures: Path, base: NanoDet, marked: int) -> Path:
+def street(folder: Path, pictures: Path, base: NanoDetBase, marked: int) -> Path:
     """Write a picture of a street in which so many of its cars are marked as wagons."""
     data = (pictures / "street.jpg").read_bytes()
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "street.jpg").write_bytes(data)
     pixels, info = decode.decode(data, LIMITS)
-    cars = base.detect(pixels).only(["car"]).boxes[:marked].tolist()
+    cars = base.detector().detect(pixels).only(["car"]).boxes[:marked].tolist()
     form = {
         "images": [{"id": 1, "file_name": "street.jpg", "width": info.width, "height": info.height}],
         "categories": [{"id": 1, "name": "wagon"}],
@@ -117,7 +119,7 @@ def street(folder: Path, pictures: Path, base: NanoDet, marked: int) -> Path:
 
 
 def test_a_class_stands_for_the_one_that_the_base_takes_its_objects_for(
-    tmp_path: Path, base: NanoDet, pictures: Path
+    tmp_path: Path, base: NanoDetBase, pictures: Path
 ) -> None:
     data = taken(street(tmp_path / "data", pictures, base, 3), tmp_path / "run", base)
 
@@ -126,7 +128,7 @@ def test_a_class_stands_for_the_one_that_the_base_takes_its_objects_for(
 
 
 def test_what_the_base_is_sure_of_and_nobody_has_marked_is_uncertain_where_that_is_said(
-    tmp_path: Path, base: NanoDet, pictures: Path
+    tmp_path: Path, base: NanoDetBase, pictures: Path
 ) -> None:
     folder = street(tmp_path / "data", pictures, base, 3)
 

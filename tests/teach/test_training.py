@@ -6,19 +6,23 @@ import pytest
 
 from flask_detector.errors import TeachingError
 from flask_detector.structures.boxes import Floats
-from flask_detector.teach import augment, training
+from flask_detector.teach import training
+from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.examples import Example
 from flask_detector.teach.training import Step, Training, steps_for
 from tests.support.examples import example
 
 pytestmark = pytest.mark.slow
 
+BASE = NanoDetBase("nanodet-g")
+
 
 @pytest.fixture
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
-    for name, value in {"BATCH": 2, "_LEAST_STEPS": 4, "_EPOCHS": 1, "SIDE": 128}.items():
+    for name, value in {"_LEAST_STEPS": 4, "_EPOCHS": 1}.items():
         monkeypatch.setattr(training, name, value)
-    monkeypatch.setattr(augment, "SIDE", 128)
+    for name, value in {"batch": 2, "side": 128}.items():
+        monkeypatch.setattr(NanoDetBase, name, value)
     np.save(tmp_path / "noise.npy", np.random.default_rng(0).integers(0, 255, (256, 320, 3), dtype=np.uint8))
     return [example("a", (0, (10, 10, 60, 60)), file=tmp_path / "noise.npy")] * 3
 
@@ -31,7 +35,7 @@ def trained(examples: list[Example], file: Path, stop_at: int = 0) -> tuple[dict
         if step.number == stop_at:
             raise KeyboardInterrupt
 
-    return Training(examples, 1, seed=3, seconds=1e6, file=file).run(on_step), steps
+    return Training(BASE, examples, 1, seed=3, seconds=1e6, file=file).run(on_step), steps
 
 
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
@@ -91,10 +95,10 @@ def test_a_loss_that_is_no_number_ends_it_with_words(
 def test_no_more_time_is_taken_than_there_is(examples: list[Example], tmp_path: Path) -> None:
     steps: list[Step] = []
 
-    Training(examples, 1, seed=0, seconds=0.001, file=tmp_path / "checkpoint.pt").run(steps.append)
+    Training(BASE, examples, 1, seed=0, seconds=0.001, file=tmp_path / "checkpoint.pt").run(steps.append)
 
     assert [step.part for step in steps] == [1]
 
 
 def test_more_pictures_get_more_steps() -> None:
-    assert [steps_for(count) for count in (5, 40, 400, 10**6)] == [250, 250, 2500, 4000]
+    assert [steps_for(count, BASE) for count in (5, 40, 400, 10**6)] == [250, 250, 2500, 4000]

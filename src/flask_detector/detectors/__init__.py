@@ -73,9 +73,10 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
         from flask_detector.detectors.nanodet.detector import NanoDet
 
         return NanoDet(threads=settings.threads or 1, precision=precision)
-    from flask_detector.detectors.weights_file import architecture_in
+    from flask_detector.detectors.weights_file import read_manifest
 
-    architecture = architecture_in(graphs)
+    manifest = read_manifest(graphs)
+    architecture = manifest["architecture"]
     if architecture == "nanodet":
         from flask_detector.detectors.nanodet.taught import load_taught
 
@@ -85,7 +86,13 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
 
         return OnnxDetector(graphs, name=name, threads=settings.threads, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
+    from flask_detector.detectors.pair import PAIR, Pair
     from flask_detector.detectors.rtmdet.model import RTMDet
 
     kind = RTMDet if architecture.startswith("rtmdet") else MaskRCNN
-    return kind(graphs, name=name, threads=settings.threads, precision=precision)
+    detector = kind(graphs, name=name, threads=settings.threads, precision=precision)
+    if not isinstance(detector, RTMDet) or manifest["variant"] != PAIR:
+        return detector
+    base = manifest["options"]["base"]
+    beside = RTMDet(store.ready(base), name=base, threads=settings.threads, precision=precision)
+    return Pair(beside, detector, name=name, replaces=manifest["options"]["replaces"])

@@ -10,6 +10,7 @@ from flask_detector.detectors.mask_rcnn import convert as mask_rcnn
 from flask_detector.detectors.mask_rcnn.variants import Variant
 from flask_detector.detectors.nanodet import convert as nanodet
 from flask_detector.detectors.onnx import isolated
+from flask_detector.detectors.pair import VARIANTS
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.rtmdet import convert as rtmdet
 from flask_detector.detectors.weights_file import whole_or_not_at_all
@@ -29,7 +30,7 @@ def convert(
 
     The folder appears whole or not at all; one that is there already is replaced.
 
-    variant: of Mask R-CNN, where the checkpoint does not tell; of NanoDet "pair" for it beside its base.
+    variant: of Mask R-CNN, where the checkpoint does not tell; of a taught one "pair" for it beside its base.
     labels: what its classes are called; empty for what the checkpoint says.
     options: of Mask R-CNN, see `mask_rcnn.options`.
     on_progress: called with the part that is done, ending with 1.0.
@@ -44,20 +45,20 @@ def convert(
             return isolated.read(
                 checkpoint, unfinished, variant=variant, labels=labels, options=options or {}
             )
-    known = [*Variant, *nanodet.VARIANTS]
+    known = [*Variant, *VARIANTS]
     if variant is not None and variant not in known:
         raise BadParameter(f"There is no variant '{variant}'.", hint=f"Available: {', '.join(known)}.")
     found = read_checkpoint(checkpoint)
     with _named(checkpoint):
         if nanodet.is_nanodet(found):
-            _refuse(checkpoint, "NanoDet", variant if variant not in nanodet.VARIANTS else None, options)
+            _refuse(checkpoint, "NanoDet", variant if variant not in VARIANTS else None, options)
             reading = nanodet.convert(found, folder, variant=variant, labels=labels, on_progress=report)
         elif rtmdet.is_rtmdet(found):
-            _refuse(checkpoint, "RTMDet", variant, options)
-            reading = rtmdet.convert(found, folder, labels=labels, on_progress=report)
+            _refuse(checkpoint, "RTMDet", variant if variant not in VARIANTS else None, options)
+            reading = rtmdet.convert(found, folder, variant=variant, labels=labels, on_progress=report)
         else:
-            if variant in nanodet.VARIANTS:
-                raise BadParameter(f"{checkpoint.name} is not of NanoDet.", hint="Leave the variant out.")
+            if variant in VARIANTS:
+                raise BadParameter(f"{checkpoint.name} was not taught here.", hint="Leave the variant out.")
             chosen = None if variant is None else Variant(variant)
             reading = mask_rcnn.convert(
                 found, folder, variant=chosen, labels=labels, options=options or {}, on_progress=report

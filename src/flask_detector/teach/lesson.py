@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from flask_detector.datasets import ImportedPicture, Remark
 
-BASES: Final = ("nanodet-g",)
+BASES: Final = ("nanodet-g", "rtmdet-ins-tiny", "rtmdet-ins-s")
 
 
 @dataclass(frozen=True)

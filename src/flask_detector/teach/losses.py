@@ -31,12 +31,15 @@ class Targets:
     boxes: (M, 4), xyxy, in pixels of the network's picture. class_ids: (M,).
     uncertain: (U, 4) boxes in which objects may be that nobody has marked. uncertain_ids: (U,) their classes.
         A cell whose centre lies in one is not taught that this class is not there.
+    masks: (M, H, W) bool, empty for objects without one; of a base without masks (M, 0, 0). has_mask: (M,).
     """
 
     boxes: Tensor
     class_ids: Tensor
     uncertain: Tensor
     uncertain_ids: Tensor
+    masks: Tensor
+    has_mask: Tensor
 
     def to(self, device: torch.device) -> "Targets":
         """Return them on a device."""
@@ -90,11 +93,9 @@ def loss_of(classes: Tensor, sides: Tensor, targets: Sequence[Targets], cells: C
     classes: (N, P, classes) logits. sides: (N, P, 44) logits, see `Network`.
     """
     quality = torch.zeros_like(classes)
-    counts = torch.ones_like(classes)
+    is_object = torch.zeros_like(classes, dtype=torch.bool)
     predicted, wanted, rows, positives = [], [], [], []
     for n, target in enumerate(targets):
-        for box, class_id in zip(target.uncertain, target.uncertain_ids, strict=True):
-            counts[n, _are_in(cells.centres, box[None])[:, 0], class_id] = 0
         assigned = cells.assign(target.boxes)
         (where,) = torch.nonzero(assigned >= 0, as_tuple=True)
         logits = sides[n, where].reshape(-1, 4, DISTANCES)
@@ -102,17 +103,16 @@ def loss_of(classes: Tensor, sides: Tensor, targets: Sequence[Targets], cells: C
         found = decode(logits, cells.centres[where], cells.strides[where])
         ids = target.class_ids[assigned[where]]
         quality[n, where, ids] = iou(found.detach(), boxes)
-        counts[n, where, ids] = 1
+        is_object[n, where, ids] = True
         predicted.append(found)
         wanted.append(boxes)
         rows.append(logits)
         positives.append((n, where))
     number = max(1, sum(len(where) for _, where in positives))
-    scores = classes.sigmoid()
-    focal = functional.binary_cross_entropy_with_logits(classes, quality, reduction="none")
-    total = (focal * (quality - scores).abs().pow(_FOCUS) * counts).sum() / number
+    counts = counted(cells.centres, is_object, targets)
+    total = quality_focal(classes, quality, counts) / number
     # Cells that are sure of their class matter more for the boxes.
-    sure = torch.cat([scores[n, where].detach().amax(1) for n, where in positives])
+    sure = torch.cat([classes[n, where].detach().sigmoid().amax(1) for n, where in positives])
     if not len(sure):
         return total
     boxes, logits = torch.cat(wanted), torch.cat(rows)
@@ -123,6 +123,27 @@ def loss_of(classes: Tensor, sides: Tensor, targets: Sequence[Targets], cells: C
     spread = distribution_loss(logits, distances).mean(1)
     regression = (_GIOU_WEIGHT * giou + _DISTRIBUTION_WEIGHT * spread) * sure
     return total + regression.sum() / sure.sum().clamp(min=1e-6)
+
+
+def quality_focal(classes: Tensor, quality: Tensor, counts: Tensor) -> Tensor:
+    """Return the quality focal loss, summed.
+
+    classes: logits. quality: for each the IoU that it is to be, 0 for the background. counts: or not.
+    """
+    focal = functional.binary_cross_entropy_with_logits(classes, quality, reduction="none")
+    return (focal * (quality - classes.sigmoid()).abs().pow(_FOCUS) * counts).sum()
+
+
+def counted(points: Tensor, is_object: Tensor, targets: Sequence[Targets]) -> Tensor:
+    """Return which classes of which cells (N, P, classes) are taught: not those of uncertain objects.
+
+    points: (P, 2) of the cells. is_object: (N, P, classes) what they are to predict, taught in any case.
+    """
+    counts = torch.ones_like(is_object, dtype=torch.bool)
+    for n, target in enumerate(targets):
+        for box, class_id in zip(target.uncertain, target.uncertain_ids, strict=True):
+            counts[n, _are_in(points, box[None])[:, 0], class_id] = False
+    return counts | (is_object != 0)
 
 
 def decode(logits: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

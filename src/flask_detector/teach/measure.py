@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from flask_detector import evaluation
 from flask_detector.detectors.base import StageClock
-from flask_detector.detectors.nanodet.detector import NanoDet
+from flask_detector.detectors.pair import Teachable
 from flask_detector.structures.boxes import Floats, iou
 from flask_detector.structures.detections import Detections
 from flask_detector.teach.examples import SAME_OBJECT_IOU, Example, Found
@@ -27,20 +27,23 @@ class Figures:
     """In 0..1; None where nothing counts towards it.
 
     precision, recall: of boxes from the suggested score on, at an IoU of 0.5.
+    mask_ap, mask_ap50: of masks, where all objects have one and the model finds some.
     """
 
     ap: float | None
     ap50: float | None
     precision: float | None
     recall: float | None
+    mask_ap: float | None = None
+    mask_ap50: float | None = None
 
 
-def found_in(detector: NanoDet, examples: Sequence[Example], on_picture: Callable[[], None]) -> list[Found]:
+def found_in(detector: Teachable, examples: Sequence[Example], on_picture: Callable[[], None]) -> list[Found]:
     """Return what a model finds in pictures. on_picture: called after each."""
     answers = []
     for one in examples:
         found = detector.find_in(np.array(one.pixels()), one.width, one.height, LEAST_SCORE, StageClock())
-        answers.append(Found(found.boxes, found.scores, [found.labels[n] for n in found.class_ids]))
+        answers.append(Found.of(found))
         on_picture()
     return answers
 
@@ -58,19 +61,23 @@ def figures(
     calibrated: the same with the scores that precision and recall are to be of, see `calibrated_by_others`.
     """
     annotations, answers = _coco(examples, found, classes)
-    result = evaluation.evaluate(annotations, answers, classes, has_masks=False)
-    total, by_class = result.figures["bbox"], result.categories["bbox"]
-    at_50 = result.categories_at_50["bbox"]
+    result = evaluation.evaluate(annotations, answers, classes, has_masks=annotations.has_masks)
+
+    def figures_of(label: str, precision: float | None, recall: float | None) -> Figures:
+        aps: list[float | None] = []
+        for kind, total in result.figures.items():
+            by_class = (result.categories[kind], result.categories_at_50[kind])
+            aps += [one.get(label) for one in by_class] if label else [total["AP"], total["AP50"]]
+        return Figures(aps[0], aps[1], precision, recall, *aps[2:])
+
     measured = {}
     hits, boxes, objects = 0, 0, 0
     for class_id, label in enumerate(classes):
         scores, is_right, count = _matched(examples, calibrated or found, label, class_id)
         right, given = int(is_right[scores >= min_score].sum()), int((scores >= min_score).sum())
-        measured[label] = Figures(
-            by_class.get(label), at_50.get(label), _share(right, given), _share(right, count)
-        )
+        measured[label] = figures_of(label, _share(right, given), _share(right, count))
         hits, boxes, objects = hits + right, boxes + given, objects + count
-    return measured | {"": Figures(total["AP"], total["AP50"], _share(hits, boxes), _share(hits, objects))}
+    return measured | {"": figures_of("", _share(hits, boxes), _share(hits, objects))}
 
 
 def shifts(
@@ -98,7 +105,7 @@ def shifted(found: Found, classes: Sequence[str], added: Floats) -> Found:
     logits = np.log(found.scores / (1 - found.scores)) + np.array(
         [by_label[one] for one in found.labels], np.float32
     )
-    return Found(found.boxes, (1 / (1 + np.exp(-logits))).astype(np.float32), found.labels)
+    return replace(found, scores=(1 / (1 + np.exp(-logits))).astype(np.float32))
 
 
 def calibrated_by_others(
@@ -155,25 +162,30 @@ def _coco(
     annotations: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     answers = {}
+    has_masks = bool(examples) and all(one.masks and all(one.masks) for one in examples if len(one.boxes))
+    has_masks &= any(answer.masks is not None for answer in found)
     for id, (example, answer) in enumerate(zip(examples, found, strict=True), 1):
         images.append({"id": id, "file_name": example.name, "width": example.width, "height": example.height})
-        for box, class_id, certain in zip(example.boxes, example.class_ids, example.is_certain, strict=True):
-            x1, y1, x2, y2 = box.tolist()
+        size = {"width": example.width, "height": example.height}
+        for number, (x1, y1, x2, y2) in enumerate(example.boxes.tolist()):
+            mask = example.masks[number] if has_masks else None
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": id,
-                    "category_id": int(class_id) + 1,
+                    "category_id": int(example.class_ids[number]) + 1,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": (x2 - x1) * (y2 - y1),
-                    "iscrowd": int(not certain),
+                    "iscrowd": int(not example.is_certain[number]),
                 }
+                | ({"segmentation": mask.to_rle(**size)} if mask is not None else {})
             )
         known = [n for n, label in enumerate(answer.labels) if label in classes]
         answers[id] = Detections.from_unordered(
             answer.boxes[known],
             answer.scores[known],
             np.array([classes.index(answer.labels[n]) for n in known], np.int64),
+            masks=tuple(answer.masks[n] for n in known) if has_masks and answer.masks is not None else None,
             width=example.width,
             height=example.height,
             labels=tuple(classes),
@@ -184,7 +196,7 @@ def _coco(
         "annotations": annotations,
         "categories": [{"id": n, "name": name} for n, name in enumerate(classes, 1)],
     }
-    return evaluation.Annotations(form, images, False), answers
+    return evaluation.Annotations(form, images, has_masks and bool(annotations)), answers
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -97,7 +97,7 @@ def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
         [
             f"{one.name}: {data.classes[class_id]}"
             for one in data.examples
-            for _, class_id in unmarked(one, data.classes, data.replaces)
+            for _, class_id in unmarked(one, data)
         ],
     )
     if len(parts) == 1:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from flask_detector.detectors.nanodet.detector import NanoDet
 from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
@@ -77,7 +76,7 @@ def card_of(
     names: of the model, of the pair and of the base.
     """
     examples, answers = [one for one, _ in found], [one for _, one in found]
-    suggested = NanoDet.default_min_score
+    suggested = data.min_score
     before = [_renamed(example.found, data.replaces) for example in examples]
     training = learned_from(chosen)
     objects = {
@@ -155,7 +154,8 @@ def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:
         if label in others
     ]
     numbers = [n for n, _ in renamed]
-    return Found(found.boxes[numbers], found.scores[numbers], [name for _, name in renamed])
+    masks = None if found.masks is None else tuple(found.masks[n] for n in numbers)
+    return Found(found.boxes[numbers], found.scores[numbers], [name for _, name in renamed], masks)
 
 
 def _count(examples: Sequence[Example], class_id: int) -> int:
@@ -190,15 +190,19 @@ def in_words(card: Card) -> str:
 
 def _table(card: Card) -> list[str]:
     width = max(len(label) for label in (*card.classes, _ALL))
-    heads = ("AP", "AP50", "precision", "recall")
+    heads = ["AP", "AP50", "precision", "recall"]
+    if card.after[""].mask_ap is not None:
+        heads += ["mask AP", "mask AP50"]
+    wide = len(heads) * _COLUMN
     lines = [
-        f"{'':{width}}{'objects':>{2 * _COLUMN}}{'before':>{4 * _COLUMN}}{'after':>{4 * _COLUMN}}",
+        f"{'':{width}}{'objects':>{2 * _COLUMN}}{'before':>{wide}}{'after':>{wide}}",
         f"{'':{width}}" + "".join(f"{head:>{_COLUMN}}" for head in ("train", "val", *heads, *heads)),
     ]
     for label in (*card.classes, ""):
         cells = [str(count) for count in card.objects.get(label, ("", ""))]
         for figures in (card.before[label], card.after[label]):
-            cells += ["-" if value is None else f"{value:.3f}" for value in asdict(figures).values()]
+            values = list(asdict(figures).values())[: len(heads)]
+            cells += ["-" if value is None else f"{value:.3f}" for value in values]
         lines.append(f"{label or _ALL:{width}}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells))
     return lines
 

@@ -24,11 +24,7 @@ import numpy as np
 from flask_detector.atomic_files import write_whole
 from flask_detector.datasets import open_dataset
 from flask_detector.detectors import ModelStore, model_store
-from flask_detector.detectors.base import usable_cores
-from flask_detector.detectors.nanodet.convert import PAIR, write_checkpoint
-from flask_detector.detectors.nanodet.detector import NanoDet
-from flask_detector.detectors.nanodet.layers import LEVELS, graph_of
-from flask_detector.detectors.openvino_runtime import Precision
+from flask_detector.detectors.pair import PAIR
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import DISK_FULL, MAKE_ROOM
 from flask_detector.detectors.zoo.install_state import locked
@@ -40,6 +36,7 @@ from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
 from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
+from flask_detector.teach.bases import base_of
 from flask_detector.teach.examples import Example, Found, TrainingData
 from flask_detector.teach.lesson import BASES, Data, Lesson, Listener, Queued
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
@@ -48,7 +45,6 @@ from flask_detector.teach.taking import take
 
 # What reading the pictures, proving and installing take is not for training.
 _TRAINING_SHARE: Final = 0.85
-_MEMORY_BYTES: Final = 1_800_000_000
 _PROOFS: Final = 4  # of the unfinished model, while it is trained
 
 
@@ -103,6 +99,7 @@ class _Run:
         if queued is not None:
             self._unfinished, self._finished = queued.folder, queued.folder / "finished"
         self._store: ModelStore = model_store(settings)
+        self._base = base_of(lesson.base, self._store)
         self._started = time.monotonic()
         self._trained_seconds, self._steps = 0.0, 0
         self._trainings, self._training = 1, 0
@@ -149,7 +146,6 @@ class _Run:
         write_whole(file, json.dumps(asked).encode())
 
     def _take(self) -> TrainingData:
-        base = NanoDet(threads=usable_cores(), precision=Precision.FLOAT32)
         lesson, say = self._lesson, self._listener
         pictures = self._unfinished / "pictures"
         shutil.rmtree(pictures, ignore_errors=True)
@@ -158,7 +154,7 @@ class _Run:
                 data = take(
                     dataset,
                     pictures,
-                    base,
+                    self._base,
                     Limits.of(self._settings),
                     classes=lesson.classes,
                     is_partly_marked=lesson.is_partly_marked,
@@ -186,11 +182,12 @@ class _Run:
         self._listener.say(
             f"Teaching {', '.join(data.classes)} from {pictures}, {how}, on "
             f"{hardware(self._settings)}: at most {clock(seconds / _TRAINING_SHARE)}, less if "
-            f"{steps_for(training)} steps take less."
+            f"{steps_for(training, self._base)} steps take less."
         )
-        if (free := available_memory.available()) is not None and free < _MEMORY_BYTES:
+        takes = self._base.memory
+        if (free := available_memory.available()) is not None and free < takes:
             raise TeachingError(
-                f"Teaching takes about {_MEMORY_BYTES / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are left.",
+                f"Teaching takes about {takes / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are left.",
                 hint="Stop other programs, or teach on another machine and add the model here.",
             )
 
@@ -208,7 +205,7 @@ class _Run:
                 return {key: saved[key] for key in saved.files if key != "facts"}
         checkpoint = self._unfinished / f"{name}.pt"
         training = Training(
-            part.training, len(classes), seed=self._lesson.seed, seconds=seconds, file=checkpoint
+            self._base, part.training, len(classes), seed=self._lesson.seed, seconds=seconds, file=checkpoint
         )
         proofs = [
             n / _PROOFS for n in range(1, _PROOFS) if n / _PROOFS > training.so_far.part and part.validation
@@ -221,9 +218,7 @@ class _Run:
             if proofs and step.part >= proofs[0]:
                 proofs.pop(0)
                 found = self._found(training.weights, classes, part.validation)
-                by_class = measure.figures(
-                    part.validation, found, classes, min_score=NanoDet.default_min_score
-                )
+                by_class = measure.figures(part.validation, found, classes, min_score=self._base.min_score)
                 total = by_class[""]
                 self._listener.proven(so_far, step.loss, total.ap50 or 0, total.ap or 0)
 
@@ -240,13 +235,7 @@ class _Run:
     def _found(
         self, weights: dict[str, Floats], classes: tuple[str, ...], examples: Sequence[Example]
     ) -> list[Found]:
-        detector = NanoDet(
-            graph_of(weights),
-            name=self._lesson.name,
-            labels=classes,
-            threads=usable_cores(),
-            precision=Precision.FLOAT32,
-        )
+        detector = self._base.taught(weights, classes, self._unfinished / "proof")
         return measure.found_in(detector, examples, lambda: self._listener.progress("Testing", 0, None, None))
 
     def _install(
@@ -260,10 +249,9 @@ class _Run:
         from flask_detector.teach.training import hardware
 
         examples, answers = [one for one, _ in found], [one for _, one in found]
-        suggested = NanoDet.default_min_score
+        suggested = self._base.min_score
         added = measure.shifts(examples, answers, data.classes, suggested=suggested)
-        for level in range(LEVELS):
-            weights[f"head.gfl_cls.{level}.bias"][: len(added)] += added
+        self._base.shift(weights, added)
         calibrated = measure.calibrated_by_others(examples, answers, data.classes, suggested=suggested)
         card = card_of(
             data,
@@ -281,7 +269,7 @@ class _Run:
         write_whole(self._finished / "proof.json", json.dumps(proof).encode())
         file = self._finished / f"{self._lesson.name}.safetensors"
         about = {"base": self._lesson.base, "replaces": data.replaces, "card": card.to_json()}
-        write_checkpoint(file, weights, data.classes, about)
+        self._base.write_checkpoint(file, weights, data.classes, about)
         write_whole(self._finished / "card.json", json.dumps(card.to_json(), indent=2).encode())
         if self._queued is not None:
             self._queued.keep(self._finished)

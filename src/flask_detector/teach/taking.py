@@ -6,8 +6,9 @@ What changes in the data set later changes nothing for a run that has begun, als
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from flask_detector.datasets import ImportedPicture
 from flask_detector.detectors.base import StageClock
-from flask_detector.detectors.nanodet.detector import NanoDet, prepare
+from flask_detector.detectors.pair import Teachable
 from flask_detector.errors import BadParameter, BadTrainingData, PictureError
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.structures.boxes import Floats, iou
+from flask_detector.teach.bases import Base
 from flask_detector.teach.examples import SAME_OBJECT_IOU, Example, Found, TrainingData, boxes_of
 from flask_detector.teach.lesson import Data
 
@@ -32,7 +34,7 @@ _LEAST_SCORE: Final = 0.05
 def take(
     dataset: Data,
     folder: Path,
-    base: NanoDet,
+    base: Base,
     limits: Limits,
     *,
     classes: Sequence[str] = (),
@@ -51,11 +53,12 @@ def take(
     OSError where the folder can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    detector = base.detector()
     examples, marked, is_whole, remarks = [], [], [], []
     version = hashlib.sha256()
     for number, picture in enumerate(dataset):
         try:
-            examples.append(_example(picture, folder / f"{number:05}.npy", base, limits))
+            examples.append(_example(picture, folder / f"{number:05}.npy", detector, limits))
         except PictureError as error:
             remarks.append(f"{picture.path} is left out: {error.message}")
             continue
@@ -75,21 +78,24 @@ def take(
     examples = [
         _of_classes(example, labels, names, same) for example, labels in zip(examples, marked, strict=True)
     ]
-    replaces = _replaced(examples, names)
+    replaces = _replaced(examples, names, base.min_score)
+    data = TrainingData(
+        names, tuple(examples), replaces, version.hexdigest()[:12], tuple(remarks), base.min_score
+    )
     if is_partly_marked:
-        examples = [
-            one if whole else _with_uncertain(one, unmarked(one, names, replaces))
+        with_uncertain = (
+            one if whole else _with_uncertain(one, unmarked(one, data))
             for one, whole in zip(examples, is_whole, strict=True)
-        ]
-    data = TrainingData(names, tuple(examples), replaces, version.hexdigest()[:12], tuple(remarks))
+        )
+        data = replace(data, examples=tuple(with_uncertain))
     data.save(folder)
     return data
 
 
-def _example(picture: ImportedPicture, file: Path, base: NanoDet, limits: Limits) -> Example:
+def _example(picture: ImportedPicture, file: Path, base: Teachable, limits: Limits) -> Example:
     """Return an example with the boxes of all objects, their class ids yet unknown."""
     stored, info = decode.load(picture.data, limits, max_side=base.max_side)
-    pixels = prepare(Pixels.of(stored))
+    pixels = base.prepare(Pixels.of(stored))
     content = io.BytesIO()  # numpy doesn't say of a disk that it is full
     np.save(content, pixels)
     file.write_bytes(content.getvalue())
@@ -107,9 +113,10 @@ def _example(picture: ImportedPicture, file: Path, base: NanoDet, limits: Limits
         boxes_of([one.box for one in objects]),
         np.zeros(len(objects), np.int64),
         np.ones(len(objects), bool),
-        Found(found.boxes, found.scores, [found.labels[n] for n in found.class_ids]),
+        Found.of(found),
         picture.split,
         (grey[:, 1:] > grey[:, :-1]).ravel(),
+        tuple(one.mask for one in objects) if base.has_masks else (),
     )
 
 
@@ -143,17 +150,18 @@ def _of_classes(
         boxes=example.boxes[kept],
         class_ids=np.array(ids, np.int64),
         is_certain=example.is_certain[kept],
+        masks=tuple(compress(example.masks, kept)),
     )
 
 
-def _replaced(examples: Iterable[Example], names: Sequence[str]) -> dict[str, list[str]]:
+def _replaced(examples: Iterable[Example], names: Sequence[str], min_score: float) -> dict[str, list[str]]:
     """Return by taught class which classes of the base its objects are taken for, or that are called so."""
     objects = Counter[int]()
     taken = Counter[tuple[int, str]]()
     labels = set()
     for example in examples:
         objects.update(example.class_ids.tolist())
-        sure = [n for n, score in enumerate(example.found.scores) if score >= NanoDet.default_min_score]
+        sure = [n for n, score in enumerate(example.found.scores) if score >= min_score]
         overlaps = iou(example.boxes, example.found.boxes[sure])
         labels.update(example.found.labels)
         for class_id, overlap in zip(example.class_ids.tolist(), overlaps, strict=True):
@@ -169,9 +177,7 @@ def _replaced(examples: Iterable[Example], names: Sequence[str]) -> dict[str, li
     }
 
 
-def unmarked(
-    example: Example, names: Sequence[str], replaces: Mapping[str, Sequence[str]]
-) -> list[tuple[Floats, int]]:
+def unmarked(example: Example, data: TrainingData) -> list[tuple[Floats, int]]:
     """Return what may be objects of the taught classes that nobody has marked: boxes (4,) and class ids.
 
     There the base model is sure of a class that the taught one stands for.
@@ -180,9 +186,9 @@ def unmarked(
     is_marked = (iou(found.boxes, example.boxes) >= SAME_OBJECT_IOU).any(axis=1)
     return [
         (found.boxes[n], class_id)
-        for n in np.flatnonzero(~is_marked & (found.scores >= NanoDet.default_min_score))
-        for class_id, name in enumerate(names)
-        if found.labels[n] in replaces[name]
+        for n in np.flatnonzero(~is_marked & (found.scores >= data.min_score))
+        for class_id, name in enumerate(data.classes)
+        if found.labels[n] in data.replaces[name]
     ]
 
 
@@ -193,4 +199,5 @@ def _with_uncertain(example: Example, added: Sequence[tuple[Floats, int]]) -> Ex
         boxes=boxes_of([*example.boxes, *(box for box, _ in added)]),
         class_ids=np.array([*example.class_ids, *(class_id for _, class_id in added)], np.int64),
         is_certain=np.array([*example.is_certain, *(False for _ in added)], bool),
+        masks=(*example.masks, *(None for _ in added)) if example.masks else (),
     )

@@ -15,18 +15,15 @@ from torch import Tensor, nn
 
 from flask_detector.atomic_files import write_whole
 from flask_detector.detectors.base import usable_cores
-from flask_detector.detectors.nanodet.layers import LEVELS, SIDE_CHANNELS, embedded_weights
 from flask_detector.detectors.zoo.ranking import machine_of
 from flask_detector.errors import TeachingError
 from flask_detector.settings import Settings
 from flask_detector.structures.boxes import Floats
 from flask_detector.structures.labels import plural
-from flask_detector.teach.augment import SIDE, Augmentation
+from flask_detector.teach.augment import Augmentation
+from flask_detector.teach.bases import Base
 from flask_detector.teach.examples import Example
-from flask_detector.teach.losses import Cells, loss_of
-from flask_detector.teach.network import Network
-
-BATCH: Final = 8
+from flask_detector.teach.pupil import pupil_of
 
 # Each picture is seen so often if time allows it, but all together not less than that many steps.
 _EPOCHS: Final = 50
@@ -39,10 +36,6 @@ _WARM_UP: Final = 0.15
 _FIRST_SHARE: Final = 0.04
 _MOST_NORM: Final = 35.0  # as the base model was trained
 _AVERAGED: Final = 0.98
-
-# The score of a class that nothing is known of, as focal loss begins.
-_PRIOR: Final = 0.01
-_FIRST_DEVIATION: Final = 0.01
 
 _CHECKPOINT_SECONDS: Final = 15.0
 
@@ -61,7 +54,7 @@ class Step:
 
 
 class Training:
-    """Teaches a network some classes.
+    """Teaches a base some classes.
 
     classes: how many.
     seconds: how long it may take. It is over before that when the network has seen the pictures often enough.
@@ -71,21 +64,30 @@ class Training:
     """
 
     def __init__(
-        self, examples: Sequence[Example], classes: int, *, seed: int, seconds: float, file: Path
+        self,
+        base: Base,
+        examples: Sequence[Example],
+        classes: int,
+        *,
+        seed: int,
+        seconds: float,
+        file: Path,
     ) -> None:
-        self._examples, self._seed, self._budget, self._file = examples, seed, seconds, file
-        self._steps = steps_for(len(examples))
+        self._base, self._examples = base, examples
+        self._seed, self._budget, self._file = seed, seconds, file
+        self._steps = steps_for(len(examples), base)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = Network.of(_first_weights(classes, seed)).to(self._device)
-        self._average = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
-        network = self._network
-        parts = (network.backbone, _BACKBONE_SHARE), (network.fpn, 1.0), (network.head, 1.0)
+        self._pupil = pupil_of(base, base.first_weights(classes, seed), self._device)
+        self._parameters = self._pupil.network.parameters
+        self._average = {name: tensor.detach().clone() for name, tensor in self._parameters.items()}
+        parts: dict[float, list[Tensor]] = {}
+        for name, tensor in self._parameters.items():
+            parts.setdefault(_BACKBONE_SHARE if name.startswith("backbone.") else 1.0, []).append(tensor)
         self._optimizer = torch.optim.AdamW(
-            [{"params": part.parameters(), "lr": 0.0, "share": share} for part, share in parts],
+            [{"params": part, "lr": 0.0, "share": share} for share, part in parts.items()],
             weight_decay=_WEIGHT_DECAY,
         )
-        self._augment = Augmentation()
-        self._cells = Cells(SIDE, SIDE, self._device)
+        self._augment = Augmentation(base)
         self._step, self._seconds, self._loss = 0, 0.0, 0.0
         self._go_on()
 
@@ -98,7 +100,7 @@ class Training:
     @property
     def weights(self) -> dict[str, Floats]:
         """The weights so far by layer with ".weight" and ".bias", averaged over the last steps."""
-        return {name: tensor.cpu().numpy().copy() for name, tensor in self._average.items()}
+        return self._pupil.network.weights_of(self._average)
 
     def run(self, on_step: Callable[[Step], None]) -> dict[str, Floats]:
         """Return the taught weights, as of `weights`.
@@ -130,27 +132,31 @@ class Training:
         pictures, targets = self._augment([self._examples[n] for n in self._chosen()])
         for group in self._optimizer.param_groups:
             group["lr"] = _RATE * group["share"] * _share_of_rate(self.so_far.part)
-        classes, sides = self._network(pictures.to(self._device))
-        loss: Tensor = loss_of(classes, sides, [one.to(self._device) for one in targets], self._cells)
-        if not math.isfinite(loss.item()):
-            raise TeachingError(
-                f"The loss is no finite number at step {self._step}.",
-                hint="Look for boxes or pictures that are damaged; nothing was changed.",
-            )
         self._optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._network.parameters(), _MOST_NORM)
+        total = 0.0
+        for start in range(0, len(targets), self._base.at_once):
+            few = slice(start, start + self._base.at_once)
+            wanted = [one.to(self._device) for one in targets[few]]
+            loss = self._pupil.loss(pictures[few].to(self._device), wanted) * (len(wanted) / len(targets))
+            if not math.isfinite(loss.item()):
+                raise TeachingError(
+                    f"The loss is no finite number at step {self._step}.",
+                    hint="Look for boxes or pictures that are damaged; nothing was changed.",
+                )
+            loss.backward()
+            total += loss.item()
+        nn.utils.clip_grad_norm_(self._parameters.values(), _MOST_NORM)
         self._optimizer.step()
         share = min(_AVERAGED, (1 + self._step) / (10 + self._step))
         with torch.no_grad():
-            for name, tensor in self._network.state_dict().items():
+            for name, tensor in self._parameters.items():
                 self._average[name].lerp_(tensor, 1 - share)
-        return float(loss.item())
+        return total
 
     def _chosen(self) -> list[int]:
         """Return the pictures of this step: all come once before one comes again."""
         count = len(self._examples)
-        numbers = range(self._step * BATCH, (self._step + 1) * BATCH)
+        numbers = range(self._step * self._base.batch, (self._step + 1) * self._base.batch)
         orders = {
             n // count: np.random.default_rng([self._seed, n // count]).permutation(count) for n in numbers
         }
@@ -164,7 +170,7 @@ class Training:
                 "pictures": len(self._examples),
                 "step": self._step,
                 "seconds": self._seconds,
-                "network": self._network.state_dict(),
+                "parameters": {name: tensor.detach() for name, tensor in self._parameters.items()},
                 "average": self._average,
                 "optimizer": self._optimizer.state_dict(),
             },
@@ -179,7 +185,8 @@ class Training:
             state: dict[str, Any] = torch.load(self._file, map_location=self._device, weights_only=True)
             if state["pictures"] != len(self._examples):
                 raise ValueError("of other pictures")
-            self._network.load_state_dict(state["network"])
+            for name, tensor in self._parameters.items():
+                tensor.data.copy_(state["parameters"][name])
             self._optimizer.load_state_dict(state["optimizer"])
             self._average, self._step, self._seconds = state["average"], state["step"], state["seconds"]
         except Exception as error:
@@ -188,9 +195,9 @@ class Training:
             ) from error
 
 
-def steps_for(pictures: int) -> int:
+def steps_for(pictures: int, base: Base) -> int:
     """Return how many steps so many pictures are learned in, if time allows it."""
-    return min(_MOST_STEPS, max(_LEAST_STEPS, math.ceil(pictures * _EPOCHS / BATCH)))
+    return min(_MOST_STEPS, max(_LEAST_STEPS, math.ceil(pictures * _EPOCHS / base.batch)))
 
 
 def hardware(settings: Settings) -> str:
@@ -208,16 +215,3 @@ def _share_of_rate(part: float) -> float:
     if part < _WARM_UP:
         return _FIRST_SHARE + (1 - _FIRST_SHARE) * (1 - math.cos(math.pi * part / _WARM_UP)) / 2
     return (1 + math.cos(math.pi * min(1.0, (part - _WARM_UP) / (1 - _WARM_UP)))) / 2
-
-
-def _first_weights(classes: int, seed: int) -> dict[str, Floats]:
-    """Return the base model's weights with other classes, of which nothing is known yet."""
-    weights = embedded_weights()
-    random = np.random.default_rng(seed)
-    for level in range(LEVELS):
-        weight, bias = (f"head.gfl_cls.{level}.{kind}" for kind in ("weight", "bias"))
-        new = random.normal(0, _FIRST_DEVIATION, (classes, *weights[weight].shape[1:])).astype(np.float32)
-        prior = np.full(classes, math.log(_PRIOR / (1 - _PRIOR)), np.float32)
-        weights[weight] = np.concatenate([new, weights[weight][-SIDE_CHANNELS:]])
-        weights[bias] = np.concatenate([prior, weights[bias][-SIDE_CHANNELS:]])
-    return weights

@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +7,10 @@ from PIL import Image
 from flask_detector.detectors import load_detector, model_store
 from flask_detector.detectors.base import Detector
 from flask_detector.detectors.nanodet.detector import NanoDet
-from flask_detector.detectors.nanodet.taught import joined
 from flask_detector.detectors.openvino_runtime import Precision
 from flask_detector.imaging.pixels import Picture
 from flask_detector.settings import Settings
-from flask_detector.structures.detections import Detections
 from tests.support.taught import checkpoint
-
-BASE, TAUGHT = ("car", "bird"), ("wagon", "penguin")
-HERE, NEARLY, THERE = (10, 10, 50, 50), (11, 10, 51, 50), (60, 60, 90, 90)
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +24,6 @@ def installed(folder: Path, *, added: float = 0.0, variant: str | None = None) -
         "wagons", checkpoint(folder / "wagons.safetensors", added=added), variant=variant
     )
     return load_detector("wagons", settings=settings)
-
-
-def found(labels: tuple[str, ...], *objects: tuple[str, float, Sequence[int]]) -> Detections:
-    return Detections.from_unordered(
-        np.array([box for _, _, box in objects], np.float32).reshape(-1, 4),
-        np.array([score for _, score, _ in objects], np.float32),
-        np.array([labels.index(label) for label, _, _ in objects], np.int64),
-        width=100,
-        height=100,
-        labels=labels,
-        model="base",
-    )
 
 
 def test_a_taught_model_is_an_ordinary_one(tmp_path: Path, street: Picture) -> None:
@@ -82,31 +63,3 @@ def test_a_pair_finds_what_either_finds_and_calls_it_as_it_was_taught(
 
     renamed = {"car": "wagon", "person": "walker"}
     assert together.counts() == {renamed.get(label, label): count for label, count in base.counts().items()}
-
-
-@pytest.mark.parametrize(
-    ("base", "taught", "kept"),
-    [
-        (("bird", 0.5, HERE), ("wagon", 0.6, NEARLY), {"wagon"}),
-        (("bird", 0.6, HERE), ("wagon", 0.5, NEARLY), {"bird"}),
-        (("bird", 0.6, HERE), ("wagon", 0.5, THERE), {"bird", "wagon"}),
-        (("bird", 0.9, HERE), ("penguin", 0.4, NEARLY), {"penguin"}),
-        (("bird", 0.9, HERE), ("penguin", 0.3, NEARLY), {"bird"}),
-    ],
-    ids=["the surer one", "of either", "both elsewhere", "the one that replaces", "not where it is unsure"],
-)
-def test_of_two_that_find_one_object_stays(
-    base: tuple[str, float, Sequence[int]], taught: tuple[str, float, Sequence[int]], kept: set[str]
-) -> None:
-    both = joined(found(BASE, base), found(TAUGHT, taught), {"penguin": ["bird"]}, sure=0.35)
-
-    assert set(both.counts()) == kept
-
-
-def test_what_a_taught_box_has_beaten_stays_if_that_one_goes_too() -> None:
-    base = found(BASE, ("bird", 0.3, HERE), ("car", 0.9, (12, 10, 52, 50)))
-
-    both = joined(base, found(TAUGHT, ("wagon", 0.5, NEARLY)), {}, sure=0.35)
-
-    assert both.counts() == {"bird": 1, "car": 1}
-    assert replace(both, labels=base.labels).to_json() == base.to_json()

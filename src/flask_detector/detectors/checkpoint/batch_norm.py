@@ -45,3 +45,19 @@ def folded(
             weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
             bias = beta - mean * scale
         return np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)
+
+
+def unfolded(norm: str, scale: Floats, bias: Floats, *, epsilon: float) -> dict[str, Floats]:
+    """Return the tensors of a batch norm that multiplies by a scale (C,) and adds a bias (C,)."""
+    same = np.ones_like(bias)
+    weight = scale * np.float32(np.sqrt(1 + epsilon))
+    return dict(zip((f"{norm}.{part}" for part in _PARTS), (weight, bias, same * 0, same), strict=True))
+
+
+def scale_of(weight: Floats, of: Floats) -> Floats:
+    """Return the factors (C,) by which a weight (C, …) is another one's, channel by channel."""
+    a, b = (one.reshape(len(one), -1).astype(np.float64) for one in (weight, of))
+    squares = (b * b).sum(axis=1)
+    factors = np.divide((a * b).sum(axis=1), squares, where=squares > 0, out=np.zeros_like(squares))
+    scale: Floats = factors.astype(weight.dtype)
+    return scale

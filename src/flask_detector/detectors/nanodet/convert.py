@@ -4,27 +4,23 @@ Both are in the layout of RangiLyu/nanodet: what is taught here can be read ther
 trained there can be added here. Its first convolution reads blue, green, red; ours red, green, blue.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from flask_detector.detectors.checkpoint.batch_norm import Floats, folded, tensors_of
+from flask_detector.detectors.checkpoint.batch_norm import Floats, folded, tensors_of, unfolded
 from flask_detector.detectors.checkpoint.class_names import class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, network_in
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.safetensors import write_safetensors
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.nanodet.layers import LAYERS, LEVELS, SIDE_CHANNELS, embedded_weights
+from flask_detector.detectors.pair import ALONE, PAIR, meta_of, replaced
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import check_finite, write_weights
 from flask_detector.errors import ForeignCheckpoint
-
-ALONE: Final = "alone"
-PAIR: Final = "pair"
-VARIANTS: Final = (ALONE, PAIR)
 
 _MARK = "head.gfl_cls.0.weight"
 _NORM_EPSILON = 1e-5  # PyTorch's default, which nanodet leaves as it is
@@ -77,7 +73,7 @@ def convert(
         variant=variant or ALONE,
         title="NanoDet-g" if variant != PAIR else "NanoDet-g, beside the embedded one",
         labels=names.labels,
-        options={"replaces": _replaced(checkpoint.meta, names.labels)},
+        options={"replaces": replaced(checkpoint.meta, names.labels)},
         notes=(*network.notes, names.note),
         has_masks=False,
     )
@@ -101,29 +97,14 @@ def write_checkpoint(
         if norm is None:
             tensors[f"{layer}.bias"] = bias
         else:
-            # A batch norm that only adds the bias.
-            same = np.ones_like(bias)
-            tensors[f"{norm}.weight"] = same * np.float32(np.sqrt(1 + _NORM_EPSILON))
-            tensors[f"{norm}.bias"] = bias
-            tensors[f"{norm}.running_mean"] = same * 0
-            tensors[f"{norm}.running_var"] = same
-    meta = {"format": "pt", "labels": json.dumps(list(labels))}
-    write_safetensors(path, tensors, meta | {name: json.dumps(value) for name, value in about.items()})
+            tensors |= unfolded(norm, np.ones_like(bias), bias, epsilon=_NORM_EPSILON)
+    write_safetensors(path, tensors, meta_of(labels, about))
 
 
 def _norm_of(layer: str) -> str | None:
     """Return the name of the batch norm behind a layer; None where it has a bias."""
     has_bias = layer.startswith(("fpn.", _LAST))
     return None if has_bias else f"{layer.removesuffix('.conv')}.bn"
-
-
-def _replaced(meta: Mapping[str, Any], labels: Sequence[str]) -> dict[str, list[str]]:
-    """Return which classes of the base model each class stands for, as the file says."""
-    try:
-        found = json.loads(meta.get("replaces", "{}"))
-        return {label: [str(one) for one in found[label]] for label in labels if label in found}
-    except (TypeError, ValueError):
-        return {}
 
 
 def _arrays(tensors: Mapping[str, Tensor], report: Callable[[float], None]) -> Iterator[tuple[str, Floats]]:

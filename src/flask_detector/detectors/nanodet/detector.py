@@ -80,9 +80,13 @@ class NanoDet:
         clock = StageClock(on_stage)
         pixels = Pixels.of(image)
         with clock.stage("prepare"):
-            picture = prepare(pixels)
+            picture = self.prepare(pixels)
             pixels.forget()
         return self.find_in(picture, pixels.width, pixels.height, min_score, clock)
+
+    def prepare(self, pixels: Pixels) -> Picture:
+        """Return the picture (H, W, 3) as the network sees it."""
+        return resize(pixels, *network_size(pixels.width, pixels.height))
 
     def find_in(
         self, picture: Picture, width: int, height: int, min_score: float, clock: StageClock
@@ -117,11 +121,6 @@ class NanoDet:
         """Give back the memory of the network's intermediate results."""
         with self._lock:
             self._session.release()
-
-
-def prepare(pixels: Pixels) -> Picture:
-    """Return the picture (H, W, 3) as the network sees it."""
-    return resize(pixels, *network_size(pixels.width, pixels.height))
 
 
 def network_size(width: int, height: int) -> tuple[int, int]:

@@ -46,12 +46,14 @@ def embedded_weights() -> dict[str, Floats]:
 def graph_of(weights: Mapping[str, Floats]) -> Graph:
     """Return the served graph with other weights; its number of classes is that of the last layers.
 
+    The constants of weights and biases have their names.
+
     weights: as of `embedded_weights`.
     """
     graph = read_graph(EMBEDDED_MODEL)
     for name, constant in list(_constants(graph)):
         # The engine takes its own copy: the array may be part of a mapped file.
-        _replace(constant, np.array(weights[name]))
+        _replace(constant, np.array(weights[name]), name)
     classes = class_count(weights)
     for op in graph.get_ops():
         if op.get_friendly_name() == "rows_shape":
@@ -80,7 +82,9 @@ def _constants(graph: Graph) -> Iterator[tuple[str, Any]]:
             yield f"{layer}.bias", addition.input_value(1).get_node().input_value(0).get_node()
 
 
-def _replace(constant: Any, array: Array) -> None:
-    new = opset.constant(array).output(0)
+def _replace(constant: Any, array: Array, name: str = "") -> None:
+    new = opset.constant(array)
+    if name:
+        new.set_friendly_name(name)
     for point in constant.output(0).get_target_inputs():
-        point.replace_source_output(new)
+        point.replace_source_output(new.output(0))

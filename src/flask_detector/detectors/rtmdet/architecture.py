@@ -7,6 +7,7 @@ arXiv:2212.07784; MMDetection 3.3.0, models/backbones/cspnext.py, necks/cspnext_
 dense_heads/rtmdet_head.py and rtmdet_ins_head.py.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -165,6 +166,16 @@ def architecture_of(
         )
     except (KeyError, IndexError):
         return None
+
+
+def owner_of(layer: str) -> tuple[str, str]:
+    """Return which layer's convolution a layer of RTMDet-Ins has, and which one's batch norm.
+
+    The box tower is the class tower; and the class tower's convolutions are the same on all strides, with a
+    batch norm for each stride.
+    """
+    norm = layer.replace("bbox_head.reg_convs.", "bbox_head.cls_convs.")
+    return re.sub(r"^(bbox_head\.cls_convs)\.\d\.", r"\1.0.", norm), norm
 
 
 def _normed(module: str, outputs: int, inputs: int, side: int) -> Conv:

@@ -166,13 +166,13 @@ class _Net:
     def _conv(self, name: str, x: Node, *, stride: int = 1, act: bool = True) -> Node:
         weight = self._weights[f"{name}.weight"]
         pad, strides = [weight.shape[2] // 2] * 2, [stride, stride]
-        if weight.shape[1] == 1 and ".depthwise_conv." in name:
-            grouped = opset.constant(weight[:, None], shared_memory=True)
-            found = opset.group_convolution(x, grouped, strides, pad, pad, [1, 1])
-        else:
-            constant = opset.constant(weight, shared_memory=True)
-            found = opset.convolution(x, constant, strides, pad, pad, [1, 1])
+        is_depthwise = weight.shape[1] == 1 and ".depthwise_conv." in name
+        convolve = opset.group_convolution if is_depthwise else opset.convolution
+        constant = opset.constant(weight[:, None] if is_depthwise else weight, shared_memory=True)
+        found = convolve(x, constant, strides, pad, pad, [1, 1])
         bias = opset.constant(self._weights[f"{name}.bias"].reshape(1, -1, 1, 1), shared_memory=True)
+        for node, kind in ((constant, "weight"), (bias, "bias")):
+            node.set_friendly_name(f"{name}.{kind}")
         found = opset.add(found, bias)
         return opset.swish(found) if act else found
 

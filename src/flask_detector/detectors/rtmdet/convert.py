@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from flask_detector.detectors.checkpoint.batch_norm import Floats, folded
+from flask_detector.detectors.checkpoint.batch_norm import Floats, folded, scale_of, unfolded
 from flask_detector.detectors.checkpoint.class_names import class_names
 from flask_detector.detectors.checkpoint.contents import check_shapes, network_in
 from flask_detector.detectors.checkpoint.mmdet_config import (
@@ -17,7 +17,9 @@ from flask_detector.detectors.checkpoint.mmdet_config import (
     size_for_testing,
 )
 from flask_detector.detectors.checkpoint.read import Checkpoint
+from flask_detector.detectors.checkpoint.safetensors import write_safetensors
 from flask_detector.detectors.checkpoint.tensors import Tensor
+from flask_detector.detectors.pair import PAIR, base_of, meta_of, replaced
 from flask_detector.detectors.reading import Reading, notes_on
 from flask_detector.detectors.rtmdet.architecture import (
     DISTANCES,
@@ -27,11 +29,12 @@ from flask_detector.detectors.rtmdet.architecture import (
     STRIDES,
     Conv,
     architecture_of,
+    owner_of,
 )
 from flask_detector.detectors.rtmdet.build_graph import MEAN, STD
 from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Rules
 from flask_detector.detectors.weights_file import check_finite, write_weights
-from flask_detector.errors import ForeignCheckpoint
+from flask_detector.errors import BadParameter, ForeignCheckpoint
 
 BOXES: Final = "rtmdet"
 MASKS: Final = "rtmdet-ins"
@@ -45,10 +48,16 @@ def is_rtmdet(checkpoint: Checkpoint) -> bool:
 
 
 def convert(
-    checkpoint: Checkpoint, folder: Path, *, labels: Sequence[str], on_progress: Callable[[float], None]
+    checkpoint: Checkpoint,
+    folder: Path,
+    *,
+    variant: str | None = None,
+    labels: Sequence[str],
+    on_progress: Callable[[float], None],
 ) -> Reading:
     """Make the folder of converted weights, any size and any number of classes; return what it is.
 
+    variant: "pair" to find the classes of the model as well that it was taught from, as the file says.
     labels: what the user says that its classes are called.
     on_progress: called with the part that is done.
 
@@ -68,18 +77,45 @@ def convert(
     check_shapes(tensors, [conv.tensors() for conv in convs], network=title)
     config = config_of(checkpoint.meta)
     rules = _rules(config, MASK_RULES if architecture.has_masks else BOX_RULES)
+    base = base_of(checkpoint.meta)
+    if variant == PAIR and not (base and architecture.has_masks):
+        raise BadParameter("The file does not say what it was taught from.", hint="Leave the variant out.")
     names = class_names(checkpoint.meta, architecture.classes, given=labels, background_first=False)
     reading = Reading(
         architecture=MASKS if architecture.has_masks else BOXES,
-        variant=LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
-        title=f"MMDetection's {title}",
+        variant=PAIR if variant == PAIR else LOGARITHMS if architecture.predicts_logarithms else DISTANCES,
+        title=f"MMDetection's {title}" + (f", beside {base}" if variant == PAIR else ""),
         labels=names.labels,
-        options=rules,
+        options=rules | ({"base": base, "replaces": replaced(checkpoint.meta, names.labels)} if base else {}),
         notes=(*network.notes, names.note, *notes_on(rules)),
         has_masks=architecture.has_masks,
     )
     write_weights(folder, _arrays(convs, tensors, on_progress), reading, names.classes)
     return reading
+
+
+def write_checkpoint(
+    path: Path, weights: Mapping[str, Floats], labels: Sequence[str], about: Mapping[str, Any]
+) -> None:
+    """Write an RTMDet-Ins as a .safetensors file that `convert`, and MMDetection, read. Raises OSError.
+
+    weights: by layer with ".weight" and ".bias", see `WeightsFile`.
+    about: what the file says of it besides, JSON by name.
+    """
+    architecture = architecture_of({name: array.shape for name, array in weights.items()})
+    if architecture is None:
+        raise ValueError("these are not the weights of RTMDet")
+    tensors: dict[str, Floats] = {}
+    for conv in architecture.convs():
+        whose, _ = owner_of(conv.name)
+        weight, bias = weights[f"{whose}.weight"], weights[f"{conv.name}.bias"]
+        tensors[f"{conv.name}.weight"] = weight
+        if conv.norm is None:
+            tensors[f"{conv.name}.bias"] = bias
+        else:
+            scale = scale_of(weights[f"{conv.name}.weight"], weight)
+            tensors |= unfolded(conv.norm, scale, bias, epsilon=NORM_EPSILON)
+    write_safetensors(path, tensors, meta_of(labels, about))
 
 
 # What is the same in all models here, by where it stands in the configuration's "model".

@@ -55,7 +55,9 @@ class RTMDet:
         self.name = name
         self.labels = converted.labels
         self.has_masks = architecture.has_masks
-        self._rules = replace(MASK_RULES if self.has_masks else BOX_RULES, **converted.options)
+        usual = MASK_RULES if self.has_masks else BOX_RULES
+        rules = {name: value for name, value in converted.options.items() if hasattr(usual, name)}
+        self._rules = replace(usual, **rules)
         self.precision = precision.resolved()
         with converted.forgetting():
             self._session = Session(
@@ -80,7 +82,8 @@ class RTMDet:
         """
         least = checked_score(min_score, self.default_min_score)
         with self._one_at_a_time:
-            return self._detect(Pixels.of(image), least, StageClock(on_stage))
+            clock = StageClock(on_stage)
+            return self._found(*self._look_at(Pixels.of(image), clock), least, clock)
 
     def masks_for_boxes(
         self, image: Picture | Pixels, boxes: Floats, class_ids: Sequence[int | None]
@@ -94,13 +97,27 @@ class RTMDet:
             cells = cells_for_boxes(scores, distances, boxes, class_ids, scale=prepared.scale)
             return self._masks(cells, of_masks, prepared)
 
+    def prepare(self, pixels: Pixels) -> Picture:
+        """Return the picture (H, W, 3) in the size in which the network sees it."""
+        return letterbox(pixels).content
+
+    def find_in(
+        self, picture: Picture, width: int, height: int, min_score: float, clock: StageClock
+    ) -> Detections:
+        """Return what is found in a prepared picture, in pixels of the original of that width and height."""
+        with self._one_at_a_time:
+            prepared = Letterboxed.of(picture, width, height)
+            return self._found(prepared, self._answers(prepared, clock), min_score, clock)
+
     def rest(self) -> None:
         """Give back the memory of the network's intermediate results."""
         with self._one_at_a_time:
             self._session.release()
 
-    def _detect(self, pixels: Pixels, min_score: float, clock: StageClock) -> Detections:
-        prepared, (scores, distances, *of_masks) = self._look_at(pixels, clock)
+    def _found(
+        self, prepared: Letterboxed, answers: Sequence[Floats], min_score: float, clock: StageClock
+    ) -> Detections:
+        scores, distances, *of_masks = answers
         with clock.stage("select"):
             found = select(scores, distances, self._rules, scale=prepared.scale, min_score=min_score)
         masks = None
@@ -129,10 +146,13 @@ class RTMDet:
         with clock.stage("prepare"):
             prepared = letterbox(pixels)
             pixels.forget()
+        return prepared, self._answers(prepared, clock)
+
+    def _answers(self, prepared: Letterboxed, clock: StageClock) -> list[Floats]:
         with clock.stage("network"):
             answers = self._session.run([prepared.pixels])
             check_answers(self.name, *answers[:2])
-        return prepared, answers
+        return answers
 
     def _masks(self, chosen: Ints, answers: Sequence[Floats], prepared: Letterboxed) -> tuple[Mask, ...]:
         """Return the masks of cells (N,), of the kernels and the features that the network answers with."""

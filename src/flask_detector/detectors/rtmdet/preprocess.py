@@ -1,6 +1,7 @@
 """From a picture to the network's input: resized to fit 640x640 and padded, as MMDetection does it."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -25,6 +26,21 @@ class Letterboxed:
     scale: tuple[float, float]
     width: int
     height: int
+
+    @classmethod
+    def of(cls, content: Picture, width: int, height: int) -> Self:
+        """Return the input of which only the resized picture (H, W, 3) is there, of an original's size."""
+        rows, columns = content.shape[:2]
+        pixels = np.full((1, SIDE, SIDE, 3), _PADDING, np.uint8)
+        pixels[0, :rows, :columns] = content
+        return cls(pixels, (columns / width, rows / height), width, height)
+
+    @property
+    def content(self) -> Picture:
+        """The resized picture without the padding, (H, W, 3)."""
+        rows, columns = round(self.height * self.scale[1]), round(self.width * self.scale[0])
+        picture: Picture = self.pixels[0, :rows, :columns]
+        return picture
 
 
 def letterbox(picture: Picture | Pixels) -> Letterboxed:
