@@ -35,6 +35,12 @@ RULES: dict[str, tuple[str, str]] = {
         "broker detectors errors imaging jobs process service.metrics settings storage webhooks",
         "numpy redis rq",
     ),
+    # Of its own process
+    "worker.teacher": (
+        "broker collections errors jobs process settings storage teach worker",
+        "redis",
+    ),
+    "worker.lesson_data": ("atomic_files collections datasets errors formats.file_names", ""),
     "webhooks": ("api_keys broker errors guarded_http jobs process settings", "redis"),
     "webhooks.signing": ("", ""),
     # What they stand on
@@ -50,8 +56,8 @@ RULES: dict[str, tuple[str, str]] = {
     # Who asks for it
     "web": (
         "_version api_keys broker collections datasets detectors.zoo detectors errors formats guarded_http "
-        "imaging jobs process service.metrics service.supervisor settings storage structures visualization "
-        "webhooks",
+        "imaging jobs process service.metrics service.supervisor settings storage structures teach.lesson "
+        "visualization webhooks",
         "PIL _typeshed flask flask_limiter flask_wtf itsdangerous numpy prometheus_client pydantic "
         "pydantic_core redis typing_extensions werkzeug",
     ),

@@ -21,7 +21,8 @@
     │   │   └── ForeignCheckpoint  another network's, or of another shape
     │   ├── DownloadError
     │   └── TeachingError          a model can't be taught
-    │       └── BadTrainingData
+    │       ├── BadTrainingData
+    │       └── UnknownRun
     ├── DatasetError               the data set can't be imported
     │   ├── UnknownDataset
     │   └── DatasetTooLarge
@@ -193,6 +194,10 @@ class TeachingError(ModelError):
 
 class BadTrainingData(TeachingError, hint="Mark objects in more pictures, or choose other classes."):
     """The pictures are not enough to teach a model."""
+
+
+class UnknownRun(TeachingError, hint="It may have been deleted."):
+    """No run of teaching has that id."""
 
 
 class DetectionError(DetectorError):

@@ -10,7 +10,7 @@ from flask_detector.detectors import load_detector, model_store
 from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
-from flask_detector.teach import training
+from flask_detector.teach import lesson
 from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.lesson import Lesson
 from flask_detector.teach.report import in_words
@@ -40,8 +40,8 @@ class Listener:
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"_LEAST_STEPS": 2, "_EPOCHS": 1}.items():
-        monkeypatch.setattr(training, name, value)
+    for name, value in {"LEAST_STEPS": 2, "EPOCHS": 1}.items():
+        monkeypatch.setattr(lesson, name, value)
     for name, value in {"batch": 2, "side": 128}.items():
         monkeypatch.setattr(NanoDetBase, name, value)
 
@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", precision="float32")
 
 
-def lesson(data: Path, name: str = "walls") -> Lesson:
+def asked(data: Path, name: str = "walls") -> Lesson:
     return Lesson(data, "nanodet-g", name, minutes=1000)
 
 
@@ -60,7 +60,7 @@ def test_a_run_leaves_two_models_and_a_card(tmp_path: Path, settings: Settings) 
     coco(tmp_path / "set" / "val", 2, first=10)
     listener = Listener()
 
-    card = teach(lesson(folder.parent), settings, listener)
+    card = teach(asked(folder.parent), settings, listener)
 
     assert (card.training, card.validation, card.folds, card.steps) == (3, 2, 1, 2)
     assert card.objects == {"brick": (3, 2), "tile": (3, 2)}
@@ -78,7 +78,7 @@ def test_a_run_leaves_two_models_and_a_card(tmp_path: Path, settings: Settings) 
 def test_the_file_of_a_run_is_a_model_on_another_machine(tmp_path: Path, settings: Settings) -> None:
     coco(tmp_path / "set" / "train", 2)
     coco(tmp_path / "set" / "val", 1, first=10)
-    teach(lesson(tmp_path / "set"), settings, Listener())
+    teach(asked(tmp_path / "set"), settings, Listener())
     elsewhere = Settings(data_dir=tmp_path / "elsewhere", precision="float32")
 
     file = settings.data_dir / "teach" / "walls" / "walls.safetensors"
@@ -96,12 +96,12 @@ def test_a_run_goes_on_from_wherever_it_was_stopped(tmp_path: Path, settings: Se
     folder = coco(tmp_path / "set", 4)
     for phase in ("Reading", "Learning", "Testing"):
         with pytest.raises(KeyboardInterrupt):
-            teach(lesson(folder), settings, Listener(stop_in=phase))
+            teach(asked(folder), settings, Listener(stop_in=phase))
     # What has changed meanwhile does not count for it.
     (folder / "instances.json").write_text("{}")
     listener = Listener()
 
-    card = teach(lesson(folder), settings, listener)
+    card = teach(asked(folder), settings, listener)
 
     assert listener.said[0].startswith("Going on from where the last run was stopped")
     assert (card.folds, card.validation, card.training) == (3, 4, 4)
@@ -114,10 +114,10 @@ def test_beginning_again_with_the_name_of_a_model_leaves_what_came_of_it(
 ) -> None:
     coco(tmp_path / "set" / "train", 2)
     coco(tmp_path / "set" / "val", 1, first=10)
-    teach(lesson(tmp_path / "set"), settings, Listener())
+    teach(asked(tmp_path / "set"), settings, Listener())
 
     with pytest.raises(ModelConflict, match="A model named walls already exists"):
-        teach(lesson(tmp_path / "set"), settings, Listener(), restart=True)
+        teach(asked(tmp_path / "set"), settings, Listener(), restart=True)
 
     left = settings.data_dir / "teach" / "walls"
     assert sorted(path.name for path in left.iterdir()) == ["card.json", "proof.json", "walls.safetensors"]
@@ -128,17 +128,17 @@ def test_names_that_are_taken_and_other_wishes_are_refused_before_anything_is_do
 ) -> None:
     folder = coco(tmp_path / "set", 4)
     with pytest.raises(KeyboardInterrupt):
-        teach(lesson(folder), settings, Listener(stop_in="Learning"))
+        teach(asked(folder), settings, Listener(stop_in="Learning"))
 
     with pytest.raises(ModelConflict, match="with other pictures or options was stopped"):
-        teach(lesson(coco(tmp_path / "other", 4)), settings, Listener())
+        teach(asked(coco(tmp_path / "other", 4)), settings, Listener())
     with pytest.raises(ModelConflict, match="A model named nanodet-g already exists"):
-        teach(lesson(folder, "nanodet-g"), settings, Listener())
+        teach(asked(folder, "nanodet-g"), settings, Listener())
 
 
 def test_a_run_with_nothing_to_learn_leaves_nothing(tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(BadTrainingData):
-        teach(lesson(coco(tmp_path / "set", 1)), settings, Listener())
+        teach(asked(coco(tmp_path / "set", 1)), settings, Listener())
 
     assert [path for path in (settings.data_dir / "teach").rglob("*") if path.is_file()] == [
         settings.data_dir / "teach" / ".lock"
@@ -151,4 +151,4 @@ def test_too_little_memory_is_said_before_the_training(
     monkeypatch.setattr(available_memory, "available", lambda: 500_000_000)
 
     with pytest.raises(TeachingError, match=r"about 1\.8 GB of memory; 0\.5 GB are left"):
-        teach(lesson(coco(tmp_path / "set", 4)), settings, Listener())
+        teach(asked(coco(tmp_path / "set", 4)), settings, Listener())

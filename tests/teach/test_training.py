@@ -6,10 +6,11 @@ import pytest
 
 from flask_detector.errors import TeachingError
 from flask_detector.structures.boxes import Floats
-from flask_detector.teach import training
+from flask_detector.teach import lesson, training
 from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.examples import Example
-from flask_detector.teach.training import Step, Training, steps_for
+from flask_detector.teach.lesson import steps_for
+from flask_detector.teach.training import Step, Training
 from tests.support.examples import example
 
 pytestmark = pytest.mark.slow
@@ -19,8 +20,8 @@ BASE = NanoDetBase("nanodet-g")
 
 @pytest.fixture
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
-    for name, value in {"_LEAST_STEPS": 4, "_EPOCHS": 1}.items():
-        monkeypatch.setattr(training, name, value)
+    for name, value in {"LEAST_STEPS": 4, "EPOCHS": 1}.items():
+        monkeypatch.setattr(lesson, name, value)
     for name, value in {"batch": 2, "side": 128}.items():
         monkeypatch.setattr(NanoDetBase, name, value)
     np.save(tmp_path / "noise.npy", np.random.default_rng(0).integers(0, 255, (256, 320, 3), dtype=np.uint8))
@@ -101,4 +102,4 @@ def test_no_more_time_is_taken_than_there_is(examples: list[Example], tmp_path: 
 
 
 def test_more_pictures_get_more_steps() -> None:
-    assert [steps_for(count, BASE) for count in (5, 40, 400, 10**6)] == [250, 250, 2500, 4000]
+    assert [steps_for(count, BASE.batch) for count in (5, 40, 400, 10**6)] == [250, 250, 2500, 4000]

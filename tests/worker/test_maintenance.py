@@ -151,7 +151,7 @@ def test_what_maintenance_tells_carries_the_request_and_the_detection(
     queue_picture: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flask_detector.worker.maintenance._STRANDED_SECONDS", 0.0)
+    monkeypatch.setattr("flask_detector.worker.left_behind._STRANDED_SECONDS", 0.0)
     stream = io.StringIO()
     logs.set_up("json", "worker", stream)
     jobs = context.jobs

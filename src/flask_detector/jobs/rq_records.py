@@ -39,7 +39,7 @@ def record_of(job: Job, *, position: int | None, stage: str | None, retention_se
     position, stage: where it is in the queue and what the detector does, which the job does not tell.
     """
     status = status_of(job.get_status(refresh=False))
-    created_at = _in_utc(job.created_at) or datetime.now(UTC)
+    created_at = in_utc(job.created_at)
     classes = job.kwargs.get("classes")
     return Record(
         id=job.id,
@@ -52,8 +52,8 @@ def record_of(job: Job, *, position: int | None, stage: str | None, retention_se
         classes=None if classes is None else tuple(classes),
         masks=job.meta.get("masks", "rle"),
         created_at=created_at,
-        started_at=_in_utc(job.started_at),
-        ended_at=_in_utc(job.ended_at),
+        started_at=None if job.started_at is None else in_utc(job.started_at),
+        ended_at=None if job.ended_at is None else in_utc(job.ended_at),
         expires_at=created_at + timedelta(seconds=retention_seconds),
         position=position,
         stage=stage,
@@ -82,5 +82,6 @@ def failure_of(job: Job) -> Failure:
     return WORKERS_DIED
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
+def in_utc(moment: datetime) -> datetime:
+    """Return a time that RQ keeps, in UTC."""
+    return moment.replace(tzinfo=UTC)

@@ -25,6 +25,7 @@ _FIELDS = (
     "memory",
     "last_heartbeat",
     "birth",
+    "teaches",
 )
 _COUNTS = ("successful_job_count", "failed_job_count")
 
@@ -37,6 +38,7 @@ class WorkerInfo:
     seconds: what a picture takes there, by model, as far as it was measured.
     models_folder: what tells its folder of models from those of other machines; "" if not known.
     pid: its process on its host. memory: bytes, 0 where it has told none.
+    teaches: whether PyTorch is there.
     done, failed: how many detections it has ended since it started.
     """
 
@@ -54,6 +56,7 @@ class WorkerInfo:
     up_seconds: float = 0.0
     done: int = 0
     failed: int = 0
+    teaches: bool = False
 
 
 def live_workers(connection: redis.Redis, queues: list[Queue]) -> list[WorkerInfo]:
@@ -66,9 +69,10 @@ def live_workers(connection: redis.Redis, queues: list[Queue]) -> list[WorkerInf
             answers = pipeline.execute()
     workers = []
     for (queue, key), values in zip(named, answers, strict=True):
-        host, pid, state, model, models, seconds, folder, memory, heartbeat, birth, done, failed, death = (
+        host, pid, state, model, models, seconds, folder, memory, heartbeat, birth, teaches, *others = (
             (value or b"").decode() for value in values
         )
+        done, failed, death = others
         if heartbeat and not death:  # the key of a silent worker expires
             workers.append(
                 WorkerInfo(
@@ -86,6 +90,7 @@ def live_workers(connection: redis.Redis, queues: list[Queue]) -> list[WorkerInf
                     up_seconds=_seconds_since(birth),
                     done=int(done or 0),
                     failed=int(failed or 0),
+                    teaches=bool(teaches),
                 )
             )
     return sorted(workers, key=lambda worker: (worker.host, worker.pid))

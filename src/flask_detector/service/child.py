@@ -3,18 +3,16 @@
 Standard library only, to keep the supervisor small.
 """
 
-import ctypes
 import logging
 import math
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
 from flask_detector.process import readiness
+from flask_detector.process.parent import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +29,6 @@ _LONGEST_ONE_TIME_PAUSE = 4 * 3600.0
 # that it has logged its failure.
 NEXT_ATTEMPT_VARIABLE = "FLASK_DETECTOR_NEXT_ATTEMPT"
 FAILED_AND_REPORTED = os.EX_TEMPFAIL
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -77,7 +73,7 @@ class Child:
             start_new_session=True,
             umask=self.umask,
             pass_fds=[writing, *([] if self.socket is None else [self.socket.fileno()])],
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # the supervisor has no other threads
         )
         os.close(writing)
         return self.process
@@ -141,9 +137,3 @@ class Child:
             log.warning("%s does not stop; killing it", self.name)
             self.process.kill()
             self.process.wait()
-
-
-def _die_with_parent() -> None:
-    """Have Linux terminate this process when the supervisor dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flask_detector.errors import SettingsError
 from flask_detector.settings.detection import (
     DEFAULT_QUEUE,
+    TEACH_QUEUE,
     ModelSettings,
     PictureSettings,
     QueueSettings,
@@ -19,7 +20,16 @@ from flask_detector.settings.storage import RedisSettings, StorageSettings
 from flask_detector.settings.values import MEGABYTE, must_be
 from flask_detector.settings.web import CLIENTS, ApiSettings, CompatSettings, WebSettings
 
-__all__ = ["CLIENTS", "DEFAULT_QUEUE", "GROUPS", "MEGABYTE", "Settings", "unknown_variables", "variable_of"]
+__all__ = [
+    "CLIENTS",
+    "DEFAULT_QUEUE",
+    "GROUPS",
+    "MEGABYTE",
+    "TEACH_QUEUE",
+    "Settings",
+    "unknown_variables",
+    "variable_of",
+]
 
 
 class Settings(

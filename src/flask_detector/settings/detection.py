@@ -2,18 +2,38 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from flask_detector.settings.values import MEGABYTE, HomePath, MustBe, OptionalHttpUrl, listed, pairs
 
 DEFAULT_QUEUE = "detections"
 
+TEACH_QUEUE = "teach"
+"""Of models that are to be taught; no pictures are in it."""
+
+
+def _for_pictures(queue: str) -> str:
+    if queue == TEACH_QUEUE:
+        raise ValueError("it is another queue")
+    return queue
+
+
+def _routes_of_pictures(text: str | None) -> str | None:
+    for _, queue in pairs(text):
+        _for_pictures(queue)
+    return text
+
+
 _QueueName = Annotated[
-    str, Field(pattern=r"^[a-z0-9-]{1,32}$"), MustBe("1 to 32 lower-case letters, digits and hyphens")
+    str,
+    Field(pattern=r"^[a-z0-9-]{1,32}$"),
+    AfterValidator(_for_pictures),
+    MustBe(f"1 to 32 lower-case letters, digits and hyphens, but not '{TEACH_QUEUE}'"),
 ]
 _Routes = Annotated[
     str | None,
     Field(pattern=r"^([\w.-]+=[a-z0-9-]{1,32}(,|$))*$"),
+    AfterValidator(_routes_of_pictures),
     MustBe("MODEL=QUEUE pairs separated by commas, such as auto=cpu"),
 ]
 

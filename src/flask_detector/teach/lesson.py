@@ -1,5 +1,6 @@
 """What a run of teaching is asked for, and who is told how it gets on."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -10,6 +11,21 @@ if TYPE_CHECKING:
     from flask_detector.datasets import ImportedPicture, Remark
 
 BASES: Final = ("nanodet-g", "rtmdet-ins-tiny", "rtmdet-ins-s")
+
+STEPS: Final = {"nanodet-g": (8, 0.96), "rtmdet-ins-tiny": (4, 5.0), "rtmdet-ins-s": (4, 9.0)}
+"""By base: how many pictures a step learns from, and about how many seconds of a core it takes."""
+
+TRAINING_SHARE: Final = 0.85
+"""Of the time: what reading the pictures, proving and installing take is not for training."""
+
+# Each picture is seen so often if time allows it, but all together not less than that many steps.
+EPOCHS: Final = 50
+LEAST_STEPS, MOST_STEPS = 250, 4000
+
+# With fewer pictures each is learned from in its turn and proves the others: cross-validation.
+ENOUGH_TO_HOLD_OUT: Final = 20
+HELD_OUT: Final = 5  # one of so many pictures
+FOLDS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,24 @@ class Lesson:
         form = asdict(self) | {"data": str(self.data.resolve()), "classes": list(self.classes)}
         del form["minutes"]
         return form
+
+
+def steps_for(pictures: int, batch: int) -> int:
+    """Return how many steps so many pictures are learned in, if time allows it; batch: of each step."""
+    return min(MOST_STEPS, max(LEAST_STEPS, math.ceil(pictures * EPOCHS / batch)))
+
+
+def division(pictures: int, held_out: int) -> tuple[int, int, int]:
+    """Return how many pictures are learned from, how many prove it, and in how many parts.
+
+    held_out: how many of them the data set itself keeps for that.
+    """
+    if held_out:
+        return pictures - held_out, held_out, 1
+    if pictures >= ENOUGH_TO_HOLD_OUT:
+        proof = math.ceil(pictures / HELD_OUT)
+        return pictures - proof, proof, 1
+    return pictures, pictures, min(FOLDS, pictures)
 
 
 class Data(Protocol):

@@ -12,12 +12,8 @@ from flask_detector.errors import BadTrainingData
 from flask_detector.structures.boxes import areas, iou
 from flask_detector.structures.labels import plural
 from flask_detector.teach.examples import Example, TrainingData
+from flask_detector.teach.lesson import ENOUGH_TO_HOLD_OUT, FOLDS, HELD_OUT
 from flask_detector.teach.taking import unmarked
-
-# With fewer pictures each is learned from in its turn and proves the others: cross-validation.
-_ENOUGH_TO_HOLD_OUT: Final = 20
-_HELD_OUT: Final = 5  # one of so many pictures
-_FOLDS: Final = 3
 
 _FEW: Final = 10
 _TIMES: Final = 10
@@ -51,8 +47,8 @@ def parts(data: TrainingData) -> list[Part]:
     if validation:
         return [Part(training, validation)]
     ordered = _by_rarest_class(training)
-    steps = [(0, _HELD_OUT)] if len(training) >= _ENOUGH_TO_HOLD_OUT else []
-    folds = min(_FOLDS, len(training))
+    steps = [(0, HELD_OUT)] if len(training) >= ENOUGH_TO_HOLD_OUT else []
+    folds = min(FOLDS, len(training))
     return [
         Part([one for n, one in enumerate(ordered) if n % step != first], ordered[first::step])
         for first, step in steps or [(fold, folds) for fold in range(folds)]

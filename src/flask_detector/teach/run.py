@@ -38,13 +38,12 @@ from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.bases import base_of
 from flask_detector.teach.examples import Example, Found, TrainingData
-from flask_detector.teach.lesson import BASES, Data, Lesson, Listener, Queued
+from flask_detector.teach.lesson import BASES, TRAINING_SHARE, Data, Lesson, Listener, Queued, steps_for
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from flask_detector.teach.report import Card, card_of, clock, proof_of
 from flask_detector.teach.taking import take
 
-# What reading the pictures, proving and installing take is not for training.
-_TRAINING_SHARE: Final = 0.85
+_FEW_STEPS: Final = 0.6
 _PROOFS: Final = 4  # of the unfinished model, while it is trained
 
 
@@ -109,11 +108,11 @@ class _Run:
         self._begin(restart=restart)
         data = TrainingData.load(self._unfinished / "pictures") or self._take()
         chosen = parts(data)
-        remarks = (*data.remarks, *remarks_on(data, chosen))
+        remarks = [*data.remarks, *remarks_on(data, chosen)]
         for remark in remarks:
             self._listener.say(remark)
         self._trainings = len(chosen) + (len(chosen) > 1)
-        seconds = self._lesson.minutes * 60 * _TRAINING_SHARE / self._trainings
+        seconds = self._lesson.minutes * 60 * TRAINING_SHARE / self._trainings
         self._announce(data, chosen, seconds * self._trainings)
         found: list[tuple[Example, Found]] = []
         for number, part in enumerate(chosen):
@@ -121,7 +120,14 @@ class _Run:
             found += zip(part.validation, self._found(weights, data.classes, part.validation), strict=True)
         if len(chosen) > 1:
             weights = self._train("whole", Part(learned_from(chosen), []), data.classes, seconds)
-        return self._install(data, chosen, weights, found, remarks)
+        if self._steps < _FEW_STEPS * (
+            wanted := self._trainings * steps_for(len(learned_from(chosen)), self._base.batch)
+        ):
+            remarks.append(
+                f"Only {self._steps} of {wanted} steps fitted into its time: give it more, or teach when the "
+                "machine has less to do."
+            )
+        return self._install(data, chosen, weights, found, tuple(remarks))
 
     def _begin(self, *, restart: bool) -> None:
         asked, file = self._lesson.to_json(), self._unfinished / "run.json"
@@ -172,7 +178,7 @@ class _Run:
         return open_dataset(self._lesson.data, limits=Limits.of(self._settings))
 
     def _announce(self, data: TrainingData, chosen: Sequence[Part], seconds: float) -> None:
-        from flask_detector.teach.training import hardware, steps_for
+        from flask_detector.teach.training import hardware
 
         training, validation = len(learned_from(chosen)), len(chosen[0].validation)
         pictures = f"{training} {plural('picture', training)}"
@@ -181,8 +187,8 @@ class _Run:
         )
         self._listener.say(
             f"Teaching {', '.join(data.classes)} from {pictures}, {how}, on "
-            f"{hardware(self._settings)}: at most {clock(seconds / _TRAINING_SHARE)}, less if "
-            f"{steps_for(training, self._base)} steps take less."
+            f"{hardware(self._settings)}: at most {clock(seconds / TRAINING_SHARE)}, less if "
+            f"{steps_for(training, self._base.batch)} steps take less."
         )
         takes = self._base.memory
         if (free := available_memory.available()) is not None and free < takes:

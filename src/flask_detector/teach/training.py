@@ -23,11 +23,8 @@ from flask_detector.structures.labels import plural
 from flask_detector.teach.augment import Augmentation
 from flask_detector.teach.bases import Base
 from flask_detector.teach.examples import Example
+from flask_detector.teach.lesson import MOST_STEPS, steps_for
 from flask_detector.teach.pupil import pupil_of
-
-# Each picture is seen so often if time allows it, but all together not less than that many steps.
-_EPOCHS: Final = 50
-_LEAST_STEPS, _MOST_STEPS = 250, 4000
 
 _RATE: Final = 1e-3
 _BACKBONE_SHARE: Final = 0.1
@@ -75,7 +72,7 @@ class Training:
     ) -> None:
         self._base, self._examples = base, examples
         self._seed, self._budget, self._file = seed, seconds, file
-        self._steps = steps_for(len(examples), base)
+        self._steps = steps_for(len(examples), base.batch)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._pupil = pupil_of(base, base.first_weights(classes, seed), self._device)
         self._parameters = self._pupil.network.parameters
@@ -128,7 +125,7 @@ class Training:
     def _learn(self) -> float:
         """Take one step; return its loss."""
         # What is drawn depends on the step alone: a training that was stopped goes on as if it had not been.
-        torch.manual_seed(self._seed * _MOST_STEPS + self._step)
+        torch.manual_seed(self._seed * MOST_STEPS + self._step)
         pictures, targets = self._augment([self._examples[n] for n in self._chosen()])
         for group in self._optimizer.param_groups:
             group["lr"] = _RATE * group["share"] * _share_of_rate(self.so_far.part)
@@ -193,11 +190,6 @@ class Training:
             raise TeachingError(
                 f"The checkpoint {self._file} can't be gone on from.", hint="Begin again with --restart."
             ) from error
-
-
-def steps_for(pictures: int, base: Base) -> int:
-    """Return how many steps so many pictures are learned in, if time allows it."""
-    return min(_MOST_STEPS, max(_LEAST_STEPS, math.ceil(pictures * _EPOCHS / base.batch)))
 
 
 def hardware(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from flask_detector.web.pages import (
     actions,
     admin,
     admin_models,
+    admin_teach,
     batches,
     collection,
     collections,
@@ -50,7 +51,8 @@ def create_app(
     request_bodies.install(app, max_upload_bytes=settings.max_upload_bytes)
     dialects = compat.chosen(settings.clients)
     own = [home.blueprint, batches.blueprint, actions.blueprint, api.blueprint, api.page, health.blueprint]
-    own += [history.blueprint, admin.blueprint, admin_models.blueprint, collections.blueprint]
+    own += [admin.blueprint, admin_models.blueprint, admin_teach.blueprint]
+    own += [history.blueprint, collections.blueprint]
     for blueprint in [*own, *dialects]:
         app.register_blueprint(blueprint)
     app.register_blueprint(detection.blueprint, url_prefix="/detections/<key>")

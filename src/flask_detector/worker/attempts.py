@@ -50,14 +50,18 @@ class Attempts:
     Each method raises what Redis's client raises.
     """
 
-    def __init__(self, queue: Queue, *, worker: str, location: str) -> None:
-        """location: of the worker's process, as in `process_id`."""
+    def __init__(self, queue: Queue, *, worker: str, location: str, died: Failure = WORKERS_DIED) -> None:
+        """worker: its name, "" for one that is not registered. location: of its process, as in `process_id`.
+
+        died: why what was tried often enough fails.
+        """
         self._queue = queue
         self._running = queue.started_job_registry
         self._connection = queue.connection
         self._transitions = Transitions(queue.connection)
         self._worker = worker
         self._location = location
+        self._died = died
         self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
         self._begun = 0
 
@@ -87,14 +91,15 @@ class Attempts:
         job.restore(found)
         return Attempt(job, execution)
 
-    def renew(self, execution: Execution) -> None:
-        """Tell that an execution goes on; of one that has ended meanwhile nothing is left behind."""
-        self._transitions.make(
+    def renew(self, execution: Execution) -> bool:
+        """Tell that an execution goes on; False for one that has ended, of which nothing is left behind."""
+        found = self._transitions.make(
             RENEW,
             self._job(execution.job_id),
             lambda pipeline: self._tell_location(execution, pipeline),
             execution=execution,
         )
+        return found is not None
 
     def finish(self, attempt: Attempt, document: dict[str, Any]) -> bool:
         """Write a result; False if the detection was deleted, cancelled or finished elsewhere meanwhile."""
@@ -112,7 +117,7 @@ class Attempts:
                 execution_started_at=attempt.execution.created_at,
                 execution_ended_at=now(),
             )
-            pipeline.hincrby(worker_key(self._worker), "successful_job_count", 1)
+            self._count("successful_job_count", pipeline)
             self._queue.finished_job_registry.add(job, job.result_ttl or 0, pipeline)
             pipeline.lrem(self._queue.key, 1, job.id)  # it may have been given back
 
@@ -124,7 +129,7 @@ class Attempts:
         job.meta["failure"] = asdict(failure)
 
         def write(pipeline: Pipeline) -> None:
-            pipeline.hincrby(worker_key(self._worker), "failed_job_count", 1)
+            self._count("failed_job_count", pipeline)
             pipeline.zadd(self._queue.failed_job_registry.key, {job.id: time.time() + (job.failure_ttl or 0)})
 
         return self._end(FAIL, attempt, write)
@@ -141,7 +146,7 @@ class Attempts:
             attempt.job.refresh()
         left = attempt.job.retries_left or 0
         if as_a_try and left == 0:
-            return JobStatus.FAILED if self.fail(attempt, WORKERS_DIED) else None
+            return JobStatus.FAILED if self.fail(attempt, self._died) else None
 
         def write(pipeline: Pipeline) -> None:
             pipeline.hset(attempt.job.key, "retries_left", left - as_a_try)
@@ -190,6 +195,10 @@ class Attempts:
     def _tell_location(self, execution: Execution, pipeline: Pipeline) -> None:
         pipeline.hset(execution.key, "place", self._location)
         pipeline.expire(execution.key, WORKER_SILENCE)
+
+    def _count(self, field: str, pipeline: Pipeline) -> None:
+        if self._worker:
+            pipeline.hincrby(worker_key(self._worker), field, 1)
 
     def _end(self, move: Move, attempt: Attempt, write: Callable[[Pipeline], object]) -> bool:
         """Let go of a detection, and write what became of it if that is still open; tell whether."""

@@ -18,6 +18,7 @@ from rq.worker_registration import register
 
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.workers import WORKER_SILENCE
+from flask_detector.process.extras import missing_for_teaching
 from flask_detector.process.logs import facts, on_behalf_of, short
 from flask_detector.process.memory import resident_bytes
 from flask_detector.worker.attempts import Attempt, Attempts
@@ -66,6 +67,7 @@ class Heartbeat(threading.Thread):
         self._attempts = attempts
         self._models = models
         self._models_folder = models_folder
+        self._teaches = "" if missing_for_teaching() else "1"
         self._stopped = threading.Event()
         self._changing = threading.Lock()
         self._attempt: Attempt | None = None
@@ -190,6 +192,7 @@ class Heartbeat(threading.Thread):
             "memory": resident_bytes(),
             "models": " ".join(models),
             "models_folder": self._models_folder,
+            "teaches": self._teaches,
             "seconds": json.dumps({name: seconds for name, seconds in models.items() if seconds}),
         }
 

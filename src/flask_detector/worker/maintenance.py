@@ -3,7 +3,6 @@
 import logging
 import time
 
-from rq.executions import Execution
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
@@ -15,13 +14,10 @@ from flask_detector.process import logs
 from flask_detector.process.logs import facts, short
 from flask_detector.worker.attempts import Attempts
 from flask_detector.worker.context import WorkerContext
-from flask_detector.worker.process_id import has_died
+from flask_detector.worker.left_behind import LeftBehind
 from flask_detector.worker.report import Notes
 
 log = logging.getLogger(__name__)
-
-# To begin a detection that was taken from the queue takes milliseconds; after this long it was left there.
-_STRANDED_SECONDS = 5.0
 
 _TIDY_SECONDS = 60.0
 _SWEEP_SECONDS = 600.0
@@ -42,17 +38,14 @@ class Maintenance:
         self._storage = context.storage
         self._deletions = context.deletions
         self._reporter = context.reporter
-        self._attempts = attempts
-        self._silent: set[str] = set()
-        self._stranded_since: dict[str, float] = {}
+        self._left = LeftBehind(attempts, on_given_back=self._given_back, on_put_back=self._put_back)
         self._next_tidying = float("-inf")
         self._next_sweep = float("-inf")
         self._next_deletions = float("-inf")
 
     def run(self) -> None:
         """Do what is due."""
-        self._give_back_abandoned()
-        self._put_back_stranded()
+        self._left.give_back()
         if time.monotonic() >= self._next_deletions:
             self._carry_out_deletions()
         if time.monotonic() >= self._next_tidying:
@@ -62,41 +55,14 @@ class Maintenance:
             self._next_sweep = time.monotonic() + _SWEEP_SECONDS
             self._sweep()
 
-    def _give_back_abandoned(self) -> None:
-        """Give back the detections of dead workers.
-
-        Where nothing was heard of one it must be so twice: after an outage of Redis, or a jump of its clock,
-        the living need a moment to say that they live.
-        """
-        running = self._attempts.running()
-        in_hand = self._attempts.in_hand(running)
-        silent: set[str] = set()
-        for execution, location in zip(running, self._attempts.locations(running), strict=True):
-            if location is None:
-                silent.add(execution.id)
-            if execution.id in silent & self._silent or (location and has_died(location)):
-                self._give_back(execution, as_a_try=execution.id in in_hand)
-        self._silent = silent
-
-    def _give_back(self, execution: Execution, *, as_a_try: bool) -> None:
-        became = self._attempts.give_back(execution, as_a_try=as_a_try)
-        if became is None:
-            return
-        id = execution.job_id
+    def _given_back(self, id: str, became: JobStatus) -> None:
         self._log("detection %s was left by a worker that died", id)
         if became is JobStatus.FAILED:
             with logs.on_behalf_of(self._jobs.request_of(id)):
                 self._reporter.failed(Notes(id), WORKERS_DIED.code)
 
-    def _put_back_stranded(self) -> None:
-        """Put back what workers took from the queue and did not begin before they died."""
-        now = time.monotonic()
-        waiting = self._attempts.stranded()
-        self._stranded_since = {id: self._stranded_since.get(id, now) for id in waiting}
-        for id, since in self._stranded_since.items():
-            if now - since > _STRANDED_SECONDS:
-                self._attempts.put_back(id)
-                self._log("detection %s was taken but not started; returned to the queue", id)
+    def _put_back(self, id: str) -> None:
+        self._log("detection %s was taken but not started; returned to the queue", id)
 
     def _log(self, line: str, id: str, level: int = logging.WARNING) -> None:
         with logs.on_behalf_of(self._jobs.request_of(id)):

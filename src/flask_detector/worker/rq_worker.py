@@ -25,7 +25,7 @@ from rq.utils import now
 
 from flask_detector.broker.connection import connect, persevere
 from flask_detector.detectors import AUTO
-from flask_detector.errors import DetectionFailed, DetectorError
+from flask_detector.errors import BrokerUnavailable, DetectionFailed, DetectorError
 from flask_detector.jobs.queue import MASK_TASK, Jobs
 from flask_detector.jobs.records import Failure
 from flask_detector.jobs.serializer import Serializer
@@ -41,6 +41,7 @@ from flask_detector.worker.heartbeat import INTERRUPT, Heartbeat, TimeIsUp
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
 from flask_detector.worker.report import Notes
+from flask_detector.worker.teaching import Teaching
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class DetectionWorker(SimpleWorker):
         self._context = context
         self._attempts = Attempts(queue, worker=self.name, location=location)
         self._maintenance = Maintenance(context, self._attempts)
+        self._teaching = Teaching(context.jobs, context.detectors.folder_id())
         jobs = Jobs(connect(settings.required_redis_url), settings)
         self._heartbeat = Heartbeat(
             self,
@@ -98,6 +100,7 @@ class DetectionWorker(SimpleWorker):
         except redis.RedisError as error:
             log.warning("what became of a detection can't be written: %s", type(error).__name__)
         self._heartbeat.stop()
+        self._teaching.stop()
         self._context.reporter.send(self.connection)
         try:
             if self._stop_requested:
@@ -134,7 +137,8 @@ class DetectionWorker(SimpleWorker):
         self._next_maintenance = time.monotonic() + _MAINTENANCE_SECONDS
         try:
             self._maintenance.run()
-        except redis.RedisError as error:
+            self._teaching.run()
+        except (redis.RedisError, BrokerUnavailable) as error:
             log.warning("maintenance failed: %s", type(error).__name__)
         self._context.reporter.send(self.connection)
         if self._writing is not None and self._writing.done():

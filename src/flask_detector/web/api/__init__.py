@@ -9,11 +9,12 @@ from flask_detector.web.api import (
     links,
     models,
     pictures,
+    teaching,
 )
 from flask_detector.web.api.docs_page import page
 from flask_detector.web.api.operations import blueprint
 
 __all__ = [
     "annotations", "batches", "blueprint", "collections", "detections", "files", "links", "models", "page",
-    "pictures",
+    "pictures", "teaching",
 ]  # fmt: skip

@@ -18,7 +18,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 JSON = "application/json"
 
 # The modules of the operations, in the order of the documentation.
-TAGS = ("Detections", "Annotations", "Files", "Batches", "Links", "Collections", "Pictures", "Models")
+TAGS = (
+    "Detections", "Annotations", "Files", "Batches", "Links", "Collections", "Pictures", "Models", "Teaching",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

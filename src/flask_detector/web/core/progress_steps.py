@@ -1,4 +1,4 @@
-"""The progress steps of the waiting page, and which one a detection is at."""
+"""The progress steps of pages that wait, and which one a detection, or a run of teaching, is at."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -41,3 +41,17 @@ def step_of(status: JobStatus, stage: str | None) -> str:
     if stage is None:
         return _READING
     return next((name for name, step in STEPS.items() if stage in step.stages), _FINDING)
+
+
+TEACHING_STEPS: Final = {
+    QUEUED: "In the queue",
+    "Reading": "Read the pictures",
+    "Learning": "Learn",
+    "Testing": "Test",
+}
+
+
+def teaching_step_of(status: JobStatus, what: str) -> str:
+    """Return the name of the step that a run of teaching is at, by what it says that it does."""
+    word = what.partition(" ")[0]
+    return word if status is not JobStatus.QUEUED and word in TEACHING_STEPS else QUEUED

@@ -36,6 +36,7 @@ from flask_detector.jobs.corrections import Corrections
 from flask_detector.jobs.deletions import Deletions
 from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
+from flask_detector.jobs.lessons import Lessons
 from flask_detector.jobs.listing import Listing
 from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.records import DetectionRequest, Failure, Record
@@ -89,6 +90,7 @@ class Service:
         self.storage = storage
         self.collections = Collections(storage, connection, CollectionLimits.of(settings))
         self.pictures = Pictures(self.collections)
+        self.lessons = Lessons(connection)
         self.deletions = Deletions(connection, settings, storage.delete)
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from flask_detector.api_keys import Key, Scope
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.errors import KeyNotAllowed, UnknownKey
+from flask_detector.web.core.responses import back_or
 from flask_detector.web.core.service import service
 from flask_detector.web.observability.health import what_is_missing
 
@@ -34,9 +35,12 @@ def _require_session() -> AnyResponse | None:
     return None if request.endpoint in {"operator.login", "operator.begin"} else require_operator()
 
 
-def require_operator() -> AnyResponse | None:
-    """Return the way to the form that begins a session for whoever has none."""
-    return redirect(url_for("operator.login"), 303) if operator() is None else None
+def require_operator(back: str | None = None) -> AnyResponse | None:
+    """Return the way to the form that begins a session for whoever has none.
+
+    back: the page that it leads to then.
+    """
+    return redirect(url_for("operator.login", back=back), 303) if operator() is None else None
 
 
 @blueprint.get("")
@@ -81,7 +85,7 @@ def begin() -> AnyResponse | tuple[str, int]:
     with reaching_redis():
         service().connection.set(_session(token), key.id, ex=_SESSION_SECONDS)
     log.info("an operator signed in with the key %s", key.id)
-    answer = make_response(redirect(url_for("operator.show"), 303))
+    answer = make_response(redirect(back_or(url_for("operator.show")), 303))
     answer.set_cookie(
         _COOKIE,
         token,
