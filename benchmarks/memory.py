@@ -213,6 +213,8 @@ def what(pid: int, supervisor: int) -> str:
     if pid == supervisor:
         return "supervisor"
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    if "flask_detector.imaging.isolated" in words:
+        return "decoding"
     return "redis" if "redis" in Path(words[0]).name else next(w for w in ("worker", "web") if w in words)
 
 

@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from flask_detector.imaging.pixels import Picture, Pixels
 
-# So many rows of the result are made at a time: enough to be fast, few enough to need little memory.
+# So many rows of the result are made at a time, at most, of so many pixels of the picture: enough to be fast,
+# few enough to need little memory.
 _ROWS_AT_ONCE = 64
+_PIXELS_AT_ONCE = 1 << 21
 
 # OpenCV's weights are integers in this unit.
 _ONE = 2048
@@ -25,7 +27,7 @@ def opencv_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[int, P
     # Across, a pixel outside the picture is not mixed with the edge; down, the edge row is taken twice.
     columns.weights[:, columns.beyond] = [[_ONE], [0]]
     lines = _fixed_point(height, image.rows)
-    for block, rows, above, below in row_blocks(*lines.places):
+    for block, rows, above, below in row_blocks(*lines.places, columns=image.columns):
         source = image[rows]
         across = np.zeros((len(rows), width, 3), np.int32)
         for place, weight in zip(columns.places, columns.weights, strict=True):
@@ -60,11 +62,16 @@ def _fixed_point(new: int, old: int) -> _FixedPoint:
 
 
 def row_blocks(
-    upper: npt.NDArray[np.int64], lower: npt.NDArray[np.int64]
+    upper: npt.NDArray[np.int64], lower: npt.NDArray[np.int64], *, columns: int
 ) -> Iterator[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield blocks of rows: the block, which rows of the picture it needs, and each row's two in these."""
-    for start in range(0, len(upper), _ROWS_AT_ONCE):
-        block = slice(start, start + _ROWS_AT_ONCE)
+    """Yield blocks of rows: the block, which rows of the picture it needs, and each row's two in these.
+
+    upper, lower: the two rows of the picture that each new one lies between. columns: the picture's.
+    """
+    rows_between = (int(lower[-1]) + 1) / len(upper)
+    at_once = max(1, min(_ROWS_AT_ONCE, int(_PIXELS_AT_ONCE / columns / rows_between)))
+    for start in range(0, len(upper), at_once):
+        block = slice(start, start + at_once)
         rows, places = np.unique(np.concatenate([upper[block], lower[block]]), return_inverse=True)
         count = len(upper[block])
         yield block, rows, places[:count], places[count:]

@@ -14,8 +14,8 @@ from typing import BinaryIO, Final
 from PIL import Image
 
 from flask_detector.errors import ServiceError, TooManyPixels
-from flask_detector.imaging import jpeg_scans, png_chunks, sniff
-from flask_detector.imaging.large_pictures import decoding_bytes, stored_rows
+from flask_detector.imaging import isolated, jpeg_scans, png_chunks, sniff
+from flask_detector.imaging.large_pictures import decoded, decoding_bytes
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.open_picture import bytes_of, opened
 from flask_detector.imaging.pixels import Picture, Pixels, upright_size
@@ -83,16 +83,20 @@ def load(
     """
     with opened(source, limits) as (image, file):
         info, data = _info(image), bytes_of(file)
-        with _room(decoding_bytes(image, data), patience):
-            if image.format == "JPEG":
+        needed = decoding_bytes(image, data)
+        if max_side is not None and image.format == "JPEG":
+            with _room(needed, patience):
                 jpeg_scans.check_whole(data)
-            elif image.format == "PNG":
-                png_chunks.check_whole(data)
-            if max_side is not None and image.format == "JPEG":
                 reduced = _reduce(image, max_side)
                 image.load()
                 return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
-            return Pixels(image, stored_rows(image, data)), info
+        if isolated.is_worth_a_process(image, data):
+            with _room(needed + isolated.BYTES_OF_PROCESS, patience):
+                pixels = isolated.decoded_apart(data, limits, width=info.width, height=info.height)
+            if pixels is not None:
+                return pixels, info
+        with _room(needed, patience):
+            return decoded(image, data), info
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import Any, Final
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 
-from flask_detector.imaging.pixels import Box
+from flask_detector.imaging import jpeg_scans, png_chunks
+from flask_detector.imaging.pixels import Box, Pixels
 from flask_detector.imaging.rare_kinds import ByVips
 
 # Smaller ones are decoded whole, which takes 16 MB at most.
@@ -85,6 +86,18 @@ class StoredRows:
         left, upper, right, lower = box
         size = right - left, lower - upper
         return Image.frombytes(self.mode, size, self._found.crop(left, upper, *size).write_to_memory())
+
+
+def decoded(image: Image.Image, data: bytes) -> Pixels:
+    """Return the pixels of an opened picture, of which `data` is the file.
+
+    Raises OSError, among others, where some are missing.
+    """
+    if image.format == "JPEG":
+        jpeg_scans.check_whole(data)
+    elif image.format == "PNG":
+        png_chunks.check_whole(data)
+    return Pixels(image, stored_rows(image, data))
 
 
 def is_large(image: Image.Image) -> bool:

@@ -8,6 +8,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import FileIO
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -35,6 +36,7 @@ _TURNED: Final = {5, 6, 7, 8}
 _FROM_THE_END: Final = {3, 4, 7, 8}
 STRIP_PIXELS = 1 << 19
 _BLOCKS_AT_A_TIME: Final = 16
+_FORGOTTEN: Final = "these pixels are forgotten"
 
 
 class Stored(Protocol):
@@ -140,7 +142,7 @@ class Pixels:
     def _read(self, first: int, strip: Picture) -> None:
         """Fill a strip, whose first row is the row `first`."""
         if self._stored is None:
-            raise RuntimeError("these pixels are forgotten")
+            raise RuntimeError(_FORGOTTEN)
         box, turned = _placed(strip, first, self.rows, self._orientation)
         turned[:] = np.asarray(self._to_rgb(self._stored.crop(box)))
 
@@ -162,6 +164,29 @@ class _OfArray(Pixels):
 
     def forget(self) -> None:
         """Keep them."""
+
+
+class StoredPixels(Pixels):
+    """The pixels that a file holds, row by row, which is closed when they are forgotten."""
+
+    def __init__(self, file: FileIO, *, columns: int, rows: int) -> None:
+        self.columns, self.rows = self.width, self.height = columns, rows
+        self.reduced = 1
+        self._stored = None
+        self._file = file
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def forget(self) -> None:
+        """Close the file; they can't be read any more."""
+        self._file.close()
+
+    def _read(self, first: int, strip: Picture) -> None:
+        if self._file.closed:
+            raise RuntimeError(_FORGOTTEN)
+        self._file.seek(first * strip[0].nbytes)
+        self._file.readinto(strip.data)
 
 
 def strips(width: int, height: int) -> Iterator[tuple[int, int]]:

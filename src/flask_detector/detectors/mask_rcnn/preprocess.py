@@ -102,7 +102,7 @@ def _resize_torch(image: Pixels, height: int, width: int, traits: Traits) -> Ite
     """
     left, right, across = _torch_taps(width, image.columns)
     upper, lower, down = _torch_taps(height, image.rows)
-    for block, rows, above, below in row_blocks(upper, lower):
+    for block, rows, above, below in row_blocks(upper, lower, columns=image.columns):
         source = image[rows]
         resampled = _between(
             _normalised(source[:, left], traits), _normalised(source[:, right], traits), across[:, None]

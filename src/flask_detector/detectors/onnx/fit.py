@@ -119,7 +119,7 @@ def _unrounded_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[in
 
     left, right, across = taps(width, image.columns)
     upper, lower, down = taps(height, image.rows)
-    for block, rows, above, below in row_blocks(upper, lower):
+    for block, rows, above, below in row_blocks(upper, lower, columns=image.columns):
         source = image[rows].astype(np.float32)
         found = source[:, left] * (1 - across[:, None]) + source[:, right] * across[:, None]
         share = down[block, None, None]

@@ -65,6 +65,9 @@ class RTMDet:
                 threads=threads or usable_cores(),
                 precision=self.precision,
             )
+        # To compile takes much that nobody needs afterwards.
+        give_back_unused()
+        give_back_code()
         self._one_at_a_time = threading.Lock()
 
     def detect(
