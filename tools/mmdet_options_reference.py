@@ -2,14 +2,13 @@
 
     python tools/mmdet_options_reference.py ../shared tests/detectors/changed_options
 
-Run it where mmdet 3.3.0, mmengine, mmcv-lite and torchvision are installed. In place of mmcv's compiled
-operators those of torchvision are used, which follow the same rules. Each file holds the configuration as
-MMDetection writes it into its checkpoints, and what is found in the apartment and on the street.
+Run it where mmdet 3.3.0, mmengine, mmcv-lite and torchvision are installed (`mmcv_operators.py`). Each file
+holds the configuration as MMDetection writes it into its checkpoints, and what is found in the apartment and
+on the street.
 """
 
 import argparse
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.weights import Arrays, mask_rcnn_weights, rtmdet_weights
+from tools.mmcv_operators import put_torchvisions_operators_in
 
 PICTURES = ("apartment", "street")
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    _put_torchvisions_operators_in()
+    put_torchvisions_operators_in()
     import mmdet
     import pycocotools.mask as coco_mask
     import torch
@@ -114,52 +114,6 @@ def main() -> None:
             masks = np.asfortranarray(instances.masks.numpy().astype(np.uint8).transpose(1, 2, 0))
             found[f"{picture}.counts"] = np.array([one["counts"] for one in coco_mask.encode(masks)], "S")
         np.savez_compressed(options.folder / f"{name}.npz", **found)
-
-
-def _put_torchvisions_operators_in() -> None:
-    """Let mmdet import what mmcv-lite has not got; of it only these are called."""
-    import mmcv
-    import torch
-    import torchvision.ops
-
-    class Operators(types.ModuleType):
-        def __getattr__(self, name: str) -> type:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return type(name, (torch.nn.Module,), {})
-
-    def batched_nms(boxes: Any, scores: Any, labels: Any, given: Any, **_: Any) -> tuple[Any, Any]:
-        kept = torchvision.ops.batched_nms(boxes, scores, labels, given["iou_threshold"])
-        kept = kept[: given.get("max_num", len(kept))]
-        return torch.cat([boxes[kept], scores[kept, None]], dim=1), kept
-
-    class RoIAlign(torch.nn.Module):
-        def __init__(self, output_size: int, spatial_scale: float, sampling_ratio: int = 0) -> None:
-            super().__init__()
-            self.output_size = (output_size, output_size)
-            self.spatial_scale, self.sampling_ratio = spatial_scale, sampling_ratio
-
-        def forward(self, features: Any, rois: Any) -> Any:
-            options = {"sampling_ratio": self.sampling_ratio or -1, "aligned": True}
-            return torchvision.ops.roi_align(
-                features, rois, self.output_size, spatial_scale=self.spatial_scale, **options
-            )
-
-    mmcv.ops = Operators("mmcv.ops")
-    mmcv.ops.__path__ = []
-    sys.modules["mmcv.ops"] = mmcv.ops
-    for name in (
-        "carafe",
-        "merge_cells",
-        "modulated_deform_conv",
-        "multi_scale_deform_attn",
-        "nms",
-        "roi_align",
-    ):
-        sys.modules[f"mmcv.ops.{name}"] = Operators(f"mmcv.ops.{name}")
-    parts: list[Any] = [mmcv.ops, sys.modules["mmcv.ops.nms"], sys.modules["mmcv.ops.roi_align"]]
-    for part in parts:
-        part.batched_nms, part.RoIAlign = batched_nms, RoIAlign
 
 
 if __name__ == "__main__":
