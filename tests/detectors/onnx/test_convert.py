@@ -136,6 +136,13 @@ def test_boxes_come_back_from_a_letterbox(tmp_path: Path) -> None:
     np.testing.assert_allclose(found_in(tmp_path, height=64, width=128).boxes, [[32, 16, 96, 48]], atol=0.01)
 
 
+def test_boxes_come_back_from_a_letterbox_as_yolov5_counts(tmp_path: Path) -> None:
+    read(tmp_path, {"output0": channels()}, metadata=ULTRALYTICS, options={"resize": "yolov5"})
+    # 1024x683 becomes 64x42.69, which is 64x43 with 10 rows of grey above, but counts as 10.66 of them.
+    found = found_in(tmp_path, height=683, width=1024).boxes
+    np.testing.assert_allclose(found, [[256, 213.5, 768, 469.5]], atol=0.01)
+
+
 def test_metadata_tell_names_licence_and_that_nothing_is_in_doubt(tmp_path: Path) -> None:
     reading = read(tmp_path, {"output0": channels()}, metadata=ULTRALYTICS)
     assert reading.labels == ("bolt", "nut")

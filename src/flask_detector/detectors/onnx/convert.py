@@ -78,7 +78,7 @@ class _Conversion:
             )
         asked, notes = self._interpretation(options)
         names = self._names(asked, labels)
-        is_open = signature.is_open and asked.resize in {"letterbox", "shortest", "whole"}
+        is_open = signature.is_open and asked.resize in {"letterbox", "yolov5", "shortest", "whole"}
         self._write_graph(folder, asked, is_open=is_open)
         reading = Reading(
             architecture="onnx",
@@ -190,6 +190,7 @@ def _doubts(family: Family, asked: Interpretation) -> list[str]:
 def _in_words(asked: Interpretation) -> str:
     resizes = {
         "letterbox": "resized to fit and padded around",
+        "yolov5": "resized to fit and padded around",
         "corner": "resized to fit and padded right and below",
         "yolox": "resized to fit and padded right and below",
         "stretch": "stretched",

@@ -154,7 +154,7 @@ FAMILIES: Final = (
         "YOLOv5 or YOLOv7",
         recognise.yolo_rows,
         decode.rows_of_cells,
-        Interpretation(boxes="cxcywh", iou=0.45),
+        Interpretation(resize="yolov5", boxes="cxcywh", iou=0.45),
         min_score=0.25,
         doubts=({"resize": "stretch"}, _SWAPPED),
     ),

@@ -9,7 +9,7 @@ from flask_detector.errors import BadParameter
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _CHOICES = {
-    "resize": ("letterbox", "corner", "yolox", "stretch", "shortest", "whole"),
+    "resize": ("letterbox", "yolov5", "corner", "yolox", "stretch", "shortest", "whole"),
     "resample": ("opencv", "pillow", "unrounded"),
     "boxes": ("xyxy", "cxcywh", "yxyx", "yolox"),
     "scores": ("plain", "sigmoid", "softmax"),
@@ -22,8 +22,9 @@ class Interpretation:
     """Everything about a model that is not in its graph; each may be set as an option.
 
     size: of the network's input, height and width; for `shortest`, of the short side and at most of the long.
-    resize: how a picture gets that size: whole with padding around it (`letterbox`) or right and below
-        (`corner`; `yolox` with its rounding), stretched, by its short side, or not at all (`whole`).
+    resize: how a picture gets that size: whole with padding around it (`letterbox`; `yolov5` with its
+        rounding) or right and below (`corner`; `yolox` with its), stretched, by its short side, or not at all
+        (`whole`).
     padding: the grey of the padding. resample: whose bilinear filter; PyTorch's does not round.
     bgr: the network takes the channels as blue, green, red.
     mean, std: of the channels in that order, of numbers in 0..255.

@@ -64,9 +64,9 @@ def yolo_channels(model: Signature) -> Match | None:
         classes = channels - 4 - coefficients
         are_cells = cells == -1 or cells > channels or cells == model.cells
         if are_cells and classes > 0 and _said_classes(model) in {0, classes}:
-            # YOLOv9 writes what Ultralytics does but for the task, and chooses as YOLOv5.
+            # YOLOv9 writes what Ultralytics does but for the task, and resizes and chooses as YOLOv5.
             is_v9 = "stride" in model.metadata and "task" not in model.metadata
-            return Match((number,), classes, {"iou": 0.45} if is_v9 else {}, prototypes)
+            return Match((number,), classes, {"iou": 0.45, "resize": "yolov5"} if is_v9 else {}, prototypes)
     return None
 
 
