@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,10 @@ from flask_detector.structures.boxes import Floats, Ints
 # Open sides are whole numbers of these, as the strides of all families here want it.
 STRIDE = 32
 
-# How the sides of a picture that is resized become whole pixels: in Ultralytics, MMDetection and YOLOX.
+# How the sides of a resized picture become whole pixels: in Ultralytics, YOLOv5, MMDetection and YOLOX.
 _ROUNDED: Final[dict[str, Callable[[float], int]]] = {
     "letterbox": round,
+    "yolov5": round,
     "corner": lambda side: int(side + 0.5),
     "yolox": int,
 }
@@ -30,14 +31,14 @@ class Fitted:
 
     pixels: (1, H, W, 3), RGB, uint8, or float32 in 0..255 where they are not rounded.
     scale: across and down, pixels of it for a pixel of the picture.
-    left, top: where the picture begins in it.
+    left, top: where the picture begins in it; of parts of a pixel where a program counts so.
     width, height: of the picture itself.
     """
 
     pixels: Picture | npt.NDArray[np.float32]
     scale: tuple[float, float]
-    left: int
-    top: int
+    left: float
+    top: float
     width: int
     height: int
 
@@ -72,7 +73,7 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
         if asked.resize == "yolox":
             # It takes what is left of a pixel for whole.
             scale = (ratio, ratio)
-        if asked.resize == "letterbox":
+        if asked.resize in {"letterbox", "yolov5"}:
             if is_open:
                 height, width = (-(-side // STRIDE) * STRIDE for side in (inner_height, inner_width))
             # The half pixel is left to the right and below. Source: Ultralytics, LetterBox.
@@ -82,20 +83,26 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
             )
     kind = np.float32 if asked.resample == "unrounded" else np.uint8
     pixels = np.full((1, height, width, 3), asked.padding, kind)
-    inner = pixels[0, top : top + inner_height, left : left + inner_width]
-    if (inner_height, inner_width) == (picture.rows, picture.columns):
-        inner[:] = picture.array()
-    elif asked.resample == "unrounded":
-        for start, floats in _unrounded_rows(picture, inner_height, inner_width):
-            inner[start : start + len(floats)] = floats
-    elif asked.resample == "pillow":
-        resized = picture.image().resize((inner_width, inner_height), Image.Resampling.BILINEAR)
-        inner[:] = np.asarray(resized)
-    else:
-        for start, rows in opencv_rows(picture, inner_height, inner_width):
-            inner[start : start + len(rows)] = rows
+    _resize(picture, pixels[0, top : top + inner_height, left : left + inner_width], asked.resample)
+    if asked.resize == "yolov5":
+        # What was rounded is forgotten on the way back. Source: yolo9 1.0.18, general.scale_boxes.
+        edges = ((width - old_width * ratio) / 2, (height - old_height * ratio) / 2)
+        return Fitted(pixels, (ratio, ratio), *edges, old_width, old_height)
     scale = scale or (inner_width / old_width, inner_height / old_height)
     return Fitted(pixels, scale, left, top, old_width, old_height)
+
+
+def _resize(picture: Pixels, found: npt.NDArray[Any], resample: str) -> None:
+    """Fill an array (H, W, 3) with the picture in that size."""
+    height, width = found.shape[:2]
+    if (height, width) == (picture.rows, picture.columns):
+        found[:] = picture.array()
+    elif resample == "pillow":
+        found[:] = np.asarray(picture.image().resize((width, height), Image.Resampling.BILINEAR))
+    else:
+        resized = _unrounded_rows if resample == "unrounded" else opencv_rows
+        for start, rows in resized(picture, height, width):
+            found[start : start + len(rows)] = rows
 
 
 def _by_short_side(height: int, width: int, short: int, longest: int) -> tuple[int, int]:
@@ -113,9 +120,11 @@ def _unrounded_rows(image: Pixels, height: int, width: int) -> Iterator[tuple[in
     """Yield the resized picture in blocks, as PyTorch makes it without antialiasing: floats in 0..255."""
 
     def taps(new: int, old: int) -> tuple[Ints, Ints, Floats]:
-        places = np.maximum((np.arange(new) + 0.5) * (old / new) - 0.5, 0)
+        # In float32 as there: the last digit of a place is seen in the results.
+        half, scale = np.float32(0.5), np.float32(old) / np.float32(new)
+        places = np.maximum(scale * (np.arange(new, dtype=np.float32) + half) - half, 0)
         lower = np.minimum(places.astype(np.int64), old - 1)
-        return lower, np.minimum(lower + 1, old - 1), (places - lower).astype(np.float32)
+        return lower, np.minimum(lower + 1, old - 1), places - lower.astype(np.float32)
 
     left, right, across = taps(width, image.columns)
     upper, lower, down = taps(height, image.rows)
