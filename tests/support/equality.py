@@ -32,8 +32,8 @@ def equality(
 ) -> Equality:
     """Return how equal detections are to `boxes`, `scores` and `classes`, and masks (N, H, W), of a program.
 
-    Each of theirs is compared with the one of ours of its class that has its score, and of those the box that
-    fits best.
+    Each of theirs is compared with the one of ours of its class that has its score, and of those the one that
+    fits best by box and score.
 
     surely: what has a lower score may be missing, as it is where that is nearly the lowest score to keep.
     """
@@ -45,11 +45,12 @@ def equality(
     worst_box = worst_mask = 1.0
     worst_score, lacking = 0.0, 0
     for i, (score, class_id) in enumerate(zip(theirs["scores"], theirs["classes"], strict=True)):
-        fits = free & (ours.class_ids == class_id) & (np.abs(ours.scores - score) < 0.01)
-        if not fits.any() or (overlaps[i] * fits).max() < 0.5:
+        away = np.abs(ours.scores - score)
+        fits = free & (ours.class_ids == class_id) & (away < 0.01) & (overlaps[i] >= 0.5)
+        if not fits.any():
             lacking += score >= surely
             continue
-        j = int((overlaps[i] * fits).argmax())
+        j = int(np.where(fits, overlaps[i] - away, -1).argmax())
         free[j] = False
         worst_box = min(worst_box, float(overlaps[i, j]))
         worst_score = max(worst_score, abs(float(ours.scores[j]) - score))

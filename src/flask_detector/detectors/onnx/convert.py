@@ -26,6 +26,7 @@ from flask_detector.errors import BadParameter, ForeignCheckpoint
 from flask_detector.structures.labels import problem_of
 
 _TASKS = {"", "detect", "segment"}
+_STRIDES = {"8", "16", "32", "64", "128"}
 
 # Places over this are pixels, not parts of a side or strides.
 _LARGEST_PART = 2.0
@@ -108,6 +109,8 @@ class _Conversion:
     def _interpretation(self, options: Mapping[str, Any]) -> tuple[Interpretation, list[str]]:
         signature, notes = self.exported.signature, []
         asked = replace(self.family.usual, size=signature.size).changed(self.match.options)
+        if (stride := str(signature.metadata.get("stride"))) in _STRIDES:
+            asked = replace(asked, stride=int(stride))
         if not signature.is_open and asked.resize in {"whole", "shortest"} and "resize" not in options:
             asked = replace(asked, resize="corner", padding=0)
             notes.append("The network takes pictures of one size alone: they are resized to fit and padded.")

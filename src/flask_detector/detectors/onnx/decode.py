@@ -57,10 +57,15 @@ def rows_of_cells(outputs: list[Floats], question: Question) -> Candidates:
     """(cells, 4 + 1 + classes + coefficients), the fifth whether there is an object: YOLOv5, YOLOv7."""
     found, end = outputs[0], 5 + question.classes
     rows = np.flatnonzero(found[:, 4] >= question.min_score)
-    scores = found[rows, 5:end] * found[rows, 4:5]
+    scores = found[rows, 4:5] * (1 if question.asked.scores == "objectness" else found[rows, 5:end])
     kept = np.flatnonzero(scores.max(axis=1, initial=0) >= question.min_score)
     rows, scores = rows[kept], scores[kept]
-    masks = _of_prototypes(found[rows, end:], outputs)
+    # Coefficients are weakened as scores are, and masks enlarged as probabilities.
+    # Source: YOLOv5 7.0, general.non_max_suppression and segment.general.process_mask_native.
+    masks = _of_prototypes(found[rows, end:] * found[rows, 4:5], outputs)
+    if masks is not None:
+        logits = masks.grid
+        masks = MaskGrids(lambda candidate: _sigmoid(logits(candidate)), 0.5, masks.over)
     return Candidates(found[rows, :4], scores.max(axis=1, initial=0), scores.argmax(axis=1), masks)
 
 
@@ -110,7 +115,7 @@ def queries(outputs: list[Floats], question: Question) -> Candidates:
     else:
         scores = logits
         if question.asked.scores == "sigmoid":
-            scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+            scores = _sigmoid(logits)
         order = np.argsort(-scores, axis=None, kind="stable")[: max(_MOST_PAIRS, len(scores))]
         rows, class_ids = np.divmod(order, scores.shape[1])
     best = scores[rows, class_ids]
@@ -156,7 +161,14 @@ def _of_prototypes(coefficients: Floats, outputs: list[Floats]) -> MaskGrids | N
         lambda candidate: (coefficients[candidate] @ flat).reshape(prototypes.shape[1:]),
         0.0,
         "input within box",
+        # Source: Ultralytics 8.4.190, SegmentationPredictor.construct_result.
+        may_be_empty=False,
     )
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    found: Floats = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+    return found
 
 
 def _whole(numbers: Floats) -> Ints:

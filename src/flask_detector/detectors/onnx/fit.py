@@ -13,9 +13,6 @@ from flask_detector.detectors.resize_opencv import opencv_rows, row_blocks
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.boxes import Floats, Ints
 
-# Open sides are whole numbers of these, as the strides of all families here want it.
-STRIDE = 32
-
 # How the sides of a resized picture become whole pixels: in Ultralytics, YOLOv5, MMDetection and YOLOX.
 _ROUNDED: Final[dict[str, Callable[[float], int]]] = {
     "letterbox": round,
@@ -33,6 +30,7 @@ class Fitted:
     scale: across and down, pixels of it for a pixel of the picture.
     left, top: where the picture begins in it; of parts of a pixel where a program counts so.
     width, height: of the picture itself.
+    has_whole_cells: of a mask, cells that the padding covers partly belong to the picture.
     """
 
     pixels: Picture | npt.NDArray[np.float32]
@@ -41,6 +39,7 @@ class Fitted:
     top: float
     width: int
     height: int
+    has_whole_cells: bool = False
 
     def to_picture(self, boxes: Floats) -> Floats:
         """Return boxes (N, 4), xyxy, of the network's input in pixels of the picture."""
@@ -75,7 +74,9 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
             scale = (ratio, ratio)
         if asked.resize in {"letterbox", "yolov5"}:
             if is_open:
-                height, width = (-(-side // STRIDE) * STRIDE for side in (inner_height, inner_width))
+                height, width = (
+                    -(-side // asked.stride) * asked.stride for side in (inner_height, inner_width)
+                )
             # The half pixel is left to the right and below. Source: Ultralytics, LetterBox.
             top, left = (
                 round((outer - inner) / 2 - 0.1)
@@ -85,9 +86,9 @@ def fit(picture: Pixels, asked: Interpretation, *, is_open: bool) -> Fitted:
     pixels = np.full((1, height, width, 3), asked.padding, kind)
     _resize(picture, pixels[0, top : top + inner_height, left : left + inner_width], asked.resample)
     if asked.resize == "yolov5":
-        # What was rounded is forgotten on the way back. Source: yolo9 1.0.18, general.scale_boxes.
+        # What was rounded is forgotten on the way back. Source: YOLOv5 7.0, general.scale_boxes.
         edges = ((width - old_width * ratio) / 2, (height - old_height * ratio) / 2)
-        return Fitted(pixels, (ratio, ratio), *edges, old_width, old_height)
+        return Fitted(pixels, (ratio, ratio), *edges, old_width, old_height, has_whole_cells=True)
     scale = scale or (inner_width / old_width, inner_height / old_height)
     return Fitted(pixels, scale, left, top, old_width, old_height)
 

@@ -12,9 +12,10 @@ _CHOICES = {
     "resize": ("letterbox", "yolov5", "corner", "yolox", "stretch", "shortest", "whole"),
     "resample": ("opencv", "pillow", "unrounded"),
     "boxes": ("xyxy", "cxcywh", "yxyx", "yolox"),
-    "scores": ("plain", "sigmoid", "softmax"),
+    "scores": ("plain", "sigmoid", "softmax", "objectness"),
 }
 _SIDES = (32, 4096)
+_RANGES = {"padding": (0, 255), "stride": (1, 128), "first_class": (0, 1), "iou": (0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ class Interpretation:
     resize: how a picture gets that size: whole with padding around it (`letterbox`; `yolov5` with its
         rounding) or right and below (`corner`; `yolox` with its), stretched, by its short side, or not at all
         (`whole`).
-    padding: the grey of the padding. resample: whose bilinear filter; PyTorch's does not round.
+    padding: the grey of the padding. stride: open sides become whole numbers of it.
+    resample: whose bilinear filter; PyTorch's does not round.
     bgr: the network takes the channels as blue, green, red.
     mean, std: of the channels in that order, of numbers in 0..255.
     boxes: the form of its boxes. normalised: they are parts of the input's sides, not pixels.
-    scores: whether they are probabilities or logits.
+    scores: whether they are probabilities or logits, or there being an object is all that counts.
     first_class: the number of the first class in its answers.
     iou: over which the worse of two boxes of a class goes; 1 where the network has chosen itself.
     """
@@ -37,6 +39,7 @@ class Interpretation:
     size: tuple[int, int] = (640, 640)
     resize: str = "letterbox"
     padding: int = 114
+    stride: int = 32
     resample: str = "opencv"
     bgr: bool = False
     mean: tuple[float, ...] = (0, 0, 0)
@@ -98,11 +101,11 @@ def _parsed(name: str, value: Any) -> Any:
         if len(numbers) == 3 and all(abs(one) <= 1000 and (name == "mean" or one > 0) for one in numbers):
             return numbers
         raise _refusal(name, value, "It is three numbers of pixels in 0..255, for example 123.7,116.3,103.5.")
-    limit = {"padding": 255, "first_class": 1, "iou": 1.0}[name]
-    found = _numbers(text, type(limit))
-    if len(found) == 1 and 0 <= found[0] <= limit:
+    least, most = _RANGES[name]
+    found = _numbers(text, type(most))
+    if len(found) == 1 and least <= found[0] <= most:
         return found[0]
-    raise _refusal(name, value, f"It is a number from 0 to {limit:g}.")
+    raise _refusal(name, value, f"It is a number from {least} to {most:g}.")
 
 
 def _numbers(text: str, kind: type) -> tuple[Any, ...]:

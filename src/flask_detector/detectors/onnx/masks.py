@@ -22,11 +22,13 @@ class MaskGrids:
 
     grid: returns the numbers (h, w) of a candidate. threshold: inside is what is over it.
     over: what the grid covers: the network's whole input, with the mask cut at the box or not, or the box.
+    may_be_empty: what has no pixel is an object as well.
     """
 
     grid: Callable[[int], Floats]
     threshold: float
     over: Literal["input", "input within box", "box"]
+    may_be_empty: bool = True
 
 
 def paste(grids: MaskGrids, candidate: int, box: Floats, fitted: Fitted) -> Mask:
@@ -55,9 +57,14 @@ def paste(grids: MaskGrids, candidate: int, box: Floats, fitted: Fitted) -> Mask
 def _of_picture(grid: Floats, fitted: Fitted) -> Floats:
     """Return the part of a grid over the network's input that is over the picture, without the padding.
 
-    Where that does not begin and end with whole cells, the grid is enlarged first.
-    Source: Ultralytics 8.4.190, ops.process_mask_native.
+    Where that does not begin and end with whole cells, the grid is enlarged first; YOLOv5 takes whole ones.
+    Sources: Ultralytics 8.4.190, ops.process_mask_native; YOLOv5 7.0, segment.general.process_mask_native.
     """
+    if fitted.has_whole_cells:
+        height, width = grid.shape
+        top = fitted.top * height / fitted.pixels.shape[1]
+        left = fitted.left * width / fitted.pixels.shape[2]
+        return grid[int(top) : int(height - top), int(left) : int(width - left)]
     sides = []
     for cells, pixels, begins, scale, length in (
         (grid.shape[1], fitted.pixels.shape[2], fitted.left, fitted.scale[0], fitted.width),

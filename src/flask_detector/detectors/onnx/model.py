@@ -107,7 +107,14 @@ class OnnxDetector:
             fitted = fit(pixels, self.asked, is_open=self._is_open)
             pixels.forget()
         with clock.stage("network"):
-            outputs = self._session.run([fitted.pixels])
+            try:
+                outputs = self._session.run([fitted.pixels])
+            except RuntimeError as error:
+                height, width = fitted.pixels.shape[1:3]
+                raise CheckpointError(
+                    f"The model {self.name} can't compute with a picture of {height}x{width} pixels.",
+                    hint="Export it with a fixed size, or add it with another option stride.",
+                ) from error
             check_answers(self.name, *outputs)
         with clock.stage("select"):
             height, width = fitted.pixels.shape[1:3]
@@ -140,8 +147,7 @@ class OnnxDetector:
                 pasted = [
                     paste(found.masks, i, box, fitted) for i, box in zip(places.tolist(), boxes, strict=True)
                 ]
-                if found.masks.over == "input within box":
-                    # As Ultralytics does: what has no pixel is no object.
+                if not found.masks.may_be_empty:
                     seen = [i for i, mask in enumerate(pasted) if mask.area]
                     places, boxes, pasted = places[seen], boxes[seen], [pasted[i] for i in seen]
                 masks = tuple(pasted)

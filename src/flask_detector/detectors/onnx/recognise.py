@@ -62,7 +62,7 @@ def yolo_channels(model: Signature) -> Match | None:
     for number in model.of_rank(3):
         _, channels, cells = model.shape(number)
         classes = channels - 4 - coefficients
-        are_cells = cells == -1 or cells > channels or cells == model.cells
+        are_cells = cells == -1 or cells > channels or model.are_cells(cells)
         if are_cells and classes > 0 and _said_classes(model) in {0, classes}:
             # YOLOv9 writes what Ultralytics does but for the task, and resizes and chooses as YOLOv5.
             is_v9 = "stride" in model.metadata and "task" not in model.metadata
@@ -76,8 +76,10 @@ def yolo_rows(model: Signature) -> Match | None:
     for number in model.of_rank(3):
         _, rows, columns = model.shape(number)
         classes = columns - 5 - coefficients
-        if columns > 0 and classes > 0 and rows in {-1, 3 * model.cells}:
-            return Match((number,), classes, masks=prototypes)
+        if columns > 0 and classes > 0 and (rows == -1 or model.are_cells(rows, 3)):
+            # Of one class YOLOv7 trains only whether there is an object; YOLOv5 tells itself by its stride.
+            is_v7 = classes == 1 and "stride" not in model.metadata
+            return Match((number,), classes, {"scores": "objectness"} if is_v7 else {}, prototypes)
     return None
 
 
@@ -85,7 +87,7 @@ def yolox(model: Signature) -> Match | None:
     """Find rows (1, cells, 5 + classes)."""
     for number in model.of_rank(3):
         _, rows, columns = model.shape(number)
-        if columns > 5 and rows == model.cells > 0 and not model.metadata.get("task"):
+        if columns > 5 and model.are_cells(rows) and not model.metadata.get("task"):
             return Match((number,), columns - 5)
     return None
 

@@ -10,6 +10,9 @@ from flask_detector.detectors.openvino_runtime import Port
 # Rows of objects; cells are more, even of small pictures.
 _LONGEST_LIST = 1000
 
+# Of the grids of YOLOs by the anchors in each cell: the usual ones, and of their large and tiny versions.
+_STRIDES = {1: [(8, 16, 32), (8, 16, 32, 64)], 3: [(8, 16, 32), (8, 16, 32, 64), (16, 32)]}
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -59,10 +62,12 @@ class Signature:
     def is_list(self, number: int) -> bool:
         """Tell whether an output (1, rows, …) has rows of few objects, not of cells."""
         rows = self.shape(number)[1]
-        return 0 < rows <= _LONGEST_LIST and rows not in {self.cells, 3 * self.cells}
+        return 0 < rows <= _LONGEST_LIST and not self.are_cells(rows) and not self.are_cells(rows, 3)
 
-    @property
-    def cells(self) -> int:
-        """How many cells the grids of strides 8, 16 and 32 have."""
+    def are_cells(self, count: int, anchors: int = 1) -> bool:
+        """Tell whether so many are what the grids of a YOLO have, with 1 or 3 anchors in each cell."""
         height, width = self.size
-        return sum(height // stride * (width // stride) for stride in (8, 16, 32))
+        return count in {
+            anchors * sum(height // stride * (width // stride) for stride in strides)
+            for strides in _STRIDES[anchors]
+        }

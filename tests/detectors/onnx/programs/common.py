@@ -38,7 +38,11 @@ def vary(network: Any) -> None:
 
 
 def know_pictures(network: Any, run: Run) -> None:
-    """Have each batch norm, frozen or not, know what it sees."""
+    """Have each batch norm, frozen or not, know what it sees, and answer with mostly positive numbers.
+
+    So the activations behind it hardly bend them. Else each layer would multiply the last digit, in which
+    engines differ, until objects differ as well.
+    """
     hooks = []
 
     def look(norm: Any, inputs: tuple[Any, ...]) -> None:
@@ -47,6 +51,7 @@ def know_pictures(network: Any, run: Run) -> None:
 
     for module in network.modules():
         if hasattr(module, "running_var") and module.running_var is not None:
+            module.bias.data.fill_(2)
             hooks.append(module.register_forward_pre_hook(look))
     with torch.no_grad():
         run()
@@ -54,8 +59,8 @@ def know_pictures(network: Any, run: Run) -> None:
         hook.remove()
 
 
-def rescale(layer: Any, run: Run, mean: float, std: float) -> None:
-    """Change a layer so that each of its outputs has that mean and standard deviation."""
+def rescale(layer: Any, run: Run, mean: Any, std: float) -> None:
+    """Change a layer so that each of its outputs has that mean, a number or (outputs,), and deviation."""
     seen: list[Any] = []
     hook = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     with torch.no_grad():
@@ -67,6 +72,21 @@ def rescale(layer: Any, run: Run, mean: float, std: float) -> None:
         factor = std / (seen[-1].std(dims) + 1e-6)
         layer.weight.mul_(factor.view((-1,) + (1,) * (layer.weight.dim() - 1)))
         layer.bias.copy_((layer.bias - seen[-1].mean(dims)) * factor + mean)
+
+
+def rows_of_anchors(anchors: int, classes: int, coefficients: int = 0) -> tuple[Any, float]:
+    """Return mean and deviation of YOLOv5's and v7's logits: few objects, boxes smaller than anchors."""
+    one = [0.0, 0.0, -1.0, -1.0, -5.0, *[-1.0] * classes, *[0.0] * coefficients]
+    return torch.tensor(one * anchors), 1.5
+
+
+def small_distances(bins: int) -> Any:
+    """Return logits (4 * bins,) of the distances to a box's sides that are about one cell each.
+
+    Of neighbours with nearly the same score the last digit would decide which suppresses the other; such
+    boxes leave each other alone.
+    """
+    return -0.7 * torch.arange(bins).repeat(4)
 
 
 def export(

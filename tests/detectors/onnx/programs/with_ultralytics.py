@@ -1,19 +1,21 @@
-"""Ultralytics makes a network with random weights, exports it, and says what its own `predict` finds.
+"""Ultralytics, exported and asked by its own `export` and `predict`; see `common.py`."""
 
-Arguments: a folder; a JSON of pictures' paths; a JSON of `network` and `options` of the export. Writes there
-`model.onnx` or the folder `model`, `found.json`, and `masks-<picture>.npz` where there are masks.
-"""
-
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from ultralytics import RTDETR, YOLO
 from ultralytics.data.augment import LetterBox
+
+from tests.detectors.onnx.programs.common import (
+    Run,
+    arguments,
+    know_pictures,
+    rescale,
+    small_distances,
+    write_found,
+)
 
 SIDE = 320
 
@@ -22,53 +24,33 @@ def tuned(network: str, pictures: list[Any]) -> Any:
     """Return a network whose batch norms know the pictures and whose scores and boxes spread over them."""
     torch.manual_seed(7)
     model = RTDETR(network) if network.startswith("rtdetr") else YOLO(network)
-    net = model.model
+    net = model.model.eval()
     inputs = [LetterBox((SIDE, SIDE), auto=False)(image=picture) for picture in pictures]
     batch = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2).float() / 255
-    norms = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 0.5
-        norm.train()
-    with torch.no_grad():
-        for _ in range(6):
-            net.predict(batch) if hasattr(net, "predict") else net(batch)
-    net.eval()
-    head = net.model[-1]
-    with torch.no_grad():
-        spread(head, net, batch)
+
+    def run() -> None:
+        net.predict(batch)
+
+    know_pictures(net, run)
+    spread(net.model[-1], run)
     return model
 
 
-def spread(head: Any, net: Any, batch: Any) -> None:
-    """Have the logits of classes, and distances that are no distributions, spread as trained ones do."""
-    is_plain = getattr(head, "reg_max", 16) == 1
-    for names, mean, std in ((("cv3", "one2one_cv3"), -6, 2), (("cv2", "one2one_cv2"), 4, 1)):
-        if names[0] == "cv2" and not is_plain:
-            continue
+def spread(head: Any, run: Run) -> None:
+    """Have the logits of classes and the distances spread as trained ones do."""
+    bins = getattr(head, "reg_max", 1)
+    distances = (4, 1) if bins == 1 else (small_distances(bins), 0.5)
+    for names, (mean, std) in ((("cv3", "one2one_cv3"), (-7, 2)), (("cv2", "one2one_cv2"), distances)):
         for tower in (tower for name in names for tower in getattr(head, name, None) or []):
-            rescale(tower[-1], net, batch, mean, std)
+            rescale(tower[-1], run, mean, std)
     for layer in getattr(head, "dec_score_head", []):
-        rescale(layer, net, batch, -6, 2)
-
-
-def rescale(layer: Any, net: Any, batch: Any, mean: float, std: float) -> None:
-    """Change a layer so that each of its outputs has that mean and standard deviation over a batch."""
-    seen: list[Any] = []
-    hook = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    net(batch)
-    hook.remove()
-    if not seen:
-        return
-    dims = [0, 2, 3] if seen[0].dim() == 4 else [0, 1]
-    factor = std / (seen[0].std(dims) + 1e-6)
-    layer.weight.mul_(factor.view((-1,) + (1,) * (layer.weight.dim() - 1)))
-    layer.bias.copy_((layer.bias - seen[0].mean(dims)) * factor + mean)
+        rescale(layer, run, -6, 2)
 
 
 def main() -> None:
     """Export and predict."""
-    folder, paths, export = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    pictures = [np.asarray(Image.open(path).convert("RGB"))[:, :, ::-1] for path in paths]
+    folder, images, export = arguments()
+    pictures = [np.asarray(image)[:, :, ::-1] for image in images]
     network, options = export["network"], export["options"]
     kind = RTDETR if network.startswith("rtdetr") else YOLO
     saved = folder / "model.pt"
@@ -78,7 +60,9 @@ def main() -> None:
         written.rename(folder / "model")
     found = []
     model = kind(saved)
-    for number, picture in enumerate(pictures):
+    if options.get("half"):
+        model.model.fuse().half().float()  # the numbers that the export has
+    for picture in pictures:
         (result,) = model.predict(
             np.ascontiguousarray(picture),
             imgsz=SIDE,
@@ -88,13 +72,16 @@ def main() -> None:
             verbose=False,
             **{name: value for name, value in options.items() if name == "end2end"},
         )
-        boxes = result.boxes
+        boxes, masks = result.boxes, result.masks
         found.append(
-            {"boxes": boxes.xyxy.tolist(), "scores": boxes.conf.tolist(), "classes": boxes.cls.int().tolist()}
+            {
+                "boxes": boxes.xyxy,
+                "scores": boxes.conf,
+                "classes": boxes.cls.int(),
+                "masks": None if masks is None else masks.data.numpy(),
+            }
         )
-        if result.masks is not None:
-            np.savez_compressed(folder / f"masks-{number}.npz", masks=result.masks.data.numpy().astype(bool))
-    (folder / "found.json").write_text(json.dumps(found))
+    write_found(folder, found)
 
 
 main()

@@ -12,7 +12,13 @@ from yolo9.models.yolo import DetectionModel
 from yolo9.utils.augmentations import letterbox
 from yolo9.utils.general import non_max_suppression, scale_boxes
 
-from tests.detectors.onnx.programs.common import arguments, know_pictures, rescale, write_found
+from tests.detectors.onnx.programs.common import (
+    arguments,
+    know_pictures,
+    rescale,
+    small_distances,
+    write_found,
+)
 
 SIDE = 320
 
@@ -34,9 +40,10 @@ def main() -> None:
 
     know_pictures(model, run)
     head = model.model[-1]
-    for towers in (getattr(head, name, []) for name in ("cv3", "cv5")):
-        for tower in towers:
-            rescale(tower[-1], run, -6, 2)
+    for tower in head.cv3:
+        rescale(tower[-1], run, -7, 2)
+    for tower in head.cv2:
+        rescale(tower[-1], run, small_distances(head.reg_max), 0.5)
     found = []
     with torch.no_grad():
         for array, one in zip(arrays, batch, strict=True):
