@@ -168,8 +168,7 @@ def test_what_transformers_exports(compare: Compare, network: str) -> None:
 
 def test_what_transformers_exports_of_detr(compare: Compare) -> None:
     asked = {"labels": numbered(91), "options": {"first_class": 0, "size": (320, 533)}}
-    # See the next one.
-    compare("transformers", {"network": "detr", "open": True}, family="detr", score_tolerance=0.003, **asked)
+    compare("transformers", {"network": "detr", "open": True}, family="detr", **asked)
 
 
 def test_what_torchvision_exports(compare: Compare) -> None:
