@@ -1,9 +1,12 @@
-"""The engine, where it gets less memory than it needs."""
+"""The engine: where it gets less memory than it needs, and where it computes something else than asked."""
 
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from flask_detector.detectors.openvino_runtime import Graph, Precision, Session, keep_slices, opset
 
 # Between hardly any and half of it the engine fails at other places, and in other words.
 PROGRAM = """
@@ -30,3 +33,15 @@ print("enough")
 def test_too_little_memory_is_that_error_and_not_the_end() -> None:
     answer = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert answer.stdout.split("\n") == ["too little"] * 4 + ["enough", ""]
+
+
+def test_elements_are_gathered_from_the_first_columns_as_written() -> None:
+    # As the end-to-end head of YOLO26 does, of networks with masks.
+    rows = opset.parameter([1, 5, 8], np.float32)
+    numbers = [opset.constant(np.array([one])) for one in (0, 3, 1, -1)]
+    first = opset.slice(opset.negative(rows), *numbers)
+    chosen = np.array([[[4, 4, 4], [1, 1, 1]]])
+    graph = Graph([opset.gather_elements(first, opset.constant(chosen), 1)], [rows])
+    given = np.arange(40, dtype=np.float32).reshape(1, 5, 8)
+    (found,) = Session(keep_slices(graph), threads=1, precision=Precision.FLOAT32).run([given])
+    np.testing.assert_array_equal(found, -given[:, [4, 1], :3])

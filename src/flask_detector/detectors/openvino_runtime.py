@@ -33,6 +33,7 @@ __all__ = [
     "chosen",
     "cpu_has_bfloat16",
     "engine",
+    "keep_slices",
     "metadata_of",
     "opset",
     "ports_of",
@@ -79,6 +80,25 @@ def cpu_has_bfloat16() -> bool:
 def read_graph(path: Path) -> ov.Model:
     """Return the graph of an ONNX or OpenVINO file."""
     return engine().read_model(path)
+
+
+def keep_slices(graph: ov.Model) -> ov.Model:
+    """Have elements be gathered from the first columns of an array, where the engine would take all of them.
+
+    OpenVINO 2026.4.1 leaves out a slice from the beginning, whichever axis elements are gathered along then.
+    """
+    for node in graph.get_ops():
+        cut = node.input_value(0).node if node.get_type_name() == "GatherElements" else None
+        if cut is None or cut.get_type_name() != "Slice" or cut.get_input_size() < 5:
+            continue
+        start, axis = cut.input_value(1).node, cut.input_value(4).node
+        if any(one.get_type_name() != "Constant" or one.get_data().size != 1 for one in (start, axis)):
+            continue
+        side = list(cut.output(0).partial_shape)[int(axis.get_data()[0])]
+        if start.get_data()[0] == 0 and side.is_static:
+            first = opset.gather(cut.input_value(0), _ints(*range(side.get_length())), axis)
+            node.input(0).replace_source_output(first.output(0))
+    return graph
 
 
 def save_graph(graph: ov.Model, path: Path) -> None:

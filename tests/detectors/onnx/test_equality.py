@@ -97,6 +97,7 @@ def compare(shared: Path, tmp_path: Path) -> Compare:
         ("yolo12n", {}, "yolo"),
         ("yolo26n", {"end2end": True}, "yolo-finished"),
         ("yolo26n-seg", {}, "yolo"),
+        ("yolo26n-seg", {"end2end": True}, "yolo-finished"),
         ("rtdetr-l", {}, "yolo-finished"),
     ],
 )
@@ -156,9 +157,9 @@ def test_what_d_fine_exports(compare: Compare) -> None:
     compare("dfine", {"network": "n"}, family="target-sizes")
 
 
-def test_what_rf_detr_exports(compare: Compare) -> None:
-    export = {"network": "RFDETRNano", "classes": 90}
-    compare("rfdetr", export, family="rf-detr", labels=numbered(90))
+@pytest.mark.parametrize("network", ["RFDETRNano", "RFDETRSegNano"])
+def test_what_rf_detr_exports(compare: Compare, network: str) -> None:
+    compare("rfdetr", {"network": network, "classes": 90}, family="rf-detr", labels=numbered(90))
 
 
 @pytest.mark.parametrize("network", ["rt_detr", "rt_detr_v2"])

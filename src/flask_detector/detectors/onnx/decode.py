@@ -167,8 +167,7 @@ def _of_prototypes(coefficients: Floats, outputs: list[Floats]) -> MaskGrids | N
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    found: Floats = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
-    return found
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), np.float32)
 
 
 def _whole(numbers: Floats) -> Ints:

@@ -14,6 +14,7 @@ from flask_detector.detectors.openvino_runtime import (
     Graph,
     Port,
     channels_last,
+    keep_slices,
     metadata_of,
     ports_of,
     read_graph,
@@ -45,7 +46,7 @@ class Exported:
         """
         check_header(file)
         try:
-            graph = read_graph(file)
+            graph = keep_slices(read_graph(file))
             inputs, _ = ports_of(graph)
             picture = _picture_input(inputs)
             shape = inputs[picture].shape or ()
