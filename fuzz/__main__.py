@@ -99,10 +99,10 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
     names = sorted(good)
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     victim, harmful = Victim(target), 0
-    deadline = time.monotonic() + seconds
     for name in names:
         if victim.give(good[name]) != "used":
             raise SystemExit(f"the good file {name!r} is not used: the fuzzing would prove little")
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         worst = bytearray()
 

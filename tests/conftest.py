@@ -25,6 +25,8 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.records import DetectionRequest
 from flask_detector.settings import Settings
+from flask_detector.storage import open_storage
+from flask_detector.storage.base import Storage
 from tests.support.pictures import picture
 from tests.support.stack import WORST_NAME, Stack, environment_of, running_stack
 
@@ -38,8 +40,17 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-# What takes longest, in this order: begun last, it would keep one of two processes busy and the other idle.
-_LONGEST = ("faults/test_cuts.py", "faults/", "browser/", "web/compat/test_errors.py", "imaging/test_decode")
+# What takes longest, in this order: begun last, it would keep one process busy and the others idle.
+_LONGEST = (
+    "service/test_launch.py",
+    "web/api/test_openapi.py",
+    "project/test_fuzz.py",
+    "faults/test_cuts.py",
+    "faults/",
+    "browser/",
+    "web/compat/test_errors.py",
+    "imaging/test_open_picture.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -132,6 +143,16 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
 def settings(tmp_path: Path, redis_url: str) -> Settings:
     """The settings of an installation with its data in a temporary folder."""
     return Settings(data_dir=tmp_path / "data", redis_url=redis_url, offline=True)
+
+
+@pytest.fixture
+def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
+    return Jobs(connection, settings)
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings)
 
 
 @pytest.fixture

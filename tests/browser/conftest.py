@@ -1,6 +1,7 @@
 """A real browser for the tests: headless Chromium, one for the session."""
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def usual_context(browser: Browser, stack: Stack) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=stack.url)
     yield context
     context.close()
+
+
+@pytest.fixture(scope="session")
+def csrf_token(usual_context: BrowserContext) -> str:
+    """The token that the forms of this visitor carry."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', usual_context.request.get("/").text())
+    assert found is not None
+    return found[1]
 
 
 @pytest.fixture
@@ -119,13 +128,12 @@ def result_path(usual_context: BrowserContext, pictures: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def comparison_path(usual_context: BrowserContext, pictures: Path) -> str:
+def comparison_path(usual_context: BrowserContext, csrf_token: str, pictures: Path) -> str:
     """The path of two results side by side; the second lacks an object and calls another a truck."""
     page = usual_context.new_page()
     page.goto("/")
     _send(page, pictures / "street.jpg")
-    token = page.locator("[name=csrf_token]").first.input_value()
-    again = page.request.post(f"{page.url}/again", form={"csrf_token": token, "compare": ""})
+    again = page.request.post(f"{page.url}/again", form={"csrf_token": csrf_token, "compare": ""})
     page.goto(again.url)
     page.locator(".comparison-stages .result-shapes").first.wait_for(timeout=20 * SECONDS)
     annotations = f"/detections/{again.url.rpartition('/')[2]}/annotations"
@@ -136,7 +144,7 @@ def comparison_path(usual_context: BrowserContext, pictures: Path) -> str:
     page.request.put(
         annotations,
         data={"version": 1, "labels": [], "objects": objects, **size},
-        headers={"If-Match": "*", "X-CSRFToken": token},
+        headers={"If-Match": "*", "X-CSRFToken": csrf_token},
     )
     page.close()
     return urlsplit(again.url).path

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.parts import Parts
 from tests.support.waiting import wait_until
@@ -18,10 +19,12 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def editor(page: Page, pictures: Path, send: Callable[[Page, Path], None]) -> Page:
+def editor(open_page: OpenPage, usual_context: BrowserContext, result_path: str, csrf_token: str) -> Page:
     """The editor, open on a result of its own."""
-    send(page, pictures / "apartment.jpg")
-    return opened(page)
+    visitor = usual_context.request
+    again = visitor.post(f"{result_path}/again", form={"csrf_token": csrf_token}).url
+    wait_until(lambda: bool(visitor.get(f"{again}/state").json()["final"]), 20)
+    return opened(open_page(urlsplit(again).path))
 
 
 def opened(page: Page) -> Page:

@@ -9,12 +9,15 @@ from tests.support.installation import Installation, Recovered
 
 
 @pytest.fixture(scope="module")
-def lasting_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Redis and the web process of all tests of a file."""
+def lasting_installation(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Installation]:
+    """Redis and the web process of all tests of a file; its SETTINGS are added to theirs."""
     found = Installation(
         tmp_path_factory.mktemp("installation"),
         DETECTOR_JOB_TIMEOUT="20",
         DETECTOR_ALLOW_PRIVATE_ADDRESSES="1",
+        **getattr(request.module, "SETTINGS", {}),
     )
     try:
         found.start_redis()

@@ -23,13 +23,13 @@ def test_what_a_killed_worker_had_in_hand_is_finished_by_another(
     arguments = [where] if where == "elsewhere" else []
     for _ in range(2):
         installation.start_faulty_worker(*arguments)
-    flight = installation.in_flight()
+    flight = installation.in_flight(100)
     installation.wait_until_running(slow)
     os.kill(installation.holder_of(slow), signal.SIGKILL)
     seconds = wait_until(lambda: installation.record(slow).status == "done", 40) - 3
     recovered(f"worker killed in the middle of a detection, the other one {where}", seconds)
     assert seconds < 20
-    assert installation.outcomes([slow, *flight.land()]) == {"done": 201}
+    assert installation.outcomes([slow, *flight.land()]) == {"done": 101}
 
 
 def test_a_picture_that_kills_every_worker_fails_and_harms_no_other(
@@ -37,7 +37,7 @@ def test_a_picture_that_kills_every_worker_fails_and_harms_no_other(
 ) -> None:
     start = time.monotonic()
     deadly = installation.send_until_accepted(picture("die"))
-    flight = installation.in_flight()
+    flight = installation.in_flight(100)
     workers = [installation.start_faulty_worker() for _ in range(2)]
 
     def has_ended() -> bool:
@@ -51,7 +51,7 @@ def test_a_picture_that_kills_every_worker_fails_and_harms_no_other(
     failure = installation.record(deadly).failure
     assert failure is not None
     assert f"{TRIES} times" in failure.message
-    assert installation.outcomes([deadly, *flight.land()]) == {"done": 200, "failed": 1}
+    assert installation.outcomes([deadly, *flight.land()]) == {"done": 100, "failed": 1}
 
 
 def test_an_error_that_nobody_thought_of_fails_after_three_tries_and_harms_no_other(
@@ -78,14 +78,14 @@ def test_a_worker_that_hangs_in_native_code_ends_and_another_does_its_picture(
         id = installation.send_until_accepted(picture(how))
         installation.wait_until_running(id)
         start = time.monotonic()
-        flight = installation.in_flight()
+        flight = installation.in_flight(100)
         installation.start_worker()
         wait_until(lambda: installation.record(id).status == "done", 60)
         recovered(
             f"worker hangs in native code ({how}, 5 s allowed): done by another", time.monotonic() - start
         )
         assert hanging.wait(30) != 0
-        assert installation.outcomes([id, *flight.land()]) == {"done": 201}
+        assert installation.outcomes([id, *flight.land()]) == {"done": 101}
     finally:
         installation.close()
 
@@ -100,11 +100,11 @@ def test_a_worker_that_was_thought_dead_and_comes_back_doubles_nothing(
     os.kill(stopped, signal.SIGSTOP)
     installation.start_faulty_worker("elsewhere")
     start = time.monotonic()
-    flight = installation.in_flight()
+    flight = installation.in_flight(100)
     wait_until(lambda: installation.record(slow).status == "done", 60)
     recovered("worker stopped (as by a debugger or a full machine)", time.monotonic() - start - 2)
     os.kill(stopped, signal.SIGCONT)
-    assert installation.outcomes([slow, *flight.land()]) == {"done": 201}
+    assert installation.outcomes([slow, *flight.land()]) == {"done": 101}
 
 
 def test_two_workers_on_one_picture_give_one_result(installation: Installation) -> None:
@@ -133,14 +133,14 @@ def test_sigterm_gives_back_what_would_take_too_long_and_loses_nothing(
     slow = installation.send_until_accepted(picture("wait 15"))
     first = installation.start_faulty_worker()
     installation.wait_until_running(slow)
-    flight = installation.in_flight()
+    flight = installation.in_flight(100)
     start = time.monotonic()
     first.terminate()
     assert first.wait(20) == 0
     recovered("SIGTERM with a long detection in hand: given back after", time.monotonic() - start)
     assert time.monotonic() - start < 10 + 5  # Docker kills after ten; the rest is for a busy machine
     installation.start_faulty_worker()
-    assert installation.outcomes([slow, *flight.land()]) == {"done": 201}
+    assert installation.outcomes([slow, *flight.land()]) == {"done": 101}
     retries = installation.connection.hget(f"rq:job:{slow}", "retries_left")
     assert retries is not None
     assert int(retries) == TRIES - 1  # that it was given back was not the picture's fault

@@ -44,14 +44,14 @@ def test_the_fuzzing_notices_a_crash_an_exception_and_what_fills_the_memory(
 @pytest.mark.parametrize(
     ("target", "seconds"),
     [
-        ("pictures", 20),
-        ("checkpoints", 12),
-        ("onnx", 6),
-        ("labels", 4),
-        ("forms", 6),
-        ("results", 6),
-        ("annotations", 6),
-        ("datasets", 12),
+        ("pictures", 8),
+        ("checkpoints", 5),
+        ("onnx", 4),
+        ("labels", 3),
+        ("forms", 3),
+        ("results", 3),
+        ("annotations", 3),
+        ("datasets", 6),
     ],
 )
 def test_no_mutated_file_ends_hangs_or_fills_the_process(target: str, seconds: int, tmp_path: Path) -> None:
