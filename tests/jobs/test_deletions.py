@@ -16,22 +16,11 @@ from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.jobs.share_links import ShareLinks
 from flask_detector.jobs.states import JobStatus
 from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL, Storage
 from flask_detector.worker.attempts import Attempts
 from tests.support.redis_content import content
 
 OWNER = "a browser"
-
-
-@pytest.fixture
-def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
-    return Jobs(connection, settings)
-
-
-@pytest.fixture
-def storage(settings: Settings) -> Storage:
-    return open_storage(settings)
 
 
 @pytest.fixture

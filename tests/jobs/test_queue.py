@@ -32,11 +32,6 @@ from tests.support.waiting import wait_until
 PICTURE = PictureInfo("JPEG", "image/jpeg", 64, 48)
 
 
-@pytest.fixture
-def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
-    return Jobs(connection, settings)
-
-
 def enqueue(jobs: Jobs, id: str, model: str, client: str | None = None) -> None:
     jobs.check_room(model, client)
     with jobs.queue.connection.pipeline() as pipeline:

@@ -25,7 +25,7 @@ from flask_detector.storage.base import Storage
 from flask_detector.storage.local import FolderStorage
 from flask_detector.storage.s3 import BucketStorage
 from tests.support.collected import OF_MODEL, OF_PERSON, OWNER, annotations
-from tests.support.storages import BAD_PATHS, check_files_under_paths
+from tests.support.storages import BAD_PATHS, check_deleting, check_files_under_paths
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -50,15 +50,7 @@ def test_a_large_picture_goes_up_in_parts_and_comes_back_whole(storage: Storage)
 
 
 def test_deleting_takes_all_under_the_id_and_nothing_else(storage: Storage) -> None:
-    for id in (ID, OTHER):
-        storage.put(id, "original", io.BytesIO(b"pixels"))
-        storage.put(id, "browser", io.BytesIO(b"pixels"))
-    storage.delete(ID)
-    storage.delete(ID)
-    for name in ("original", "browser"):
-        with pytest.raises(FileNotFoundError):
-            storage.get(ID, name)
-        assert storage.get(OTHER, name) == b"pixels"
+    check_deleting(storage, ID, OTHER)
 
 
 def test_what_came_longer_ago_is_told_by_the_newest_bytes_under_an_id(storage: Storage) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from flask_detector.errors import StorageUnavailable
 from flask_detector.storage.local import FolderStorage
-from tests.support.storages import BAD_PATHS, check_files_under_paths
+from tests.support.storages import BAD_PATHS, check_deleting, check_files_under_paths
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -36,15 +36,7 @@ def test_what_is_missing_is_file_not_found(storage: FolderStorage) -> None:
 
 
 def test_deleting_takes_all_under_the_id_and_nothing_else(storage: FolderStorage) -> None:
-    for id in (ID, OTHER):
-        storage.put(id, "original", io.BytesIO(b"pixels"))
-        storage.put(id, "browser", io.BytesIO(b"pixels"))
-    storage.delete(ID)
-    storage.delete(ID)
-    for name in ("original", "browser"):
-        with pytest.raises(FileNotFoundError):
-            storage.get(ID, name)
-        assert storage.get(OTHER, name) == b"pixels"
+    check_deleting(storage, ID, OTHER)
 
 
 @pytest.mark.parametrize("id", ["../../etc", "", "ABC", ID + "0", f"{ID[:-1]}/"])

@@ -10,6 +10,19 @@ BAD_PATHS = ("", "collections/../x", "/collections/a", "collections//a", "collec
 """That leave their folder, or could be those of a detection."""
 
 
+def check_deleting(storage: Storage, id: str, other: str) -> None:
+    """Check that deleting takes all under an id and nothing else, and that a second time changes nothing."""
+    for each in (id, other):
+        storage.put(each, "original", io.BytesIO(b"pixels"))
+        storage.put(each, "browser", io.BytesIO(b"pixels"))
+    storage.delete(id)
+    storage.delete(id)
+    for name in ("original", "browser"):
+        with pytest.raises(FileNotFoundError):
+            storage.get(id, name)
+        assert storage.get(other, name) == b"pixels"
+
+
 def check_files_under_paths(storage: Storage) -> None:
     """Check that files are written, listed, read, replaced and removed by their paths."""
     first = storage.write("collections/a/one.json", io.BytesIO(b"1"))

@@ -20,7 +20,6 @@ from flask_detector.jobs.queue import Jobs, new_id
 from flask_detector.jobs.states import TRIES, JobStatus
 from flask_detector.service.metrics import RETRIES, read
 from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
 from flask_detector.storage.base import ORIGINAL, Storage
 from tests.support.stack import environment_of
 from tests.support.waiting import wait_until
@@ -28,16 +27,6 @@ from tests.support.waiting import wait_until
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
 LIMITS = Limits(25_000_000, 50_000_000)
-
-
-@pytest.fixture
-def jobs(connection: redis.Redis, settings: Settings) -> Jobs:
-    return Jobs(connection, settings)
-
-
-@pytest.fixture
-def storage(settings: Settings) -> Storage:
-    return open_storage(settings)
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ class Detections:
         height: int,
         labels: tuple[str, ...],
         model: str,
+        timings: Mapping[str, float] | None = None,
     ) -> Self:
         """Return the detections with the boxes clipped to the picture and the best score first."""
         order = np.argsort(-scores, kind="stable")
@@ -132,6 +133,7 @@ class Detections:
             model=model,
             masks=None if masks is None else tuple(masks[i] for i in order),
             origins=None if origins is None else tuple(origins[i] for i in order),
+            timings=timings or {},
         )
 
     def __repr__(self) -> str:

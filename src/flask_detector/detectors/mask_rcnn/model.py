@@ -121,7 +121,7 @@ class MaskRCNN:
             height, width = prepared.original
             boxes = _in_picture(found.boxes, prepared, self._traits.origin)
             masks = self._pasted(probabilities, boxes, prepared)
-        detections = Detections.from_unordered(
+        return Detections.from_unordered(
             boxes,
             np.minimum(found.scores, 1),
             self._classes[found.classes],
@@ -130,8 +130,8 @@ class MaskRCNN:
             height=height,
             labels=self.labels,
             model=self.name,
+            timings=clock.timings,
         )
-        return replace(detections, timings=clock.timings)
 
     def _look_at(self, pixels: Pixels, clock: StageClock) -> Prepared:
         """Make the maps that all else is read from."""

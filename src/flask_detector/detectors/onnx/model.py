@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,7 @@ class OnnxDetector:
                     seen = [i for i, mask in enumerate(pasted) if mask.area]
                     places, boxes, pasted = places[seen], boxes[seen], [pasted[i] for i in seen]
                 masks = tuple(pasted)
-        detections = Detections.from_unordered(
+        return Detections.from_unordered(
             boxes,
             scores[places],
             self._classes[classes[places]],
@@ -160,8 +159,8 @@ class OnnxDetector:
             height=fitted.height,
             labels=self.labels,
             model=self.name,
+            timings=clock.timings,
         )
-        return replace(detections, timings=clock.timings)
 
     def _boxes(self, boxes: Floats, fitted: Fitted) -> Floats:
         """Return boxes (N, 4) as xyxy in pixels of the network's input."""
