@@ -10,9 +10,11 @@ from PIL import ExifTags, Image, ImageDraw, ImageOps
 from flask_detector.errors import DamagedPicture
 from flask_detector.imaging import decode, encode, large_pictures
 from flask_detector.imaging.limits import Limits
+from flask_detector.imaging.sniff import media_type
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 from flask_detector.visualization import annotate
+from tests.support.pictures import BLUE, FORMATS, GREEN, RED, YELLOW, assert_corners, corners, noise, written
 
 LIMITS = Limits(100_000_000, 100_000_000)
 
@@ -142,3 +144,72 @@ def test_what_is_drawn_in_strips_is_what_is_drawn_at_once() -> None:
 def test_what_can_not_be_read_is_told() -> None:
     with pytest.raises(DamagedPicture):
         as_jpeg(b"\xff\xd8\xff\xe0" + bytes(100))
+
+
+@pytest.mark.parametrize("picture_format", FORMATS)
+def test_a_drawn_picture_goes_back_in_the_format_of_the_upload_if_that_can_be(picture_format: str) -> None:
+    goes_back = encode.output_format(picture_format)
+
+    data = encode.encode(np.asarray(corners()), goes_back)
+
+    assert goes_back == {"GIF": "PNG", "HEIF": "JPEG"}.get(picture_format, picture_format)
+    picture, info = decode.decode(data, LIMITS)
+    assert info.format == goes_back
+    assert info.media_type == media_type(goes_back)
+    assert_corners(picture, RED, GREEN, BLUE, YELLOW)
+
+
+@pytest.mark.parametrize("picture_format", ["PNG", "BMP", "TIFF"])
+def test_lossless_formats_keep_each_pixel(picture_format: str) -> None:
+    picture = np.asarray(noise())
+
+    np.testing.assert_array_equal(decode.decode(encode.encode(picture, picture_format), LIMITS)[0], picture)
+
+
+def test_no_metadata_goes_out() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "ACME camera"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    upload = written(corners(), "JPEG", exif=exif, comment=b"secret comment")
+    assert b"ACME camera" in upload
+
+    picture, info = decode.decode(upload, LIMITS)
+
+    for picture_format in set(FORMATS) - {"GIF", "HEIF"}:
+        data = encode.encode(picture, picture_format, icc_profile=info.icc_profile)
+        assert b"ACME" not in data
+        assert b"secret" not in data
+        assert b"Exif" not in data
+    browser, _ = encode.transcode(upload, LIMITS, None)
+    assert not any(word in browser for word in (b"ACME", b"secret", b"Exif"))
+
+
+def test_a_browser_gets_photographs_as_jpeg_and_flat_pictures_as_png() -> None:
+    photograph, flat = noise(), corners()
+
+    def kind(picture: Image.Image, picture_format: str) -> str:
+        data, told = encode.transcode(written(picture, picture_format), LIMITS, None)
+        assert decode.check(data, LIMITS).media_type == told
+        return told
+
+    for lossy in ("JPEG", "WEBP", "AVIF", "HEIF"):
+        assert kind(flat, lossy) == "image/jpeg"
+    for lossless in ("PNG", "GIF", "BMP", "TIFF"):
+        assert kind(flat, lossless) == "image/png"
+        assert kind(photograph, lossless) == "image/jpeg"
+
+
+@pytest.mark.parametrize("output", ["JPEG", "WEBP", "AVIF", "HEIF"])
+def test_a_picture_that_a_format_cannot_hold_comes_as_png(output: str) -> None:
+    wide = written(Image.new("RGB", (70_000, 1), "red"), "PNG")
+
+    data, kind = encode.transcode(wide, LIMITS, output)
+
+    assert kind == "image/png"
+    assert decode.check(data, LIMITS).width == 70_000
+
+
+def test_a_browser_gets_a_picture_that_is_too_long_for_jpeg_as_png() -> None:
+    long = Image.effect_noise((70_000, 2), 99).convert("RGB")
+
+    assert encode.transcode(written(long, "TIFF"), LIMITS, None)[1] == "image/png"

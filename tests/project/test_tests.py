@@ -17,6 +17,7 @@ ACROSS = {
     "detectors/mask_rcnn/test_steps.py",
     "detectors/onnx/test_equality.py",
     "detectors/rtmdet/test_parity.py",
+    "detectors/zoo/test_adding.py",
     "formats/test_corrected.py",
     "formats/test_hard_masks.py",
     "formats/test_json_and_csv.py",

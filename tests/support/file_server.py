@@ -179,3 +179,8 @@ class StandInConverter:
         on_progress(1.0)
         note = "The class names are those given." if labels else "They are numbered."
         return Reading("mask-rcnn", variant or "mmdet-caffe", "Mask R-CNN, tested", names, options, (note,))
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the paths of all files in a folder, from there on."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
