@@ -3,10 +3,13 @@
 import re
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.support.datasets import zipped
 
 pytestmark = pytest.mark.slow
 
@@ -108,3 +111,51 @@ def test_it_works_without_scripts(open_page: Callable[..., Page], result_path: s
     expect(page.get_by_role("heading", name="Ohne Skripte")).to_be_visible()
     page.locator(".record > a").first.click()
     expect(page.locator(".collected-picture")).to_be_visible()
+
+
+def test_pictures_are_added_selected_deleted_and_there_again_without_leaving_the_page(
+    open_page: Callable[..., Page], pictures: Path
+) -> None:
+    page = open_page("/collections")
+    page.get_by_role("textbox", name="Name").fill("Added")
+    page.get_by_role("button", name="Create").click()
+    cards = page.locator(".collected")
+    page.get_by_label("Pictures", exact=True).set_input_files([pictures / "zoo.jpg", pictures / "park.jpg"])
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(cards).to_have_count(2)
+    page.evaluate("window.isSamePage = true")
+    page.get_by_role("checkbox", name="Select zoo.jpg").check()
+    page.locator(".selection").get_by_role("button", name="Delete").click()
+    expect(cards).to_have_count(1)
+    page.get_by_role("button", name="Undo deleting zoo.jpg").click()
+    expect(cards).to_have_count(2)
+    assert page.evaluate("window.isSamePage")
+    page.locator(".selection-all input").check()
+    page.locator(".selection").get_by_text("Copy").first.click()
+    page.get_by_role("textbox", name="new").fill("Moved")
+    page.get_by_role("checkbox", name="and take them out of this one").check()
+    page.keyboard.press("Enter")
+    expect(cards).to_have_count(0)
+    page.goto("/collections")
+    page.get_by_role("link", name="Moved").click()
+    expect(cards).to_have_count(2)
+
+
+def test_an_import_shows_its_progress_until_it_is_done(
+    open_page: Callable[..., Page], pictures: Path, tmp_path: Path
+) -> None:
+    files = {f"{n}.jpg": (pictures / "zoo.jpg").read_bytes() + bytes([n]) for n in range(20)}
+    files |= {f"{n}.txt": b"0 0.5 0.5 0.2 0.2" for n in range(20)}
+    page = open_page("/collections")
+    page.get_by_role("textbox", name="Name").fill("Imported")
+    page.get_by_role("button", name="Create").click()
+    path = urlsplit(page.url).path
+    page.get_by_label("ZIP with pictures").set_input_files(zipped(tmp_path / "set.zip", files))
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url("**/imports")
+    expect(page.get_by_role("heading", name="Imported set.zip")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("20 pictures imported")).to_be_visible()
+    page.goto(path)
+    expect(page.locator(".collected")).to_have_count(20)
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#import")).to_have_count(0)

@@ -94,6 +94,9 @@ def test_a_collection_is_made_filled_changed_exported_and_deleted(
     assert run("rename-class", id, "Hund", "犬") == "Changed 0 pictures."
     run("rename", id, "Neu")
     assert "classes: 犬 0" in run("show", id)
+    run("remove-class", id, "犬")
+    run("remove-class", id, "犬", status=1)
+    assert "犬" not in run("show", id)
     out = tmp_path / "out.zip"
     run("export", id, str(out), "--format", "yolo", "--split", "val")
     with zipfile.ZipFile(out) as archive:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from flask_detector.collections.classes import rename_class
+from flask_detector.collections.classes import remove_class, rename_class
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections
 from flask_detector.errors import BadParameter
@@ -27,3 +27,17 @@ def test_a_class_is_renamed_and_merged_in_all_pictures(
         rename_class(pictures, id, "cow", "cat")
     with pytest.raises(BadParameter):
         rename_class(pictures, id, "dog", "\n")
+
+
+def test_a_class_that_no_object_has_is_removed(
+    store: Collections, pictures: Pictures, id: str, add: Callable[..., str]
+) -> None:
+    add("a.jpg", OF_MODEL)
+    store.change(id, lambda one: replace(one, classes=("猫", *one.classes)))
+    with pytest.raises(BadParameter, match="has 1 object"):
+        remove_class(pictures, id, OF_MODEL.label)
+    remove_class(pictures, id, "猫")
+    assert store.find(id).classes == (OF_MODEL.label,)
+    for none in ("猫", "", "\0"):
+        with pytest.raises(BadParameter):
+            remove_class(pictures, id, none)

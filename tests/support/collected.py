@@ -1,6 +1,7 @@
 """What tests of collections put into them."""
 
 import io
+from dataclasses import dataclass
 
 from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
@@ -39,3 +40,15 @@ def add_picture(
     assert answer.json is not None
     (id,) = answer.json["pictures"]
     return str(id)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A collection of the browser with three pictures, of which the second is edited."""
+
+    id: str
+    pictures: list[str]
+
+    @property
+    def url(self) -> str:
+        return f"/collections/{self.id}"

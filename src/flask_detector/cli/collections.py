@@ -174,6 +174,15 @@ def rename_class(id: str, old: str, new: str, server: str | None, api_key: str |
     click.echo(f"Changed {form['pictures']:,} pictures.")
 
 
+@collections.command("remove-class")
+@click.argument("id")
+@click.argument("name")
+@server_options
+def remove_class(id: str, name: str, server: str | None, api_key: str | None) -> None:
+    """Take the class NAME out, which no object has."""
+    client_of(server, api_key).call("DELETE", f"{_path(id)}/classes/{quote(name, safe='')}")
+
+
 @collections.command()
 @click.argument("id")
 @click.option(

@@ -19,6 +19,22 @@ def counts_of(collection: Collection, entries: Iterable[Entry]) -> dict[str, int
     return counts
 
 
+def remove_class(pictures: Pictures, id: str, name: str) -> None:
+    """Take a class out of a collection that no object has; raises BadParameter."""
+    objects = sum(entry.counts.get(name, 0) for entry in pictures.entries(id))
+    if objects:
+        raise BadParameter(
+            f"The class '{name[:50]}' has {objects:,} object{'' if objects == 1 else 's'}.",
+            hint="Rename it to merge it with another one, or delete its objects.",
+            field="name",
+        )
+    if name not in pictures.collections.find(id).classes:
+        raise BadParameter(f"The collection has no class '{name[:50]}'.", field="name")
+    pictures.collections.change(
+        id, lambda one: replace(one, classes=tuple(label for label in one.classes if label != name))
+    )
+
+
 def rename_class(pictures: Pictures, id: str, old: str, new: str) -> int:
     """Give the objects of a class another one, which may be there already; return how many pictures changed.
 

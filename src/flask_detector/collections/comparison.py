@@ -2,17 +2,26 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 
-from flask_detector.collections.documents import Details, Entry
+from flask_detector.collections.documents import Collection, Details, Entry
 from flask_detector.collections.files import Files
 from flask_detector.collections.index import Index
 from flask_detector.errors import DetectorError
+from flask_detector.storage.base import StoredFile
 
 log = logging.getLogger(__name__)
+
+UNDO_SECONDS = 12
+"""How long the deletion of pictures can be undone, after which their files go."""
+
+# Of each picture its file and its annotations'.
+FilesOfPictures = Mapping[str, tuple[StoredFile, StoredFile]]
 
 # Files are read so many at a time; an index entry is written for so many at once.
 _READERS = 16
@@ -81,7 +90,7 @@ class Comparison:
             collection = self._index.collection(id)
             if collection is None:
                 return
-            files = self._files.of_pictures(id)
+            files = self._carried_out(collection, self._files.of_pictures(id))
             known = {entry.id for entry in self._index.entries(id)}
             details = self._index.details(id, list(known))
 
@@ -108,6 +117,26 @@ class Comparison:
                 keep()
             self._index.set_entries(collection, [], gone=gone)
             self._index.mark_compared(id)
+
+    def compare_later(self, id: str, seconds: float) -> None:
+        """Compare a collection in so many seconds, if this process lives that long."""
+        timer = threading.Timer(seconds, self._later.do, [partial(self.compare, id)])
+        timer.daemon = True
+        timer.start()
+
+    def _carried_out(self, collection: Collection, files: FilesOfPictures) -> FilesOfPictures:
+        """Delete the files of pictures whose deletion can't be undone any more; return those to be shown."""
+        now = time.time()
+        due = {token: one for token, one in collection.deletions.items() if one.at + UNDO_SECONDS <= now}
+        for picture in (picture for one in due.values() for picture in one.pictures if picture in files):
+            self._files.remove(collection.id, picture, files[picture][0].name)
+        if due:
+            left = {token: one for token, one in collection.deletions.items() if token not in due}
+            changed = replace(collection, deletions=left)
+            self._files.write_collection(changed)
+            self._index.set_collection(changed)
+        hidden = collection.deleted()
+        return {picture: both for picture, both in files.items() if picture not in hidden}
 
     def _take_in(self, id: str) -> None:
         collection = self._files.read_collection(id)

@@ -30,6 +30,12 @@ PICTURES, ANNOTATIONS, THUMBNAILS = "pictures", "annotations", "thumbnails"
 
 VERSION = 1
 
+
+def path_of_picture(id: str, name: str) -> str:
+    """Return the path of a picture's file that is called so."""
+    return f"{FOLDER}/{id}/{PICTURES}/{name}"
+
+
 _ID = re.compile(r"[0-9a-f]{32}")
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "AVIF": "avif", "HEIF": "heic", "GIF": "gif"}
 _SUFFIXES |= {"BMP": "bmp", "TIFF": "tif"}
@@ -58,12 +64,26 @@ class Rights(StrEnum):
 
 
 @dataclass(frozen=True)
+class Deletion:
+    """Pictures that nobody is shown any more; their files go when that can't be undone any more.
+
+    at: in seconds since 1970.
+    file_name: the first one's.
+    """
+
+    at: float
+    file_name: str
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Collection:
     """What collection.json says.
 
     owner: as of detections; None where the id is the key to it.
     classes: in the order of their numbers in exports; pictures may have more.
     links: the token of the link that gives these rights.
+    deletions: those that can be undone, by their tokens.
     is_deleted: its files are being deleted.
     """
 
@@ -73,6 +93,7 @@ class Collection:
     created_at: str
     classes: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    deletions: Mapping[str, Deletion] = field(default_factory=dict)
     is_deleted: bool = False
 
     def to_bytes(self) -> bytes:
@@ -91,10 +112,18 @@ class Collection:
                 str(document["created_at"]),
                 tuple(map(str, document["classes"])),
                 {Rights(rights): str(token) for rights, token in document["links"].items()},
+                {
+                    str(token): Deletion(float(one["at"]), str(one["file_name"]), tuple(one["pictures"]))
+                    for token, one in document.get("deletions", {}).items()
+                },
                 bool(document["is_deleted"]),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a collection: {error}") from error
+
+    def deleted(self) -> set[str]:
+        """Return the ids of the pictures that are deleted and may yet be there again."""
+        return {picture for one in self.deletions.values() for picture in one.pictures}
 
 
 class Entry(NamedTuple):

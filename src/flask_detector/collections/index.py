@@ -5,9 +5,11 @@ of all of them one of what their collection.json says, one of the tokens of link
 they have; of each owner the set of their collections.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple, cast
 
@@ -29,12 +31,15 @@ _COMPLETE = "complete"
 # hand, or Redis may be an older copy of itself.
 _COMPARED_SECONDS = 60
 
+# So many collections of up to 50,000 pictures stay in this process's memory: 7 MB for 10,000.
+_REMEMBERED = 2
+
 # A lock whose holder died opens after so long; whoever waits for it gives up earlier.
 _LOCK_SECONDS = 60
 _PATIENCE_SECONDS = 20
 
-# KEYS: the entries, their details, the sums, what all take. ARGV: the owner; then of each picture the id, its
-# entry and its details, both empty to forget it.
+# KEYS: the entries, their details, the sums, what all take. ARGV: the owner and a number that no other change
+# has; then of each picture the id, its entry and its details, both empty to forget it.
 _SET = f"""
 local STATE, SIZE = {1 + Entry._fields.index("state")}, {1 + Entry._fields.index("size")}
 local function count(entry, sign)
@@ -44,7 +49,8 @@ local function count(entry, sign)
   redis.call('HINCRBY', KEYS[4], 'all', sign * entry[SIZE])
   redis.call('HINCRBY', KEYS[4], ARGV[1], sign * entry[SIZE])
 end
-for i = 2, #ARGV, 3 do
+redis.call('HSET', KEYS[3], 'revision', ARGV[2])
+for i = 3, #ARGV, 3 do
   local before = redis.call('HGET', KEYS[1], ARGV[i])
   if before then count(cjson.decode(before), -1) end
   if ARGV[i + 1] == '' then
@@ -86,6 +92,8 @@ class Index:
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
         self._set = connection.register_script(_SET)
+        # What a list needs first of all: parsing ten thousand takes longer than all the rest of it.
+        self._remembered = lru_cache(_REMEMBERED)(lambda id, revision: self._read_entries(id))
 
     @contextmanager
     def locked(self, id: str = "") -> Iterator[Callable[[], None]]:
@@ -192,8 +200,13 @@ class Index:
                     pipeline.hdel(_LINKS, *known.links.values())
             pipeline.execute()
 
-    def entries(self, id: str) -> list[Entry]:
+    def entries(self, id: str) -> Sequence[Entry]:
         """Return a collection's pictures, in the order in which they were added."""
+        with reaching_redis():
+            revision = cast(bytes | None, self._connection.hget(_sums_key(id), "revision"))
+        return self._read_entries(id) if revision is None else self._remembered(id, revision)
+
+    def _read_entries(self, id: str) -> Sequence[Entry]:
         with reaching_redis():
             found = cast(list[bytes], self._connection.hvals(_entries_key(id)))
         return sorted(Entry.read(found), key=attrgetter("added_at", "id"))
@@ -241,7 +254,7 @@ class Index:
         for start in range(0, len(words), _SET_AT_ONCE):
             some = words[start : start + _SET_AT_ONCE]
             with reaching_redis():
-                self._set(keys, [owner, *(word for three in some for word in three)])
+                self._set(keys, [owner, secrets.randbits(53), *(word for three in some for word in three)])
 
     def used(self, owner: str | None) -> tuple[int, int]:
         """Return how many bytes all collections have, and those of an owner."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal
 
-from flask_detector.collections import documents
+from flask_detector.collections import deletions, documents
 from flask_detector.collections.documents import Details, Entry
 from flask_detector.collections.files import unknown_picture
 from flask_detector.collections.store import Collections, now
@@ -44,7 +44,7 @@ class Pictures:
         self._files = collections.files
         self._index = collections.index
 
-    def entries(self, id: str) -> list[Entry]:
+    def entries(self, id: str) -> Sequence[Entry]:
         """Return a collection's pictures, in the order in which they were added."""
         self._ensure(id)
         return self._index.entries(id)
@@ -85,11 +85,24 @@ class Pictures:
         said: the objects as the model said, where the annotations are a correction of them.
         classes: those that the collection is to have before the ones that only objects name.
         """
+        document = _document(annotations, said) | {"split": split, "file_name": file_name, "model": model}
+        return self._put(id, picture, document, classes)
+
+    def copy(self, id: str, picture: str, into: str) -> tuple[str, Added]:
+        """Take a picture in from another collection, with all that is known of it; return what `add` does.
+
+        Raises what `add` raises.
+        """
+        document = self.document(id, picture) | {"added_at": now()}
+        return self._put(into, self.picture(id, picture), document)
+
+    def _put(
+        self, id: str, picture: bytes, document: dict[str, Any], classes: Sequence[str] = ()
+    ) -> tuple[str, Added]:
         owner = self.collections.find(id).owner
         self.collections.comparison.ensure([id])
-        pid = documents.picture_id(file_name, picture)
+        pid = documents.picture_id(document["file_name"], picture)
         name = documents.picture_name(pid, picture)
-        document = _document(annotations, said) | {"split": split, "file_name": file_name, "model": model}
         size = len(picture) + len(documents.dumped(document))
         with self._index.locked(id):
             before = self._index.entry(id, pid)
@@ -99,7 +112,7 @@ class Pictures:
                 raise CollectionFull(f"A collection may have {MOST_PICTURES:,} pictures.")
             self.collections.check_room(owner, size - (0 if before is None else before.size))
             if before is not None:
-                document |= {"added_at": before.added_at, "split": split or before.split}
+                document |= {"added_at": before.added_at, "split": document["split"] or before.split}
             kept = self._files.write_picture(id, name, picture)
             try:
                 written = self._written(id, pid, document, kept)
@@ -152,6 +165,10 @@ class Pictures:
     def picture(self, id: str, picture: str) -> bytes:
         """Return a picture as it was sent."""
         return self._files.read_picture(id, self._file(id, picture))
+
+    def path(self, id: str, picture: str) -> str:
+        """Return the path in the storage of a picture as it was sent."""
+        return documents.path_of_picture(id, self._file(id, picture))
 
     def thumbnail(self, id: str, picture: str, make: Callable[[bytes], bytes]) -> bytes:
         """Return a picture's small copy, which is made once."""
@@ -209,9 +226,12 @@ class Pictures:
         """Take what was written into the index, and new classes into the collection; the lock is held."""
         written = list(written)
         labels = dict.fromkeys([*classes, *(label for entry, _ in written for label in entry.counts)])
-        collection = self.collections.change_locked(
-            id, lambda one: replace(one, classes=tuple(dict.fromkeys([*one.classes, *labels])))
-        )
+
+        def change(one: documents.Collection) -> documents.Collection:
+            known = replace(one, classes=tuple(dict.fromkeys([*one.classes, *labels])))
+            return deletions.without(known, {entry.id for entry, _ in written})
+
+        collection = self.collections.change_locked(id, change)
         self._index.set_entries(collection, written)
 
     def _file(self, id: str, picture: str) -> str:

@@ -39,11 +39,14 @@ class Dataset:
     """The pictures of a data set, to be iterated once and closed: a context manager.
 
     format: what people call it, such as "COCO".
+    total: the number of its picture files; 0 where its label files have the pictures themselves.
+    seen: how many of them were yielded or left out so far.
     """
 
     def __init__(self, reader: Reader, files: Files, remarks: Remarks, limits: Limits) -> None:
         self.format = reader.title
         self._reader, self._files, self._remarks, self._limits = reader, files, remarks, limits
+        self.total, self.seen = len(files.pictures), 0
         self._labels: dict[str, None] = {}
         self._declared = 0
 
@@ -77,10 +80,12 @@ class Dataset:
                 continue
             if labels.path is not None:
                 taken.add(labels.path)
+                self.seen += 1
             if (picture := self._picture(labels)) is not None:
                 yield picture
         for path in self._files.pictures:
             if path not in taken and path not in self._reader.not_pictures:
+                self.seen += 1
                 unlabelled = Labels(path, path, path, None, lambda _w, _h: ())
                 if (picture := self._picture(unlabelled)) is not None:
                     yield picture

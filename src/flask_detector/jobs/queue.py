@@ -114,17 +114,21 @@ class Jobs:
         if url is not None:
             deliveries.expect(url, id, request.owner, retention, pipeline)
 
-    def enqueue_mask(self, id: str, record: Record, *, model: str, box: Box, label: str) -> None:
-        """Queue, before all detections, that a model makes a mask of a box in a detection's picture.
+    def enqueue_mask(
+        self, id: str, picture: str, filename: str, info: PictureInfo, *, model: str, box: Box, label: str
+    ) -> None:
+        """Queue, before all detections, that a model makes a mask of a box in a picture.
 
         It is a job as a detection is, with the same states and moves, under an id that nobody is told.
+
+        picture: a detection's id, or the path of a file in the storage.
         """
         with reaching_redis():
             self._queue_of(model).enqueue_call(
                 MASK_TASK,
                 # A record has a minimum score.
                 kwargs={
-                    "model": model, "min_score": None, "picture": record.id, "box": list(box), "label": label
+                    "model": model, "min_score": None, "picture": picture, "box": list(box), "label": label
                 },
                 job_id=id,
                 timeout=self._settings.job_timeout,
@@ -133,8 +137,8 @@ class Jobs:
                 failure_ttl=MASK_SECONDS,
                 description="mask",
                 meta={
-                    "filename": record.filename,
-                    "picture": facts_of(record.picture),
+                    "filename": filename,
+                    "picture": facts_of(info),
                     "request": request_id.get(),
                 },
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),

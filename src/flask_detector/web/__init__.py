@@ -19,7 +19,9 @@ from flask_detector.web.pages import (
     admin_models,
     admin_teach,
     batches,
+    collected,  # noqa: F401  # routes of a collection
     collection,
+    collection_imports,  # noqa: F401  # more of these
     collections,
     comparison,
     detection,

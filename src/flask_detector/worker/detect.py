@@ -72,9 +72,9 @@ def mask_of_box(
     label: str,
     min_score: None,
 ) -> dict[str, Any]:
-    """Return a model's own mask of a box, xyxy, in the picture of a detection, as COCO's run lengths.
+    """Return a model's own mask of a box, xyxy, in a picture, as COCO's run lengths.
 
-    picture: the detection's id.
+    picture: the id of the detection that it is of, or its path in the storage.
     label: of the object; where the model does not know it, it decides itself.
 
     Raises DetectorError as `detect` does, and NoMaskHead.
@@ -99,8 +99,11 @@ def _pixels(context: WorkerContext, data: bytes, detector: Detector) -> Pixels:
     return pixels
 
 
-def _picture(storage: Storage, id: str) -> bytes:
+def _picture(storage: Storage, picture: str) -> bytes:
+    def read() -> bytes:
+        return storage.read(picture) if "/" in picture else storage.get(picture, ORIGINAL)
+
     try:
-        return _WAITING_FOR_STORAGE.call_with_retry(lambda: storage.get(id, ORIGINAL), lambda error: None)
+        return _WAITING_FOR_STORAGE.call_with_retry(read, lambda error: None)
     except FileNotFoundError as error:
         raise DetectionExpired("The picture was deleted before it was processed.") from error

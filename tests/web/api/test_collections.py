@@ -78,6 +78,7 @@ def test_a_picture_comes_with_its_objects_and_goes_with_its_class_renamed(
     assert client.get(picture["image"]).data == jpeg
     renamed = client.post(f"{collection}/classes", json={"old": "Katze 猫", "new": "cat"}).json
     assert renamed == {"pictures": 1}
+    assert client.delete(f"{collection}/classes/cat").status_code == 400, "an object has it"
     assert client.get(collection).json["classes"] == [{"name": "cat", "objects": 1}]
     assert client.patch(picture["url"], json={"split": None}).json["split"] is None
     assert client.delete(picture["url"]).status_code == 204

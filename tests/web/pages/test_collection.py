@@ -4,59 +4,15 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.datastructures import FileStorage
-from werkzeug.test import TestResponse, encode_multipart
+from werkzeug.test import TestResponse
 
 from flask_detector.collections.documents import Rights
 from flask_detector.web.core.service import Service
-from tests.support.collected import OF_MODEL, OF_PERSON, annotations
-from tests.support.datasets import zipped
-
-
-@dataclass(frozen=True)
-class Own:
-    """A collection of the browser with three pictures, of which the second is edited."""
-
-    id: str
-    pictures: list[str]
-
-    @property
-    def url(self) -> str:
-        return f"/collections/{self.id}"
-
-
-@pytest.fixture
-def service(app: Flask) -> Service:
-    found: Service = app.extensions["flask-detector"]
-    return found
-
-
-@pytest.fixture
-def send(client: FlaskClient, token: Callable[[], str]) -> Callable[..., TestResponse]:
-    """A function that sends a form."""
-
-    def send(url: str, **fields: str) -> TestResponse:
-        return client.post(url, data={"csrf_token": token(), **fields}, headers={"Accept": "text/html"})
-
-    return send
-
-
-@pytest.fixture
-def own(client: FlaskClient, send: Callable[..., TestResponse], service: Service, jpeg: bytes) -> Own:
-    id = send("/collections", name="<b>Füchse</b> & 狐").headers["Location"].rpartition("/")[2]
-    objects = [annotations(OF_MODEL), annotations(OF_PERSON), annotations()]
-    names = ("a.jpg", "<i>狐</i>.jpg", "c.jpg")
-    pictures = [
-        service.pictures.add(id, jpeg, its, file_name=name)[0]
-        for its, name in zip(objects, names, strict=True)
-    ]
-    return Own(id, pictures)
+from tests.support.collected import Own
 
 
 def test_pictures_are_chosen_by_state_class_and_part(client: FlaskClient, own: Own) -> None:
@@ -95,6 +51,10 @@ def test_a_class_is_renamed_pictures_are_parted_and_deleted(
     assert page.count(">Validation</span>") == 2
     send(f"{own.url}/pictures/{own.pictures[0]}/delete")
     assert len(service.pictures.entries(own.id)) == 2
+    assert send(f"{own.url}/classes/remove", name="Füchsin 狐").status_code == 400, "objects have it"
+    send(f"{own.url}/pictures/{own.pictures[1]}/delete")
+    send(f"{own.url}/classes/remove", name="Füchsin 狐")
+    assert service.collections.find(own.id).classes == ()
     send(f"{own.url}/rename", name="Neu")
     assert "<h1>Neu</h1>" in client.get(own.url).text
     assert send(f"{own.url}/split", percent="x").status_code == 400
@@ -139,28 +99,3 @@ def test_every_format_can_be_taken_away(client: FlaskClient, own: Own, format: s
         assert archive.testzip() is None
         assert len(archive.namelist()) >= 1
     assert client.get(f"{own.url}/exports/word.zip").status_code == 404
-
-
-def test_a_data_set_is_imported_and_what_was_left_out_is_listed(
-    client: FlaskClient, own: Own, token: Callable[[], str], jpeg: bytes, tmp_path: Path
-) -> None:
-    files = {
-        "images/狐.jpg": jpeg,
-        "labels/狐.txt": "0 0.5 0.5 0.2 0.2\n9 1 1 1 1\n",
-        "data.yaml": "names: [<b>]",
-    }
-    data = zipped(tmp_path / "a.zip", files).read_bytes()
-
-    def send(**fields: object) -> TestResponse:
-        boundary, body = encode_multipart({"csrf_token": token(), **fields})
-        content_type = f'multipart/form-data; boundary="{boundary}"'
-        return client.post(f"{own.url}/imports", data=body, content_type=content_type)
-
-    page = send(dataset=FileStorage(io.BytesIO(data), "Füchse.zip")).text
-    assert "1 picture imported" in page
-    assert "<strong>labels/狐.txt, line 2</strong>" in page
-    assert "&lt;b&gt;" in client.get(own.url).text
-    broken = send(dataset=FileStorage(io.BytesIO(data[:200]), "Füchse.zip"))
-    assert broken.status_code == 422
-    assert "Füchse.zip" in broken.text
-    assert send().status_code == 400

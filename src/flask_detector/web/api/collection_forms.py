@@ -11,7 +11,8 @@ from flask_detector.collections.documents import Collection, Entry
 from flask_detector.collections.index import Sums
 from flask_detector.structures.splits import Split
 from flask_detector.web.api.params import Score, Strict
-from flask_detector.web.core.collecting import Imported, Taken, counts_by_split
+from flask_detector.web.core.collecting import Taken, counts_by_split
+from flask_detector.web.core.importing import Imported
 from flask_detector.web.core.service import service
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]

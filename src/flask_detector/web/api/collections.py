@@ -29,7 +29,7 @@ from flask_detector.web.api.files import format_named
 from flask_detector.web.api.links import Link
 from flask_detector.web.api.operations import DELETED, JSON, Success, delete, get, patch, post
 from flask_detector.web.api.params import from_fields, from_json
-from flask_detector.web.core import collecting, request_bodies
+from flask_detector.web.core import collecting, importing, request_bodies
 from flask_detector.web.core.auth import find, owner_of_request
 from flask_detector.web.core.collecting import Choice
 from flask_detector.web.core.service import service
@@ -148,8 +148,8 @@ def import_dataset(id: str) -> Response:
     """
     collection = find_collection(id)
     with service().importing.held("Another data set is being imported."):
-        uploads.allow(collecting.MOST_IMPORTED_BYTES)
-        imported = collecting.import_dataset(service(), collection.id, "The data set", request_bodies.copy_to)
+        uploads.allow(importing.MOST_BYTES)
+        imported = importing.import_dataset(service(), collection.id, "The data set", request_bodies.copy_to)
     return jsonify(imported_form(imported))
 
 
@@ -168,6 +168,18 @@ def rename_class(id: str) -> Response:
         "pictures": classes.rename_class(service().pictures, collection.id, change.old, change.new)
     }
     return jsonify(form)
+
+
+@delete(
+    "/collections/<id>/classes/<path:name>",
+    responses={204: DELETED},
+    errors=(e.BadParameter, *_MISSING),
+    example="-X DELETE $API/collections/$COLLECTION/classes/cat",
+)
+def remove_class(id: str, name: str) -> tuple[str, int]:
+    """Take a class out that no object has."""
+    classes.remove_class(service().pictures, find_collection(id).id, name)
+    return "", 204
 
 
 @post(

@@ -31,7 +31,7 @@ from flask_detector.web.api.params import (
     from_fields,
     from_json,
 )
-from flask_detector.web.api.responses import AnnotationDocument
+from flask_detector.web.api.responses import AnnotationDocument, BoxAndLabel, BoxMask
 from flask_detector.web.core import annotations, collecting, renditions, request_bodies
 from flask_detector.web.core.collecting import Choice, Taken
 from flask_detector.web.core.etags import send_once_of
@@ -114,7 +114,7 @@ def add_pictures(id: str) -> Response:
             taken.left_out.append((file.filename or "", error.message))
         else:
             taken.ids.append(added[0])
-            taken.added += added[1]
+            taken.added += added[1] == "added"
     if problems and not taken.ids:
         raise problems[0]
     return jsonify(added_form(taken))
@@ -239,3 +239,16 @@ def show_picture_annotations(id: str, picture: str) -> Response:
 def save_picture_annotations(id: str, picture: str) -> Response:
     """Correct a picture's objects."""
     return annotations.save_collected(find_collection(id).id, picture, client())
+
+
+@post(
+    f"{_PICTURE}/annotations/mask",
+    responses={200: Success("The mask", BoxMask)},
+    errors=(e.BadAnnotations, e.NoMaskHead, e.ModelNotInstalled, e.QueueFull, *_NO_PICTURE),
+    body={JSON: BoxAndLabel},
+    example='--json \'{"box": [10, 20, 200, 300], "label": "cat"}\' '
+    "$API/collections/$COLLECTION/pictures/$PICTURE/annotations/mask",
+)
+def mask_of_box_in_picture(id: str, picture: str) -> Response:
+    """Turn a box into a mask by the model that found the picture's objects, or else by the default one."""
+    return annotations.mask_of_collected_box(find_collection(id).id, picture)

@@ -4,6 +4,7 @@ What a collection keeps and what a detection's correction is obey the same: GET 
 write names the version that it replaces in If-Match, and is refused where another one is there meanwhile.
 """
 
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from flask_detector.errors import (
     ServiceError,
     UnknownDetection,
 )
+from flask_detector.imaging import decode
+from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.corrections import AS_THE_MODEL_SAID
 from flask_detector.jobs.queue import MASK_SECONDS, new_id
 from flask_detector.jobs.records import Record
@@ -163,16 +166,49 @@ def mask_of_box(record: Record) -> Response:
     ServiceError where no worker has answered in time, and what the worker fails with.
     """
     form = service().jobs.result_form(record.id, corrected=False)
-    model, size = form["model"], (form["width"], form["height"])
     if not form["has_masks"]:
-        raise NoMaskHead(f"The model {model} finds boxes alone.")
-    asked = _asked_box(size)
+        raise NoMaskHead(f"The model {form['model']} finds boxes alone.")
+    return _mask_of_box(record.id, record.filename, record.picture, form["model"])
+
+
+def outliner(named: str | None = None) -> str | None:
+    """Return a model that makes masks: the one of that name, or the default one, or else any."""
+    usable = set(service().available.usable())
+    found = [info.name for info in service().models.known() if info.has_masks and info.name in usable]
+    return next((name for name in (named, service().available.default(), *found) if name in found), None)
+
+
+def mask_of_collected_box(collection: str, picture: str) -> Response:
+    """Send the mask that a model makes of the box and label in the request's body, of a collection's picture.
+
+    It is the model that has found the picture's objects, if it makes masks.
+
+    Raises NoMaskHead, BadAnnotations, UnknownCollection, UnknownPicture, QueueFull, ServiceError where no
+    worker has answered in time, and what the worker fails with.
+    """
+    document = service().pictures.document(collection, picture)
+    model = outliner(document["model"])
+    if model is None:
+        raise NoMaskHead("No model is installed that makes masks.")
+    path = service().pictures.path(collection, picture)
+    info = decode.check(io.BytesIO(service().pictures.picture(collection, picture)), service().limits)
+    return _mask_of_box(path, document["file_name"], info, model)
+
+
+def _mask_of_box(picture: str, filename: str, info: PictureInfo, model: str) -> Response:
+    """Send the mask that a model makes of the box and label in the request's body.
+
+    picture: as `Jobs.enqueue_mask` takes it.
+    """
+    asked = _asked_box((info.width, info.height))
     service().available.check(model)
     service().jobs.check_room(model)
     id = new_id()
     with service().waiting.held("Too many requests are waiting."):
         try:
-            service().jobs.enqueue_mask(id, record, model=model, box=asked.box, label=asked.label)
+            service().jobs.enqueue_mask(
+                id, picture, filename, info, model=model, box=asked.box, label=asked.label
+            )
             ended, result = service().wait_for(id, MASK_SECONDS)
         except UnknownDetection:
             result = None

@@ -1,21 +1,19 @@
 """What fills collections and what is taken from them: kept detections, uploads, a choice of pictures."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from flask import Response
 from werkzeug.datastructures import MultiDict
 
 from flask_detector.collections.documents import Collection, Entry, State
-from flask_detector.collections.pictures import readable
-from flask_detector.errors import BadParameter, CollectionError, DetectionError, PictureError
+from flask_detector.collections.pictures import Added, readable
+from flask_detector.errors import BadParameter, CollectionError, DetectionError, PictureError, UnknownPicture
 from flask_detector.formats import dataset
 from flask_detector.formats.dataset import Item
-from flask_detector.formats.file_names import safe_name, shown_name
+from flask_detector.formats.file_names import shown_name
 from flask_detector.imaging import decode
 from flask_detector.jobs.records import Record
 from flask_detector.jobs.states import JobStatus
@@ -26,12 +24,6 @@ from flask_detector.web.core.archives import report_of, why_not
 from flask_detector.web.core.responses import send_pieces
 from flask_detector.web.core.service import Service
 from flask_detector.web.core.view import View
-
-MOST_IMPORTED_BYTES = 2_000_000_000
-"""Of the ZIP of a data set that is sent."""
-
-if TYPE_CHECKING:
-    from flask_detector.datasets import Dataset
 
 # What stands for pictures that belong to no part.
 NO_SPLIT = "none"
@@ -96,66 +88,51 @@ def add_upload(
     filename: str | None,
     annotations: Annotations | None = None,
     split: Split | None = None,
-) -> tuple[str, bool]:
-    """Put a picture that is sent into a collection; return its id, and whether it is new there.
+) -> tuple[str, Added]:
+    """Put a picture that is sent into a collection; return its id, and what became of it.
 
     Raises PictureError, and what `Pictures.add` raises.
     """
     info = decode.check(source, service.limits)
     source.seek(0)
     objects = annotations or Annotations(info.width, info.height, (), ())
-    pid, what = service.pictures.add(id, source.read(), objects, file_name=shown_name(filename), split=split)
-    return pid, what == "added"
+    name = shown_name(filename)
+    added = service.pictures.add(id, source.read(), objects, file_name=name, split=split)
+    return checked(service, id, added)
 
 
-@dataclass
-class Imported(Taken):
-    """What became of a data set.
+def checked(service: Service, id: str, added: tuple[str, Added]) -> tuple[str, Added]:
+    """Return what became of a picture that was added, if it can be read to its end.
 
-    format: what people call it.
-    changed: names and remarks of what was taken in, but not as it was.
+    Raises PictureError otherwise; then it is in the collection no more.
     """
+    try:
+        renditions.collected_thumbnail(service, id, added[0])  # which is shown next
+    except PictureError:
+        service.pictures.remove(id, [added[0]])
+        raise
+    return added
 
-    format: str = ""
-    changed: list[tuple[str, str]] = field(default_factory=list)
 
+def copy(service: Service, id: str, entries: Iterable[Entry], into: str) -> Taken:
+    """Put pictures of a collection into another one.
 
-def import_dataset(service: Service, id: str, name: str, write: Callable[[IO[bytes]], None]) -> Imported:
-    """Put the pictures of a data set in a ZIP into a collection, one by one.
-
-    name: what messages call it.
-    write: writes the ZIP to a file.
-
-    Raises DatasetError, and what `Pictures.add` raises; then those before
-    are in it, and doing it again takes in the others.
+    What was changed there since it came stays so, and is left out. Raises what `Pictures.copy` raises, but
+    for pictures that are deleted meanwhile; then those before are in it.
     """
-    from flask_detector.datasets import open_dataset  # few processes ever need what it needs
-
-    imported = Imported()
-    with TemporaryDirectory() as folder:
-        path = Path(folder, safe_name(name))
-        with path.open("wb") as file:
-            write(file)
-        with open_dataset(path, limits=service.limits) as dataset:
-            _take_in(service, id, dataset, imported)
-    return imported
-
-
-def _take_in(service: Service, id: str, dataset: "Dataset", imported: Imported) -> None:
-    imported.format = dataset.format
-    for one in dataset:
-        pid, what = service.pictures.add(
-            id,
-            one.data,
-            one.annotations,
-            file_name=shown_name(one.name),
-            split=one.split,
-            classes=one.annotations.labels,
-        )
-        imported.ids.append(pid)
-        imported.added += what == "added"
-    imported.left_out = [(remark.where, remark.reason) for remark in dataset.left_out]
-    imported.changed = [(remark.where, remark.reason) for remark in dataset.changed]
+    taken = Taken()
+    for entry in entries:
+        try:
+            _, became = service.pictures.copy(id, entry.id, into)
+        except UnknownPicture as error:
+            taken.left_out.append((entry.file_name, error.message))
+            continue
+        if became == "there":
+            taken.left_out.append((entry.file_name, "It is there already, and was changed there."))
+        else:
+            taken.ids.append(entry.id)
+            taken.added += became == "added"
+    return taken
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from redis.client import Pipeline
 
 from flask_detector.api_keys import Keys, key_id_of
 from flask_detector.broker.connection import reaching_redis
+from flask_detector.collections.deletions import Deletions as CollectedDeletions
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections
 from flask_detector.collections.store import Limits as CollectionLimits
@@ -91,6 +92,7 @@ class Service:
         self.collections = Collections(storage, connection, CollectionLimits.of(settings))
         self.pictures = Pictures(self.collections)
         self.lessons = Lessons(connection)
+        self.collected_deletions = CollectedDeletions(self.collections)
         self.deletions = Deletions(connection, settings, storage.delete)
         self.models = model_store(settings)
         self.available = AvailableModels(self.models, self.jobs, settings)

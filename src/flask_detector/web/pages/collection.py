@@ -5,31 +5,31 @@ The same pages stand at two URLs: ``/collections/<id>`` for whoever has the coll
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, abort, g, render_template, request, url_for
+from flask import Blueprint, g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from flask_detector.collections import classes, split
+from flask_detector.collections import classes, deletions, split
 from flask_detector.collections.documents import Rights
+from flask_detector.collections.pictures import MOST_PICTURES
 from flask_detector.errors import BadParameter, ReadOnly
 from flask_detector.formats import FORMATS
 from flask_detector.visualization.colors import Colour, colours_of
-from flask_detector.web.core import annotations, archives, collecting, renditions
+from flask_detector.web.core import archives, collecting, importing
 from flask_detector.web.core.collecting import Choice
-from flask_detector.web.core.etags import send_once_of
-from flask_detector.web.core.responses import go_to, send
+from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.pages.collections import own
+from flask_detector.web.pages.home import refusals
 
 SHARED = "shared_collection"
 
 blueprint = Blueprint("collection", __name__)
 
-_PAGE = 60
-_BY = "another tab or browser"
+PAGE = 60
+"""Pictures on one page."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -51,19 +51,24 @@ def _add_key(endpoint: str, values: dict[str, Any]) -> None:
         values.setdefault("key", g.key)
 
 
-def _changes(view: View) -> View:
+def may_edit() -> bool:
+    """Return whether the request may change what is in the collection."""
+    return bool(g.rights is Rights.EDIT)
+
+
+def changes(view: View) -> View:
     """Let a function be called only by whoever may change what is in the collection."""
 
     @wraps(view)
     def check(*args: Any, **values: Any) -> Any:
-        if g.rights is not Rights.EDIT:
+        if not may_edit():
             raise ReadOnly("This link lets you look at the collection, not change it.")
         return view(*args, **values)
 
     return check  # type: ignore[return-value]  # Flask gives each route its own values
 
 
-def _owners(view: View) -> View:
+def owners(view: View) -> View:
     """Let a function be called only by the collection's owner."""
 
     @wraps(view)
@@ -81,9 +86,9 @@ def show() -> str:
     choice = Choice.of(request.args)
     everything = service().pictures.entries(g.collection.id)
     chosen = choice.of_entries(everything)
-    last = max(1, -(-len(chosen) // _PAGE))
+    last = max(1, -(-len(chosen) // PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
-    shown = chosen[(page - 1) * _PAGE : page * _PAGE]
+    shown = chosen[(page - 1) * PAGE : page * PAGE]
     counts, sums = classes.counts_of(g.collection, everything), service().collections.sums(g.collection.id)
     return render_template(
         "pages/collection.html",
@@ -95,68 +100,39 @@ def show() -> str:
         states=sums.states,
         splits=collecting.counts_by_split(everything),
         counts=counts,
-        colours=_colours(list(counts)),
+        colours=colours_by_label(list(counts)),
         choice_of=choice,
-        query=_query(),
+        query=shared_query(),
         page=page,
         last=last,
         size=sums.size,
-        may_edit=g.rights is Rights.EDIT,
+        may_edit=may_edit(),
+        deletions=deletions.recent(g.collection) if may_edit() else [],
+        imported=importing.find(service(), g.collection.id) if may_edit() else None,
+        most_bytes=importing.MOST_BYTES,
+        limits=service().limits,
+        refusals=refusals(service().limits),
+        most_together=MOST_PICTURES - len(everything),
         formats=FORMATS,
         format_groups=archives.FORMAT_GROUPS.items(),
     )
 
 
-def _colours(labels: list[str]) -> dict[str, Colour]:
+def colours_by_label(labels: list[str]) -> dict[str, Colour]:
+    """Return the colours of classes."""
     by_number = colours_of(range(len(labels)))
     return {label: by_number[number] for number, label in enumerate(labels)}
 
 
-def _query() -> dict[str, Any]:
+def shared_query() -> dict[str, Any]:
     """Return the parts of the request's query that a collection and its pictures share."""
     return {
         name: request.args.getlist(name) for name in ("state", "class", "split") if request.args.get(name)
     }
 
 
-@blueprint.get("/exports/<name>.zip")
-def export(name: str) -> Response:
-    """Send the pictures that the query asks for as a data set of that format."""
-    if name not in FORMATS:
-        abort(404)
-    entries = Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
-    return collecting.export(service(), g.collection, entries, name)
-
-
-@blueprint.before_app_request
-def _take_large_files() -> None:
-    # Before anything looks for a form's token, and so reads the form.
-    if request.endpoint in {f"{name}.import_dataset" for name in ("collection", SHARED)}:
-        if g.rights is Rights.EDIT:
-            request.max_content_length = collecting.MOST_IMPORTED_BYTES
-        g.importing = ExitStack()
-        g.importing.enter_context(service().importing.held("Another data set is being imported."))
-
-
-@blueprint.teardown_app_request
-def _let_go(_: BaseException | None) -> None:
-    if "importing" in g:
-        g.importing.close()
-
-
-@blueprint.post("/imports")
-@_changes
-def import_dataset() -> str:
-    """Import a data set in a ZIP; say what became of it."""
-    file = request.files.get("dataset")
-    if file is None or not file.filename:
-        raise BadParameter("There is no file.", hint="Choose the ZIP of a data set.", field="dataset")
-    imported = collecting.import_dataset(service(), g.collection.id, file.filename, file.save)
-    return render_template("pages/imported.html", collection=g.collection, imported=imported)
-
-
 @blueprint.post("/classes")
-@_changes
+@changes
 def rename_class() -> AnyResponse:
     """Rename a class, or merge it with another."""
     classes.rename_class(
@@ -165,8 +141,16 @@ def rename_class() -> AnyResponse:
     return go_to(url_for(".show"))
 
 
+@blueprint.post("/classes/remove")
+@changes
+def remove_class() -> AnyResponse:
+    """Take a class out that no object has."""
+    classes.remove_class(service().pictures, g.collection.id, request.form.get("name", ""))
+    return go_to(url_for(".show"))
+
+
 @blueprint.post("/split")
-@_changes
+@changes
 def part() -> AnyResponse:
     """Part the pictures into training and validation."""
     percent = request.form.get("percent", type=float)
@@ -178,7 +162,7 @@ def part() -> AnyResponse:
 
 
 @blueprint.post("/rename")
-@_owners
+@owners
 def rename() -> AnyResponse:
     """Give the collection another name."""
     service().collections.rename(g.collection.id, request.form.get("name", ""))
@@ -186,7 +170,7 @@ def rename() -> AnyResponse:
 
 
 @blueprint.post("/delete")
-@_owners
+@owners
 def delete() -> AnyResponse:
     """Delete the collection with its pictures now."""
     service().collections.delete(g.collection.id)
@@ -194,7 +178,7 @@ def delete() -> AnyResponse:
 
 
 @blueprint.post("/share/<any(read,edit):rights>")
-@_owners
+@owners
 def share(rights: str) -> AnyResponse:
     """Make the link under which anybody may look at the collection, or change what is in it."""
     token = service().collections.share(g.collection.id, Rights(rights))
@@ -202,68 +186,8 @@ def share(rights: str) -> AnyResponse:
 
 
 @blueprint.post("/withdraw/<any(read,edit):rights>")
-@_owners
+@owners
 def withdraw(rights: str) -> AnyResponse:
     """Let a link open nothing any more."""
     service().collections.withdraw(g.collection.id, Rights(rights))
     return go_to(url_for(".show", _anchor="share"))
-
-
-@blueprint.get("/pictures/<id>")
-def picture(id: str) -> str:
-    """Show a picture in the editor, with the way to those beside it."""
-    entry = service().pictures.entry(g.collection.id, id)
-    chosen = Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
-    # The picture may have left the choice, as the first change of an unseen one has it do.
-    place = (entry.added_at, entry.id)
-    before = [one for one in chosen if (one.added_at, one.id) < place]
-    after = [one for one in chosen if (one.added_at, one.id) > place]
-    labels = list(classes.counts_of(g.collection, [entry]))
-    return render_template(
-        "pages/collected.html",
-        collection=g.collection,
-        entry=entry,
-        position=f"{len(before) + 1} of {len(chosen)}" if entry in chosen else f"{len(chosen)} more",
-        previous=before[-1].id if before else None,
-        next=after[0].id if after else None,
-        page=len(before) // _PAGE + 1,
-        query=_query(),
-        labels=labels,
-        colours=_colours(labels),
-        may_edit=g.rights is Rights.EDIT,
-    )
-
-
-@blueprint.post("/pictures/<id>/delete")
-@_changes
-def delete_picture(id: str) -> AnyResponse:
-    """Delete a picture of the collection."""
-    service().pictures.remove(g.collection.id, [id])
-    return go_to(url_for(".show", **_query()))
-
-
-@blueprint.get("/pictures/<id>/picture")
-def picture_file(id: str) -> Response:
-    """Send the picture upright, in a format that every browser shows, without its metadata."""
-    return send_once_of(lambda: renditions.collected(service(), g.collection.id, id), id)
-
-
-@blueprint.get("/pictures/<id>/thumbnail")
-def thumbnail(id: str) -> Response:
-    """Send a small copy of the picture."""
-    return send(renditions.collected_thumbnail(service(), g.collection.id, id))
-
-
-@blueprint.get("/pictures/<id>/annotations")
-def show_annotations(id: str) -> Response:
-    """Send the objects of a picture."""
-    masks = request.args.get("masks")
-    return annotations.show_collected(g.collection.id, id, "polygon" if masks == "polygon" else "rle")
-
-
-@blueprint.put("/pictures/<id>/annotations")
-@_changes
-def save_annotations(id: str) -> Response:
-    """Correct the objects of a picture."""
-    by = "somebody with the link" if g.is_shared else _BY
-    return annotations.save_collected(g.collection.id, id, by)

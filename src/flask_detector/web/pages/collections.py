@@ -1,6 +1,6 @@
 """The collections of a browser: their list, new ones, and keeping detections in them."""
 
-from flask import Blueprint, Response, jsonify, render_template, request, session, url_for
+from flask import Blueprint, jsonify, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections.documents import Collection
@@ -15,7 +15,7 @@ from flask_detector.web.pages.visitor import may_see, visitor
 
 blueprint = Blueprint("collections", __name__, url_prefix="/collections")
 
-# In one request, which takes a while.
+# In one request.
 _MOST_KEPT = 1000
 
 # Small copies of pictures that stand for a collection.
@@ -51,22 +51,31 @@ def keep() -> AnyResponse:
     The form names a `collection`, or a new one by `name`.
     """
     records = selected()
-    if len(records) > _MOST_KEPT:
+    check_number(len(records))
+    collection = wanted()
+    taken = collecting.keep(service(), collection.id, records, View.of(request.args))
+    return kept(collection, taken)
+
+
+def check_number(number: int) -> None:
+    """Raise BadParameter for more pictures than are kept in one request, which takes a while."""
+    if number > _MOST_KEPT:
         raise BadParameter(
-            f"These are {len(records):,} pictures; at most {_MOST_KEPT:,} are kept at once.",
+            f"These are {number:,} pictures; at most {_MOST_KEPT:,} are kept at once.",
             hint="Keep some of them first.",
             field="id",
         )
-    collection = _wanted()
-    taken = collecting.keep(service(), collection.id, records, View.of(request.args))
+
+
+def kept(collection: Collection, taken: collecting.Taken, *, moved: bool = False) -> AnyResponse:
+    """Say what became of pictures that went into a collection: go to it, or tell a script.
+
+    moved: whether they are no longer where they were.
+    """
     session[_LAST] = collection.id
     url = url_for("collection.show", key=collection.id)
     if not wants_json():
         return go_to(url)
-    return _kept(collection, taken, url)
-
-
-def _kept(collection: Collection, taken: collecting.Taken, url: str) -> Response:
     response = jsonify(
         {
             "url": url,
@@ -74,13 +83,14 @@ def _kept(collection: Collection, taken: collecting.Taken, url: str) -> Response
             "pictures": len(taken.ids),
             "added": taken.added,
             "left_out": [f"{name}: {reason}" for name, reason in taken.left_out],
+            "moved": moved,
         }
     )
     response.headers["Location"] = url
     return response
 
 
-def _wanted() -> Collection:
+def wanted() -> Collection:
     """Return the collection that the form names, or make the one that it asks for."""
     id = request.form.get("collection", "")
     return own(id) if id else service().collections.create(request.form.get("name", ""), visitor())

@@ -47,12 +47,12 @@ def home() -> str:
         main_model=MAIN_MODEL,
         pace=service().seconds_by_model(),
         most_together=MOST_TOGETHER,
-        refusals=_refusals(service().limits),
+        refusals=refusals(service().limits),
     )
 
 
-def _refusals(limits: Limits) -> dict[str, dict[str, str]]:
-    """Return what the page says of files that it does not even send; `{}` stands for their size."""
+def refusals(limits: Limits) -> dict[str, dict[str, str]]:
+    """Return what a page says of files that it does not even send; `{}` stands for their size."""
     errors: dict[str, DetectorError] = {
         "empty": empty(),
         "bytes": limits.too_large("{}"),

@@ -10,5 +10,5 @@ const sender = () => import("./send.js");
 receivePictures(
   target,
   async (items) => (await sender()).sendAtOnce(panel, items),
-  async () => (await sender()).nameModel(panel, /** @type {HTMLElement} */ (target.querySelector(".drop-target-model"))),
+  async () => (await sender()).namePurpose(panel, /** @type {HTMLElement} */ (target.querySelector(".drop-target-model"))),
 );

@@ -1,6 +1,7 @@
 /**
  * Sends pictures by the front page's form, as that page would with the options it has now, and leads to the result or
- * the batch; where something on this page is not saved, by a link.
+ * the batch; where something on this page is not saved, by a link. A page that takes pictures itself, as a collection
+ * does, has such a form of its own, which says where it leads.
  */
 
 import { nameOf } from "../shared/incoming.js";
@@ -20,7 +21,8 @@ let form;
 
 /** @param {HTMLElement} panel */
 function formOf(panel) {
-  form ??= loadForm(panel.dataset.home ?? "");
+  const own = /** @type {HTMLFormElement | null} */ (document.getElementById("upload"));
+  form ??= own ? Promise.resolve(own) : loadForm(panel.dataset.home ?? "");
   form.catch(() => (form = undefined));
   return form;
 }
@@ -36,10 +38,12 @@ async function loadForm(url) {
   return found;
 }
 
-/** Say with which model pictures will be detected. @param {HTMLElement} panel @param {HTMLElement} place */
-export async function nameModel(panel, place) {
-  const model = (await formOf(panel)).querySelector("[name=model]:checked");
-  place.textContent = model instanceof HTMLElement ? `to detect objects with ${model.dataset.title}` : "";
+/** Say what pictures will be sent for, and with which model. @param {HTMLElement} panel @param {HTMLElement} place */
+export async function namePurpose(panel, place) {
+  const form = await formOf(panel);
+  const model = form.querySelector("[name=model]:checked");
+  const purpose = model instanceof HTMLElement ? `to detect objects with ${model.dataset.title}` : "";
+  place.textContent = form.dataset.purpose ?? purpose;
 }
 
 /** @param {HTMLElement} panel @param {Item[]} items */
@@ -87,10 +91,11 @@ async function send(panel, show, items, signal) {
     show.rest("");
     return;
   }
-  if (accepted.length === 1 && items.length === 1) {
+  const { leads } = form.dataset;
+  if (accepted.length === 1 && items.length === 1 && !leads) {
     await ended(last.url, signal);
   }
-  const url = last.batch_url ?? last.url;
+  const url = leads ?? last.batch_url ?? last.url;
   if (accepted.length === items.length && !isUnsaved()) {
     location.assign(url);
   } else {

@@ -29,7 +29,9 @@ async function keep(button, data) {
     const url = button.formAction.replace(/\?.*|$/, location.search);
     const answer = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json" } });
     const found = await answer.json();
-    if (answer.ok) {
+    if (answer.ok && found.moved) {
+      location.reload();
+    } else if (answer.ok) {
       show(menu, ...wordsOf(found), found);
     } else {
       show(menu, `${found.error.message} ${found.error.hint}`);

@@ -1,7 +1,7 @@
 /** Sends forms with upload progress, which `fetch` doesn't report. */
 
 /** @typedef {{message: string, hint: string, status: number}} Trouble status: of HTTP; 0 where no answer came */
-/** @typedef {{id: string, url: string, batch?: string, batch_url?: string} | {error: Trouble}} Answer */
+/** @typedef {{id: string, url: string, batch?: string, batch_url?: string, became?: string} | {error: Trouble}} Answer */
 
 /**
  * Send a form's data and return the server's answer, or what went wrong on the way.

@@ -2,7 +2,7 @@
 
 import { parsed, replacePart } from "./parts.js";
 
-const PARTS = ["undo", "head", "selection", "download", "keep", "filters", "records", "pages"];
+const PARTS = ["undo", "head", "selection", "download", "keep", "filters", "class-work", "records", "pages"];
 
 document.addEventListener("submit", (event) => {
   const { submitter, target } = event;

@@ -7,7 +7,11 @@ import { send } from "./send.js";
 
 /** @typedef {import("./incoming.js").Item} Item */
 /** @typedef {import("./send.js").Trouble} Trouble */
-/** @typedef {{id: string, url: string, batch?: string, batch_url?: string}} Accepted */
+/**
+ * `became`: in a collection, "added" of what was not there before.
+ *
+ * @typedef {{id: string, url: string, batch?: string, batch_url?: string, became?: string}} Accepted
+ */
 /**
  * What became of pictures: `unsent` were not tried for the reason that `trouble` says.
  *
@@ -73,7 +77,8 @@ export class Upload {
   takeBack() {
     const token = new FormData();
     token.set("csrf_token", new FormData(this.form).get("csrf_token") ?? "");
-    this.#accepted.forEach(({ url }) => send(`${url}/delete`, token, new AbortController().signal));
+    const added = this.#accepted.filter(({ became = "added" }) => became === "added");
+    added.forEach(({ url }) => send(`${url}/delete`, token, new AbortController().signal));
   }
 
   /**
