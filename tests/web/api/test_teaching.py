@@ -109,6 +109,7 @@ def test_without_pytorch_the_answer_has_the_command_that_installs_it(
     ("change", "refusal"),
     [
         ({"base": "mask-rcnn-r50-fpn"}, (400, "bad_parameter")),
+        ({"base": "rtmdet-ins-s"}, (409, "model_not_installed")),
         ({"classes": ["gable"]}, (400, "bad_parameter")),
         ({"name": "nanodet-g"}, (409, "model_conflict")),
         ({"name": "../etc"}, (400, "bad_parameter")),

@@ -95,6 +95,7 @@ class RunList(TypedDict):
         e.BadParameter,
         e.UnknownCollection,
         e.ModelConflict,
+        e.ModelNotInstalled,
         e.TeachingError,
         e.BadTrainingData,
         e.QueueFull,

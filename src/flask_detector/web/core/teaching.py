@@ -8,9 +8,18 @@ from typing import Any, Final
 
 from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, State
+from flask_detector.detectors import Stage
 from flask_detector.detectors.base import usable_cores
+from flask_detector.detectors.pair import PAIR
 from flask_detector.detectors.zoo import custom
-from flask_detector.errors import BadParameter, BadTrainingData, ModelConflict, TeachingError, UnknownRun
+from flask_detector.errors import (
+    BadParameter,
+    BadTrainingData,
+    ModelConflict,
+    ModelNotInstalled,
+    TeachingError,
+    UnknownRun,
+)
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.states import UNFINISHED, JobStatus
 from flask_detector.process.extras import INSTALL_TEACHING
@@ -23,9 +32,6 @@ MODEL: Final = "model.safetensors"
 
 # Reading the pictures and starting PyTorch.
 _BEGINNING_SECONDS: Final = 10.0
-
-# The variant of a taught model's file that finds the base's classes, too.
-_PAIR: Final = "pair"
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,18 @@ class Plan:
 
 
 def plan(service: Service, collection: Collection, request: LessonRequest) -> Plan:
-    """Return what a run would do; raises BadParameter and BadTrainingData for one that can't be done."""
+    """Return what a run would do.
+
+    Raises BadParameter, ModelNotInstalled and BadTrainingData for one that can't be done.
+    """
     if request.base not in BASES:
         raise BadParameter(
             f"'{request.base[:40]}' can't be taught.", hint=f"Choose of: {', '.join(BASES)}.", field="base"
+        )
+    if service.models.state(request.base).stage not in {Stage.EMBEDDED, Stage.INSTALLED}:
+        raise ModelNotInstalled(
+            f"The base {request.base} is not installed.",
+            hint=f"Install it first: flask-detector models pull {request.base}",
         )
     entries, counts = service.pictures.entries(collection.id), class_counts(service, collection)
     known = {label.casefold() for label in counts}
@@ -101,7 +115,7 @@ def _seconds_a_step(service: Service, base: str) -> float:
 def begin(service: Service, collection: Collection, request: LessonRequest) -> str:
     """Queue a run; return its id.
 
-    Raises TeachingError where PyTorch is nowhere, BadParameter, BadTrainingData, ModelConflict and QueueFull.
+    Raises TeachingError where PyTorch is nowhere, ModelConflict, QueueFull, and what `plan` raises.
     """
     if not can_teach(service):
         raise TeachingError(
@@ -151,7 +165,7 @@ def add(service: Service, run: Run) -> None:
     Raises UnknownRun and ModelConflict.
     """
     changes = service.model_changes
-    for name, variant in ((run.request.name, None), (run.pair, _PAIR)):
+    for name, variant in ((run.request.name, None), (run.pair, PAIR)):
         changes.check_new(name)
         with changes.new_file(f"{run.request.name}.safetensors") as file:
             file.write_bytes(model(service, run))

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections.documents import State
-from flask_detector.errors import BadTrainingData, UnknownPicture
+from flask_detector.errors import BadTrainingData, ModelNotInstalled, UnknownPicture
 from flask_detector.formats.file_names import safe_stem
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.states import JobStatus
@@ -58,7 +58,7 @@ def new() -> str:
     asked = _request(request.args, collection.id)
     try:
         plan, refusal = teaching.plan(service(), collection, asked), None
-    except BadTrainingData as error:
+    except (BadTrainingData, ModelNotInstalled) as error:
         plan, refusal = None, error
     shown = in_doubt[:_IN_DOUBT_SHOWN]
     return render_template(
