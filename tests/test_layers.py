@@ -32,7 +32,7 @@ RULES: dict[str, tuple[str, str]] = {
     "collections": ("broker errors formats imaging storage structures", "redis"),
     "jobs": ("broker errors imaging process settings structures", "pydantic redis rq typing_extensions"),
     "worker": (
-        "broker detectors errors imaging jobs process service.metrics settings storage webhooks",
+        "broker detectors errors imaging jobs process service.metrics settings storage structures webhooks",
         "numpy redis rq",
     ),
     # Of its own process

@@ -315,3 +315,15 @@ def test_a_busy_server_gets_several_pictures_at_once_and_their_results_are_told_
     assert answer.exit_code == 0
     assert [json.loads(line)["width"] for line in answer.stdout.splitlines()] == [1, 2, 3, 4, 5, 6]
     assert slept == [1.0] * 6
+
+
+def test_the_pictures_that_the_model_is_least_sure_of_come_first(run: CliRunner, pictures: Path) -> None:
+    command = ["detect", "--unsure-first", str(pictures / "zoo.jpg"), str(pictures / "apartment.jpg")]
+    answer = run.invoke(main, command)
+    assert answer.exit_code == 0
+    rows = [line.split(None, 1) for line in answer.stdout.splitlines()]
+    assert {Path(name).name for _, name in rows} == {"zoo.jpg", "apartment.jpg"}
+    assert float(rows[0][0]) >= float(rows[1][0]) > 0
+    forms = [json.loads(line) for line in run.invoke(main, [*command, "--json"]).stdout.splitlines()]
+    assert [form["doubt"] for form in forms] == [float(number) for number, _ in rows]
+    assert run.invoke(main, [*command, "--out", "x"]).exit_code == 2

@@ -1,6 +1,7 @@
 """``flask-detector detect``: detection in many pictures, locally or on a server."""
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ import click
 
 from flask_detector.atomic_files import write_whole
 from flask_detector.cli import detect_run
-from flask_detector.cli.inputs import Input, find_inputs
+from flask_detector.cli.inputs import Input, find_inputs, printable
 from flask_detector.cli.output_folder import DRAWN, OutputFolder
 from flask_detector.client import Client
 from flask_detector.detectors import load_detector
@@ -20,7 +21,11 @@ from flask_detector.imaging import decode, encode
 from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 from flask_detector.structures.detections import Detections, MaskEncoding
+from flask_detector.structures.doubt import doubt
 from flask_detector.visualization import annotate
+
+# Of what is looked at to tell how sure a model is.
+_LEAST_SCORE = 0.05
 
 _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 
@@ -70,6 +75,11 @@ _FAILED, _USAGE, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
     help="Number of parallel requests to --server.",
 )
 @click.option("--again", is_flag=True, help="Overwrite results of an earlier run.")
+@click.option(
+    "--unsure-first",
+    is_flag=True,
+    help="Print only in how many objects of each picture the model is in doubt, most first.",
+)
 def detect(
     pictures: tuple[str, ...],
     out: Path | None,
@@ -83,6 +93,7 @@ def detect(
     api_key: str | None,
     at_once: int,
     again: bool,
+    unsure_first: bool,
 ) -> None:
     """Detect objects in pictures, locally or on a server.
 
@@ -101,14 +112,15 @@ def detect(
       141  the reader of the output closed it
     """  # noqa: D301  (click's mark for a paragraph that is not to be wrapped)
     into_zip = _is_zip(out)
-    if kind is None and into_zip:
-        raise click.UsageError("A data set also requires --format.")
-    if kind is not None and out is None:
-        raise click.UsageError("--format requires --out: a folder, or NAME.zip for one data set.")
+    _check(out, kind, server, unsure_first=unsure_first)
     settings = Settings.from_environment()
     limits = Limits.of(settings)
+    shown_score = min_score or 0.0
     if server is None:
         detector = load_detector(model, settings=settings)
+        if unsure_first:
+            shown_score = detector.default_min_score if min_score is None else min_score
+            min_score = min(_LEAST_SCORE, shown_score)
         detect_run.select_labels(labels, detector.labels)
         model = detector.name
         detect_one = detect_run.here(detector, limits, min_score)
@@ -130,7 +142,9 @@ def detect(
         if not found:
             click.echo("No pictures found.", err=True)
             raise click.exceptions.Exit(_USAGE)
-        if out is None:
+        if unsure_first:
+            _list_unsure(run, found, shown_score)
+        elif out is None:
             for picture, _, result in run.each(found):
                 run.report(picture, result)
         elif into_zip:
@@ -148,6 +162,27 @@ def detect(
             _into_folder(run, found, folder, kind, limits, again=again)
     if run.failures:
         raise click.exceptions.Exit(_FAILED)
+
+
+def _check(out: Path | None, kind: str | None, server: str | None, *, unsure_first: bool) -> None:
+    """Raise UsageError for options that don't go together."""
+    if kind is None and _is_zip(out):
+        raise click.UsageError("A data set also requires --format.")
+    if kind is not None and out is None:
+        raise click.UsageError("--format requires --out: a folder, or NAME.zip for one data set.")
+    if unsure_first and (server is not None or out is not None):
+        raise click.UsageError("--unsure-first goes with neither --server nor --out.")
+
+
+def _list_unsure(run: detect_run.Run, found: Sequence[Input], shown_score: float) -> None:
+    """Print in how many objects of each picture the model is in doubt, most first."""
+    doubts = [
+        (round(doubt(result.scores.tolist(), shown_score), 2), str(picture))
+        for picture, _, result in run.each(found)
+    ]
+    for number, name in sorted(doubts, key=lambda one: -one[0]):
+        form = {"file": name, "doubt": number}
+        click.echo(json.dumps(form) if run.as_json else f"{number:7.2f}  {printable(name)}")
 
 
 def _is_zip(out: Path | None) -> bool:

@@ -80,7 +80,7 @@ class Run:
         self._detect = detect
         self._max_bytes = max_bytes
         self._labels = labels
-        self._as_json, self._masks = as_json, masks
+        self.as_json, self._masks = as_json, masks
         self._at_once = at_once
         self._progress = PictureProgress(0)
 
@@ -111,7 +111,7 @@ class Run:
 
     def report(self, picture: Input, found: Detections, **written: object) -> None:
         """Print the detections of a picture, and the paths of written files by kind."""
-        if self._as_json:
+        if self.as_json:
             form = {"file": _name(picture), **found.to_json(masks=self._masks)}
             self._progress.print(json.dumps(form | {word: str(path) for word, path in written.items()}))
         else:
@@ -121,7 +121,7 @@ class Run:
     def report_failure(self, name: str, error: DetectorError) -> None:
         """Report a picture that can't be processed, or an argument without one."""
         self.failures += 1
-        if self._as_json:
+        if self.as_json:
             described: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
             self._progress.print(json.dumps({"file": name, "error": described}))
         else:

@@ -22,6 +22,7 @@ class Listed:
     model: the one that was used; None unless it is done.
     counts: how many instances each label has that is usually shown; None unless it is done.
     batch: the id of the batch that it was sent with, if it was with one.
+    doubt: of the model, see `structures.doubt`; 0 unless it is done and nobody has corrected it.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Listed:
     model: str | None
     counts: dict[str, int] | None
     batch: str | None
+    doubt: float = 0.0
 
 
 class Listing:
@@ -59,4 +61,5 @@ def _listed(id: bytes, status: bytes, data: bytes, batch: bytes | None) -> Liste
         meta.get("used_model"),
         meta.get("counts"),
         None if batch is None else batch.decode(),
+        0.0 if meta.get("correction") else meta.get("doubt", 0.0),
     )

@@ -34,6 +34,7 @@ from flask_detector.process import readiness
 from flask_detector.process.logs import facts, request_id, short
 from flask_detector.settings import Settings
 from flask_detector.storage.base import Storage
+from flask_detector.structures.doubt import doubt
 from flask_detector.worker.attempts import Attempt, Attempts
 from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.detect import detect, mask_of_box
@@ -235,6 +236,8 @@ class DetectionWorker(SimpleWorker):
         self._context.detection_times.record(document["model"], sum(document["timings_ms"].values()) / 1000)
         shown = [one["label"] for one in document["instances"] if one["score"] >= document["shown_score"]]
         job.meta["counts"] = dict(Counter(shown).most_common())
+        scores = (one["score"] for one in document["instances"])
+        job.meta["doubt"] = round(doubt(scores, document["shown_score"]), 2)
         job.meta["used_model"] = document["model"]
         # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
         job.meta["picture"].update(width=document["width"], height=document["height"])

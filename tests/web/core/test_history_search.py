@@ -60,3 +60,12 @@ def test_what_was_sent_together_is_one_card_where_its_newest_picture_stood() -> 
     assert batch.counts == {"cup": 3, "person": 2, "traffic light": 1}
     assert cards[0].counts is None
     assert cards[2].counts == {}
+
+
+def test_to_correct_next_is_what_the_model_is_least_sure_of() -> None:
+    listed = [
+        Listed(str(n), DONE, "a.jpg", "nanodet-g", {}, None, doubt) for n, doubt in enumerate((0.5, 0, 2))
+    ]
+    search = Search.of(MultiDict({"order": "unsure"}))
+    assert [one.id for one in search.of_all(listed)] == ["2", "0"]
+    assert search.query == {"order": "unsure"}

@@ -28,34 +28,41 @@ class Search:
     words: each is in the file's name, a label, in singular or plural, or the model's name, in any case.
     label, model: of an object that is shown, and the model that found it.
     state: a key of STATES.
+    is_unsure_first: of those that nobody has corrected the ones that the model is least sure of come first.
     """
 
     words: str = ""
     label: str = ""
     model: str = ""
     state: str = ""
+    is_unsure_first: bool = False
 
     @classmethod
     def of(cls, query: MultiDict[str, str]) -> Self:
-        """Return the search that a query asks for: ``q``, ``label``, ``model`` and ``state``."""
+        """Return what a query asks for: ``q``, ``label``, ``model``, ``state``, and ``order=unsure``."""
         state = query.get("state", "")
         return cls(
             query.get("q", "").strip(),
             query.get("label", "").strip(),
             query.get("model", "").strip(),
             state if state in STATES else "",
+            query.get("order") == "unsure",
         )
 
     @property
     def query(self) -> dict[str, str]:
         """The query that asks for it."""
         parts = {"q": self.words, "label": self.label, "model": self.model, "state": self.state}
+        parts |= {"order": "unsure" if self.is_unsure_first else ""}
         return {name: value for name, value in parts.items() if value}
 
     def of_all(self, listed: Sequence[Listed]) -> list[Listed]:
-        """Return those detections that are found."""
+        """Return those detections that are found, in the order in which they are shown."""
         words = folded(self.words).split()
-        return [one for one in listed if self._finds(one, words)]
+        found = [one for one in listed if self._finds(one, words)]
+        if self.is_unsure_first:
+            found = sorted((one for one in found if one.doubt), key=lambda one: -one.doubt)
+        return found
 
     def _finds(self, one: Listed, words: list[str]) -> bool:
         if self.state and one.status not in STATES[self.state][1]:
