@@ -49,6 +49,19 @@ def test_every_answer_has_the_headers(client: FlaskClient, path: str) -> None:
     assert "microphone=()" in headers["Permissions-Policy"]
 
 
+def test_an_asset_has_the_headers_that_are_for_it_and_one_that_is_not_there_is_a_page(
+    client: FlaskClient,
+) -> None:
+    path = re.findall(r'href="(/static/[^"]*variables.css)"', client.get("/").text)[0]
+    with client.get(path) as response:
+        headers = response.headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert "Content-Security-Policy" not in headers
+    assert "default-src 'none'" in client.get(f"{path}x").headers["Content-Security-Policy"]
+
+
 def test_the_cookie_goes_to_no_script_and_to_no_other_site(client: FlaskClient) -> None:
     cookie = client.get("/").headers["Set-Cookie"]
     assert "HttpOnly" in cookie

@@ -54,6 +54,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+# What styles, scripts and icons need of these: the others are about documents, and longer than some files.
+_OF_ASSETS = ("X-Content-Type-Options", "Cross-Origin-Resource-Policy")
 
 # A browser that came by TLS once never comes without it again.
 _HSTS = f"max-age={365 * 24 * 3600}"
@@ -131,8 +133,9 @@ def install(app: Flask, settings: Settings, *, exempt: Iterable[Blueprint]) -> N
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+        is_asset = request.endpoint == "static" and response.status_code < HTTPStatus.BAD_REQUEST
+        for name in _OF_ASSETS if is_asset else HEADERS:
+            response.headers.setdefault(name, HEADERS[name])
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
         if response.status_code == HTTPStatus.UNAUTHORIZED:  # RFC 9110, 15.5.2
