@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -94,6 +95,7 @@ def test_what_is_deleted_in_another_tab_meanwhile_says_so_whatever_is_done_with_
 ) -> None:
     page = open_page()
     send(page, pictures / "park.jpg")
+    downloading = open_page(urlsplit(page.url).path)
     token = page.locator("[name=csrf_token]").first.input_value()
     deleted = page.request.post(f"{page.url}/delete", form={"csrf_token": token})  # by another tab
     assert deleted.ok
@@ -103,6 +105,8 @@ def test_what_is_deleted_in_another_tab_meanwhile_says_so_whatever_is_done_with_
     page.go_back()
     page.reload()
     expect(heading).to_have_text(re.compile("deleted|no such detection"))
+    downloading.get_by_role("link", name="Download").click()
+    expect(downloading.get_by_role("heading", level=1)).to_have_text(re.compile("deleted|no such detection"))
     forgive(complaints, "404", "410")
 
 
