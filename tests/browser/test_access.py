@@ -284,6 +284,11 @@ def test_axe_finds_nothing_in_what_opens_and_appears(
     check(page)
     assert page.evaluate(_TOO_SMALL) == []
     page.get_by_role("button", name="Undo").click()
+    comparison = open_page(paths["comparison"], viewport=PHONE, has_touch=True, is_mobile=True)
+    settle(comparison)
+    comparison.get_by_text("All classes").click()
+    check(comparison)
+    assert comparison.evaluate(_TOO_SMALL) == []
     crowd = open_page(paths["crowd"], viewport=PHONE)
     crowd.locator(".result-shapes").wait_for()
     crowd.locator("[role=option]").first.click()

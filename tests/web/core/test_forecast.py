@@ -64,6 +64,26 @@ def test_the_models_of_the_pictures_before_it_count_and_the_workers_share_them(
     assert service.forecast.seconds(last) == pytest.approx(4.15)
 
 
+def test_a_batch_tells_when_its_last_picture_is_likely_to_be_done(
+    service: Service,
+    workers: Callable[[int], None],
+    queued: Callable[[str], Record],
+    client: FlaskClient,
+    token: Callable[[], str],
+    jpeg: bytes,
+) -> None:
+    pictures = [(io.BytesIO(jpeg), f"{n}.jpg") for n in range(2)]
+    form = {"csrf_token": token(), "model": FAST, "picture": pictures}
+    workers(1)
+    queued(SLOW), queued(SLOW)
+    path = client.post("/detections", data=form, headers={"Accept": "text/html"}).headers["Location"]
+    assert "0 of 2 done. About 9 s." in client.get(path).text
+    workers(0)
+    page = client.get(path).text
+    assert "About" not in page.partition("<main")[2].partition("</header>")[0]
+    assert "No worker is running. The pictures stay in the queue" in page
+
+
 def test_what_stands_behind_the_looked_at_part_of_a_long_queue_is_taken_to_be_like_it(
     service: Service,
     workers: Callable[[int], None],

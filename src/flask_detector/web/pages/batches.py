@@ -37,6 +37,8 @@ def show(id: str) -> str:
     """Show the pictures that were sent together; the query says what of them, and in which order."""
     batch, records = _find(id)
     summary, view = _summary(records), View.of(request.args)
+    waiting = [record for record in records if not record.status.is_final]
+    last = max(waiting, key=lambda record: record.position or 0, default=None)
     return render_template(
         "pages/batch.html",
         batch=batch,
@@ -46,6 +48,8 @@ def show(id: str) -> str:
         summary=summary,
         done=summary.in_state(JobStatus.DONE),
         unfinished=summary.in_state(*UNFINISHED),
+        has_worker=last is None or service().forecast.has_worker(last),
+        forecast=service().forecast.words(last) if last else "",
         view=view,
         query=view_query(),
         sorts=SORTS,

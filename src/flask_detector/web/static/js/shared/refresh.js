@@ -2,7 +2,7 @@
 
 import { parsed, replacePart } from "./parts.js";
 
-const SHORTEST_PAUSE_MILLISECONDS = 500;
+const SHORTEST_PAUSE_MILLISECONDS = 1000;
 const PAUSES_PER_LOOK = 10; // one who looks takes a tenth of the server's time at most, however long a page takes
 
 function parts() {
