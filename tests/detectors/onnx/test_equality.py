@@ -157,6 +157,10 @@ def test_what_d_fine_exports(compare: Compare) -> None:
     compare("dfine", {"network": "n"}, family="target-sizes")
 
 
+def test_what_tensorflow_exports(compare: Compare) -> None:
+    compare("tensorflow", {}, family="tensorflow", labels=numbered(20))
+
+
 @pytest.mark.parametrize("network", ["RFDETRNano", "RFDETRSegNano"])
 def test_what_rf_detr_exports(compare: Compare, network: str) -> None:
     compare("rfdetr", {"network": network, "classes": 90}, family="rf-detr", labels=numbered(90))

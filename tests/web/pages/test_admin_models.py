@@ -18,12 +18,14 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.detectors import MODELS
+from flask_detector.detectors.openvino_runtime import read_graph, save_graph
 from flask_detector.detectors.zoo.folder import ModelFolder
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
 from flask_detector.errors import ModelNotInstalled
 from flask_detector.jobs.workers import WorkerInfo
 from flask_detector.settings import Settings
 from flask_detector.web.core import model_changes
+from tests.support.exported_models import ULTRALYTICS, write_model, yolo_channels
 from tests.support.small_models import write_small_rtmdet
 from tests.support.waiting import wait_until
 
@@ -173,6 +175,13 @@ def test_a_file_of_any_name_is_taken(press: Callable[..., TestResponse], running
         file = FileStorage(io.BytesIO(b"weights"), filename)
         assert press("add", name=name, file=file).status_code == 303
     assert len(running) == 3
+
+
+def test_two_files_of_one_name_are_refused(press: Callable[..., TestResponse], running: list[Any]) -> None:
+    sent = [FileStorage(io.BytesIO(b"weights"), "a.xml") for _ in range(2)]
+    answer = press("add", name="twice", file=sent)
+    assert (answer.status_code, "have the same name" in answer.text) == (400, True)
+    assert running == []
 
 
 def test_a_file_that_ends_early_is_refused_and_nothing_is_kept(
@@ -358,3 +367,40 @@ def test_a_model_that_comes_by_the_api_goes_by_it(
     assert (taken.status_code, taken.json and taken.json["error"]["code"]) == (409, "model_conflict")
     assert client.delete(address, headers=admin).status_code == 204
     assert client.delete(address, headers=admin).status_code == 422
+
+
+@pytest.mark.slow
+def test_a_model_of_two_files_comes_by_the_page_and_by_the_api(
+    client: FlaskClient,
+    operator: FlaskClient,
+    press: Callable[..., TestResponse],
+    connection: redis.Redis,
+    app: Flask,
+    tmp_path: Path,
+) -> None:
+    changes = app.extensions["flask-detector"].model_changes
+    answers = {"output0": yolo_channels([[32, 32, 32, 16]], [[0.1, 0.9]])}
+    graph = read_graph(write_model(tmp_path / "model.onnx", answers, metadata=ULTRALYTICS))
+    save_graph(graph, tmp_path / "Größe 2.xml")
+
+    def files(*suffixes: str) -> list[FileStorage]:
+        return [
+            FileStorage(io.BytesIO((tmp_path / f"Größe 2{suffix}").read_bytes()), f"Größe 2{suffix}")
+            for suffix in suffixes
+        ]
+
+    assert press("add", name="page", file=files(".bin", ".xml")).status_code == 303
+    admin = {"Authorization": f"Bearer {Keys(connection).create('a', Scope.ADMIN)[1]}"}
+    for name, suffixes in (("both", (".xml", ".bin")), ("half", (".xml",))):
+        sent = client.post(f"/api/v1/models/{name}", data={"file": files(*suffixes)}, headers=admin)
+        assert sent.status_code == 202
+    wait_until(lambda: [c.name for c in changes.ended()] == ["both", "half", "page"], 90)
+    assert [c.message.partition(":")[2] for c in changes.ended()] == [
+        "",
+        " The model's arrays lie in another file, Größe 2.bin, which is not here.",
+        "",
+    ]
+    nothing = client.post(
+        "/api/v1/models/none", data={"labels": "a"}, content_type="multipart/form-data", headers=admin
+    )
+    assert nothing.status_code == 400

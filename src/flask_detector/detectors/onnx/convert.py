@@ -176,10 +176,11 @@ def _settled(
     _, found = detector.candidates(pixels, 0.0, StageClock())
     detector.detect(pixels)
     largest = float(np.abs(found.boxes).max(initial=0))
-    is_said = asked.boxes == "yolox" or asked.normalised or "normalised" in options
-    if is_said or not 0 < largest <= _LARGEST_PART:
+    is_said = asked.boxes == "yolox" or "normalised" in options
+    if is_said or largest == 0 or asked.normalised == (largest <= _LARGEST_PART):
         return asked, []
-    return replace(asked, normalised=True), ["The boxes are parts of the picture's sides."]
+    unit = "pixels" if asked.normalised else "parts of the picture's sides"
+    return replace(asked, normalised=not asked.normalised), [f"The boxes are {unit}."]
 
 
 def _doubts(family: Family, asked: Interpretation) -> list[str]:

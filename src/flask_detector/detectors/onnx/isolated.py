@@ -40,6 +40,11 @@ def is_exported(file: Path) -> bool:
     return re.match(ONNX, head, re.DOTALL) is not None or re.match(OPENVINO, head, re.DOTALL) is not None
 
 
+def main_file(files: Sequence[Path]) -> Path:
+    """Return the one of a model's files that has its graph; the first where there is none such."""
+    return next(filter(is_exported, files), files[0])
+
+
 def read(
     file: Path, folder: Path, *, variant: str | None, labels: Sequence[str], options: Mapping[str, Any]
 ) -> Reading:

@@ -114,9 +114,12 @@ def yolo_lists(model: Signature) -> Match | None:
 
 
 def efficientdet(model: Signature) -> Match | None:
-    """Find rows (1, N, 7) of chosen objects."""
+    """Find rows (1, N, 7) of chosen objects; what takes bytes, or any size, prepares pictures itself."""
     found = [i for i in model.of_rank(3) if model.shape(i)[2] == 7 and model.is_list(i)]
-    return Match(tuple(found[:1])) if found else None
+    options: dict[str, Any] = {"resize": "whole"} if model.is_open else {}
+    if not model.inputs[model.picture].is_float:
+        options |= {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    return Match(tuple(found[:1]), 0, options) if found else None
 
 
 def of_target_sizes(model: Signature) -> Match | None:
@@ -180,7 +183,8 @@ def mmdeploy(model: Signature) -> Match | None:
 def tensorflow(model: Signature) -> Match | None:
     """Find lists under the names that TensorFlow's detection API gives them."""
     found = model.named("detection_boxes", "detection_scores", "detection_classes")
-    return Match(found, masks=model.named("detection_masks") or ()) if found else None
+    options = {"resize": "whole"} if model.is_open else {}
+    return Match(found, 0, options, model.named("detection_masks") or ()) if found else None
 
 
 def lists(model: Signature) -> Match | None:

@@ -1,17 +1,26 @@
 """Models and their labels; for an operator, how models come and go."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
 from flask import Response, jsonify, request, url_for
 
 from flask_detector import errors as e
 from flask_detector.detectors import ModelState, Stage
+from flask_detector.detectors.onnx import isolated
 from flask_detector.detectors.zoo import custom
 from flask_detector.errors import BadParameter, UnknownModel
+from flask_detector.web.api import uploads
 from flask_detector.web.api.operations import Success, delete, get, post
-from flask_detector.web.api.params import LabelsQuery, ModelQuery, from_fields
+from flask_detector.web.api.params import LabelsQuery, ModelFiles, ModelQuery, from_fields
 from flask_detector.web.api.responses import LabelList, ModelList, ModelProgress, model_list
 from flask_detector.web.core import request_bodies
 from flask_detector.web.core.auth import require_admin
-from flask_detector.web.core.model_changes import MOST_BYTES
+from flask_detector.web.core.model_changes import MOST_BYTES, ModelChanges
+from flask_detector.web.core.multipart import Request
 from flask_detector.web.core.service import service
 
 _OF_ADMINS = (e.KeyMissing, e.UnknownKey, e.KeyNotAllowed)
@@ -53,12 +62,15 @@ def model(name: str) -> Response:
         e.StorageUnavailable,
     ),
     query=ModelQuery,
-    body={"application/octet-stream": None},
+    body={"application/octet-stream": None, uploads.FORM: ModelFiles},
     body_required=False,
     example="-H 'Authorization: Bearer KEY' -X POST -T birds.pth '$API/models/birds?labels=jay,tit'",
 )
 def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
-    """Install a published model, or add the one whose weights file is sent (admin key)."""
+    """Install a published model, or add the one whose weights file is sent (admin key).
+
+    A model of several files, such as OpenVINO's `.xml` and `.bin`, comes as a form.
+    """
     require_admin()
     given = from_fields(ModelQuery, request.args)
     changes = service().model_changes
@@ -72,12 +84,29 @@ def change_model(name: str) -> tuple[Response, int, dict[str, str]]:
         changes.check_new(name)
         changes.check_room(request.content_length or 0)
         request.max_content_length = MOST_BYTES
-        with changes.new_file(given.filename) as kept:
-            with kept.open("xb") as file:
-                request_bodies.copy_to(file)
-            options = custom.options_from(given.option)
+        options = custom.options_from(given.option)
+        with _files(changes, given.filename) as kept:
             changes.add(name, kept, variant=given.variant, labels=given.labels, options=options)
     return jsonify(_progress(name)), 202, {"Location": url_for("api.model", name=name)}
+
+
+@contextmanager
+def _files(changes: ModelChanges, filename: str) -> Iterator[Path]:
+    """Keep what is sent; give the file that has the model."""
+    if request.mimetype == uploads.FORM:
+        cast(Request, request).files_folder = changes.uploads
+        sent = [file for group in request.files.listvalues() for file in group]
+        if not sent:
+            raise BadParameter("There is no file.", hint="Send it as the form's field file.", field="file")
+        with changes.new_files([file.filename or "" for file in sent]) as kept:
+            for file, path in zip(sent, kept, strict=True):
+                os.link(cast(str, file.stream.name), path)
+            yield isolated.main_file(kept)
+        return
+    with changes.new_files([filename]) as (path,):
+        with path.open("xb") as content:
+            request_bodies.copy_to(content)
+        yield path
 
 
 @delete(

@@ -77,6 +77,15 @@ class ModelQuery(Strict):
     ] = []
 
 
+class ModelFiles(Strict):
+    """The files of a model, where there are several."""
+
+    file: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"format": "binary"})]],
+        Field(description="The files, by their own names, in fields of any name."),
+    ]
+
+
 class Options(LabelsQuery):
     """How to detect objects in a picture."""
 

@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
-from werkzeug.utils import secure_filename
 
 from flask_detector.broker.connection import reaching_redis
 from flask_detector.detectors import ModelState, ModelStore, Stage
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import MAKE_ROOM, in_words
 from flask_detector.detectors.zoo.install_state import CANCELLED_STATUS
-from flask_detector.errors import BrokerUnavailable, ModelConflict, ModelError, RequestTooLarge
+from flask_detector.errors import BadParameter, BrokerUnavailable, ModelConflict, ModelError, RequestTooLarge
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.workers import WORKER_SILENCE
@@ -125,12 +124,20 @@ class ModelChanges:
         return folder
 
     @contextmanager
-    def new_file(self, name: str) -> Iterator[Path]:
-        """Give a path for an upload's file, in a folder of its own that is deleted where the block fails."""
+    def new_files(self, names: Sequence[str]) -> Iterator[list[Path]]:
+        """Give paths for an upload's files, in a folder of their own that is deleted where the block fails.
+
+        Raises BadParameter where two have the same name.
+        """
+        kept = [_kept_name(name) for name in names]
+        if len(set(kept)) < len(kept):
+            raise BadParameter(
+                "Two of the files have the same name.", hint="Send each file once.", field="file"
+            )
         folder = self.uploads / secrets.token_hex(8)
         folder.mkdir()
         try:
-            yield folder / (secure_filename(name)[-_LONGEST_NAME:] or "weights")
+            yield [folder / name for name in kept]
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -245,6 +252,13 @@ class ModelChanges:
             pipeline.hset(_KEY, change.name, json.dumps(asdict(change)))
             pipeline.expire(_KEY, _KEPT_SECONDS)
             pipeline.execute()
+
+
+def _kept_name(name: str) -> str:
+    """Return what an upload's file is called on the disk: its own name, which others may refer to."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    printable = "".join(letter if letter.isprintable() else "_" for letter in last)
+    return printable.encode()[-_LONGEST_NAME:].decode(errors="ignore").lstrip(".") or "weights"
 
 
 def _change(name: str, told: str) -> Change:

@@ -167,7 +167,7 @@ def add(service: Service, run: Run) -> None:
     changes = service.model_changes
     for name, variant in ((run.request.name, None), (run.pair, PAIR)):
         changes.check_new(name)
-        with changes.new_file(f"{run.request.name}.safetensors") as file:
+        with changes.new_files([f"{run.request.name}.safetensors"]) as (file,):
             file.write_bytes(model(service, run))
             changes.add(name, file, variant=variant, labels=[], options={})
 

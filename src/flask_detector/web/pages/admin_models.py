@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.detectors import AUTO, Stage
 from flask_detector.detectors.mask_rcnn.variants import Variant
+from flask_detector.detectors.onnx import isolated
 from flask_detector.detectors.onnx.families import FAMILIES
 from flask_detector.detectors.zoo import custom
 from flask_detector.errors import BadParameter
@@ -70,20 +71,21 @@ def show() -> str:
 
 @blueprint.post("/add")
 def add() -> AnyResponse:
-    """Take a file of weights in and begin to add it."""
-    file = request.files.get("file")
-    if file is None:
+    """Take a file of weights in, with those that it needs beside it, and begin to add it."""
+    files = request.files.getlist("file")
+    if not files:
         raise BadParameter("There is no file.", hint="Choose a file of weights.", field="file")
     name = request.form.get("name", "").strip()
     changes = service().model_changes
     changes.check_new(name)
     labels = request.form.get("labels", "").strip()
     options = request.form.get("options", "").split()
-    with changes.new_file(file.filename or "") as kept:
-        os.link(cast(str, file.stream.name), kept)  # the form's own name of it ends with the request
+    with changes.new_files([file.filename or "" for file in files]) as kept:
+        for file, path in zip(files, kept, strict=True):
+            os.link(cast(str, file.stream.name), path)  # the form's own name of it ends with the request
         changes.add(
             name,
-            kept,
+            isolated.main_file(kept),
             variant=request.form.get("variant") or None,
             labels=[one.strip() for one in labels.split("\n" if "\n" in labels else ",")] if labels else [],
             options=custom.options_from(options),

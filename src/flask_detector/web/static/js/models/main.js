@@ -1,4 +1,4 @@
-/** The operator's page of models: a file of weights is sent with progress, and can be cancelled. */
+/** The operator's page of models: files of weights are sent with progress, and can be cancelled. */
 
 import { connectFileForm } from "../shared/send_file.js";
 

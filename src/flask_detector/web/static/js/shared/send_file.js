@@ -1,4 +1,4 @@
-/** Sends a form with a large file: with progress, and so that it can be cancelled. */
+/** Sends a form with large files: with progress, and so that it can be cancelled. */
 
 import { send } from "./send.js";
 
@@ -17,6 +17,11 @@ export function connectFileForm(form, tooLarge) {
   /** @type {AbortController | null} */
   let current = null;
 
+  /** @returns {number} the size of the files chosen */
+  function bytes() {
+    return Array.from(file.files ?? []).reduce((sum, one) => sum + one.size, 0);
+  }
+
   /** @param {boolean} isSending */
   function enter(isSending) {
     sending.hidden = stop.hidden = !isSending;
@@ -34,7 +39,7 @@ export function connectFileForm(form, tooLarge) {
 
   /** @param {number} share of the file that has been sent, 0..1 */
   function show(share) {
-    const size = file.files?.[0].size ?? 0;
+    const size = bytes();
     progress.value = share * 100;
     words.textContent =
       share < 1
@@ -47,7 +52,7 @@ export function connectFileForm(form, tooLarge) {
     event.preventDefault();
     notice.hidden = true;
     const most = Number(form.dataset.maxBytes);
-    const size = file.files?.[0]?.size ?? 0;
+    const size = bytes();
     if (size > most) {
       tell({ message: `The file has ${Math.ceil(size / MEGABYTE)} MB; at most ${most / MEGABYTE} MB are accepted.`, hint: tooLarge });
       return;
