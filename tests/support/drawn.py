@@ -10,7 +10,7 @@ _COLOURS = ((220, 60, 40), (40, 90, 220))
 
 
 class Drawn(NamedTuple):
-    """A picture (SIDE, SIDE, 3), RGB, with boxes (M, 4), class ids (M,) and masks (M, SIDE, SIDE).
+    """A picture (S, S, 3), RGB, with boxes (M, 4), class ids (M,) and masks (M, S, S).
 
     Class 0 are red discs, class 1 are blue diamonds.
     """
@@ -21,8 +21,8 @@ class Drawn(NamedTuple):
     masks: npt.NDArray[np.bool_]
 
 
-def drawn(seed: int) -> Drawn:
-    """Return a picture with two objects of each class."""
+def drawn(seed: int, side: int = SIDE) -> Drawn:
+    """Return a square picture with two objects of each class; of another side, the same enlarged."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     pixels = random.integers(90, 150, (SIDE, SIDE, 3)).astype(np.uint8)
@@ -36,6 +36,8 @@ def drawn(seed: int) -> Drawn:
         pixels[mask] = _COLOURS[class_id]
         masks.append(mask)
     boxes = []
+    nearest = np.arange(side) * SIDE // side
+    pixels, masks = pixels[nearest][:, nearest], [mask[nearest][:, nearest] for mask in masks]
     for mask in masks:
         (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (1, 0))
         boxes.append([left, top, right + 1, bottom + 1])

@@ -27,8 +27,18 @@ def picture(seed: int, *, with_objects: bool = True) -> tuple[bytes, list[tuple[
     return file.getvalue(), objects
 
 
-def coco(folder: Path, count: int, *, first: int = 0, files: dict[str, Any] | None = None) -> Path:
-    """Write a data set of so many pictures, with other files in the place of its own; return the folder."""
+def coco(
+    folder: Path,
+    count: int,
+    *,
+    first: int = 0,
+    files: dict[str, Any] | None = None,
+    outlined: bool = False,
+) -> Path:
+    """Write a data set of so many pictures, with other files in the place of its own; return the folder.
+
+    outlined: with masks as well.
+    """
     names = list(COLOURS)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -38,7 +48,11 @@ def coco(folder: Path, count: int, *, first: int = 0, files: dict[str, Any] | No
         images.append({"id": id, "file_name": f"{id}.png", "width": 160, "height": 120})
         written[f"images/{id}.png"] = data
         for label, box in objects:
-            annotation = {"id": len(annotations) + 1, "image_id": id, "category_id": names.index(label) + 1}
+            annotation: dict[str, Any] = {"id": len(annotations) + 1, "image_id": id}
+            annotation["category_id"] = names.index(label) + 1
+            x, y, width, height = box
+            ring = [x, y, x + width, y, x + width, y + height, x, y + height]
+            annotation |= {"segmentation": [ring]} if outlined else {}
             annotations.append(annotation | {"bbox": box, "area": box[2] * box[3], "iscrowd": 0})
     categories = [{"id": n, "name": name} for n, name in enumerate(names, 1)]
     form = {"images": images, "annotations": annotations, "categories": categories}

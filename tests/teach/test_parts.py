@@ -53,6 +53,21 @@ def remarks(*objects: tuple[int, tuple[int, ...]]) -> str:
     return " ".join(remarks_on(pictures, parts(pictures)))
 
 
+@pytest.mark.parametrize("count", [6, 30])
+def test_the_only_picture_of_a_class_is_learned_from_and_never_proves(count: int) -> None:
+    pictures = data(*(example(f"{n}", (1, HERE), look=n) for n in range(count)), example("x", (0, HERE)))
+
+    chosen = parts(pictures)
+
+    for part in chosen:
+        assert "x" in [one.name for one in part.training]
+        assert "x" not in [one.name for one in part.validation]
+    assert len(learned_from(chosen)) == count + 1 - (len(chosen[0].validation) if count > 20 else 0)
+    assert "How well brick is found can't be measured: no other picture has it." in remarks_on(
+        pictures, chosen
+    )
+
+
 def test_few_objects_of_a_class_and_many_more_of_another_are_remarked() -> None:
     pictures = data(
         *(example(str(n), (0, HERE), look=n) for n in range(30)), example("x", (1, HERE), look=99)
@@ -62,6 +77,8 @@ def test_few_objects_of_a_class_and_many_more_of_another_are_remarked() -> None:
 
     assert said == [
         "Only 1 object of tile to learn from: 10 or more are found far better.",
+        "How well brick is found can't be measured: no other picture has it.",
+        "How well tile is found can't be measured: no other picture has it.",
         "brick is marked 30 times, tile 1: mark more of it.",
     ]
 

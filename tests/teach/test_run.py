@@ -1,21 +1,29 @@
 """Whole runs of a few steps: what they leave, and how they go on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flask_detector.detectors import load_detector, model_store
-from flask_detector.errors import BadTrainingData, ModelConflict, TeachingError
+from flask_detector.errors import (
+    BadParameter,
+    BadTrainingData,
+    ModelConflict,
+    ModelNotInstalled,
+    TeachingError,
+)
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
 from flask_detector.teach import lesson
-from flask_detector.teach.bases import NanoDetBase
+from flask_detector.teach.bases import NanoDetBase, RTMDetBase
 from flask_detector.teach.lesson import Lesson
 from flask_detector.teach.report import in_words
 from flask_detector.teach.run import teach
 from tests.support.lessons import coco
+from tests.support.weights import rtmdet_weights, write_safetensors
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +50,9 @@ class Listener:
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LEAST_STEPS": 2, "EPOCHS": 1}.items():
         monkeypatch.setattr(lesson, name, value)
-    for name, value in {"batch": 2, "side": 128}.items():
-        monkeypatch.setattr(NanoDetBase, name, value)
+    for base in (NanoDetBase, RTMDetBase):
+        for name, value in {"batch": 2, "side": 128}.items():
+            monkeypatch.setattr(base, name, value)
 
 
 @pytest.fixture
@@ -73,6 +82,35 @@ def test_a_run_leaves_two_models_and_a_card(tmp_path: Path, settings: Settings) 
     left = settings.data_dir / "teach" / "walls"
     assert sorted(path.name for path in left.iterdir()) == ["card.json", "proof.json", "walls.safetensors"]
     assert json.loads((left / "card.json").read_text())["version"] == card.version
+
+
+def test_an_rtmdet_is_taught_boxes_and_masks_and_its_pair_keeps_what_it_found(
+    tmp_path: Path, settings: Settings, shared: Path
+) -> None:
+    write_safetensors(tmp_path / "tiny.safetensors", rtmdet_weights(shared, "tiny"))
+    model_store(settings).add("tiny", tmp_path / "tiny.safetensors")
+    coco(tmp_path / "set" / "train", 2, outlined=True)
+    coco(tmp_path / "set" / "val", 1, first=10, outlined=True)
+
+    card = teach(replace(asked(tmp_path / "set"), base="tiny"), settings, Listener())
+
+    assert card.after[""].mask_ap is not None
+    assert "mask AP50" in in_words(card)
+    alone, pair, base = (load_detector(n, settings=settings) for n in ("walls", "tiny-with-walls", "tiny"))
+    assert alone.labels == ("brick", "tile")
+    assert pair.labels == (*base.labels, "brick", "tile")
+    picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    found = base.detect(picture, min_score=0.2)
+    kept = pair.detect(picture, min_score=0.2).only(base.labels)
+    assert len(found) > 0
+    known = {(one.box, one.label): one for one in found}
+    for one in kept:
+        same = known[one.box, one.label]
+        assert one.score == same.score
+        assert one.mask is not None
+        assert same.mask is not None
+        np.testing.assert_array_equal(one.mask.counts, same.mask.counts)
+    assert alone.detect(picture, min_score=0).masks is not None
 
 
 def test_the_file_of_a_run_is_a_model_on_another_machine(tmp_path: Path, settings: Settings) -> None:
@@ -152,3 +190,36 @@ def test_too_little_memory_is_said_before_the_training(
 
     with pytest.raises(TeachingError, match=r"about 1\.8 GB of memory; 0\.5 GB are left"):
         teach(asked(coco(tmp_path / "set", 4)), settings, Listener())
+
+
+def test_what_a_run_has_left_that_was_killed_when_it_was_done_goes_with_the_next(
+    tmp_path: Path, settings: Settings
+) -> None:
+    left = settings.data_dir / "teach" / ".unfinished" / "nanodet-g"
+    left.mkdir(parents=True)
+    (left / "part1.npz").touch()
+
+    with pytest.raises(ModelConflict, match="A model named nanodet-g already exists"):
+        teach(asked(coco(tmp_path / "set", 4), "nanodet-g"), settings, Listener())
+
+    assert not left.exists()
+
+
+def test_pytorch_without_memory_is_said_in_words(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("flask_detector.teach.training.Training._learn", fail)
+
+    with pytest.raises(TeachingError, match="There is not enough memory to teach"):
+        teach(asked(coco(tmp_path / "set", 4)), settings, Listener())
+    assert model_store(settings).installed() == ["nanodet-g"]
+
+
+def test_a_model_that_cannot_be_taught_is_refused(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(BadParameter, match="'mask-rcnn-r50-fpn' can't be taught"):
+        teach(replace(asked(coco(tmp_path / "set", 4)), base="mask-rcnn-r50-fpn"), settings, Listener())
+    with pytest.raises(ModelNotInstalled):
+        teach(replace(asked(tmp_path / "set"), base="rtmdet-ins-s"), settings, Listener())

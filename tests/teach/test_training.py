@@ -6,7 +6,7 @@ import pytest
 
 from flask_detector.errors import TeachingError
 from flask_detector.structures.boxes import Floats
-from flask_detector.teach import lesson, training
+from flask_detector.teach import lesson
 from flask_detector.teach.bases import NanoDetBase
 from flask_detector.teach.examples import Example
 from flask_detector.teach.lesson import steps_for
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_other_pictures_is_refused(examples: list[Example], tmp_
 def test_a_loss_that_is_no_number_ends_it_with_words(
     examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_RATE", 1e20)
+    monkeypatch.setattr(NanoDetBase, "rate", 1e20)
 
     with pytest.raises(TeachingError, match="The loss is no finite number at step"):
         trained(examples, tmp_path / "checkpoint.pt")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flask_detector.settings import Settings
-from flask_detector.teach.lesson import BASES, Lesson
+from flask_detector.teach.lesson import DEFAULT_BASE, Lesson
 from flask_detector.teach.report import clock, in_words
 from flask_detector.teach.run import teach as run
 
@@ -28,7 +28,10 @@ _NICENESS = 10
 )
 @click.option("--name", required=True, help="Name of the new model.")
 @click.option(
-    "--base", type=click.Choice(BASES), default=BASES[0], show_default=True, help="Model to begin with."
+    "--base",
+    default=DEFAULT_BASE,
+    show_default=True,
+    help="Model to begin with: the embedded one, or an RTMDet-Ins that is installed.",
 )
 @click.option("--classes", metavar="a,b,c", help="Classes to teach.  [default: all that are marked]")
 @click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask_detector.detectors.zoo.conversion import Converter, checkpoint_converter
 from flask_detector.detectors.zoo.install_state import ModelState, Stage
 from flask_detector.detectors.zoo.ranking import machine_of
-from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, Embedded, ModelInfo
+from flask_detector.detectors.zoo.registry import AUTO, MAIN_MODEL, MODELS, PAIR, Embedded, ModelInfo
 from flask_detector.detectors.zoo.store import ModelStore
 from flask_detector.process import available_memory
 from flask_detector.settings import Settings
@@ -86,7 +86,7 @@ def load_detector(name: str = AUTO, *, settings: Settings | None = None) -> "Det
 
         return OnnxDetector(graphs, name=name, threads=settings.threads, precision=precision)
     from flask_detector.detectors.mask_rcnn.model import MaskRCNN
-    from flask_detector.detectors.pair import PAIR, Pair
+    from flask_detector.detectors.pair import Pair
     from flask_detector.detectors.rtmdet.model import RTMDet
 
     kind = RTMDet if architecture.startswith("rtmdet") else MaskRCNN

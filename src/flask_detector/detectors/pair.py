@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from flask_detector.detectors.base import BoxOutliner, Detector, OnStage, StageClock, checked_score
+from flask_detector.detectors.zoo.registry import PAIR
 from flask_detector.imaging.pixels import Picture, Pixels
 from flask_detector.structures.boxes import Floats, iou
 from flask_detector.structures.detections import Detections
@@ -16,7 +17,6 @@ from flask_detector.structures.masks import Mask
 
 # The variants of a taught model: the taught classes by themselves, or together with the base's.
 ALONE: Final = "alone"
-PAIR: Final = "pair"
 VARIANTS: Final = (ALONE, PAIR)
 
 # Over this IoU a box of the base and a taught one are of the same object.

@@ -28,8 +28,9 @@ from flask_detector.detectors.rtmdet.architecture import (
 from flask_detector.detectors.rtmdet.build_graph import network
 from flask_detector.detectors.rtmdet.model import RTMDet
 from flask_detector.detectors.weights_file import WeightsFile, write_weights
+from flask_detector.errors import BadParameter
 from flask_detector.structures.boxes import Floats
-from flask_detector.teach.lesson import BASES
+from flask_detector.teach.lesson import DEFAULT_BASE, can_be_taught
 
 # The score of a class that nothing is known of, as focal loss begins.
 _PRIOR: Final = 0.01
@@ -42,6 +43,7 @@ class Base(ABC):
     picture_side: of the square that a prepared picture lies in.
     side: of the square pictures that it is trained with. batch: how many a step learns from.
     at_once: how many of these are in memory with all that their gradients need.
+    rate: of learning, at its highest, of all but the backbone.
     memory: what a run takes at its peak, in bytes.
     class_layers: whose first outputs are the classes. others: how many outputs follow them.
     """
@@ -50,6 +52,7 @@ class Base(ABC):
     side: int
     batch: int
     at_once: int
+    rate: float
     memory: ClassVar[int]
     class_layers: ClassVar[tuple[str, ...]]
     others: ClassVar[int]
@@ -103,6 +106,7 @@ class NanoDetBase(Base):
 
     picture_side = nanodet_detector.LONG_SIDE
     side, batch, at_once = 416, 8, 8  # as it was trained
+    rate = 1e-3
     memory = 1_800_000_000
     class_layers = tuple(f"head.gfl_cls.{level}" for level in range(LEVELS))
     others = SIDE_CHANNELS
@@ -147,6 +151,7 @@ class RTMDetBase(Base):
     picture_side = SIDE
     # At 640, as it was trained, a step would take half as long again; one picture at a time for the memory.
     side, batch, at_once = 512, 4, 1
+    rate = 3e-4
     memory = 1_800_000_000
     class_layers = tuple(f"bbox_head.rtm_cls.{level}" for level in range(len(STRIDES)))
     others = 0
@@ -173,7 +178,7 @@ class RTMDetBase(Base):
         """Return a detector of other weights, which are written as converted ones into the folder."""
         options = WeightsFile.open(self._folder).options
         reading = Reading(rtmdet.MASKS, DISTANCES, "", labels, options, ())
-        write_weights(folder, weights.items(), reading, range(len(labels)))
+        write_weights(folder, weights.items(), reading, list(range(len(labels))))
         return RTMDet(folder, name=folder.name, precision=Precision.FLOAT32)
 
     def write_checkpoint(
@@ -184,10 +189,15 @@ class RTMDetBase(Base):
 
 
 def base_of(name: str, store: ModelStore) -> Base:
-    """Return the base of that name. Raises ModelNotInstalled where it is not there."""
-    if name == BASES[0]:
-        return NanoDetBase(name)
-    return RTMDetBase(name, store.ready(name))
+    """Return the base of that name.
+
+    Raises UnknownModel, ModelNotInstalled, and BadParameter for a model that can't be taught.
+    """
+    if not can_be_taught(store.info(name)):
+        raise BadParameter(
+            f"'{name}' can't be taught.", hint=f"Choose {DEFAULT_BASE}, or an RTMDet-Ins that is installed."
+        )
+    return NanoDetBase(name) if name == DEFAULT_BASE else RTMDetBase(name, store.ready(name))
 
 
 def _architecture_of(weights: Mapping[str, Floats]) -> Architecture:

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from flask_detector.detectors.zoo.registry import PAIR
+
 if TYPE_CHECKING:
     from flask_detector.datasets import ImportedPicture, Remark
+    from flask_detector.detectors import ModelInfo
 
-BASES: Final = ("nanodet-g", "rtmdet-ins-tiny", "rtmdet-ins-s")
+DEFAULT_BASE: Final = "nanodet-g"
 
-STEPS: Final = {"nanodet-g": (8, 0.96), "rtmdet-ins-tiny": (4, 5.0), "rtmdet-ins-s": (4, 9.0)}
-"""By base: how many pictures a step learns from, and about how many seconds of a core it takes."""
+# By base: how many pictures a step learns from, and about how many seconds of a core it takes.
+_STEPS: Final = {DEFAULT_BASE: (8, 0.96), "rtmdet-ins-tiny": (4, 3.0), "rtmdet-ins-s": (4, 6.0)}
 
 TRAINING_SHARE: Final = 0.85
 """Of the time: what reading the pictures, proving and installing take is not for training."""
@@ -56,6 +59,19 @@ class Lesson:
         form = asdict(self) | {"data": str(self.data.resolve()), "classes": list(self.classes)}
         del form["minutes"]
         return form
+
+
+def can_be_taught(model: "ModelInfo") -> bool:
+    """Return whether a model can be a base: the embedded one, and each RTMDet-Ins by itself."""
+    return model.name == DEFAULT_BASE or (model.architecture == "rtmdet-ins" and model.variant != PAIR)
+
+
+def step_of(base: str) -> tuple[int, float]:
+    """Return how many pictures a step of a base learns from, and about how many seconds of a core it takes.
+
+    A user's own RTMDet-Ins is taken for one of size s.
+    """
+    return _STEPS.get(base, _STEPS["rtmdet-ins-s"])
 
 
 def steps_for(pictures: int, batch: int) -> int:

@@ -46,13 +46,25 @@ def parts(data: TrainingData) -> list[Part]:
         )
     if validation:
         return [Part(training, validation)]
+    only = _with_the_only_ones(training)
+    training = [one for one in training if one not in only]
     ordered = _by_rarest_class(training)
     steps = [(0, HELD_OUT)] if len(training) >= ENOUGH_TO_HOLD_OUT else []
     folds = min(FOLDS, len(training))
     return [
-        Part([one for n, one in enumerate(ordered) if n % step != first], ordered[first::step])
+        Part([*only, *(one for n, one in enumerate(ordered) if n % step != first)], ordered[first::step])
         for first, step in steps or [(fold, folds) for fold in range(folds)]
     ]
+
+
+def _with_the_only_ones(examples: Sequence[Example]) -> list[Example]:
+    """Return the pictures that alone have objects of a class: held out, they would not be learned from.
+
+    At least one picture is left to prove what was learned.
+    """
+    counts = Counter(class_id for one in examples for class_id in set(one.class_ids.tolist()))
+    only = [one for one in examples if any(counts[class_id] == 1 for class_id in one.class_ids.tolist())]
+    return only[: len(examples) - 1]
 
 
 def learned_from(parts: Sequence[Part]) -> list[Example]:
@@ -81,6 +93,12 @@ def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
         f"{_FEW} or more are found far better."
         for class_id, name in enumerate(data.classes)
         if counts[class_id] < _FEW
+    ]
+    proven = {class_id for part in parts for one in part.validation for class_id in one.class_ids.tolist()}
+    remarks += [
+        f"How well {name} is found can't be measured: no other picture has it."
+        for class_id, name in enumerate(data.classes)
+        if class_id not in proven
     ]
     if counts and (most := max(counts.values())) >= _TIMES * (least := min(counts.values())):
         names = [data.classes[n] for n in sorted(counts, key=lambda n: -counts[n])]

@@ -24,11 +24,11 @@ import numpy as np
 from flask_detector.atomic_files import write_whole
 from flask_detector.datasets import open_dataset
 from flask_detector.detectors import ModelStore, model_store
-from flask_detector.detectors.pair import PAIR
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import DISK_FULL, MAKE_ROOM
 from flask_detector.detectors.zoo.install_state import locked
-from flask_detector.errors import BadParameter, ModelConflict, TeachingError
+from flask_detector.detectors.zoo.registry import PAIR
+from flask_detector.errors import ModelConflict, TeachingError
 from flask_detector.imaging.limits import Limits
 from flask_detector.process import available_memory
 from flask_detector.process.extras import INSTALL_TEACHING, missing_for_teaching
@@ -38,7 +38,7 @@ from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.bases import base_of
 from flask_detector.teach.examples import Example, Found, TrainingData
-from flask_detector.teach.lesson import BASES, TRAINING_SHARE, Data, Lesson, Listener, Queued, steps_for
+from flask_detector.teach.lesson import TRAINING_SHARE, Data, Lesson, Listener, Queued, steps_for
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from flask_detector.teach.report import Card, card_of, clock, proof_of
 from flask_detector.teach.taking import take
@@ -65,8 +65,6 @@ def teach(
     kept that the next run goes on from.
     """
     require_packages()
-    if lesson.base not in BASES:
-        raise BadParameter(f"'{lesson.base}' can't be taught.", hint=f"Choose of: {', '.join(BASES)}.")
     for name in (lesson.name, lesson.pair):
         custom.check_name(name)
     folder = settings.data_dir / "teach"
@@ -141,6 +139,8 @@ class _Run:
                 "Going on from where the last run was stopped, with the pictures as they were."
             )
             return
+        if not file.exists():  # what a run has left that was killed when it was done
+            shutil.rmtree(self._unfinished, ignore_errors=True)
         for name in (self._lesson.name, self._lesson.pair):
             if name in {info.name for info in self._store.known()}:
                 raise ModelConflict(
@@ -295,7 +295,10 @@ class _Run:
 def _words_for_failures(folder: Path) -> Iterator[None]:
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch says it in words alone.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
         raise TeachingError(
             "There is not enough memory to teach.",
             hint="Stop other programs, then run the same command again.",

@@ -4,7 +4,7 @@ import io
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,6 @@ from flask_detector.teach.examples import Example
 from flask_detector.teach.lesson import MOST_STEPS, steps_for
 from flask_detector.teach.pupil import pupil_of
 
-_RATE: Final = 1e-3
 _BACKBONE_SHARE: Final = 0.1
 _WEIGHT_DECAY: Final = 0.05
 _WARM_UP: Final = 0.15
@@ -77,13 +76,7 @@ class Training:
         self._pupil = pupil_of(base, base.first_weights(classes, seed), self._device)
         self._parameters = self._pupil.network.parameters
         self._average = {name: tensor.detach().clone() for name, tensor in self._parameters.items()}
-        parts: dict[float, list[Tensor]] = {}
-        for name, tensor in self._parameters.items():
-            parts.setdefault(_BACKBONE_SHARE if name.startswith("backbone.") else 1.0, []).append(tensor)
-        self._optimizer = torch.optim.AdamW(
-            [{"params": part, "lr": 0.0, "share": share} for share, part in parts.items()],
-            weight_decay=_WEIGHT_DECAY,
-        )
+        self._optimizer = optimizer_of(self._parameters)
         self._augment = Augmentation(base)
         self._step, self._seconds, self._loss = 0, 0.0, 0.0
         self._go_on()
@@ -127,8 +120,7 @@ class Training:
         # What is drawn depends on the step alone: a training that was stopped goes on as if it had not been.
         torch.manual_seed(self._seed * MOST_STEPS + self._step)
         pictures, targets = self._augment([self._examples[n] for n in self._chosen()])
-        for group in self._optimizer.param_groups:
-            group["lr"] = _RATE * group["share"] * _share_of_rate(self.so_far.part)
+        set_rate(self._optimizer, self._base.rate, self.so_far.part)
         self._optimizer.zero_grad()
         total = 0.0
         for start in range(0, len(targets), self._base.at_once):
@@ -200,6 +192,23 @@ def hardware(settings: Settings) -> str:
     return (
         f"{cores} {plural('core', cores)} of {machine_of(settings).partition(',')[0] or platform.machine()}"
     )
+
+
+def optimizer_of(parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's parameters; the backbone learns more slowly."""
+    parts: dict[float, list[Tensor]] = {}
+    for name, tensor in parameters.items():
+        parts.setdefault(_BACKBONE_SHARE if name.startswith("backbone.") else 1.0, []).append(tensor)
+    return torch.optim.AdamW(
+        [{"params": part, "lr": 0.0, "share": share} for share, part in parts.items()],
+        weight_decay=_WEIGHT_DECAY,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, highest: float, part: float) -> None:
+    """Set the learning rate to what it is after a part of the training, in 0..1."""
+    for group in optimizer.param_groups:
+        group["lr"] = highest * group["share"] * _share_of_rate(part)
 
 
 def _share_of_rate(part: float) -> float:

@@ -6,8 +6,8 @@ import pytest
 from flask_detector.detectors.checkpoint.read import read_checkpoint
 from flask_detector.detectors.checkpoint.safetensors import write_safetensors
 from flask_detector.detectors.convert import convert
-from flask_detector.detectors.pair import PAIR
 from flask_detector.detectors.weights_file import WeightsFile
+from flask_detector.detectors.zoo.registry import PAIR
 from flask_detector.errors import BadParameter, ForeignCheckpoint
 from tests.support.taught import REPLACES, checkpoint, weights_of
 

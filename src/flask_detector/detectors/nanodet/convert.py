@@ -17,9 +17,10 @@ from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.safetensors import write_safetensors
 from flask_detector.detectors.checkpoint.tensors import Tensor
 from flask_detector.detectors.nanodet.layers import LAYERS, LEVELS, SIDE_CHANNELS, embedded_weights
-from flask_detector.detectors.pair import ALONE, PAIR, meta_of, replaced
+from flask_detector.detectors.pair import ALONE, meta_of, replaced
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import check_finite, write_weights
+from flask_detector.detectors.zoo.registry import PAIR
 from flask_detector.errors import ForeignCheckpoint
 
 _MARK = "head.gfl_cls.0.weight"

@@ -6,8 +6,9 @@ from flask_detector.detectors.base import Detector
 from flask_detector.detectors.nanodet.detector import NanoDet
 from flask_detector.detectors.nanodet.layers import graph_of
 from flask_detector.detectors.openvino_runtime import Precision
-from flask_detector.detectors.pair import PAIR, Pair
+from flask_detector.detectors.pair import Pair
 from flask_detector.detectors.weights_file import WeightsFile
+from flask_detector.detectors.zoo.registry import PAIR
 
 
 def load_taught(

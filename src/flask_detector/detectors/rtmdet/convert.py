@@ -19,7 +19,7 @@ from flask_detector.detectors.checkpoint.mmdet_config import (
 from flask_detector.detectors.checkpoint.read import Checkpoint
 from flask_detector.detectors.checkpoint.safetensors import write_safetensors
 from flask_detector.detectors.checkpoint.tensors import Tensor
-from flask_detector.detectors.pair import PAIR, base_of, meta_of, replaced
+from flask_detector.detectors.pair import base_of, meta_of, replaced
 from flask_detector.detectors.reading import Reading, notes_on
 from flask_detector.detectors.rtmdet.architecture import (
     DISTANCES,
@@ -34,6 +34,7 @@ from flask_detector.detectors.rtmdet.architecture import (
 from flask_detector.detectors.rtmdet.build_graph import MEAN, STD
 from flask_detector.detectors.rtmdet.postprocess import BOX_RULES, MASK_RULES, Rules
 from flask_detector.detectors.weights_file import check_finite, write_weights
+from flask_detector.detectors.zoo.registry import PAIR
 from flask_detector.errors import BadParameter, ForeignCheckpoint
 
 BOXES: Final = "rtmdet"

@@ -6,6 +6,9 @@ from typing import Literal
 
 Architecture = Literal["nanodet", "mask-rcnn", "rtmdet-ins", "rtmdet", "onnx"]
 
+# The variant of a taught model together with the one that it was taught from.
+PAIR = "pair"
+
 # In place of a name: the best model that is there.
 AUTO = "auto"
 

@@ -10,7 +10,7 @@ from flask_detector import errors as e
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.schema import ErrorFacts, failure_form
 from flask_detector.jobs.states import JobStatus
-from flask_detector.teach.lesson import BASES
+from flask_detector.teach.lesson import DEFAULT_BASE
 from flask_detector.web.api.operations import JSON, Success, delete, get, post
 from flask_detector.web.api.params import Strict, from_json
 from flask_detector.web.api.responses import Status
@@ -30,8 +30,12 @@ class NewLesson(Strict):
     collection: Annotated[str, Field(description="The id of the collection that it is learned from.")]
     name: Annotated[str, Field(description="Of the new model.", max_length=64)]
     base: Annotated[
-        str, Field(description=f"The model to begin with: {', '.join(BASES)}.", max_length=64)
-    ] = BASES[0]
+        str,
+        Field(
+            description="The model to begin with: the embedded one, or an RTMDet-Ins that is installed.",
+            max_length=64,
+        ),
+    ] = DEFAULT_BASE
     classes: Annotated[
         tuple[Annotated[str, Field(max_length=100)], ...],
         Field(description="Those to teach; empty for all that are marked.", max_length=100),

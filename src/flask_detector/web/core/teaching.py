@@ -10,8 +10,8 @@ from flask_detector.collections.classes import counts_of
 from flask_detector.collections.documents import Collection, State
 from flask_detector.detectors import Stage
 from flask_detector.detectors.base import usable_cores
-from flask_detector.detectors.pair import PAIR
 from flask_detector.detectors.zoo import custom
+from flask_detector.detectors.zoo.registry import PAIR
 from flask_detector.errors import (
     BadParameter,
     BadTrainingData,
@@ -23,7 +23,7 @@ from flask_detector.errors import (
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.states import UNFINISHED, JobStatus
 from flask_detector.process.extras import INSTALL_TEACHING
-from flask_detector.teach.lesson import BASES, STEPS, TRAINING_SHARE, division, steps_for
+from flask_detector.teach.lesson import TRAINING_SHARE, can_be_taught, division, step_of, steps_for
 from flask_detector.web.core.service import Service
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,11 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
 
     Raises BadParameter, ModelNotInstalled and BadTrainingData for one that can't be done.
     """
-    if request.base not in BASES:
+    if request.base not in {info.name for info in service.models.known() if can_be_taught(info)}:
         raise BadParameter(
-            f"'{request.base[:40]}' can't be taught.", hint=f"Choose of: {', '.join(BASES)}.", field="base"
+            f"'{request.base[:40]}' can't be taught.",
+            hint=f"Choose of: {', '.join(bases(service))}.",
+            field="base",
         )
     if service.models.state(request.base).stage not in {Stage.EMBEDDED, Stage.INSTALLED}:
         raise ModelNotInstalled(
@@ -84,7 +86,7 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
     training, validation, parts = division(pictures, held_out)
     if training < 1 or pictures < 2:
         raise BadTrainingData("These pictures are too few to learn and test.")
-    steps = (parts + (parts > 1)) * steps_for(training, STEPS[request.base][0])
+    steps = (parts + (parts > 1)) * steps_for(training, step_of(request.base)[0])
     seconds = _BEGINNING_SECONDS + steps * _seconds_a_step(service, request.base) / TRAINING_SHARE
     return Plan(
         training,
@@ -95,6 +97,12 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
         steps,
         min(seconds, request.minutes * 60),
     )
+
+
+def bases(service: Service) -> list[str]:
+    """Return the names of the models that can be taught and are installed."""
+    usable = service.available.usable()
+    return [info.name for info in service.models.known() if can_be_taught(info) and info.name in usable]
 
 
 def class_counts(service: Service, collection: Collection) -> dict[str, int]:
@@ -109,7 +117,7 @@ def _seconds_a_step(service: Service, base: str) -> float:
         if run.status is JobStatus.DONE and run.request.base == base:
             card = report(service, run)["card"]
             return float(TRAINING_SHARE * card["seconds"] / max(1, card["steps"]))
-    return STEPS[base][1] / usable_cores()
+    return step_of(base)[1] / usable_cores()
 
 
 def begin(service: Service, collection: Collection, request: LessonRequest) -> str:

@@ -14,7 +14,7 @@ from flask_detector.formats.file_names import safe_stem
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.states import JobStatus
 from flask_detector.process.extras import INSTALL_TEACHING
-from flask_detector.teach.lesson import BASES
+from flask_detector.teach.lesson import DEFAULT_BASE
 from flask_detector.web.core import renditions, teaching, teaching_chart
 from flask_detector.web.core.progress_steps import TEACHING_STEPS, teaching_step_of
 from flask_detector.web.core.renditions import File
@@ -68,7 +68,7 @@ def new() -> str:
         asked=replace(asked, name=asked.name or _free_name(collection.name, asked.base)),
         plan=plan,
         refusal=refusal,
-        bases=BASES,
+        bases=teaching.bases(service()),
         minutes=_MINUTES,
         counts=teaching.class_counts(service(), collection),
         in_doubt=shown,
@@ -172,7 +172,7 @@ def _request(given: MultiDict[str, str], collection: str) -> LessonRequest:
     minutes = given.get("minutes", type=float)
     return LessonRequest(
         collection,
-        given.get("base", BASES[0]),
+        given.get("base", DEFAULT_BASE),
         given.get("name", "").strip(),
         tuple(given.getlist("class")),
         _USUAL_MINUTES if minutes is None else min(max(minutes, 0.1), 10_000.0),
