@@ -85,7 +85,8 @@ export function connectKeys(editor, frame, isReadonly, act) {
     const key = keyOf(event);
     const action = actions.get(key);
     const keepsMeaning = (isPressed && ["enter", " "].includes(key)) || (target !== frame && /tab/.test(key));
-    if (!action || isText || event.altKey || event.defaultPrevented || keepsMeaning) {
+    const isOfDialog = target instanceof Element && target.closest("dialog") !== editor; // as Escape, which closes it
+    if (!action || isText || isOfDialog || event.altKey || event.defaultPrevented || keepsMeaning) {
       return;
     }
     if (isReadonly && !KEYS[action].isReading) {

@@ -43,6 +43,7 @@ export function open(editor, saved) {
   show(frame, camera, editor.dataset.picture ?? "");
   const painter = new Painter(frame, session, camera, colours);
   const openLabels = connectLabels(editor, session, camera, colours, suggestions, () => frame.focus());
+  session.addEventListener("unnamed", openLabels);
   const tools = {
     select: selectTool(session, camera, openLabels),
     box: boxTool(session, camera),

@@ -9,7 +9,12 @@ import { drawn } from "./objects.js";
 /** @typedef {import("./geometry.js").CornerAt} CornerAt */
 /** @typedef {"select" | "box" | "polygon" | "brush" | "eraser"} ToolName */
 
-/** Dispatches "change" (anything that is drawn or listed) and "preview" (the selected object alone). */
+const UNNAMED = "object"; // the class of what is drawn before there is any: one must be
+
+/**
+ * Dispatches "change" (anything that is drawn or listed), "preview" (the selected object alone), and "unnamed" when an
+ * object is added while there is no class.
+ */
 export class Session extends EventTarget {
   /** @type {string | null} the id of an object */
   selectedId = null;
@@ -29,7 +34,7 @@ export class Session extends EventTarget {
     super();
     this.size = size;
     this.classes = classes;
-    this.label = classes[0] ?? "";
+    this.label = classes[0] ?? UNNAMED;
     this.isReadonly = isReadonly;
     this.history = new History(state);
     this.history.addEventListener("change", () => this.#settle());
@@ -104,6 +109,9 @@ export class Session extends EventTarget {
     this.selectedId = object.id;
     this.corner = null;
     this.commit({ objects: [...this.objects, object], labels: this.#with(object.label) });
+    if (!this.classes.length) {
+      this.dispatchEvent(new Event("unnamed"));
+    }
   }
 
   /** Remove the selected object and select the one after it. */
