@@ -25,7 +25,8 @@ from flask_detector.broker.local_server import LocalRedis
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections, Limits
 from flask_detector.storage.local import FolderStorage
-from flask_detector.structures.annotations import Annotation, Annotations
+from flask_detector.structures.annotation import Annotation
+from flask_detector.structures.annotations import Annotations
 
 PICTURES, OBJECTS, CLASSES, SIDE = 10_000, 8, 20, 640
 TIMES = 15

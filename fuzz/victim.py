@@ -214,7 +214,8 @@ def read_result() -> Callable[[bytes], str]:
 
 def read_annotations() -> Callable[[bytes], str]:
     """Return what a correction goes through: its document, checked, against the model's, and shown."""
-    from flask_detector.structures.annotations import AnnotationError, Annotations
+    from flask_detector.structures.annotation import AnnotationError
+    from flask_detector.structures.annotations import Annotations
 
     def run(data: bytes) -> str:
         try:

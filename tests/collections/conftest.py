@@ -9,7 +9,7 @@ import redis
 from flask_detector.collections.pictures import Pictures
 from flask_detector.collections.store import Collections, Limits
 from flask_detector.storage.local import FolderStorage
-from flask_detector.structures.annotations import Annotation
+from flask_detector.structures.annotation import Annotation
 from tests.support.collected import OF_MODEL, OWNER, annotations
 
 

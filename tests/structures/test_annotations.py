@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
+from flask_detector.structures.annotation import Annotation, AnnotationError
+from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.detections import Detections
 from flask_detector.structures.masks import Mask
 

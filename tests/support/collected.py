@@ -7,7 +7,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from flask_detector.structures.annotations import Annotation, Annotations
+from flask_detector.structures.annotation import Annotation
+from flask_detector.structures.annotations import Annotations
 
 OWNER = "somebody"
 OF_MODEL = Annotation("m0", "cat", "model", 0.75, False, (1, 2, 11, 12))

@@ -17,7 +17,8 @@ from flask_detector.jobs.lessons import LessonRequest, Lessons
 from flask_detector.process.extras import missing_for_teaching
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
-from flask_detector.structures.annotations import Annotation, Annotations
+from flask_detector.structures.annotation import Annotation
+from flask_detector.structures.annotations import Annotations
 from flask_detector.worker.attempts import Attempts
 from tests.support.lessons import picture
 from tests.support.waiting import wait_until

@@ -15,7 +15,8 @@ from flask_detector.collections.files import unknown_picture
 from flask_detector.collections.store import Collections, now
 from flask_detector.errors import ChangedMeanwhile, CollectionError, CollectionFull, UnknownPicture
 from flask_detector.storage.base import StoredFile
-from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
+from flask_detector.structures.annotation import Annotation, AnnotationError
+from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.revisions import ANY, Revision, version_of
 from flask_detector.structures.splits import Split
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from flask_detector.datasets.remarks import Remarks, Unusable
 from flask_detector.datasets.shapes import Ring, Shape
-from flask_detector.structures.annotations import MOST_OBJECTS, Annotation, follow_pixels
+from flask_detector.structures.annotation import Annotation, follow_pixels
+from flask_detector.structures.annotations import MOST_OBJECTS
 from flask_detector.structures.boxes import Box
 from flask_detector.structures.labels import problem_of
 from flask_detector.structures.masks import Mask

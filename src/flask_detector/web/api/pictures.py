@@ -8,7 +8,8 @@ from pydantic import Field
 
 from flask_detector import errors as e
 from flask_detector.settings import MEGABYTE
-from flask_detector.structures.annotations import AnnotationError, Annotations
+from flask_detector.structures.annotation import AnnotationError
+from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.splits import Split
 from flask_detector.web.api import uploads
 from flask_detector.web.api.annotations import CONDITIONS, ETAG, client

@@ -25,7 +25,8 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs.corrections import AS_THE_MODEL_SAID
 from flask_detector.jobs.queue import MASK_SECONDS, new_id
 from flask_detector.jobs.records import Record
-from flask_detector.structures.annotations import Annotation, AnnotationError, Annotations
+from flask_detector.structures.annotation import Annotation, AnnotationError
+from flask_detector.structures.annotations import Annotations
 from flask_detector.structures.detections import Detections, MaskEncoding, rings_of
 from flask_detector.structures.masks import Mask
 from flask_detector.structures.revisions import ANY, Revision, version_of
