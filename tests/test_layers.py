@@ -24,7 +24,7 @@ RULES: dict[str, tuple[str, str]] = {
     "detectors.zoo": ("_version atomic_files detectors errors process settings structures", "net"),
     "teach": (
         "atomic_files datasets detectors errors evaluation imaging process settings structures",
-        "numpy kornia torch",
+        "numpy kornia onnx torch",
     ),
     "storage": ("atomic_files errors settings url_paths", ""),
     "storage.s3": ("errors storage", "obstore"),

@@ -213,6 +213,31 @@ def path(store: ModelStore, name: str) -> None:
     click.echo(str(store.path(name)))
 
 
+@models.command()
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Folder for the files.  [default: the current one]",
+)
+@click.pass_obj
+def export(store: ModelStore, name: str, out: Path) -> None:
+    """Write the model NAME as NAME.onnx and NAME.safetensors.
+
+    The ONNX has the form of a YOLO's. The other file has the weights in the layout of the model's authors.
+    Models of NanoDet-g and RTMDet-Ins can be exported, also taught ones.
+    """
+    from flask_detector.teach.run import require_packages
+
+    require_packages()
+    from flask_detector.teach.export import export as run
+
+    for file in run(name, store, out):
+        click.echo(str(file))
+
+
 def _report_interrupted(store: ModelStore, name: str) -> None:
     state = store.state(name)
     kept = f" {in_words(state.done)} are kept." if state.stage is Stage.ABSENT and state.done else ""

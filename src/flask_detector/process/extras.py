@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Final
 
-_TEACHING: Final = ("torch", "kornia", "pycocotools")
+_TEACHING: Final = ("torch", "kornia", "onnx", "pycocotools")
 
 INSTALL_TEACHING: Final = (
     "pip install 'flask-detector[teach]' --extra-index-url https://download.pytorch.org/whl/cpu"

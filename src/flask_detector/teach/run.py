@@ -79,7 +79,7 @@ def teach(
 
 
 def require_packages() -> None:
-    """Raise TeachingError where a package is missing that only teaching needs."""
+    """Raise TeachingError where a package is missing that only teaching and exporting need."""
     if missing := missing_for_teaching():
         raise TeachingError(
             f"Teaching needs packages that are not installed: {', '.join(missing)}.",

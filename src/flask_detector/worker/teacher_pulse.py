@@ -64,9 +64,9 @@ class Pulse(threading.Thread):
     def progress(self, what: str, part: float, seconds_left: float | None, loss: float | None) -> None:
         """Keep how far it is, and some of the losses."""
         now = self._progress
-        now.what, now.seconds_left = what, seconds_left
+        now.what = what
         if loss is not None:
-            now.part = part
+            now.part, now.seconds_left = part, seconds_left
             last = now.losses[-1][0] if now.losses else -1.0
             if part < last:  # a checkpoint that lies further back
                 now.losses = [one for one in now.losses if one[0] < part]

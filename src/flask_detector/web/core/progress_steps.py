@@ -46,12 +46,11 @@ def step_of(status: JobStatus, stage: str | None) -> str:
 TEACHING_STEPS: Final = {
     QUEUED: "In the queue",
     "Reading": "Read the pictures",
-    "Learning": "Learn",
-    "Testing": "Test",
+    "Learning": "Learn and test",
 }
 
 
 def teaching_step_of(status: JobStatus, what: str) -> str:
     """Return the name of the step that a run of teaching is at, by what it says that it does."""
-    word = what.partition(" ")[0]
+    word = what.partition(" ")[0].replace("Testing", "Learning")
     return word if status is not JobStatus.QUEUED and word in TEACHING_STEPS else QUEUED
