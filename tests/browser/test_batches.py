@@ -48,7 +48,11 @@ def test_all_persons_above_a_score_are_taken_as_one_data_set(batch: Page) -> Non
 @pytest.mark.slow
 def test_whoever_is_quicker_than_the_server_downloads_what_was_chosen(batch: Page) -> None:
     batch.route("**/batches/*?only=person", lambda route: None)  # the answer never comes
+    boxes = batch.locator(".record-boxes path")
+    expect(boxes.and_(batch.locator(":not([data-label=person])")).first).to_be_visible()
     batch.get_by_role("checkbox", name="person").check()
+    expect(boxes.and_(batch.locator(":not([data-label=person]):visible"))).to_have_count(0)
+    expect(boxes.and_(batch.locator("[data-label=person]")).first).to_be_visible()
     batch.get_by_text("Download all").click()
     with batch.expect_download() as downloading:
         batch.get_by_role("link", name="Counts per picture and class, CSV").click()

@@ -95,7 +95,7 @@ def test_the_best_score_is_in_the_last_bar() -> None:
 
 def test_outlines_are_on_a_grid_of_the_pictures_shape() -> None:
     card = summary(View(0.5, only=frozenset({"person"}))).cards[0]
-    assert (card.size, [path for _, path in card.outlines]) == ((400, 200), ["M40 20H120V100H40z"])
+    assert (card.size, [path for *_, path in card.outlines]) == ((400, 200), ["M40 20H120V100H40z"])
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ class Card:
 
     counts: instances by label, most first; None unless it is done.
     size: width and height of the grid that the outlines are on.
-    outlines: the boxes as the data of one SVG path for each colour.
+    outlines: the boxes of each label, with its colour and the data of one SVG path.
     """
 
     record: Record
     counts: dict[str, int] | None = None
     size: tuple[int, int] = (1, 1)
-    outlines: tuple[tuple[Colour, str], ...] = ()
+    outlines: tuple[tuple[str, Colour, str], ...] = ()
 
     @property
     def number(self) -> int:
@@ -138,14 +138,14 @@ def summary_of(service: Service, records: Sequence[Record], view: View, sort: st
 def _card(
     record: Record, shown: list[dict[str, Any]], width: int, height: int, colours: dict[str, Colour]
 ) -> Card:
-    paths: dict[Colour, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for one in shown:
-        paths.setdefault(colours[one["label"]], []).append(outline_of(one["box"], width, height))
+        paths.setdefault(one["label"], []).append(outline_of(one["box"], width, height))
     return Card(
         record,
         _most_first(Counter(one["label"] for one in shown)),
         grid_of(width, height),
-        tuple((colour, "".join(parts)) for colour, parts in paths.items()),
+        tuple((label, colours[label], "".join(parts)) for label, parts in paths.items()),
     )
 
 

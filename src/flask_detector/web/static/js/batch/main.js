@@ -43,6 +43,7 @@ async function show(url) {
   asking = new AbortController();
   history.replaceState(null, "", url);
   showLink();
+  hideOthers(new URLSearchParams(location.search).getAll("only"));
   // Whoever is quicker than the answer gets what was chosen, too.
   /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("#download a, #records .record > a")).forEach(
     (link) => {
@@ -62,4 +63,11 @@ async function show(url) {
       location.assign(url);
     }
   }
+}
+
+/** Hide at once what is left out; what comes, and the totals, are in the answer. @param {string[]} only labels; none for all */
+function hideOthers(only) {
+  /** @type {NodeListOf<SVGPathElement>} */ (document.querySelectorAll("#records .record-boxes path")).forEach((path) => {
+    path.classList.toggle("away", only.length > 0 && !only.includes(path.dataset.label ?? ""));
+  });
 }
