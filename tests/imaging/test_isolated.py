@@ -36,7 +36,7 @@ def turned() -> Image.Exif:
 @pytest.fixture
 def all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_pictures, "LARGE_PIXELS", 0)
-    monkeypatch.setattr(isolated, "MANY_BYTES", 0)
+    monkeypatch.setattr(isolated, "MOST_BYTES", 0)
 
 
 KINDS: dict[str, Callable[[], bytes]] = {
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_told_in_the_same_words(monkeypatch: pytest.MonkeyPatch
     damaged = data[: len(data) // 2] + bytes(9) + data[len(data) // 2 + 9 :]
     with pytest.raises(DamagedPicture) as apart:
         decode.load(damaged, LIMITS)
-    monkeypatch.setattr(isolated, "MANY_BYTES", 1 << 40)
+    monkeypatch.setattr(isolated, "MOST_BYTES", 1 << 40)
     with pytest.raises(DamagedPicture) as here:
         decode.load(damaged, LIMITS)
     assert (str(apart.value), apart.value.hint) == (str(here.value), here.value.hint)
@@ -105,5 +105,12 @@ def test_where_there_is_no_room_for_a_file_it_is_decoded_here(monkeypatch: pytes
 @pytest.mark.usefixtures("all_are_large")
 def test_where_the_file_gets_full_it_is_decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "TemporaryFile", partial(Path("/dev/full").open, "r+b"))
+    pixels, _ = decode.load(picture("GIF", "P"), LIMITS)
+    assert not isinstance(pixels, StoredPixels)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_where_there_is_no_room_for_a_process_it_is_decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "available", lambda: 30_000_000)
     pixels, _ = decode.load(picture("GIF", "P"), LIMITS)
     assert not isinstance(pixels, StoredPixels)

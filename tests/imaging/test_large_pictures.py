@@ -362,7 +362,7 @@ from pathlib import Path
 from flask_detector.imaging import decode, isolated
 from flask_detector.imaging.limits import Limits
 
-isolated.MANY_BYTES = 1 << 40
+isolated.MOST_BYTES = 1 << 40
 
 def peak():
     status = Path("/proc/self/status").read_text()

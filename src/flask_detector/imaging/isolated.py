@@ -20,21 +20,28 @@ from flask_detector.imaging.large_pictures import decoded, decoding_bytes, is_la
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.open_picture import bytes_of, opened
 from flask_detector.imaging.pixels import Pixels, StoredPixels, strips
+from flask_detector.process.available_memory import available
+from flask_detector.process.memory import resident_bytes
 
 # What the process takes beside a picture.
 BYTES_OF_PROCESS = 40_000_000
-
-# From here on decoding is worth a process, which takes a fifth of a second to start.
-MANY_BYTES = 64_000_000
+# To start it takes a fifth of a second: it is for what would make this process larger than that.
+MOST_BYTES = 240_000_000
 # What decoding row by row takes, and how many copies of the file there are meanwhile.
 _BYTES_OF_ROWS = 30_000_000
 _COPIES = 3
 
 
 def is_worth_a_process(image: Image.Image, data: bytes) -> bool:
-    """Tell whether decoding a picture, of which `data` is the file, takes much memory."""
-    needed = decoding_bytes(image, data) or _BYTES_OF_ROWS
-    return is_large(image) and needed + _COPIES * len(data) > MANY_BYTES
+    """Tell whether to decode a picture, of which `data` is the file, makes this process a large one.
+
+    No, where there is no room for another process.
+    """
+    if not is_large(image):
+        return False
+    needed, free = decoding_bytes(image, data), available()
+    most = resident_bytes() + (needed or _BYTES_OF_ROWS) + _COPIES * len(data)
+    return most > MOST_BYTES and (free is None or needed + BYTES_OF_PROCESS < free)
 
 
 def decoded_apart(data: bytes, limits: Limits, *, width: int, height: int) -> Pixels | None:
