@@ -326,9 +326,8 @@ def test_what_an_operator_has_tried_again_waits_once_or_has_failed_still(site: S
     def prepare() -> str:
         id = id_of(site.send())
         queue = Jobs(site.redis, site.settings).queue
-        site.redis.lmove(queue.key, queue.intermediate_queue_key)
         attempts = Attempts(queue, worker="one", location="here")
-        attempt = attempts.begin(id)
+        attempt = attempts.take()
         assert attempt is not None
         assert attempts.fail(attempt, Failure("detection_failed", "", ""))
         return id
@@ -458,9 +457,8 @@ def test_a_webhook_that_was_received_while_redis_went_away_is_not_sent_again(
     request = DetectionRequest(AUTO, callback_url=f"{url}/hook")
     id = site.service.accept(io.BytesIO(jpeg), request, filename="a.jpg")
     queue = Jobs(site.redis, site.settings).queue
-    site.redis.lmove(queue.key, queue.intermediate_queue_key)
     transitions = Attempts(queue, worker="one", location="here")
-    attempt = transitions.begin(id)
+    attempt = transitions.take()
     assert attempt is not None
     transitions.fail(attempt, Failure("damaged_picture", "", ""))
     settings = site.settings.model_copy(update={"allow_private_addresses": True})

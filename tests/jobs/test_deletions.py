@@ -123,12 +123,12 @@ def test_what_a_worker_took_meanwhile_waits_again_and_a_result_that_came_is_not_
     deletions: Deletions, jobs: Jobs, sent: list[Record]
 ) -> None:
     queue, attempts = jobs.queue, Attempts(jobs.queue, worker="w", location="here")
-    queue.connection.lmove(queue.key, queue.intermediate_queue_key)
-    running = attempts.begin(sent[0].id)
-    assert running
+    running = attempts.take()
+    assert running is not None
+    assert running.job.id == sent[0].id
     deletions.later(sent, OWNER)
-    queue.connection.lmove(queue.key, queue.intermediate_queue_key)
-    assert attempts.begin(sent[1].id) is None, "there is no such record"
+    assert attempts.take() is None, "there is no such record"
+    assert queue.job_ids == []
     ((deletion, _),) = deletions.recent(OWNER)
     assert deletions.undo(OWNER, deletion.id) == 2
     assert {record.status for record in jobs.find_all([one.id for one in sent])} == {JobStatus.QUEUED}

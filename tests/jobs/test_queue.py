@@ -183,9 +183,9 @@ def fail(jobs: Jobs, id: str) -> None:
 
 
 def taken(jobs: Jobs, id: str) -> Attempt:
-    jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
-    attempt = Attempts(jobs.queue, worker="w", location="").begin(id)
+    attempt = Attempts(jobs.queue, worker="w", location="").take()
     assert attempt is not None
+    assert attempt.job.id == id
     return attempt
 
 

@@ -43,9 +43,9 @@ def test_what_an_older_version_left_is_worked_off(
     assert [jobs.find(id).position for id in (RUNNING, QUEUED)] == [0, 1]
 
     for id in (RUNNING, QUEUED):
-        connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
-        attempt = attempts.begin(id)
+        attempt = attempts.take()
         assert attempt is not None
+        assert attempt.job.id == id
         assert (attempt.job.kwargs or {})["model"] == "auto"
         assert attempt.job.retries_left == (TRIES - 2 if id == RUNNING else TRIES - 1)
         assert attempts.finish(attempt, jobs.result_form(DONE))

@@ -67,14 +67,21 @@ def test_a_move_is_made_from_its_states_and_refused_from_all_others(
         connection.hset(job_key(id), "status", RQ_STATUS[before])
     there = content(connection)
 
-    made = Transitions(connection).make(
-        MOVES[move], job, lambda pipeline: pipeline.set("written", "1"), execution=execution
-    )
+    transitions = Transitions(connection)
+    if MOVES[move] is states.BEGIN:
+        made = transitions.begin(jobs.queue, execution, 8, {"written": "1"}, {}) is not None
+        assert jobs.queue.job_ids == ([id] if before is JobStatus.RUNNING and is_held else [])
+        connection.delete(jobs.queue.key)
+        there.pop(jobs.queue.key.encode(), None)
+    else:
+        made = transitions.make(
+            MOVES[move], job, lambda pipeline: pipeline.hset(job.key, "written", "1"), execution=execution
+        )
 
     sources = MOVES[move].sources | (MOVES[move].held if is_held else set())
-    assert (made is not None) == (before in sources)
+    assert made == (before in sources)
     if before in sources:
         assert jobs.find(id).status is MOVES[move].target
-        assert connection.get("written") == b"1"
+        assert connection.hget(job.key, "written") == b"1"
     else:
         assert content(connection) == there

@@ -35,7 +35,7 @@ def test_a_worker_takes_from_its_own_queue_alone_and_what_it_leaves_is_given_bac
         return id
 
     quick, other = send("nanodet-g"), send("auto")
-    # As if a worker had died between taking it and beginning it.
+    # As if a worker of an older version had died between taking it and beginning it.
     connection.lmove("rq:queue:quick", "rq:queue:quick:intermediate")
     start_worker_with(routed.model_copy(update={"queue": "quick"}))
     wait_until(lambda: jobs.find(quick).status is JobStatus.DONE, 40)

@@ -55,9 +55,9 @@ def begin(context: WorkerContext, queue_picture: Callable[..., None]) -> Begin:
         id = new_id()
         context.storage.put(id, ORIGINAL, io.BytesIO(b"pixels"))
         queue_picture(jobs, id, "a.jpg", PICTURE)
-        jobs.queue.connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
-        attempt = attempts.begin(id)
+        attempt = attempts.take()
         assert attempt is not None
+        assert attempt.job.id == id
         return attempt
 
     return begin
@@ -148,10 +148,7 @@ def test_what_maintenance_tells_carries_the_request_and_the_detection(
     context: WorkerContext,
     maintenance: Maintenance,
     begin: Begin,
-    queue_picture: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flask_detector.worker.left_behind._STRANDED_SECONDS", 0.0)
     stream = io.StringIO()
     logs.set_up("json", "worker", stream)
     jobs = context.jobs
@@ -159,10 +156,6 @@ def test_what_maintenance_tells_carries_the_request_and_the_detection(
         left = begin(Attempts(jobs.queue, worker="dead", location=DIED)).job.id
         lost = begin(Attempts(jobs.queue, worker="dead", location=DIED)).job.id
         expired = begin(Attempts(jobs.queue, worker="living", location="here")).job.id
-        stranded = new_id()
-        queue_picture(jobs, stranded, "a.jpg", PICTURE)
-    jobs.queue.connection.lrem(jobs.queue.key, 1, stranded)
-    jobs.queue.connection.lpush(jobs.queue.intermediate_queue_key, stranded)
     jobs.queue.connection.hset(f"rq:job:{lost}", "retries_left", 0)
     jobs.queue.connection.delete(f"rq:job:{expired}")
     long_ago = time.time() - 2 * context.settings.retention_seconds
@@ -174,10 +167,9 @@ def test_what_maintenance_tells_carries_the_request_and_the_detection(
     assert {(of["request"], how) for how, of in told.items()} == {
         ("a-request", " was left by a worker that died"),
         ("a-request", " failed: detection_failed"),
-        ("a-request", " was taken but not started; returned to the queue"),
         ("a-request", " is deleted: it has expired"),
     }
-    assert {of["detection"] for of in told.values()} <= {id[:8] for id in (left, lost, expired, stranded)}
+    assert {of["detection"] for of in told.values()} <= {id[:8] for id in (left, lost, expired)}
     assert told[" failed: detection_failed"]["detection"] == lost[:8]
     assert logs.request_id.get() is None
 

@@ -181,14 +181,14 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
 
 
 @pytest.mark.slow
-def test_a_picture_that_a_dead_worker_took_but_never_began_is_given_back(
+def test_a_picture_that_a_worker_of_an_older_version_took_and_died_before_it_began_is_detected(
     jobs: Jobs,
     connection: redis.Redis,
     submit: Callable[[bytes], str],
     start_worker: Start,
 ) -> None:
     id = submit(small_jpeg())
-    connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)  # all that the dead worker did
+    connection.lmove(jobs.queue.key, jobs.queue.intermediate_queue_key)
     start_worker()
     wait_until(lambda: jobs.find(id).status is JobStatus.DONE, 30)
 

@@ -141,7 +141,7 @@ class Overview:
             pipeline.zrem(queue.failed_job_registry.key, job.id)
             pipeline.rpush(queue.key, job.id)
 
-        return self._transitions.make(TRY_AGAIN, job, write) is not None
+        return self._transitions.make(TRY_AGAIN, job, write)
 
     def cancel_waiting(self) -> int:
         """Cancel everything that waits; return how many. Their pages say that they were cancelled."""

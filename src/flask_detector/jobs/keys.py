@@ -1,5 +1,6 @@
 """What the keys of a detection and of a worker are called on Redis. RQ's names are spelled nowhere else."""
 
+from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.worker import BaseWorker
@@ -18,6 +19,11 @@ def hidden_key(id: str) -> str:
 def running_key(queue: str) -> str:
     """Return the key of RQ's sorted set of what was begun from a queue: ``<detection>:<execution>``."""
     return str(StartedJobRegistry.key_template.format(queue))
+
+
+def execution_key(held: str) -> str:
+    """Return the key of what RQ keeps of one try, a hash; held: as in `running_key`."""
+    return f"{RQ_KEY_PREFIX}:execution:{held}"
 
 
 def worker_key(name: str) -> str:

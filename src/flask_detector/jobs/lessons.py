@@ -180,11 +180,6 @@ class Lessons:
             pipeline.zrem(_RUNS, id)
             pipeline.execute()
 
-    def take(self) -> str | None:
-        """Take the id of the next run from the queue, to be begun; None where there is none."""
-        found = self._connection.lmove(self.queue.key, self.queue.intermediate_queue_key)
-        return None if found is None else cast(bytes, found).decode()
-
     def report(self, id: str, progress: Progress) -> None:
         """Tell how far a run is; nothing is left of one that was deleted."""
         if self._connection.exists(job_key(id)):

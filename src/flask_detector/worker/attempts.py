@@ -17,13 +17,13 @@ from rq.exceptions import NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.results import Result
-from rq.utils import now
+from rq.utils import now, utcformat
 
 from flask_detector.jobs.keys import worker_key
 from flask_detector.jobs.records import Failure
 from flask_detector.jobs.rq_records import WORKERS_DIED
 from flask_detector.jobs.serializer import Serializer
-from flask_detector.jobs.states import BEGIN, FAIL, FINISH, GIVE_BACK, RENEW, JobStatus, Move
+from flask_detector.jobs.states import FAIL, FINISH, GIVE_BACK, RENEW, JobStatus, Move
 from flask_detector.jobs.transitions import Transitions
 from flask_detector.jobs.workers import WORKER_SILENCE
 
@@ -65,41 +65,40 @@ class Attempts:
         self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
         self._begun = 0
 
-    def begin(self, id: str) -> Attempt | None:
-        """Take a detection that was moved to the intermediate list; None if it is not to be done any more."""
-        # One whose answer was lost is begun again under the same id.
-        execution_id = f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}"
-        execution = Execution(execution_id, id, self._connection, worker_name=self._worker)
-        job = self._job(id)
+    def take(self) -> Attempt | None:
+        """Take the next detection from the queue and begin it; None if there is none now.
 
-        def write(pipeline: Pipeline) -> None:
-            job.prepare_for_execution(self._worker, pipeline)
-            execution.save(WORKER_SILENCE, pipeline)
-            self._tell_location(execution, pipeline)
-            self._running.add_execution(execution, pipeline, ttl=_NEVER)
-
-        found = self._transitions.make(
-            BEGIN,
-            job,
-            write,
-            execution=execution,
-            always=lambda pipeline: pipeline.lrem(self._queue.intermediate_queue_key, 1, id),
+        It may be done again after an error: what was begun by then is returned.
+        """
+        execution = Execution(
+            f"{self._token}{self._begun:0{_NUMBER_DIGITS}x}", "", self._connection, self._worker
         )
+        moment = utcformat(execution.created_at)
+        fields = {"worker_name": self._worker, "started_at": moment, "last_heartbeat": moment}
+        own = {name: value for name, value in execution.serialize().items() if name != "job_id"}
+        own["place"] = self._location
+        found = self._transitions.begin(self._queue, execution, WORKER_SILENCE, fields, own)
         self._begun += 1
         if found is None:
             return None
-        job.restore(found)
+        execution.job_id, facts = found
+        job = self._job(execution.job_id)
+        job.restore(facts)
         return Attempt(job, execution)
+
+    def wait(self, seconds: int) -> bool:
+        """Wait until something is in the queue; tell whether it is."""
+        # To move it to where it is takes it from nobody.
+        return self._connection.blmove(self._queue.key, self._queue.key, seconds, "LEFT", "LEFT") is not None
 
     def renew(self, execution: Execution) -> bool:
         """Tell that an execution goes on; False for one that has ended, of which nothing is left behind."""
-        found = self._transitions.make(
+        return self._transitions.make(
             RENEW,
             self._job(execution.job_id),
             lambda pipeline: self._tell_location(execution, pipeline),
             execution=execution,
         )
-        return found is not None
 
     def finish(self, attempt: Attempt, document: dict[str, Any]) -> bool:
         """Write a result; False if the detection was deleted, cancelled or finished elsewhere meanwhile."""
@@ -175,17 +174,10 @@ class Attempts:
                 pipeline.hget(execution.key, "place")
             return [None if found is None else found.decode() for found in pipeline.execute()]
 
-    def stranded(self) -> list[str]:
-        """Return the ids that were taken from the queue and not begun yet."""
-        ids = cast(list[bytes], self._connection.lrange(self._queue.intermediate_queue_key, 0, -1))
-        return [id.decode() for id in ids]
-
-    def put_back(self, id: str) -> None:
-        """Put an id that was never begun at the front of the queue again; twice there does no harm."""
-        with self._connection.pipeline() as pipeline:
-            pipeline.lrem(self._queue.intermediate_queue_key, 1, id)
-            pipeline.lpush(self._queue.key, id)
-            pipeline.execute()
+    def put_back_taken(self) -> None:
+        """Put what older versions took from the queue, and died before they began it, at its front again."""
+        while self._connection.lmove(self._queue.intermediate_queue_key, self._queue.key, "RIGHT", "LEFT"):
+            pass
 
     def _job(self, id: str) -> Job:
         job = Job(id, connection=self._connection, serializer=Serializer)
@@ -213,4 +205,4 @@ class Attempts:
                 pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
             write(pipeline)
 
-        return self._transitions.make(move, job, whole, execution=execution, always=forget) is not None
+        return self._transitions.make(move, job, whole, execution=execution, always=forget)

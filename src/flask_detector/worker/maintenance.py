@@ -38,7 +38,7 @@ class Maintenance:
         self._storage = context.storage
         self._deletions = context.deletions
         self._reporter = context.reporter
-        self._left = LeftBehind(attempts, on_given_back=self._given_back, on_put_back=self._put_back)
+        self._left = LeftBehind(attempts, on_given_back=self._given_back)
         self._next_tidying = float("-inf")
         self._next_sweep = float("-inf")
         self._next_deletions = float("-inf")
@@ -60,9 +60,6 @@ class Maintenance:
         if became is JobStatus.FAILED:
             with logs.on_behalf_of(self._jobs.request_of(id)):
                 self._reporter.failed(Notes(id), WORKERS_DIED.code)
-
-    def _put_back(self, id: str) -> None:
-        self._log("detection %s was taken but not started; returned to the queue", id)
 
     def _log(self, line: str, id: str, level: int = logging.WARNING) -> None:
         with logs.on_behalf_of(self._jobs.request_of(id)):

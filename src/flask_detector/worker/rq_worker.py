@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import redis
 from redis.client import Pipeline
@@ -91,6 +91,7 @@ class DetectionWorker(SimpleWorker):
         # RQ does that after this; but whoever sees the worker may ask it to stop.
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # of RQ, without types
         self._persevere(self._heartbeat.register)
+        self._persevere(self._attempts.put_back_taken)
         self._heartbeat.start()
         readiness.report()
 
@@ -104,10 +105,6 @@ class DetectionWorker(SimpleWorker):
         self._teaching.stop()
         self._context.reporter.send(self.connection)
         try:
-            if self._stop_requested:
-                # The queue may have given an id just as the signal came.
-                for id in self._attempts.stranded():
-                    self._attempts.put_back(id)
             self.register_death()  # type: ignore[no-untyped-call]  # of RQ, without types
         except redis.RedisError:
             log.warning("Redis can't be told that this worker ends")
@@ -151,34 +148,25 @@ class DetectionWorker(SimpleWorker):
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
         """Return the next job, begun; None when asked to stop or, without a timeout, when there is none."""
-        queue = self._context.jobs.queue
         while not self._stop_requested:
-            id = self._persevere(lambda: self._take(queue, is_patient=timeout is not None))
-            if id is not None:
-                self._attempt = self._begin(id)
-                if self._attempt is not None:
-                    return self._attempt.job, queue
-            elif timeout is None:
+            self._attempt = self._persevere(self._attempts.take)
+            if self._attempt is not None:
+                return self._attempt.job, self._context.jobs.queue
+            if timeout is None:
                 return None
-            else:
+            if not self._persevere(self._wait):
                 self._context.detectors.measure()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
         return None
 
-    def _begin(self, id: str) -> Attempt | None:
-        return self._persevere(lambda: self._attempts.begin(id))
-
-    def _take(self, queue: Queue, *, is_patient: bool) -> str | None:
-        if not is_patient:
-            found = self.connection.lmove(queue.key, queue.intermediate_queue_key)
-        else:
-            self._is_waiting = True
-            try:
-                found = self.connection.blmove(queue.key, queue.intermediate_queue_key, _WAIT_SECONDS)
-            finally:
-                self._is_waiting = False
-        return None if found is None else cast(bytes, found).decode()
+    def _wait(self) -> bool:
+        """Wait for a picture; tell whether there is one, which another worker may take."""
+        self._is_waiting = True
+        try:
+            return self._attempts.wait(_WAIT_SECONDS)
+        finally:
+            self._is_waiting = False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do a job in this process; what became of it is written while the next one is at work."""

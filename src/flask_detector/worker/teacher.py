@@ -75,9 +75,7 @@ class Teacher:
             self._turn.reacquire()
             if not self._lessons.is_one_for(self._folder, self._jobs.workers()):
                 return
-            id = self._lessons.take()
-            attempt = None if id is None else self._attempts.begin(id)
-            if attempt is not None:
+            if (attempt := self._attempts.take()) is not None:
                 with on_behalf_of(attempt.job.meta.get("request")):
                     self._do(attempt)
 

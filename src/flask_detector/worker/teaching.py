@@ -41,7 +41,6 @@ class Teaching:
         self._left = LeftBehind(
             Attempts(self._lessons.queue, worker="", location="", died=TEACHER_DIED),
             on_given_back=lambda id, _: self._log("run %s of teaching was left by a process that died", id),
-            on_put_back=lambda id: self._log("run %s of teaching was taken but not started", id),
         )
         self._can_teach = not missing_for_teaching()
         self._process: subprocess.Popen[bytes] | None = None

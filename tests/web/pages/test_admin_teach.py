@@ -157,7 +157,7 @@ def test_a_run_is_begun_shown_and_cancelled(
     assert "walls-2" not in operator.get(f"/admin/teach/new?collection={collection}").text
 
     attempts = Attempts(service.lessons.queue, worker="", location="here")
-    assert attempts.begin(service.lessons.take() or "") is not None
+    assert attempts.take() is not None
     progress = Progress(
         "Learning", 0.5, 150, [(0.1, 4.0), (0.5, 2.0)], [(0.25, 0.5, 0.3)], ["Teaching tile."]
     )
@@ -182,7 +182,7 @@ def test_a_run_that_failed_says_why_and_goes_on(
 ) -> None:
     id = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
     attempts = Attempts(service.lessons.queue, worker="", location="here")
-    attempt = attempts.begin(service.lessons.take() or "")
+    attempt = attempts.take()
     assert attempt is not None
     attempts.fail(attempt, Failure("teaching_error", "The disk is full.", "Make room."))
     assert "The disk is full. Make room." in text_of(operator.get(f"/admin/teach/{id}").text)
@@ -195,7 +195,7 @@ def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
 ) -> None:
     id = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
     attempts = Attempts(service.lessons.queue, worker="", location="here")
-    attempt = attempts.begin(service.lessons.take() or "")
+    attempt = attempts.take()
     assert attempt is not None
     pictures = {one.file_name: one.id for one in service.pictures.entries(collection)}
     report = {"card": CARD, "proof": [PROOF], "pictures": pictures}
