@@ -5,7 +5,7 @@ import time
 
 import redis
 
-from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
+from flask_detector.jobs.notifications import Notifications, channel_of
 from flask_detector.jobs.queue import new_id
 from tests.support.waiting import wait_until
 
@@ -33,30 +33,14 @@ def test_each_is_woken_by_its_own_detection_over_one_connection(connection: redi
     ready.wait(LONG)
     assert listeners(connection) == 1
     for number, id in enumerate(ids):
-        connection.publish(channel_of(id), CHANGED)
+        connection.publish(channel_of(id), "")
         wait_until(lambda here=number: woken == set(ids[: here + 1]), LONG)  # type: ignore[misc]  # mypy infers no lambda with a default
     for thread in threads:
         thread.join()
 
 
-def test_who_waits_for_the_end_sleeps_through_what_comes_before(connection: redis.Redis) -> None:
-    changes, id = Notifications(connection), new_id()
-    with changes.waiting(id, for_end=True) as wait_for_end, changes.waiting(id) as wait:
-        wait(0.1)
-        wait_for_end(0.1)
-        connection.publish(channel_of(id), CHANGED)
-        wait(LONG)  # both have heard it then
-        start = time.monotonic()
-        wait_for_end(0.3)
-        assert time.monotonic() - start >= 0.3
-        connection.publish(channel_of(id), ENDED)
-        start = time.monotonic()
-        wait_for_end(LONG)
-        assert time.monotonic() - start < LONG
-
-
 def test_after_a_lost_connection_all_are_woken_for_what_they_may_have_missed(connection: redis.Redis) -> None:
-    with Notifications(connection).waiting(new_id(), for_end=True) as wait:
+    with Notifications(connection).waiting(new_id()) as wait:
         wait(0.1)
         connection.client_kill_filter(_type="pubsub")
         start = time.monotonic()

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# With these codes Redis refuses what it may accept later: its memory or disk is full, replicas are away. Its
-# client has classes for some, but finds them only where the code is the first word. The client itself puts
-# others before it in a pipeline, and Redis up to 6.2 in a script.
-_PASSING_CODES = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
+# With these codes Redis refuses what it may accept later: its memory or disk is full, replicas are away, it
+# leads no longer. Its client has classes for some, but finds them only where the code is the first word. The
+# client itself puts others before it in a pipeline, and Redis up to 6.2 in a script.
+_PASSING_CODES = re.compile(
+    r"\b(OOM|READONLY|UNBLOCKED|MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b"
+)
 _FULL = re.compile(r"\bOOM\b")
 _LONGEST_PAUSE = 1.0
 
@@ -50,12 +52,22 @@ def connect(url: str) -> redis.Redis:
             "docs/redis.md has examples.",
         ) from error
     client.set_response_callback("CLIENT INFO", _client_info)
+    client.set_response_callback("XREAD", _entries)
     return client
 
 
 def _client_info(answer: bytes) -> dict[str, str]:
     """Return what a server says of a connection; redis-py's way fails where a socket's path has a space."""
     return dict(_CLIENT_INFO.findall(answer.decode(errors="replace").strip()))
+
+
+def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Return the entries that XREAD finds in a stream; redis-py's form depends on the protocol."""
+    return [
+        (id, dict(zip(fields[::2], fields[1::2], strict=True)))
+        for entries in dict(answer or {}).values()
+        for id, fields in entries
+    ]
 
 
 def check(connection: redis.Redis) -> None:

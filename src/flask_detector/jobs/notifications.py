@@ -7,17 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import redis
 
 log = logging.getLogger(__name__)
 
 _CHANNELS = "flask-detector:changes:"
-
-# What a message says.
-ENDED = "ended"
-CHANGED = ""
 
 # The connection is closed when nobody has waited for so long, in seconds.
 _LINGER_SECONDS = 10.0
@@ -32,50 +27,39 @@ def channel_of(id: str) -> str:
     return f"{_CHANNELS}{id}"
 
 
-@dataclass(eq=False)
-class _Waiter:
-    for_end: bool
-    woken: threading.Event = field(default_factory=threading.Event)
-    has_ended: bool = False
-
-    def wait(self, seconds: float) -> bool:
-        self.woken.wait(seconds)
-        self.woken.clear()  # whoever waits looks after this
-        return self.has_ended
-
-
 class Notifications:
     """Listens to all changes of one Redis while somebody waits for any."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._waiters: dict[str, set[_Waiter]] = {}
+        self._waiters: dict[str, set[threading.Event]] = {}
         self._thread: threading.Thread | None = None
         self._is_listening = threading.Event()
 
     @contextmanager
-    def waiting(self, id: str, *, for_end: bool = False) -> Iterator[Callable[[float], bool]]:
+    def waiting(self, id: str) -> Iterator[Callable[[float], None]]:
         """Yield a function that returns when a detection changes or that many seconds have passed.
-
-        It returns whether the end was told: nobody needs to look for that then.
-
-        for_end: only return when it ended, not at what comes before.
 
         A change between entering and the first call is not missed, unless Redis can't be reached.
         """
-        waiter = _Waiter(for_end)
+        woken = threading.Event()
+
+        def wait(seconds: float) -> None:
+            woken.wait(seconds)
+            woken.clear()  # whoever waits looks after this
+
         with self._lock:
-            self._waiters.setdefault(id, set()).add(waiter)
+            self._waiters.setdefault(id, set()).add(woken)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
                 self._thread.start()
         try:
             self._is_listening.wait(_START_SECONDS)
-            yield waiter.wait
+            yield wait
         finally:
             with self._lock:
-                self._waiters[id].discard(waiter)
+                self._waiters[id].discard(woken)
                 if not self._waiters[id]:
                     del self._waiters[id]
 
@@ -106,20 +90,18 @@ class Notifications:
                     self._wake_all()
                     self._is_listening.set()
                 elif message["type"] == "pmessage":
-                    self._wake(message["channel"].decode(), has_ended=message["data"] == ENDED.encode())
+                    self._wake(message["channel"].decode())
 
-    def _wake(self, channel: str, *, has_ended: bool) -> None:
+    def _wake(self, channel: str) -> None:
         with self._lock:
-            for waiter in self._waiters.get(channel.removeprefix(_CHANNELS), ()):
-                if has_ended or not waiter.for_end:
-                    waiter.has_ended = has_ended
-                    waiter.woken.set()
+            for woken in self._waiters.get(channel.removeprefix(_CHANNELS), ()):
+                woken.set()
 
     def _wake_all(self) -> None:
         with self._lock:
             for waiters in self._waiters.values():
-                for waiter in waiters:
-                    waiter.woken.set()
+                for woken in waiters:
+                    woken.set()
 
     def _goes_on(self) -> bool:
         """Tell whether somebody waits; if nobody does, the next one starts another thread."""

@@ -4,8 +4,10 @@ The RQ job is the record of a detection. Beside it lie two small keys of ours: t
 detection is in, and a mark that outlives the record, so that "expired" can be told from "never existed".
 """
 
+import math
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, cast
@@ -27,7 +29,7 @@ from flask_detector.imaging.decode import PictureInfo
 from flask_detector.jobs import corrections, deliveries
 from flask_detector.jobs.admission import Admission, leave, share_of
 from flask_detector.jobs.keys import corrections_key, job_key, mark_key, stage_key
-from flask_detector.jobs.notifications import CHANGED, ENDED, Notifications, channel_of
+from flask_detector.jobs.notifications import Notifications, channel_of
 from flask_detector.jobs.records import DetectionRequest, Record
 from flask_detector.jobs.rq_records import facts_of, record_of, status_of
 from flask_detector.jobs.serializer import Serializer
@@ -47,6 +49,9 @@ MASK_TASK = "mask"
 MASK_SECONDS = 20
 
 _MARK_OUTLIVES_RECORD = 8  # times the retention
+
+# A detection may be deleted while somebody waits for its end, or the link lost: look again this often.
+_LOOK_AGAIN_SECONDS = 1.0
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -175,35 +180,39 @@ class Jobs:
         with reaching_redis():
             return self._records([self._fetch(id)])[0]
 
-    def find_with_result(self, id: str, *, corrected: bool = True) -> tuple[Record, dict[str, Any] | None]:
+    def find_with_result(
+        self, id: str, *, corrected: bool = True, wait: float = 0
+    ) -> tuple[Record, dict[str, Any] | None]:
         """Return a detection as it stands and, once it is done, all that was found, in one round trip.
 
         The result is in its JSON form, with the lowest score that is usually shown.
 
         corrected: as a person has corrected it, if one has; else as the model said.
+        wait: for how many seconds to wait for its end first.
 
-        Raises UnknownDetection or DetectionExpired.
+        Raises UnknownDetection or DetectionExpired, also when it is deleted meanwhile.
         """
-        with reaching_redis():
-            with self._connection.pipeline(transaction=False) as pipeline:
-                pipeline.hgetall(job_key(_checked(id)))
-                pipeline.xrevrange(Result.get_key(id), count=1)
-                pipeline.hget(corrections_key(id), "result")
-                fields, found, correction = pipeline.execute()
-            (record,) = self._records([self._job(id, fields)])
-        return record, self._restored(id, found, correction if corrected else None)
+        deadline, seen, has_ended = time.monotonic() + wait, b"0", False
+        while not has_ended:
+            left = deadline - time.monotonic()
+            with reaching_redis():
+                with self._connection.pipeline(transaction=False) as pipeline:
+                    # What ends a detection writes into this stream; Redis does not begin the rest before.
+                    block = math.ceil(1000 * min(left, _LOOK_AGAIN_SECONDS)) if left > 0 else None
+                    pipeline.xread({Result.get_key(_checked(id)): seen}, block=block)
+                    pipeline.hgetall(job_key(id))
+                    pipeline.hget(corrections_key(id), "result")
+                    entries, fields, correction = pipeline.execute()
+                (record,) = self._records([self._job(id, fields)])
+            seen = entries[-1][0] if entries else seen
+            has_ended = record.status.is_final or left <= 0
+        return record, self._restored(id, entries, correction if corrected else None)
 
     def find_all(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the detections that there still are, in the same order."""
         with reaching_redis():
             jobs = Job.fetch_many(ids, connection=self._connection, serializer=Serializer)
             return self._records([job for job in jobs if job is not None])
-
-    def has_ended(self, id: str) -> bool:
-        """Tell whether a detection has ended, well or not, or there is no such one any more."""
-        with reaching_redis():
-            status = cast(bytes | None, self._connection.hget(job_key(id), "status"))
-        return status is None or status_of(status.decode()).is_final
 
     def _records(self, jobs: Sequence[Job]) -> list[Record]:
         """Return records of jobs, with what those that have not ended do, asked for all in one round trip."""
@@ -269,7 +278,7 @@ class Jobs:
             return None
         if correction is not None:
             return cast(dict[str, Any], Serializer.loads(correction))
-        key, fields = stream[0]
+        key, fields = stream[-1]
         result = Result.restore(id, key.decode(), fields, self._connection, Serializer)
         return (result.return_value or {}) if result.type == Result.Type.SUCCESSFUL else None
 
@@ -312,7 +321,7 @@ class Jobs:
         leave(job.meta.get("share"), job.id, pipeline)
         deliveries.forget(job.meta.get("receiver"), job.id, pipeline)
         corrections.forget(job.id, pipeline)
-        pipeline.publish(channel_of(job.id), ENDED)
+        pipeline.publish(channel_of(job.id), "")
 
     def request_of(self, id: str) -> str | None:
         """Return the id of the request that brought a detection, also of one that has expired."""
@@ -338,12 +347,12 @@ class Jobs:
         """Tell those who wait for a detection what the detector is doing."""
         with self._connection.pipeline() as pipeline:
             pipeline.set(stage_key(id), stage, ex=self._settings.job_timeout)
-            pipeline.publish(channel_of(id), CHANGED)
+            pipeline.publish(channel_of(id), "")
             pipeline.execute()
 
-    def waiting(self, id: str, *, for_end: bool = False) -> AbstractContextManager[Callable[[float], bool]]:
+    def waiting(self, id: str) -> AbstractContextManager[Callable[[float], None]]:
         """Return a context, as `Notifications.waiting` does."""
-        return self._notifications.waiting(id, for_end=for_end)
+        return self._notifications.waiting(id)
 
     def _fetch(self, id: str) -> Job:
         return self._job(id, cast(dict[bytes, bytes], self._connection.hgetall(job_key(_checked(id)))))

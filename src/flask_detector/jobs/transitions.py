@@ -15,13 +15,14 @@ from redis.commands.core import Script
 from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
+from rq.results import Result
 from rq.utils import now, utcformat
 
 from flask_detector.jobs import deliveries
 from flask_detector.jobs.admission import leave
 from flask_detector.jobs.atomic import RUN_COMMANDS, collected, spelled
 from flask_detector.jobs.keys import execution_key, job_key, running_key, stage_key
-from flask_detector.jobs.notifications import CHANGED, ENDED, channel_of
+from flask_detector.jobs.notifications import channel_of
 from flask_detector.jobs.rq_records import RQ_STATUS
 from flask_detector.jobs.states import BEGIN, JobStatus, Move
 
@@ -64,6 +65,9 @@ if string.find(ARGV[3], status, 1, true) then may = redis.call('ZSCORE', KEYS[2]
 run_commands(5, may, tonumber(ARGV[4]))
 return may and 1 or 0
 """
+
+
+_ENDS = {JobStatus.FAILED: Result.Type.FAILED, JobStatus.CANCELLED: Result.Type.STOPPED}
 
 
 def _nothing(pipeline: Pipeline) -> None: ...
@@ -143,7 +147,11 @@ class Transitions:
             return
         if move.target.is_final:
             pipeline.delete(stage_key(job.id))
+            if (
+                move.target is not JobStatus.DONE
+            ):  # a result wakes those who wait for the end, and so does this
+                Result.create(job, _ENDS[move.target], job.failure_ttl, pipeline=pipeline)
             leave(job.meta.get("share"), job.id, pipeline)
             settle = deliveries.forget if move.target is JobStatus.CANCELLED else deliveries.let_go
             settle(job.meta.get("receiver"), job.id, pipeline)
-        pipeline.publish(channel_of(job.id), ENDED if move.target.is_final else CHANGED)
+        pipeline.publish(channel_of(job.id), "")

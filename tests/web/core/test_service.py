@@ -24,7 +24,9 @@ def test_waiting_returns_a_detection_as_soon_as_it_has_ended(
 ) -> None:
     id = service.accept(io.BytesIO(jpeg), filename="a.jpg")
     found: list[JobStatus] = []
-    waiting = threading.Thread(target=lambda: found.append(service.wait_for(id, 60)[0].status))
+    waiting = threading.Thread(
+        target=lambda: found.append(service.jobs.find_with_result(id, wait=60)[0].status)
+    )
     waiting.start()
     work_off()
     waiting.join(10)
@@ -34,7 +36,7 @@ def test_waiting_returns_a_detection_as_soon_as_it_has_ended(
 def test_waiting_ends_after_its_time_with_the_detection_as_it_stands(service: Service, jpeg: bytes) -> None:
     id = service.accept(io.BytesIO(jpeg), filename="a.jpg")
     start = time.monotonic()
-    assert service.wait_for(id, 0.2)[0].status is JobStatus.QUEUED
+    assert service.jobs.find_with_result(id, wait=0.2)[0].status is JobStatus.QUEUED
     assert time.monotonic() - start >= 0.2
 
 
@@ -42,4 +44,4 @@ def test_waiting_for_a_deleted_detection_says_so(service: Service, jpeg: bytes) 
     id = service.accept(io.BytesIO(jpeg), filename="a.jpg")
     service.delete(service.jobs.find(id))
     with pytest.raises(DetectionExpired):
-        service.wait_for(id, 1)
+        service.jobs.find_with_result(id, wait=1)

@@ -82,11 +82,11 @@ def detect_each(
 
 def _outcome(id: str, deadline: float) -> Detections | PictureError:
     left = max(0.0, deadline - time.monotonic())
-    record, form = service().wait_for(id, min(left, _PATIENCE_SECONDS))
+    record, form = service().jobs.find_with_result(id, wait=min(left, _PATIENCE_SECONDS))
     if not record.status.is_final and left > _PATIENCE_SECONDS:
         if not service().jobs.workers():
             raise ServiceError("No worker is running.")
-        record, form = service().wait_for(id, left - _PATIENCE_SECONDS)
+        record, form = service().jobs.find_with_result(id, wait=left - _PATIENCE_SECONDS)
     if form is not None:
         return Detections.from_json(form).over(form["shown_score"])
     if not record.status.is_final:

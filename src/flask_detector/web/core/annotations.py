@@ -210,7 +210,7 @@ def _mask_of_box(picture: str, filename: str, info: PictureInfo, model: str) -> 
             service().jobs.enqueue_mask(
                 id, picture, filename, info, model=model, box=asked.box, label=asked.label
             )
-            ended, result = service().wait_for(id, MASK_SECONDS)
+            ended, result = service().jobs.find_with_result(id, wait=MASK_SECONDS)
         except UnknownDetection:
             result = None
         else:

@@ -28,12 +28,10 @@ def wait_for(id: str, seconds: float, *, corrected: bool = True) -> tuple[Record
     Where too many requests are waiting already, this one does not: each keeps a thread of the web process
     busy.
 
-    Raises as `Service.wait_for` does.
+    Raises as `Jobs.find_with_result` does.
     """
-    if not seconds:
-        return service().jobs.find_with_result(id, corrected=corrected)
     with _may_wait(seconds) as granted:
-        return service().wait_for(id, granted, corrected=corrected)
+        return service().jobs.find_with_result(id, corrected=corrected, wait=granted)
 
 
 def wait_for_all(ids: Sequence[str], seconds: float) -> list[Record]:
@@ -45,13 +43,16 @@ def wait_for_all(ids: Sequence[str], seconds: float) -> list[Record]:
             if left <= 0:
                 break
             if not record.status.is_final and service().jobs.exists(record.id):
-                service().wait_for(record.id, left)
+                service().jobs.find_with_result(record.id, wait=left)
         return service().jobs.find_all(ids)
 
 
 @contextmanager
 def _may_wait(seconds: float) -> Iterator[float]:
     with ExitStack() as stack:
+        if not seconds:
+            yield 0
+            return
         try:
             stack.enter_context(service().waiting.held("Too many requests are waiting."))
         except ServiceError:

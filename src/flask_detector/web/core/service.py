@@ -2,11 +2,10 @@
 
 import io
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import redis
 from flask import current_app, has_request_context, request
@@ -53,10 +52,6 @@ from flask_detector.web.core.model_changes import ModelChanges
 from flask_detector.web.core.quota import Quota
 
 log = logging.getLogger(__name__)
-
-# A message that a detection has changed can be lost with a connection: look again this often, in seconds.
-_LOOK_AGAIN_SECONDS = 2.0
-
 
 # Whatever the model finds, for whoever knows the id.
 _PLAIN = DetectionRequest(AUTO)
@@ -235,22 +230,6 @@ class Service:
                 self.storage.delete(one.id)
             except DetectorError as error:  # workers sweep it away
                 log.warning("a picture that is not used could not be deleted: %s", error)
-
-    def wait_for(
-        self, id: str, seconds: float, *, corrected: bool = True
-    ) -> tuple[Record, dict[str, Any] | None]:
-        """Return a detection once it has ended, or as it stands after that many seconds, and its result.
-
-        corrected, result: as in `Jobs.find_with_result`.
-
-        Raises UnknownDetection or DetectionExpired, also when it is deleted meanwhile.
-        """
-        deadline = time.monotonic() + seconds
-        with self.jobs.waiting(id, for_end=True) as wait:
-            has_ended = self.jobs.has_ended(id)
-            while not has_ended and (left := deadline - time.monotonic()) > 0:
-                has_ended = wait(min(left, _LOOK_AGAIN_SECONDS)) or self.jobs.has_ended(id)
-        return self.jobs.find_with_result(id, corrected=corrected)
 
     def again(self, record: Record, *, model: str | None = None) -> str:
         """Queue a new detection of the same picture with the same parameters; return its id.
