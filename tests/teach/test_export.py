@@ -46,7 +46,8 @@ def test_a_model_is_found_again_in_its_onnx_and_in_its_weights(
 
         expected = load_detector(name, settings=settings).detect(square, min_score=0.3)
         session = Session(read_graph(onnx_file), threads=1, precision=Precision.FLOAT32)
-        (answer,) = session.run([(square[None].transpose(0, 3, 1, 2) / 255).astype(np.float32)])
+        given = np.ascontiguousarray(square[None].transpose(0, 3, 1, 2), np.float32) / 255
+        (answer,) = session.run([given])
         boxes, scores = answer[0, :4].T, answer[0, 4:].T
         assert scores.shape[1] == 80
         for box, score, class_id in zip(expected.boxes, expected.scores, expected.class_ids, strict=True):
