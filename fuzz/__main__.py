@@ -29,6 +29,9 @@ _MOST_MEGABYTES = 700
 
 _EXAMPLES_A_ROUND = 2000
 
+# A busy machine may take longer for as many than it was given; fewer would prove little.
+_FEWEST_FILES = 100
+
 
 class Harm(AssertionError):
     """A file ended the process, hung it, filled its memory or raised what no caller expects."""
@@ -91,7 +94,7 @@ class Victim:
 
 
 def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: Path) -> bool:
-    """Give mutated files to a target for some seconds; tell whether all went well.
+    """Give mutated files to a target for some seconds, a hundred at least; tell whether all went well.
 
     keep: where a harmful file is written, as small a change of a good one as was found.
     """
@@ -103,7 +106,12 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
         if victim.give(good[name]) != "used":
             raise SystemExit(f"the good file {name!r} is not used: the fuzzing would prove little")
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def is_over() -> bool:
+        given = sum(counts.total() for counts in outcomes.values())
+        return time.monotonic() > deadline and (harmful > 0 or given >= _FEWEST_FILES)
+
+    while not is_over():
         worst = bytearray()
 
         @with_seed(seed)
@@ -116,7 +124,7 @@ def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: P
         )
         @given(st.sampled_from(names), changes(), st.booleans())
         def one_round(name: str, wanted: list[Change], is_kept_whole: bool) -> None:
-            if not worst and time.monotonic() > deadline:  # noqa: B023  # used within the round alone
+            if not worst and is_over():  # noqa: B023  # used within the round alone
                 return
             as_json = target in {"annotations", "results"} or (
                 is_kept_whole and good[name][:1] in {b"{", b"["}

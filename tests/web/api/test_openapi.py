@@ -87,7 +87,7 @@ def test_schemathesis_finds_nothing_that_the_description_does_not_say(tmp_path: 
                 f"--header=Authorization: Bearer {made.stdout.strip()}",
                 "--phases=examples,coverage,fuzzing,stateful",
                 "--max-examples=5",
-                "--max-time=40",
+                "--max-time=120",
                 "--seed=1",
                 "--generation-database=none",
                 "--no-color",
