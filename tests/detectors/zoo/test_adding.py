@@ -152,7 +152,7 @@ def test_a_model_that_does_not_work_is_not_added(store: ModelStore, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["", "..", "../up", "a/b", ".hidden", "with space", "auto", "x" * 65, "-v", "ü"]
+    "name", ["", "..", "../up", "a/b", ".hidden", "with space", "auto", "teach", "x" * 65, "-v", "ü"]
 )
 def test_names_that_could_be_anything_but_a_name_are_refused(
     store: ModelStore, tmp_path: Path, name: str

@@ -13,7 +13,7 @@ from flask_detector.structures.labels import LONGEST, problem_of
 
 FILE_NAME = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RESERVED = {"auto"}
+_RESERVED = {"auto", "teach"}
 _LONGEST_FILE = 1 << 20
 
 
@@ -22,7 +22,8 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise BadParameter(
             f"A model can't be called '{name}'.",
-            hint="Use up to 64 letters, digits, '-', '_' and '.', a letter or digit first; 'auto' is taken.",
+            hint="Use up to 64 letters, digits, '-', '_' and '.', a letter or digit first; "
+            "'auto' and 'teach' are taken.",
         )
 
 

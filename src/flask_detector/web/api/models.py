@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from flask import Response, jsonify, request, url_for
+from werkzeug.routing import BaseConverter
 
 from flask_detector import errors as e
 from flask_detector.detectors import ModelState, Stage
@@ -14,7 +15,7 @@ from flask_detector.detectors.onnx import isolated
 from flask_detector.detectors.zoo import custom
 from flask_detector.errors import BadParameter, UnknownModel
 from flask_detector.web.api import uploads
-from flask_detector.web.api.operations import Success, delete, get, post
+from flask_detector.web.api.operations import Success, blueprint, delete, get, post
 from flask_detector.web.api.params import LabelsQuery, ModelFiles, ModelQuery, from_fields
 from flask_detector.web.api.responses import LabelList, ModelList, ModelProgress, model_list
 from flask_detector.web.core import request_bodies
@@ -24,6 +25,15 @@ from flask_detector.web.core.multipart import Request
 from flask_detector.web.core.service import service
 
 _OF_ADMINS = (e.KeyMissing, e.UnknownKey, e.KeyNotAllowed)
+
+
+class _ModelName(BaseConverter):
+    """A name that a model can have: what teaches them is beside them, and has other methods."""
+
+    regex = r"(?!teach$)[^/]+"
+
+
+blueprint.record_once(lambda state: state.app.url_map.converters.update(model=_ModelName))
 
 
 @get(
@@ -37,7 +47,7 @@ def models() -> Response:
 
 
 @get(
-    "/models/<name>",
+    "/models/<model:name>",
     responses={200: Success("The model", ModelProgress)},
     errors=(*_OF_ADMINS, UnknownModel),
     example="-H 'Authorization: Bearer KEY' $API/models/rtmdet-ins-m",
@@ -49,7 +59,7 @@ def model(name: str) -> Response:
 
 
 @post(
-    "/models/<name>",
+    "/models/<model:name>",
     responses={202: Success("Begun", ModelProgress, headers={"Location": "Where to ask how far it is"})},
     errors=(
         *_OF_ADMINS,
@@ -110,7 +120,7 @@ def _files(changes: ModelChanges, filename: str) -> Iterator[Path]:
 
 
 @delete(
-    "/models/<name>",
+    "/models/<model:name>",
     responses={204: Success("Removed, or being cancelled", media_types=())},
     errors=(*_OF_ADMINS, BadParameter, UnknownModel, e.ModelNotInstalled, e.ModelConflict, e.ModelError),
     example="-X DELETE -H 'Authorization: Bearer KEY' $API/models/birds",
