@@ -22,7 +22,7 @@ from flask_detector.teach.losses import Targets, iou
 from flask_detector.teach.network import Network
 from flask_detector.teach.pupil import Pupil, pupil_of
 from flask_detector.teach.rtmdet_losses import Answers, mask_logits
-from flask_detector.teach.training import optimizer_of, set_rate
+from flask_detector.teach.training import MOST_NORM, optimizer_of, set_rate
 from tests.support.drawn import Drawn, drawn
 from tests.support.weights import rtmdet_weights, write_safetensors
 
@@ -96,6 +96,7 @@ def _learn(pupil: Pupil, pictures: list[Drawn], steps: int, rate: float) -> None
             loss = pupil.loss(picture, [target]) / len(batch)
             loss.backward()
             total += loss.item()
+        torch.nn.utils.clip_grad_norm_(pupil.network.parameters.values(), MOST_NORM)
         optimizer.step()
         if step % 10 == 9 or step == steps - 1:
             seconds = (time.process_time() - began) / (step + 1) / len(batch)

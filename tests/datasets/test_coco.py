@@ -52,6 +52,18 @@ def test_annotations_may_come_before_pictures_and_categories(tmp_path: Path) -> 
     assert objects(folder(tmp_path, files)) == [("fish", (1, 2, 4, 6))]
 
 
+def test_categories_of_one_name_are_one_class_and_that_is_said(tmp_path: Path) -> None:
+    named = [{"id": 7, "name": "fish"}, {"id": 9, "name": "fish"}]
+    data = coco({"bbox": [1, 2, 3, 4]}, {"bbox": [5, 6, 7, 8], "category_id": 9}, categories=named)
+
+    pictures, dataset = read(folder(tmp_path, {"a.jpg": picture(), "instances.json": data}))
+
+    assert [one.label for one in pictures["a.jpg"].annotations.objects] == ["fish", "fish"]
+    assert [f"{one.where} {one.reason}" for one in dataset.changed] == [
+        "Class 'fish' is declared 2 times and is one"
+    ]
+
+
 def test_several_files_may_be_about_the_same_picture(tmp_path: Path) -> None:
     other = coco({"bbox": [5, 5, 5, 5]}, categories=[{"id": 7, "name": "penguin"}])
     files = {"a.jpg": picture(), "fish.json": coco({"bbox": [1, 2, 3, 4]}), "penguins.json": other}

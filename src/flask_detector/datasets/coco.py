@@ -90,6 +90,8 @@ class _Content:
 
     def labels(self) -> Iterator[Labels]:
         """Yield the pictures, each with the annotations of all files."""
+        for names in self._names:
+            self._remarks.doubled(names.values())
         owners = np.frombuffer(self._owners, np.int64) if self._owners else np.zeros(0, np.int64)
         order = np.argsort(owners, kind="stable")
         starts = np.searchsorted(owners[order], np.arange(len(self._numbers) + 1))

@@ -1,6 +1,7 @@
 """What an import says of files and objects that it did not take as they are."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -35,6 +36,12 @@ class Remarks:
     def changed(self, where: str, reason: str) -> None:
         """Say that something is imported, but not as it was."""
         self._add("changed", Remark(where, reason))
+
+    def doubled(self, classes: Iterable[str]) -> None:
+        """Say of classes of one name that they are one."""
+        for name, count in Counter(classes).items():
+            if count > 1:
+                self.changed(f"Class '{name}'", f"is declared {count} times and is one")
 
     def all(self, kind: Kind) -> list[Remark]:
         """Return what was left out or changed so far."""

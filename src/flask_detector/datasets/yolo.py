@@ -49,6 +49,7 @@ class YoloReader(PerPictureReader):
                 self._take(path)
             except Unusable as error:
                 remarks.left_out(path, str(error))
+        remarks.doubled(self.classes)
 
     def labels_in(self, path: str) -> Labels:
         """Return what a file says of the picture beside it, or in ``images`` where it lies in ``labels``."""

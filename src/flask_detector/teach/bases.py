@@ -151,8 +151,8 @@ class RTMDetBase(Base):
     picture_side = SIDE
     # At 640, as it was trained, a step would take half as long again; one picture at a time for the memory.
     side, batch, at_once = 512, 4, 1
-    rate = 3e-4
-    memory = 1_800_000_000
+    rate = 2e-4
+    memory = 2_000_000_000
     class_layers = tuple(f"bbox_head.rtm_cls.{level}" for level in range(len(STRIDES)))
     others = 0
     has_masks = True

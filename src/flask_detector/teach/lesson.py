@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE: Final = "nanodet-g"
 
 # By base: how many pictures a step learns from, and about how many seconds of a core it takes.
-_STEPS: Final = {DEFAULT_BASE: (8, 0.96), "rtmdet-ins-tiny": (4, 3.0), "rtmdet-ins-s": (4, 6.0)}
+_STEPS: Final = {DEFAULT_BASE: (8, 0.96), "rtmdet-ins-tiny": (4, 2.2), "rtmdet-ins-s": (4, 3.6)}
 
 TRAINING_SHARE: Final = 0.85
 """Of the time: what reading the pictures, proving and installing take is not for training."""

@@ -67,10 +67,8 @@ def take(
         version.update(hashlib.sha256(picture.data).digest())
         version.update(repr((picture.path, examples[-1].boxes.tolist(), marked[-1])).encode())
         on_picture(number + 1)
-    remarks += [
-        f"{remark.where} {remark.reason.removesuffix('.')}."
-        for remark in (*dataset.left_out, *dataset.changed)
-    ]
+    remarks += [f"{one.where} {one.reason.removesuffix('.')}: left out." for one in dataset.left_out]
+    remarks += [f"{one.where} {one.reason.removesuffix('.')}." for one in dataset.changed]
     names, same = _classes(marked, classes)
     remarks += [
         f"'{one}' and '{other}' are taught as one class." for one, other in same.items() if one != other

@@ -30,7 +30,7 @@ _BACKBONE_SHARE: Final = 0.1
 _WEIGHT_DECAY: Final = 0.05
 _WARM_UP: Final = 0.15
 _FIRST_SHARE: Final = 0.04
-_MOST_NORM: Final = 35.0  # as the base model was trained
+MOST_NORM: Final = 35.0  # as the base model was trained
 _AVERAGED: Final = 0.98
 
 _CHECKPOINT_SECONDS: Final = 15.0
@@ -134,7 +134,7 @@ class Training:
                 )
             loss.backward()
             total += loss.item()
-        nn.utils.clip_grad_norm_(self._parameters.values(), _MOST_NORM)
+        nn.utils.clip_grad_norm_(self._parameters.values(), MOST_NORM)
         self._optimizer.step()
         share = min(_AVERAGED, (1 + self._step) / (10 + self._step))
         with torch.no_grad():
