@@ -199,6 +199,7 @@ def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
     assert attempt is not None
     pictures = {one.file_name: one.id for one in service.pictures.entries(collection)}
     report = {"card": CARD, "proof": [PROOF], "pictures": pictures}
+    lost = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "lost"), "Walls")
     path = service.lessons.find(id).path
     open_storage(settings).write(f"{path}/report.json", io.BytesIO(json.dumps(report).encode()))
     assert attempts.finish(attempt, {})
@@ -216,6 +217,13 @@ def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
     assert small.mimetype == "image/jpeg"
     assert operator.get(f"/admin/teach/{id}/pictures/{'0' * 32}").status_code == 404
     assert operator.get(f"/admin/teach/{id}/model").status_code == 404
+    # What a step took here is what one is likely to take: 125 s for 250 of them.
+    assert "about 2 minutes" in text_of(operator.get(f"/admin/teach/new?collection={collection}").text)
+    attempt = attempts.take()
+    assert attempt is not None
+    assert attempts.finish(attempt, {})
+    assert service.lessons.find(lost).status == "done"
+    assert "about 2 minutes" in text_of(operator.get(f"/admin/teach/new?collection={collection}").text)
 
 
 def test_a_collection_leads_to_teaching_for_whoever_has_it(client: FlaskClient, collection: str) -> None:

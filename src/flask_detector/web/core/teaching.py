@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,8 +116,9 @@ def _seconds_a_step(service: Service, base: str) -> float:
     """Return what a step took in the last run with that base, or else what it takes elsewhere."""
     for run in service.lessons.all():
         if run.status is JobStatus.DONE and run.request.base == base:
-            card = report(service, run)["card"]
-            return float(TRAINING_SHARE * card["seconds"] / max(1, card["steps"]))
+            with suppress(UnknownRun):  # its files may be lost
+                card = report(service, run)["card"]
+                return float(TRAINING_SHARE * card["seconds"] / max(1, card["steps"]))
     return step_of(base)[1] / usable_cores()
 
 
