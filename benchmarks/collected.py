@@ -8,6 +8,7 @@ code, since that is not what is measured.
 import http.client
 import io
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -46,8 +47,13 @@ def main() -> None:
             "page, one class and state": f"{page}?class=class+3&state=unseen",
             "list of collections": "/collections",
         }.items():
+            before = _cpu_seconds(process)
             seconds = [_seconds(partial(fetch, connection, "GET", path)) for _ in range(TIMES)]
-            print(f"{name}: {statistics.median(seconds) * 1000:.0f} ms, worst {max(seconds) * 1000:.0f} ms")
+            cpu = (_cpu_seconds(process) - before) / TIMES
+            print(
+                f"{name}: {statistics.median(seconds) * 1000:.0f} ms, worst {max(seconds) * 1000:.0f} ms, "
+                f"{cpu * 1000:.0f} ms of CPU time"
+            )
         for name, path, form in (
             ("rename a class", f"{api}/classes", {"old": "class 3", "new": "renamed"}),
             ("split", f"{api}/split", {"validation": 0.2}),
@@ -56,10 +62,10 @@ def main() -> None:
             headers = {"Content-Type": "application/json"}
             elapsed = _seconds(partial(fetch, connection, "POST", path, body, headers))
             print(f"{name}: {elapsed:.1f} s")
-        before, peak = _memory(process), _Peak(process)
+        memory, peak = _memory(process), _Peak(process)
         elapsed, size = _exported(connection, f"{api}/exports/coco", peak)
         print(f"export of {size / 1e6:.0f} MB: {elapsed:.1f} s")
-        print(f"memory of the web process: {before:.0f} MB before, {peak.mb:.0f} MB at most")
+        print(f"memory of the web process: {memory:.0f} MB before, {peak.mb:.0f} MB at most")
         with connect(LocalRedis(Path(folder) / "redis").url) as redis:
             redis.flushall()
         print(f"first page without an index: {_seconds(lambda: fetch(connection, 'GET', page)):.1f} s")
@@ -106,11 +112,23 @@ class _Peak:
 
 def _memory(process: int) -> float:
     """Return the resident megabytes of the web process below a supervisor."""
+    return sum(kilobytes for _, kilobytes in _web_processes(process)) / 1000
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return the CPU time that the web process below a supervisor has taken so far."""
+    stats = [Path(f"/proc/{id}/stat").read_text().rpartition(")")[2] for id, _ in _web_processes(process)]
+    ticks = sum(int(ticks) for stat in stats for ticks in stat.split()[11:13])  # of the user, of the system
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _web_processes(process: int) -> list[tuple[str, int]]:
+    """Return the ids of the web processes below a supervisor, and their resident kilobytes."""
     found = subprocess.run(
-        ["ps", "--ppid", str(process), "-o", "rss=,args="], capture_output=True, text=True, check=True
+        ["ps", "--ppid", str(process), "-o", "pid=,rss=,args="], capture_output=True, text=True, check=True
     )
-    lines = [line.split(maxsplit=1) for line in found.stdout.splitlines()]
-    return sum(int(kilobytes) for kilobytes, command in lines if " web" in command) / 1000
+    lines = [line.split(maxsplit=2) for line in found.stdout.splitlines()]
+    return [(id, int(kilobytes)) for id, kilobytes, command in lines if " web" in command]
 
 
 def _exported(connection: http.client.HTTPConnection, path: str, peak: _Peak) -> tuple[float, int]:
