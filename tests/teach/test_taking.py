@@ -48,6 +48,12 @@ def test_pictures_are_kept_as_the_network_sees_them_with_their_objects(
     np.testing.assert_array_equal(loaded.examples[0].found.boxes, data.examples[0].found.boxes)
 
 
+def test_what_an_earlier_version_has_taken_is_taken_again(tmp_path: Path) -> None:
+    (tmp_path / "examples.json").write_text('{"classes": ["brick"], "examples": []}')
+
+    assert TrainingData.load(tmp_path) is None
+
+
 def test_the_version_is_that_of_the_pictures_and_of_what_is_marked(tmp_path: Path, base: NanoDetBase) -> None:
     others = [{"id": 1, "name": "stone"}, {"id": 2, "name": "tile"}]
     one, same, other_picture, other_names = (

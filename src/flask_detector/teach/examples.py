@@ -151,19 +151,19 @@ class TrainingData:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """Return what was saved in a folder, None where nothing was."""
+        """Return what was saved in a folder, None where nothing was, or by an earlier version."""
         try:
             form = json.loads((folder / _FILE).read_bytes())
-        except (OSError, ValueError):
+            return cls(
+                tuple(form["classes"]),
+                tuple(Example.from_json(one, folder) for one in form["examples"]),
+                form["replaces"],
+                form["version"],
+                tuple(form["remarks"]),
+                form["min_score"],
+            )
+        except (OSError, ValueError, KeyError):
             return None
-        return cls(
-            tuple(form["classes"]),
-            tuple(Example.from_json(one, folder) for one in form["examples"]),
-            form["replaces"],
-            form["version"],
-            tuple(form["remarks"]),
-            form["min_score"],
-        )
 
 
 def boxes_of(boxes: Any) -> Floats:
