@@ -6,6 +6,7 @@ this one lives, and it ends when it hangs), `maintenance` (what dead workers lef
 writes what became of a picture while the next one is at work.
 """
 
+import gc
 import logging
 import signal
 import sys
@@ -295,6 +296,7 @@ def main(settings: Settings, connection: redis.Redis, storage: Storage) -> None:
     context = WorkerContext.of(settings, connection, storage)
     context.detectors.get(AUTO)
     context.limit_memory()
+    gc.freeze()  # what is loaded by now stays: it need not be looked through again and again
     context.courier.start()
     try:
         DetectionWorker(context).work(logging_level="WARNING")

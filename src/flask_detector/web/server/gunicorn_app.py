@@ -1,5 +1,6 @@
 """Serves the application with gunicorn: one process, many threads."""
 
+import gc
 import logging
 import os
 import resource
@@ -61,6 +62,7 @@ class Server(BaseApplication):
         _warn_of_storage(app)
         give_back_unused()
         give_back_code()
+        gc.freeze()  # what is loaded by now stays: it need not be looked through again and again
         return app
 
     def run(self) -> None:
