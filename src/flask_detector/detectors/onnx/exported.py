@@ -135,5 +135,9 @@ def _of_size(graph: Graph, picture: int, size: Sequence[int | None]) -> Graph:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception", "Check", "FrontEnd", "Summary"))]
+    telling = [
+        line
+        for line in lines
+        if not line.startswith(("Exception", "Check", "FrontEnd", "Summary", "Loading"))
+    ]
     return (telling or lines or ["it gives no reason"])[0][:300]

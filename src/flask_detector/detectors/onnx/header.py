@@ -105,7 +105,7 @@ def _check_data_files(path: Path, names: set[str], *, or_else: str = "") -> None
         if not os.path.isfile(file):  # unlike a path's, it takes a name that is too long for one of no file
             raise CheckpointError(
                 f"The model's arrays lie in another file, {name[:100]}, which is not here.",
-                hint=f"Add it with 'flask-detector models add' where both are in one folder.{or_else}",
+                hint=f"Send them together, or 'models add' it where they are in one folder.{or_else}",
             )
         total += file.stat().st_size
     if total >= MOST_BYTES:
