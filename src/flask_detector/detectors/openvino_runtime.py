@@ -232,6 +232,8 @@ class Session:
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision.resolved()],
             # Several processes pinned to the same cores lose 40% of their speed.
             "ENABLE_CPU_PINNING": False,
+            # Quantised graphs compute in floats: in 8 bits the engine was five times as far off as those are.
+            "LP_TRANSFORMS_MODE": False,
         }
         if graph.is_dynamic():
             # Kernels are made for one size of picture. Keeping those of every size that ever came would cost
