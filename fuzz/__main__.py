@@ -30,7 +30,7 @@ _MOST_MEGABYTES = 700
 _EXAMPLES_A_ROUND = 2000
 
 # A busy machine may take longer for as many than it was given; fewer would prove little.
-_FEWEST_FILES = 100
+_FEWEST_FILES = 60
 
 
 class Harm(AssertionError):
@@ -94,7 +94,7 @@ class Victim:
 
 
 def fuzz(target: str, *, seconds: float, seed: int, folder: Path | None, keep: Path) -> bool:
-    """Give mutated files to a target for some seconds, a hundred at least; tell whether all went well.
+    """Give mutated files to a target for some seconds, 60 at least; tell whether all went well.
 
     keep: where a harmful file is written, as small a change of a good one as was found.
     """

@@ -16,6 +16,7 @@ from flask_detector import web
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.broker.connection import connect
 from flask_detector.broker.local_server import LocalRedis
+from flask_detector.jobs.lessons import LessonRequest, Lessons
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -37,7 +38,7 @@ def sign_in(stack: Stack) -> Callable[[Page], None]:
         local.remove_socket_folder()
         page.get_by_label("Admin key").fill(key)
         page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("heading", name="Workers").wait_for()
+        page.get_by_role("button", name="Sign out").wait_for()
 
     return sign_in
 
@@ -63,6 +64,9 @@ PAGES = {
     "operator": ["admin"],
     "operator_login": ["login"],
     "result": ["result", "crowd", "shared"],
+    "taught": ["taught"],
+    "teach": ["teach"],
+    "teaching": ["teaching"],
     "waiting": ["waiting"],
 }
 NAMES = [name for names in PAGES.values() for name in names]
@@ -88,6 +92,7 @@ def paths(
     batch_url: str,
     comparison_path: str,
     collected_path: str,
+    taught_path: str,
     crowd_url: str,
     jpeg_file: bytes,
 ) -> dict[str, str]:
@@ -115,6 +120,9 @@ def paths(
         "admin": "/admin",
         "models": "/admin/models",
         "login": "/admin/login",
+        "taught": taught_path,
+        "teach": f"/admin/teach/new?collection={collected_path.split('/')[2]}",
+        "teaching": "/admin/teach",
     }
 
 
@@ -153,6 +161,17 @@ def collected_path(usual_context: BrowserContext, csrf_token: str, result_path: 
     page.close()
     assert path
     return path
+
+
+@pytest.fixture(scope="session")
+def taught_path(stack: Stack, collected_path: str) -> str:
+    """The path of a run of teaching."""
+    local = LocalRedis(stack.data_dir / "redis")
+    with connect(local.url) as connection:
+        request = LessonRequest(collected_path.split("/")[2], "nanodet-g", "coins")
+        id = Lessons(connection).enqueue(request, "写真")
+    local.remove_socket_folder()
+    return f"/admin/teach/{id}"
 
 
 def _shared(context: BrowserContext, url: str) -> str:
@@ -210,7 +229,7 @@ def look_at(
     def look_at(name: str, **options: Any) -> Page:
         page = open_page(paths[name], reduced_motion="reduce", **options)  # no colour is on its way
         complaints.clear()  # the browser's note that an unknown or failed detection is one
-        if name in {"admin", "models"}:
+        if name in {"admin", "models", "taught", "teach", "teaching"}:
             sign_in(page)
             page.goto(paths[name])
         if name == "imported":
