@@ -7,7 +7,7 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Have Linux send this process SIGTERM when its parent dies, however it dies."""
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Have Linux send this process a signal when its parent dies, however it dies."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

@@ -176,7 +176,8 @@ class DetectionWorker(SimpleWorker):
             raise RuntimeError("a job is begun before it is done")
         self._heartbeat.begin(attempt)
         notes = self._begin_notes(job) if job.func_name != MASK_TASK else None
-        outcome = self._perform(job, notes)
+        with self._teaching.paused():
+            outcome = self._perform(job, notes)
         self._heartbeat.detected()
         self._await_writing()
         self._writing = self._writer.submit(copy_context().run, self._write, attempt, outcome, notes)

@@ -180,7 +180,7 @@ def step_back() -> None:
 
 def main(parent: int, folder: str) -> None:
     """Teach what waits, as a child of that process, unless another one has the turn."""
-    die_with_parent()
+    die_with_parent(signal.SIGKILL)  # it may be paused, when other signals wait
     if os.getppid() != parent:
         return
     step_back()
