@@ -56,6 +56,10 @@ frame.prepend(image);
 
 /** @type {Result} */
 const result = await (await fetch(page.dataset.result ?? "")).json();
+if (page.querySelectorAll(".result-instances > li").length !== result.instances.length) {
+  location.reload(); // a correction was saved after the page was made
+  await new Promise(() => {});
+}
 const view = new View(result);
 const overlay = document.createElement("div");
 overlay.className = "result-overlay";
