@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.waiting import wait_until
 
@@ -197,3 +197,21 @@ def _corner_in_picture(page: Page) -> list[float]:
         }"""
     )
     return corner
+
+
+def test_a_page_whose_result_was_corrected_after_it_was_made_is_loaded_again(result: Page) -> None:
+    number = result.locator(".result-shape").count()
+    corrections: list[object] = []
+
+    def answer(route: Route) -> None:
+        if corrections:
+            route.continue_()
+            return
+        corrected = route.fetch().json()
+        corrections.append(corrected["instances"].pop())
+        route.fulfill(json=corrected)
+
+    result.route("**/result.json*", answer)
+    result.reload()
+    expect(result.locator(".result-shape")).to_have_count(number)
+    assert len(corrections) == 1

@@ -3,7 +3,7 @@
 Each has a process of its own for each, and they take turns. ONNX Runtime may be in another environment. It
 computes the network alone; here the picture is prepared and the answers become detections as well.
 
-    python -m benchmarks.onnx a.onnx b.onnx --onnxruntime-python PATH [--rounds 15] [--threads 2]
+    python -m benchmarks.exported a.onnx b.onnx --onnxruntime-python PATH [--rounds 15] [--threads 2]
 
 Printed are the median processor time of one picture of 640x640, how many times ONNX Runtime's that is (the
 median over the rounds), and the peak resident memory of each process (10^6 bytes).
@@ -40,7 +40,7 @@ def main() -> None:
         return
     figures = {file.stem: contest(file, options) for file in options.files}
     if options.record:
-        results.record("onnx", "python -m benchmarks.onnx FILES --onnxruntime-python PYTHON", figures)
+        results.record("exported", "python -m benchmarks.exported FILES --onnxruntime-python PYTHON", figures)
 
 
 def contest(file: Path, options: argparse.Namespace) -> dict[str, float]:
@@ -50,7 +50,7 @@ def contest(file: Path, options: argparse.Namespace) -> dict[str, float]:
     threads = ["--threads", str(options.threads)]
     processes = {
         name: subprocess.Popen(
-            [python, "-m", "benchmarks.onnx", str(file), *threads, "--as", name],
+            [python, "-m", "benchmarks.exported", str(file), *threads, "--as", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
