@@ -16,7 +16,7 @@ import pyvips
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from flask_detector.errors import DamagedPicture
-from flask_detector.imaging import decode, encode, large_pictures, sniff
+from flask_detector.imaging import decode, encode, isolated, large_pictures, sniff
 from flask_detector.imaging.large_pictures import StoredRows
 from flask_detector.imaging.limits import Limits
 
@@ -128,6 +128,7 @@ READ_AS_A_WHOLE = {
 @pytest.fixture
 def all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_pictures, "LARGE_PIXELS", 0)
+    monkeypatch.setattr(isolated, "MOST_BYTES", sys.maxsize)  # decoded here, however large this process is
     monkeypatch.setattr("flask_detector.imaging.pixels.STRIP_PIXELS", 7000)  # ten strips of a picture
 
 

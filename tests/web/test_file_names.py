@@ -149,7 +149,7 @@ def test_so_it_is_from_the_pages_that_work_without_javascript(
     assert b'"final": true' in events.getresponse().read()  # it ends with the detection
     events.close()
     html = visitor.ask("GET", page).decode()
-    links = set(re.findall(rf'href="({page}/[^"]+)" download', html))
+    links = set(re.findall(rf'href="({page}/[^"]+)" data-follows-view', html))
     assert len(links) >= len(FORMATS) + 4
     for link in links:
         visitor.ask("GET", link.replace("&amp;", "&"))
