@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stopped_worker(stack: Stack) -> Callable[[], AbstractContextManager[None]]:

@@ -16,6 +16,8 @@ from playwright.sync_api import Browser
 
 from tests.support.stack import running_stack
 
+pytestmark = pytest.mark.slow
+
 # What a page of another site tries; it gets the installation's address, a key, and a picture in base64.
 TRIES = """async ([api, key, picture]) => {
   const bytes = await (await fetch(`data:image/jpeg;base64,${picture}`)).blob();

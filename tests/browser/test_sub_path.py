@@ -21,6 +21,8 @@ from tests.support.ports import free_port
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until_answered
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 PREFIX = "/detector"
 

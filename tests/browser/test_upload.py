@@ -64,6 +64,7 @@ def test_the_example_picture_is_there_for_who_has_none(page: Page) -> None:
     expect(page.locator(".result-file")).to_have_text("example.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "empty", "bytes", "pixels"])
 def test_what_the_server_would_refuse_is_refused_at_once_in_its_words(
     page: Page, limits: Any, tmp_path: Path, kind: str

@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 OpenPage = Callable[..., Page]
 
 _STRANGER: dict[str, Any] = {"storage_state": {"cookies": [], "origins": []}}

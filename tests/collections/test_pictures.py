@@ -108,6 +108,7 @@ def test_a_full_disk_loses_nothing(
     assert (pictures.document(id, pid), pictures.entries(id)) == before
 
 
+@pytest.mark.slow
 def test_without_redis_nothing_is_written(
     store: Collections, pictures: Pictures, id: str, add: Callable[..., str], storage: FolderStorage
 ) -> None:

@@ -27,6 +27,8 @@ from flask_detector.storage.s3 import BucketStorage
 from tests.support.collected import OF_MODEL, OF_PERSON, OWNER, annotations
 from tests.support.storages import BAD_PATHS, check_deleting, check_files_under_paths
 
+pytestmark = pytest.mark.slow
+
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
 

@@ -56,6 +56,7 @@ def test_a_picture_is_detected_over_http(stack: Stack, jpeg: bytes) -> None:
     wait_until(lambda: look(stack, id)["status"] == "done", 20)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_no_picture_is_lost(tmp_path: Path, jpeg: bytes) -> None:
     with running_stack(tmp_path) as stack:
         first = send(stack, jpeg)["id"]
@@ -215,6 +216,7 @@ def test_a_worker_that_does_not_come_up_is_said_aloud_and_on_the_pages_until_one
         lines_until(process, "a worker has started")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_at_a_terminal_it_says_what_is_installed_where_it_serves_and_that_it_has_stopped(
     tmp_path: Path, offline: bool

@@ -28,6 +28,8 @@ from flask_detector.webhooks import signing
 from flask_detector.webhooks.sender import Courier, Receivers
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 

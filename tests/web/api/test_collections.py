@@ -289,6 +289,7 @@ def test_what_of_a_data_set_can_not_be_imported_is_listed_or_refused(
     assert "The data set" in refused.text
 
 
+@pytest.mark.slow
 def test_a_full_disk_or_no_redis_while_saving_loses_nothing_and_the_same_request_works_later(
     client: Any,
     collection: str,
