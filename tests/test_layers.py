@@ -190,3 +190,11 @@ def test_the_supervisor_imports_only_what_is_small() -> None:
     # Debian's Python imports the last one by itself.
     third_party = set(answer.stdout.split()) - sys.stdlib_module_names - {"sitecustomize"}
     assert {name for name in third_party if not name.startswith(("_", "flask_detector"))} == set()
+
+
+def test_the_web_process_does_not_load_the_engine() -> None:
+    program = (
+        "import sys, flask_detector.web; print(*sorted({'openvino', 'torch', 'onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

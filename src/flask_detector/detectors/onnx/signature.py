@@ -3,9 +3,10 @@
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask_detector.detectors.openvino_runtime import Port
+if TYPE_CHECKING:
+    from flask_detector.detectors.openvino_runtime import Port
 
 # Rows of objects; cells are more, even of small pictures.
 _LONGEST_LIST = 1000
@@ -24,8 +25,8 @@ class Signature:
     metadata: what its exporter wrote, as text or plain containers.
     """
 
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: "tuple[Port, ...]"
+    outputs: "tuple[Port, ...]"
     metadata: Mapping[str, Any]
     picture: int
     size: tuple[int, int]
