@@ -24,6 +24,9 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "licences.md"
 ROOT = "flask-detector"
 EXTRAS = ("", "s3")
 
+# What comes along with Python 3.11.0 to 3.11.2 alone, and so is not always here to be looked at.
+OF_OLDER_PYTHONS = {"async-timeout": "Apache-2.0"}
+
 # What may be passed on with a program under the MIT licence, unchanged or linked dynamically.
 ALLOWED = {
     "0BSD",
@@ -167,7 +170,8 @@ def main() -> None:
     check = parser.parse_args().check
     packages = installed()
     licences = {name: licence_of(package) for name, package in packages.items()}
-    rows = [f"| {name} | {licence} |" for name, licence in licences.items()]
+    listed_too = sorted({**OF_OLDER_PYTHONS, **licences}.items())
+    rows = [f"| {name} | {licence} |" for name, licence in listed_too]
     within = []
     problems = []
     for name, package in packages.items():
