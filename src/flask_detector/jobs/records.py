@@ -13,7 +13,7 @@ from flask_detector.structures.detections import MaskEncoding
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a detection failed, in words for the user; `code` is one of errors.py."""
+    """Why a detection failed, in words for the user; `code` is one of errors/."""
 
     code: str
     message: str

@@ -1,50 +1,29 @@
-"""Client of a flask-detector server (docs/api.md).
+"""Client of a flask-detector server (docs/api.md): what it can do; `connection` is the way there.
 
 The standard library's HTTP client suffices: it uses the environment's proxies, verifies certificates, and
 there are only a few calls.
 """
 
-import http.client
 import json
 import os
 import re
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from email.message import Message
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import quote, urlencode
 
-from flask_detector._version import __version__
 from flask_detector.api import Detections
-from flask_detector.errors import DetectorError
+from flask_detector.client.connection import Connection, Refused, ServerError, refusal_in
 from flask_detector.structures.annotations import Annotations
+
+__all__ = ["Client", "Refused", "ServerError"]
 
 _UNFINISHED = {"queued", "running"}
 _LONGEST_WAIT_ASKED_FOR = 30  # seconds, in Prefer
 _PAUSES_BETWEEN_LOOKS = (0.1, 0.2, 0.4, 0.8)  # the last one is repeated
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # before retries after a connection failure
-_LONGEST_PAUSE = 60.0
-_MOST_PAUSES = 60  # before retries that a busy server asks for
-_LARGEST_ANSWER = 256_000_000
 _PIECE = 1 << 18
-
-
-class ServerError(DetectorError):
-    """The server can't be used, for any picture."""
-
-
-class Refused(DetectorError):
-    """The server rejected the picture or the request, or failed on it."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code  # type: ignore[misc]  # it is the server's
 
 
 class Client:
@@ -70,24 +49,9 @@ class Client:
         timeout: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        try:
-            address = urlsplit(url)
-            usable = address.scheme in {"http", "https"} and bool(address.hostname)
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ServerError(
-                f"'{url}' is not the URL of a server.", hint="It must begin with http:// or https://."
-            )
-        self.url = url.rstrip("/")
-        self._headers = {"User-Agent": f"flask-detector/{__version__}", "Accept": "application/json"}
-        if api_key is not None:
-            if not api_key.isascii() or not api_key.isprintable():
-                raise ServerError("The API key contains invalid characters.")
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._timeout = timeout
+        self._connection = Connection(url, api_key, timeout, sleep)
+        self.url = self._connection.url
         self._sleep = sleep
-        self._opener = build_opener(_NoRedirects)
 
     def detect(
         self,
@@ -122,19 +86,19 @@ class Client:
             # A retry after a lost response must not create a second detection.
             "Idempotency-Key": secrets.token_hex(16),
         }
-        form, _ = self._call(f"/detections?{urlencode(options)}", headers, body)
+        form, _ = self._connection.call(f"/detections?{urlencode(options)}", headers, body)
         looks = 0
         while form.get("status") in _UNFINISHED:
             self._sleep(_PAUSES_BETWEEN_LOOKS[min(looks, len(_PAUSES_BETWEEN_LOOKS) - 1)])
             looks += 1
             id = quote(str(form.get("id")), safe="")
-            form, _ = self._call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
+            form, _ = self._connection.call(f"/detections/{id}", {"Prefer": headers["Prefer"]})
         if form.get("status") != "done":
-            raise _refusal(form) or self._strange()
+            raise refusal_in(form) or self._connection.strange()
         try:
             return Detections.from_json(form["result"])
         except (KeyError, ValueError) as error:
-            raise self._strange() from error
+            raise self._connection.strange() from error
 
     def annotations(self, id: str) -> tuple[dict[str, Any], str]:
         """Return a detection's objects, corrected or as the model said, and their version.
@@ -145,7 +109,7 @@ class Client:
 
         Raises Refused or ServerError.
         """
-        form, headers = self._call(_annotations_path(id), {})
+        form, headers = self._connection.call(_annotations_path(id), {})
         return form, headers.get("ETag", "")
 
     def save_annotations(self, id: str, document: dict[str, Any], version: str) -> tuple[dict[str, Any], str]:
@@ -156,13 +120,15 @@ class Client:
         Raises Refused, with the code `changed_meanwhile` where another version is there, or ServerError.
         """
         headers = {"Content-Type": "application/json", "If-Match": version}
-        form, answered = self._call(_annotations_path(id), headers, json.dumps(document).encode(), "PUT")
+        form, answered = self._connection.call(
+            _annotations_path(id), headers, json.dumps(document).encode(), "PUT"
+        )
         return form, answered.get("ETag", "")
 
     def create_collection(self, name: str) -> str:
         """Create a collection and return its id. Raises Refused or ServerError."""
         headers = {"Content-Type": "application/json"}
-        form, _ = self._call("/collections", headers, json.dumps({"name": name}).encode())
+        form, _ = self._connection.call("/collections", headers, json.dumps({"name": name}).encode())
         return self._id(form.get("id"))
 
     def add_to_collection(
@@ -186,7 +152,7 @@ class Client:
             fields["annotations"] = json.dumps(annotations.to_json())
         media_type, body = _form(picture, filename, fields)
         path = f"/collections/{quote(collection, safe='')}/pictures"
-        form, _ = self._call(path, {"Content-Type": media_type}, body)
+        form, _ = self._connection.call(path, {"Content-Type": media_type}, body)
         return self._id(next(iter(form.get("pictures", [])), None)), form.get("added") == 1
 
     def call(self, method: str, path: str, form: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -196,7 +162,7 @@ class Client:
         """
         headers = {} if form is None else {"Content-Type": "application/json"}
         body = None if form is None else json.dumps(form).encode()
-        return self._call(path, headers, body, method)[0]
+        return self._connection.call(path, headers, body, method)[0]
 
     def download(self, path: str, file: BinaryIO) -> None:
         """Write what a GET of the API returns to a seekable file, a piece at a time.
@@ -211,105 +177,12 @@ class Client:
                 file.write(piece)
             return {}
 
-        self._call(path, {}, read=read)
+        self._connection.call(path, {}, read=read)
 
     def _id(self, id: object) -> str:
         if not isinstance(id, str):
-            raise self._strange()
+            raise self._connection.strange()
         return id
-
-    def _call(
-        self,
-        path: str,
-        headers: dict[str, str],
-        body: bytes | None = None,
-        method: str | None = None,
-        read: Callable[[Any], dict[str, Any]] | None = None,
-    ) -> tuple[dict[str, Any], Message]:
-        """Return the JSON of a response and its headers; retries temporary failures of network or server."""
-        url = f"{self.url}/api/v1{path}"
-        request = Request(url, data=body, headers={**self._headers, **headers}, method=method)  # noqa: S310  # the user named the server
-        pauses = iter(_PAUSES)
-        for _ in range(_MOST_PAUSES):
-            try:
-                with self._opener.open(request, timeout=self._timeout) as response:
-                    return (read or self._read)(response), response.headers
-            except HTTPError as error:
-                with error:
-                    self._sleep(self._pause_after(error))
-            except (OSError, http.client.HTTPException) as error:
-                pause = next(pauses, None)
-                if pause is None or _is_final(error):
-                    raise self._unreachable(error) from error
-                self._sleep(pause)
-        raise ServerError(f"{self.url} has been busy for too long.", hint="Try again later.")
-
-    def _pause_after(self, error: HTTPError) -> float:
-        """Return the seconds to wait before a retry; raises the server's error if a retry is useless."""
-        try:
-            refusal = _refusal(self._json(error.read(_LARGEST_ANSWER)))
-        except (ServerError, OSError, http.client.HTTPException):
-            refusal = None
-        if error.code in {429, 503}:
-            after = error.headers.get("Retry-After", "")
-            return min(float(after), _LONGEST_PAUSE) if after.isdigit() else 1.0
-        if error.code in {301, 302, 303, 307, 308}:
-            raise ServerError(
-                f"{self.url} redirects to {error.headers.get('Location', 'elsewhere')}.",
-                hint="Use that URL.",
-            )
-        if refusal is None:
-            raise self._strange(f"returned {error.code} {error.reason}")
-        if error.code in {401, 403}:
-            raise ServerError(refusal.message, hint="Set a key with --api-key or DETECTOR_API_KEY.")
-        raise refusal
-
-    def _read(self, response: Any) -> dict[str, Any]:
-        data = response.read(_LARGEST_ANSWER)
-        return {} if response.status == HTTPStatus.NO_CONTENT else self._json(data)
-
-    def _json(self, data: bytes) -> dict[str, Any]:
-        try:
-            form = json.loads(data)
-        except ValueError as error:
-            raise self._strange() from error
-        if not isinstance(form, dict):
-            raise self._strange()
-        return form
-
-    def _strange(self, what: str = "is not a flask-detector server") -> ServerError:
-        return ServerError(f"{self.url} {what}.", hint="Check the server's URL and version.")
-
-    def _unreachable(self, error: Exception) -> ServerError:
-        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ServerError(
-                f"The certificate of {self.url} can't be verified: {cause.verify_message}.",
-                hint="If your network has its own certificate authority, set SSL_CERT_FILE.",
-            )
-        reason = (cause.strerror if isinstance(cause, OSError) else "") or str(cause) or type(cause).__name__
-        return ServerError(
-            f"{self.url} can't be reached ({reason}).", hint="Check the URL, and that the server is running."
-        )
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Pictures and keys are only sent to the given server."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _refusal(form: dict[str, Any]) -> Refused | None:
-    error = form.get("error")
-    if not isinstance(error, dict):
-        return None
-    return Refused(*(str(error.get(name, "")) for name in ("code", "message", "hint")))
-
-
-def _is_final(error: Exception) -> bool:
-    reason = error.reason if isinstance(error, URLError) else error
-    return isinstance(reason, ssl.SSLCertVerificationError)
 
 
 def _annotations_path(id: str) -> str:
