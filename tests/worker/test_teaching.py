@@ -1,6 +1,5 @@
 """A worker starts a process that teaches where one is wanted, and gives back what one has left."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +42,7 @@ def teaching(
     settings: Settings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Teaching]:
     monkeypatch.setattr(module, "missing_for_teaching", list)
-    teaching = Teaching(Jobs(connection, settings), "here")
+    teaching = Teaching(Jobs(connection, settings), "here", settings.data_dir / "fifo")
     yield teaching
     teaching.stop()
 
@@ -77,7 +76,7 @@ def test_without_pytorch_none_is_started(
     monkeypatch.setattr(module, "missing_for_teaching", lambda: ["torch"])
     monkeypatch.setattr(sys, "executable", "/nonexistent")
     lessons.enqueue(REQUEST, "Coins")
-    Teaching(Jobs(connection, settings), "here").run()
+    Teaching(Jobs(connection, settings), "here", settings.data_dir / "fifo").run()
 
 
 def test_what_a_dead_process_left_waits_again_and_fails_in_the_end(
@@ -92,25 +91,3 @@ def test_what_a_dead_process_left_waits_again_and_fails_in_the_end(
         teaching.run()
     assert lessons.find(id).failure == TEACHER_DIED
     assert not list(connection.scan_iter("rq:worker*"))
-
-
-def test_a_detection_pauses_the_process_but_never_for_long(
-    teaching: Teaching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    teaching._process = process
-
-    def state() -> str:
-        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-    with teaching.paused():
-        wait_until(lambda: state() == "T", 10)
-    wait_until(lambda: state() != "T", 10)
-    monkeypatch.setattr(module, "_BREATH_SECONDS", 60.0)
-    monkeypatch.setattr(module, "_MOST_PAUSED_SECONDS", 0.2)
-    teaching._paused_since = time.monotonic()
-    with teaching.paused():
-        wait_until(lambda: state() == "T", 10)
-        wait_until(lambda: state() != "T", 10)
-    with teaching.paused():
-        assert state() != "T"

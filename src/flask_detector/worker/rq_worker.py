@@ -43,6 +43,7 @@ from flask_detector.worker.heartbeat import INTERRUPT, Heartbeat, TimeIsUp
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
 from flask_detector.worker.report import Notes
+from flask_detector.worker.teacher_pause import detecting, fifo_in
 from flask_detector.worker.teaching import Teaching
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class DetectionWorker(SimpleWorker):
         self._context = context
         self._attempts = Attempts(queue, worker=self.name, location=location)
         self._maintenance = Maintenance(context, self._attempts)
-        self._teaching = Teaching(context.jobs, context.detectors.folder_id())
+        self._fifo = fifo_in(settings.data_dir)
+        self._teaching = Teaching(context.jobs, context.detectors.folder_id(), self._fifo)
         jobs = Jobs(connect(settings.required_redis_url), settings)
         self._heartbeat = Heartbeat(
             self,
@@ -176,7 +178,7 @@ class DetectionWorker(SimpleWorker):
             raise RuntimeError("a job is begun before it is done")
         self._heartbeat.begin(attempt)
         notes = self._begin_notes(job) if job.func_name != MASK_TASK else None
-        with self._teaching.paused():
+        with detecting(self._fifo):
             outcome = self._perform(job, notes)
         self._heartbeat.detected()
         self._await_writing()

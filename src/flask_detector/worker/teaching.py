@@ -6,13 +6,10 @@ to be taught.
 
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from flask_detector.detectors.base import usable_cores
@@ -22,6 +19,7 @@ from flask_detector.process.extras import missing_for_teaching
 from flask_detector.process.logs import facts, short
 from flask_detector.worker.attempts import Attempts
 from flask_detector.worker.left_behind import LeftBehind
+from flask_detector.worker.teacher_pause import Pauser
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +29,18 @@ TEACHER: Final = "flask_detector.worker.teacher"
 _PAUSE_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
-# While pictures come, the process is paused so long at most before it may run for a moment: it has to tell in
-# time that it lives. A detection was up to 15% slower where it ran on the other thread of the same core.
-_MOST_PAUSED_SECONDS = 3.0
-_BREATH_SECONDS = 0.3
-
 
 class Teaching:
     """One worker's share of it.
 
     folder: tells this machine's data from that of others.
+    fifo: is held open by who detects; see `teacher_pause`.
     """
 
-    def __init__(self, jobs: Jobs, folder: str) -> None:
+    def __init__(self, jobs: Jobs, folder: str, fifo: Path) -> None:
         self._jobs = jobs
         self._folder = folder
+        self._fifo = fifo
         self._lessons = Lessons(jobs.queue.connection)
         self._left = LeftBehind(
             Attempts(self._lessons.queue, worker="", location="", died=TEACHER_DIED),
@@ -54,7 +49,6 @@ class Teaching:
         self._can_teach = not missing_for_teaching()
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
-        self._paused_since = self._resumed_at = float("-inf")
 
     def run(self) -> None:
         """Give back what dead processes left, and start one that is wanted; raises BrokerUnavailable."""
@@ -78,26 +72,6 @@ class Teaching:
                 self._process.kill()
                 self._process.wait()
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Pause the process within the block, unless it was paused for long before."""
-        process, now = self._process, time.monotonic()
-        if now - self._resumed_at >= _BREATH_SECONDS:
-            self._paused_since = now
-        left = _MOST_PAUSED_SECONDS - (now - self._paused_since)
-        if process is None or left <= 0:
-            yield
-            return
-        process.send_signal(signal.SIGSTOP)
-        timer = threading.Timer(left, process.send_signal, [signal.SIGCONT])
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            process.send_signal(signal.SIGCONT)
-            self._resumed_at = time.monotonic()
-
     def _start(self) -> None:
         # Of a session of its own: Linux shares the processor out among sessions first.
         self._process = subprocess.Popen(
@@ -105,6 +79,7 @@ class Teaching:
             env={**os.environ, "OMP_NUM_THREADS": str(usable_cores())},
             start_new_session=True,
         )
+        Pauser(self._process, self._fifo).start()
 
     @staticmethod
     def _log(line: str, id: str) -> None:
