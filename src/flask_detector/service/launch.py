@@ -1,6 +1,5 @@
 """Prepares an installation (checks, lock, plan); supervisor.py then runs it."""
 
-import errno
 import fcntl
 import logging
 import os
@@ -35,7 +34,7 @@ def serve(settings: Settings) -> NoReturn:
         log.warning("%s is not a setting and has no effect. %s", name, hint)
     _warn_of_unknown_models(settings)
     lock = _hold_data_folder(settings)
-    check_port(settings)
+    listening(settings.host, settings.port).close()
     open_storage(settings)
     if settings.model != AUTO:
         model_store(settings).path(settings.model)
@@ -158,16 +157,3 @@ def connect_to_installation(settings: Settings) -> redis.Redis:
     """Return a client for the Redis that REDIS_URL names, else for the one that `serve` runs."""
     own = LocalRedis(settings.data_dir / "redis").url
     return connect(own if settings.redis_url is None else settings.required_redis_url)
-
-
-def check_port(settings: Settings) -> None:
-    """Raise SettingsError if the web server could not listen, for example because the port is in use."""
-    try:
-        listening(settings.host, settings.port).close()
-    except OSError as error:
-        raise SettingsError(
-            f"Can't listen on {settings.host}, port {settings.port}: {error.strerror}.",
-            hint="Stop the program that uses the port, or set PORT to another one."
-            if error.errno == errno.EADDRINUSE
-            else "Set DETECTOR_HOST to an IP address of this machine, and PORT to a permitted port.",
-        ) from error

@@ -4,6 +4,8 @@ A separate, long-lived process that imports only the standard library to use lit
 everything, then replaces itself by this.
 """
 
+import contextlib
+import errno
 import json
 import logging
 import os
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from flask_detector.broker.local_server import UMASK, LocalRedis
-from flask_detector.errors import BrokerUnavailable
+from flask_detector.errors import BrokerUnavailable, SettingsError
 from flask_detector.process import logs
 from flask_detector.process.memory import give_back_code, give_back_unused
 from flask_detector.service.child import Child
@@ -240,18 +242,26 @@ def _answers(plan: Plan) -> bool:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return the listening socket that the web process, and its successors, inherit; raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
+    """Return the listening socket that the web process, and its successors, inherit.
+
+    Raises SettingsError, for example because the port is in use.
+    """
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_WAITING_CONNECTIONS)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_WAITING_CONNECTIONS)
+            stack.pop_all()
+            return listener
+    except OSError as error:
+        raise SettingsError(
+            f"Can't listen on {host}, port {port}: {error.strerror}.",
+            hint="Stop the program that uses the port, or set PORT to another one."
+            if error.errno == errno.EADDRINUSE
+            else "Set DETECTOR_HOST to an IP address of this machine, and PORT to a permitted port.",
+        ) from error
 
 
 def main() -> None:
@@ -259,7 +269,7 @@ def main() -> None:
     logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT") or "auto", "serve")
     try:
         Supervisor(Plan.read(int(sys.argv[1]))).run()
-    except BrokerUnavailable as error:
+    except (BrokerUnavailable, SettingsError) as error:
         if logs.is_json():
             log.critical("%s", error.message, extra=logs.facts(code=error.code, hint=error.hint))
         else:

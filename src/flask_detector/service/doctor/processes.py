@@ -9,8 +9,8 @@ import redis
 from flask_detector.errors import BrokerUnavailable
 from flask_detector.jobs.queue import Jobs
 from flask_detector.service.doctor.finding import Findings, ok, problem, warning
-from flask_detector.service.launch import check_port, connect_to_installation, is_served
-from flask_detector.service.supervisor import reachable, url_of
+from flask_detector.service.launch import connect_to_installation, is_served
+from flask_detector.service.supervisor import listening, reachable, url_of
 from flask_detector.settings import Settings
 
 
@@ -43,7 +43,7 @@ def check_web(settings: Settings) -> Findings:
     except HTTPException:
         ours = False
     except OSError:
-        check_port(settings)
+        listening(settings.host, settings.port).close()
         yield ok(f"No web server is running on {url}; the port is free.")
         return
     if not ours:

@@ -13,7 +13,7 @@ from gunicorn.sock import create_sockets
 
 from flask_detector.errors import StorageUnavailable
 from flask_detector.process.memory import give_back_code, give_back_unused
-from flask_detector.service.supervisor import SOCKET_VARIABLE
+from flask_detector.service.supervisor import SOCKET_VARIABLE, listening
 from flask_detector.settings import Settings
 from flask_detector.web import create_app
 from flask_detector.web.observability import request_log
@@ -39,7 +39,6 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         """Set gunicorn's options."""
         options: dict[str, Any] = {
-            "bind": [_given_socket() or f"{_bracketed(self.settings.host)}:{self.settings.port}"],
             "workers": 1,
             "worker_class": "flask_detector.web.server.slow_clients.PatientWorker",
             "threads": slow_clients.threads(self.settings.web_threads),
@@ -70,7 +69,8 @@ class Server(BaseApplication):
         _allow_more_files()
         # What gunicorn's Arbiter.spawn_worker does in the process that it forks.
         log = self.cfg.logger_class(self.cfg)
-        sockets = create_sockets(self.cfg, log)
+        listener = _given_socket() or listening(self.settings.host, self.settings.port).detach()
+        sockets = create_sockets(self.cfg, log, fds=[listener])
         worker = self.cfg.worker_class(1, os.getppid(), sockets, self, self.cfg.timeout, self.cfg, log)
         worker.pid = os.getpid()
         try:
@@ -92,7 +92,8 @@ class _Logger(gunicorn.glogging.Logger):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; raises SettingsError, for example because the port is in use."""
+    _ = settings.required_redis_url  # that there is none is said before anything else
     if not (settings.require_keys or settings.is_local):
         log.warning(
             "whoever reaches %s:%d may send pictures: DETECTOR_REQUIRE_KEYS closes the API; before pages, "
@@ -124,16 +125,12 @@ def _allow_more_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _given_socket() -> str | None:
+def _given_socket() -> int | None:
     """Return the socket that whoever started this process holds for it and its successors.
 
     That is `serve`, or systemd with a socket unit (sd_listen_fds(3)).
     """
     if number := os.environ.get(SOCKET_VARIABLE):
-        return f"fd://{number}"
+        return int(number)
     is_for_us = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
-    return "fd://3" if is_for_us else None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return 3 if is_for_us else None
