@@ -14,6 +14,7 @@ from PIL import Image
 
 import flask_detector
 from flask_detector import Client, Detections, Instance, Mask, PictureDetector, api, client, errors, formats
+from flask_detector.client.teaching import Teaching
 from flask_detector.formats import dataset
 from tests.support.stack import Stack
 
@@ -22,6 +23,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 # What a section of the page describes, by its heading.
 DESCRIBED: dict[str, Any] = {
     "flask_detector": flask_detector,
+    "Client.teaching": Teaching,
     "flask_detector.formats": formats,
     "flask_detector.formats.dataset": dataset,
     **{one.__name__: one for one in (PictureDetector, Detections, Instance, Mask, Client)},

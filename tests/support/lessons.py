@@ -1,13 +1,19 @@
-"""A small data set to teach with: rectangles of two colours, which are two classes."""
+"""A small data set to teach with: rectangles of two colours, two classes; and a run that is done."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flask.testing import FlaskClient
 from PIL import Image
 
+from flask_detector.jobs.workers import WorkerInfo
+from flask_detector.web.core.service import Service
+from flask_detector.worker.attempts import Attempts
 from tests.support import datasets
+from tests.support.collected import add_picture, collection_of
 
 COLOURS = {"brick": (200, 40, 30), "tile": (30, 60, 210)}
 
@@ -57,3 +63,53 @@ def coco(
     categories = [{"id": n, "name": name} for n, name in enumerate(names, 1)]
     form = {"images": images, "annotations": annotations, "categories": categories}
     return datasets.folder(folder, {**written, "instances.json": form, **(files or {})})
+
+
+TEACHES = WorkerInfo("w", False, "", frozenset(), "detections", teaches=True)
+"""A worker that can teach."""
+
+_FIGURES = {"ap": 0.5, "ap50": 0.75, "precision": None, "recall": 1.0}
+CARD = {
+    "name": "walls", "pair": "nanodet-g-with-walls", "base": "nanodet-g", "classes": ["brick"],
+    "replaces": {"brick": ["book"]}, "training": 3, "validation": 1, "folds": 1, "objects": {"brick": [3, 1]},
+    "version": "0123456789ab", "seconds": 125.0, "steps": 250, "memory": 1.2e9, "hardware": "2 cores",
+    "min_score": 0.35, "before": {"brick": _FIGURES, "": _FIGURES},
+    "after": {"brick": _FIGURES, "": _FIGURES},
+    "worst": {}, "remarks": ["This looks wrong: 1.png: a box of brick is very narrow, 3x90 pixels."],
+}  # fmt: skip
+PROOF = {
+    "name": "0.png", "width": 160, "height": 120, "mistakes": 1,
+    "marked": [{"label": "brick", "box": [10, 10, 60, 60]}], "before": [],
+    "after": [{"label": "<b>", "score": 0.5, "box": [10, 10, 60, 60]}],
+}  # fmt: skip
+
+
+def walls(client: FlaskClient) -> str:
+    """Make a collection of four pictures, one of them verified and one for validation; return its id."""
+    path = collection_of(client, "Walls & roofs")
+    for number in range(4):
+        data, objects = picture(number)
+        marked = [
+            {"id": f"p{n}", "label": label, "box": [x, y, x + width, y + height]}
+            for n, (label, (x, y, width, height)) in enumerate(objects)
+        ]
+        document = {"version": 1, "width": 160, "height": 120, "objects": marked, "verified": number == 1}
+        split = "val" if number == 0 else "train"
+        add_picture(client, path, data, f"{number}.png", annotations=json.dumps(document), split=split)
+    return path.rpartition("/")[2]
+
+
+def finish(service: Service, *, model: bytes | None = None, has_report: bool = True) -> str:
+    """End the next run as the process that teaches does; return its id."""
+    attempts = Attempts(service.lessons.queue, worker="", location="here")
+    attempt = attempts.take()
+    assert attempt is not None
+    run = service.lessons.find(attempt.job.id)
+    if model is not None:
+        service.storage.write(f"{run.path}/model.safetensors", io.BytesIO(model))
+    if has_report:
+        pictures = {one.file_name: one.id for one in service.pictures.entries(run.request.collection)}
+        report = json.dumps({"card": CARD, "proof": [PROOF], "pictures": pictures})
+        service.storage.write(f"{run.path}/report.json", io.BytesIO(report.encode()))
+    assert attempts.finish(attempt, {})
+    return run.id

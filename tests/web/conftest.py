@@ -27,8 +27,10 @@ from flask_detector.detectors.base import Detector
 from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.web import create_app
+from flask_detector.web.core.service import Service
 from flask_detector.worker.context import WorkerContext
 from flask_detector.worker.rq_worker import DetectionWorker
+from tests.support.lessons import TEACHES
 from tests.support.ports import free_port
 from tests.support.speakers import StandIn
 from tests.support.waiting import wait_until_answered
@@ -62,6 +64,14 @@ def app(settings: Settings, connection: redis.Redis) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def teaching(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The application's service, with a worker that can teach."""
+    service: Service = app.extensions["flask-detector"]
+    monkeypatch.setattr(service.jobs, "workers", lambda: [TEACHES])
+    return service
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ _COMMANDS = {
     "collections": "flask_detector.cli.collections",
     "annotations": "flask_detector.cli.annotations",
     "teach": "flask_detector.cli.teach",
+    "runs": "flask_detector.cli.runs",
     "models": "flask_detector.cli.models",
     "keys": "flask_detector.cli.keys",
     "doctor": "flask_detector.cli.doctor",

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from flask_detector.cli.error_group import ExplainedGroup
-from flask_detector.cli.server_options import client_of, server_options
+from flask_detector.cli.server_options import client_of, save, server_options
 from flask_detector.client import Refused
 from flask_detector.datasets import Remark, open_dataset
 from flask_detector.errors import CollectionFull, DetectorError, UnknownCollection
@@ -143,15 +143,7 @@ def export(
     """Write a collection to the ZIP file OUT as a data set, with its pictures."""
     chosen = {name: value for name, value in {**choice, "class": label}.items() if value is not None}
     client = client_of(server, api_key)
-    partial = out.with_name(f".{out.name}.part")
-    try:
-        with partial.open("w+b") as file:
-            client.download(f"{_path(id)}/exports/{kind}?{urlencode(chosen)}", file)
-        partial.replace(out)
-    except OSError as error:
-        raise DetectorError(f"{out} can't be written: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    save(out, lambda file: client.download(f"{_path(id)}/exports/{kind}?{urlencode(chosen)}", file))
 
 
 @collections.command()

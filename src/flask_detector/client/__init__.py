@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from flask_detector.api import Detections
 from flask_detector.client.connection import Connection, Refused, ServerError, refusal_in
+from flask_detector.client.teaching import Teaching
 from flask_detector.structures.annotations import Annotations
 
 __all__ = ["Client", "Refused", "ServerError"]
@@ -52,6 +53,11 @@ class Client:
         self._connection = Connection(url, api_key, timeout, sleep)
         self.url = self._connection.url
         self._sleep = sleep
+
+    @property
+    def teaching(self) -> Teaching:
+        """Runs of teaching, for administrators."""
+        return Teaching(self, self._sleep)
 
     def detect(
         self,

@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
@@ -55,6 +55,15 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain containers."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Self:
+        """Return the card that `to_json` has returned as this."""
+        by_class = {
+            name: {label: Figures(**figures) for label, figures in form[name].items()}
+            for name in ("before", "after")
+        }
+        return cls(**{**form, **by_class})
 
 
 def card_of(

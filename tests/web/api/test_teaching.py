@@ -1,28 +1,23 @@
 """Teaching by programs: who may, what is refused, how far a run is, and what is done with what came of it."""
 
-import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.detectors.nanodet.convert import write_checkpoint
 from flask_detector.detectors.nanodet.layers import embedded_weights
-from flask_detector.jobs.lessons import Lessons, Progress
-from flask_detector.jobs.workers import WorkerInfo
-from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
+from flask_detector.jobs.lessons import Progress
+from flask_detector.jobs.records import Failure
 from flask_detector.web.core.service import Service
 from flask_detector.worker.attempts import Attempts
 from tests.support.collected import add_picture, collection_of
-from tests.support.lessons import picture
+from tests.support.lessons import finish, walls
 from tests.support.waiting import wait_until
 
 RUNS = "/api/v1/models/teach"
@@ -30,18 +25,7 @@ RUNS = "/api/v1/models/teach"
 
 @pytest.fixture
 def collection(client: FlaskClient) -> str:
-    """The id of a collection of four pictures, one for validation."""
-    path = collection_of(client, "Walls")
-    for number in range(4):
-        data, objects = picture(number)
-        marked = [
-            {"id": f"p{n}", "label": label, "box": [x, y, x + width, y + height], "verified": True}
-            for n, (label, (x, y, width, height)) in enumerate(objects)
-        ]
-        document = {"version": 1, "width": 160, "height": 120, "objects": marked}
-        split = "val" if number == 0 else "train"
-        add_picture(client, path, data, f"{number}.png", annotations=json.dumps(document), split=split)
-    return path.rpartition("/")[2]
+    return walls(client)
 
 
 @pytest.fixture
@@ -56,38 +40,15 @@ def call(client: FlaskClient, connection: redis.Redis) -> Callable[..., TestResp
     return call
 
 
-@pytest.fixture
-def service(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The application's, with a worker that can teach."""
-    service: Service = app.extensions["flask-detector"]
-    teaches = WorkerInfo("w", False, "", frozenset(), "detections", teaches=True)
-    monkeypatch.setattr(service.jobs, "workers", lambda: [teaches])
-    return service
-
-
 def code_of(answer: TestResponse) -> tuple[int, str]:
     return answer.status_code, (answer.json or {})["error"]["code"]
-
-
-def finish(lessons: Lessons, settings: Settings, tmp_path: Path) -> None:
-    """End the next run as the process that teaches does."""
-    attempts = Attempts(lessons.queue, worker="", location="here")
-    attempt = attempts.take()
-    assert attempt is not None
-    path, storage = lessons.find(attempt.job.id).path, open_storage(settings)
-    labels = [f"class {n}" for n in range(80)]
-    write_checkpoint(tmp_path / "a.safetensors", embedded_weights(), labels, {"base": "nanodet-g"})
-    storage.write(f"{path}/model.safetensors", io.BytesIO((tmp_path / "a.safetensors").read_bytes()))
-    card = {"seconds": 100.0, "steps": 250, "remarks": []}
-    report = {"card": card, "proof": [], "pictures": {}}
-    storage.write(f"{path}/report.json", io.BytesIO(json.dumps(report).encode()))
-    assert attempts.finish(attempt, {})
 
 
 def test_only_an_administrator_teaches(client: FlaskClient, connection: redis.Redis, collection: str) -> None:
     plain = Keys(connection).create("somebody")[1]
     form = {"collection": collection, "name": "walls"}
-    for method, path in (("POST", ""), ("GET", ""), ("GET", "/x"), ("DELETE", "/x"), ("POST", "/x/add")):
+    changes = (("DELETE", "/x"), ("POST", "/x/again"), ("POST", "/x/add"))
+    for method, path in (("POST", ""), ("GET", ""), ("GET", "/x"), *changes):
         answer = client.open(RUNS + path, method=method, json=form)
         assert code_of(answer) == (401, "key_missing"), path
         headers = {"Authorization": f"Bearer {plain}"}
@@ -121,17 +82,17 @@ def test_without_pytorch_the_answer_has_the_command_that_installs_it(
 def test_what_can_t_be_taught_is_refused_before_anything_is_queued(
     call: Callable[..., TestResponse],
     collection: str,
-    service: Service,
+    teaching: Service,
     change: dict[str, Any],
     refusal: tuple[int, str],
 ) -> None:
     answer = call("POST", form={"collection": collection, "name": "walls", **change})
     assert code_of(answer) == refusal
-    assert service.lessons.all() == []
+    assert teaching.lessons.all() == []
 
 
 def test_pictures_without_objects_are_refused(
-    call: Callable[..., TestResponse], client: FlaskClient, service: Service, small: bytes
+    call: Callable[..., TestResponse], client: FlaskClient, teaching: Service, small: bytes
 ) -> None:
     path = collection_of(client, "Nothing")
     add_picture(client, path, small)
@@ -139,8 +100,25 @@ def test_pictures_without_objects_are_refused(
     assert code_of(answer) == (422, "bad_training_data")
 
 
+def test_a_run_that_failed_goes_on(
+    call: Callable[..., TestResponse], collection: str, teaching: Service
+) -> None:
+    id = (call("POST", form={"collection": collection, "name": "walls"}).json or {})["id"]
+    attempts = Attempts(teaching.lessons.queue, worker="", location="here")
+    attempt = attempts.take()
+    assert attempt is not None
+    attempts.fail(attempt, Failure("teaching_error", "The disk is full.", "Make room."))
+    run = call("GET", f"/{id}").json or {}
+    assert (run["status"], run["error"]["message"]) == ("failed", "The disk is full.")
+    assert (call("POST", f"/{id}/again").json or {})["status"] == "queued"
+    # Of one that has not failed nothing changes.
+    assert (call("POST", f"/{id}/again").json or {})["status"] == "queued"
+    assert code_of(call("GET", f"/{id}/model")) == (404, "unknown_run")
+    assert "not ended" in call("POST", f"/{id}/add").text
+
+
 def test_a_run_is_queued_shown_cancelled_and_deleted(
-    call: Callable[..., TestResponse], collection: str, service: Service
+    call: Callable[..., TestResponse], collection: str, teaching: Service
 ) -> None:
     asked = {"collection": collection, "name": "walls", "classes": ["Brick"], "minutes": 2}
     answer = call("POST", form=asked)
@@ -149,7 +127,8 @@ def test_a_run_is_queued_shown_cancelled_and_deleted(
     assert (run["status"], run["position"], run["pair"]) == ("queued", 0, "nanodet-g-with-walls")
     assert answer.headers["Location"] == run["url"]
     assert code_of(call("POST", form=asked)) == (409, "model_conflict")
-    service.lessons.report(run["id"], Progress("Learning", 0.5, 30, [(0.1, 2.0)], [(0.25, 0.5, 0.3)], ["A."]))
+    progress = Progress("Learning", 0.5, 30, [(0.1, 2.0)], [(0.25, 0.5, 0.3)], ["A."])
+    teaching.lessons.report(run["id"], progress)
 
     shown = call("GET", f"/{run['id']}").json or {}
     assert shown["progress"] == {
@@ -172,27 +151,28 @@ def test_a_run_is_queued_shown_cancelled_and_deleted(
 def test_what_came_of_a_run_is_no_model_before_it_is_added_and_is_one_then(
     call: Callable[..., TestResponse],
     collection: str,
-    service: Service,
-    settings: Settings,
-    tmp_path: Path,
+    teaching: Service,
     client: FlaskClient,
+    tmp_path: Path,
 ) -> None:
     id = (call("POST", form={"collection": collection, "name": "walls"}).json or {})["id"]
     assert code_of(call("POST", f"/{id}/add")) == (404, "unknown_run")
-    finish(service.lessons, settings, tmp_path)
+    file = tmp_path / "a.safetensors"
+    write_checkpoint(file, embedded_weights(), [f"class {n}" for n in range(80)], {"base": "nanodet-g"})
+    finish(teaching, model=file.read_bytes())
     run = call("GET", f"/{id}").json or {}
     assert (run["status"], run["card"]["steps"]) == ("done", 250)
     assert run["models"] == {"walls": "absent", "nanodet-g-with-walls": "absent"}
-    assert call("GET", f"/{id}/model").data == (tmp_path / "a.safetensors").read_bytes()
+    assert call("GET", f"/{id}/model").data == file.read_bytes()
 
     assert call("POST", f"/{id}/add").status_code == 202
 
     wait_until(
         lambda: set((call("GET", f"/{id}").json or {})["models"].values()) == {"installed"}, seconds=60
     )
-    wait_until(lambda: not service.model_changes.at_work(), 30)
+    wait_until(lambda: not teaching.model_changes.at_work(), 30)
     assert code_of(call("POST", f"/{id}/add")) == (409, "model_conflict")
     names = {one["name"]: one["default"] for one in (client.get("/api/v1/models").json or {})["models"]}
     assert (names["walls"], names["nanodet-g-with-walls"]) == (False, False)
     assert call("DELETE", f"/{id}").status_code == 204
-    assert "walls" in service.models.installed()
+    assert "walls" in teaching.models.installed()

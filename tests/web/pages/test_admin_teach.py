@@ -1,41 +1,20 @@
 """The operator's pages of teaching: what is estimated, asked and begun; what a run and its result show."""
 
 import html
-import io
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
-from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_detector.api_keys import Keys, Scope
 from flask_detector.jobs.lessons import LessonRequest, Progress
 from flask_detector.jobs.records import Failure
-from flask_detector.jobs.workers import WorkerInfo
-from flask_detector.settings import Settings
-from flask_detector.storage import open_storage
 from flask_detector.web.core.service import Service
 from flask_detector.worker.attempts import Attempts
-from tests.support.collected import add_picture, collection_of
-from tests.support.lessons import picture
-
-FIGURES = {"ap": 0.5, "ap50": 0.75, "precision": None, "recall": 1.0}
-CARD = {
-    "name": "walls", "pair": "nanodet-g-with-walls", "base": "nanodet-g", "classes": ["brick"],
-    "replaces": {"brick": ["book"]}, "training": 3, "validation": 1, "folds": 1, "objects": {"brick": [3, 1]},
-    "version": "0123456789ab", "seconds": 125.0, "steps": 250, "memory": 1.2e9, "hardware": "2 cores",
-    "min_score": 0.35, "before": {"brick": FIGURES, "": FIGURES}, "after": {"brick": FIGURES, "": FIGURES},
-    "worst": {}, "remarks": ["This looks wrong: 1.png: a box of brick is very narrow, 3x90 pixels."],
-}  # fmt: skip
-PROOF = {
-    "name": "0.png", "width": 160, "height": 120, "mistakes": 1,
-    "marked": [{"label": "brick", "box": [10, 10, 60, 60]}], "before": [],
-    "after": [{"label": "<b>", "score": 0.5, "box": [10, 10, 60, 60]}],
-}  # fmt: skip
+from tests.support.lessons import finish, walls
 
 
 def form_token(client: FlaskClient, path: str) -> str:
@@ -63,28 +42,8 @@ def press(operator: FlaskClient) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def service(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The application's, with a worker that can teach."""
-    service: Service = app.extensions["flask-detector"]
-    teaches = WorkerInfo("w", False, "", frozenset(), "detections", teaches=True)
-    monkeypatch.setattr(service.jobs, "workers", lambda: [teaches])
-    return service
-
-
-@pytest.fixture
 def collection(client: FlaskClient) -> str:
-    """The id of a collection of four pictures, of which one is verified and one for validation."""
-    path = collection_of(client, "Walls & roofs")
-    for number in range(4):
-        data, objects = picture(number)
-        marked = [
-            {"id": f"p{n}", "label": label, "box": [x, y, x + width, y + height]}
-            for n, (label, (x, y, width, height)) in enumerate(objects)
-        ]
-        document = {"version": 1, "width": 160, "height": 120, "objects": marked, "verified": number == 1}
-        split = "val" if number == 0 else "train"
-        add_picture(client, path, data, f"{number}.png", annotations=json.dumps(document), split=split)
-    return path.rpartition("/")[2]
+    return walls(client)
 
 
 def text_of(page: str) -> str:
@@ -109,7 +68,7 @@ def test_who_is_not_signed_in_signs_in_and_is_led_on(
 
 
 def test_the_form_says_before_what_a_run_would_do(
-    operator: FlaskClient, service: Service, collection: str
+    operator: FlaskClient, teaching: Service, collection: str
 ) -> None:
     page = text_of(operator.get(f"/admin/teach/new?collection={collection}").text)
     assert "250 steps with 3 pictures; at most 5 minutes" in page
@@ -134,34 +93,34 @@ def test_without_pytorch_the_page_says_the_one_command_that_installs_it(
 
 
 def test_that_everything_is_marked_is_asked_of_each_picture_once(
-    operator: FlaskClient, press: Callable[..., Any], service: Service, collection: str
+    operator: FlaskClient, press: Callable[..., Any], teaching: Service, collection: str
 ) -> None:
     page = f"/admin/teach/new?collection={collection}"
     asked = re.findall(r'action="/admin/teach/(marked/[^"]+)"', operator.get(page).text)
     assert len(asked) == 3
     assert press(asked[0]).headers["Location"] == f"{page}#in-doubt"
     assert re.findall(r'action="/admin/teach/(marked/[^"]+)"', operator.get(page).text) == asked[1:]
-    verified = [one.id for one in service.pictures.entries(collection) if one.state == "verified"]
+    verified = [one.id for one in teaching.pictures.entries(collection) if one.state == "verified"]
     assert asked[0].rpartition("/")[2] in verified
 
 
 def test_a_run_is_begun_shown_and_cancelled(
-    operator: FlaskClient, press: Callable[..., Any], service: Service, collection: str
+    operator: FlaskClient, press: Callable[..., Any], teaching: Service, collection: str
 ) -> None:
     form = {"collection": collection, "base": "nanodet-g", "name": "walls", "minutes": "2", "class": ["tile"]}
     address = press("new", **form).headers["Location"]
-    (run,) = service.lessons.all()
+    (run,) = teaching.lessons.all()
     assert run.request == LessonRequest(collection, "nanodet-g", "walls", ("tile",), 2.0)
     assert "It is the next one" in text_of(operator.get(address).text)
     assert "A model named walls exists already or is being taught" in text_of(press("new", **form).text)
     assert "walls-2" not in operator.get(f"/admin/teach/new?collection={collection}").text
 
-    attempts = Attempts(service.lessons.queue, worker="", location="here")
+    attempts = Attempts(teaching.lessons.queue, worker="", location="here")
     assert attempts.take() is not None
     progress = Progress(
         "Learning", 0.5, 150, [(0.1, 4.0), (0.5, 2.0)], [(0.25, 0.5, 0.3)], ["Teaching tile."]
     )
-    service.lessons.report(run.id, progress)
+    teaching.lessons.report(run.id, progress)
     page = operator.get(address).text
     assert "50% learned, about 2 minutes left" in text_of(page)
     assert 'd="M64.0 0.0L320.0 100.0"' in page
@@ -178,31 +137,25 @@ def test_a_run_is_begun_shown_and_cancelled(
 
 
 def test_a_run_that_failed_says_why_and_goes_on(
-    operator: FlaskClient, press: Callable[..., Any], service: Service, collection: str
+    operator: FlaskClient, press: Callable[..., Any], teaching: Service, collection: str
 ) -> None:
-    id = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
-    attempts = Attempts(service.lessons.queue, worker="", location="here")
+    id = teaching.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
+    attempts = Attempts(teaching.lessons.queue, worker="", location="here")
     attempt = attempts.take()
     assert attempt is not None
     attempts.fail(attempt, Failure("teaching_error", "The disk is full.", "Make room."))
     assert "The disk is full. Make room." in text_of(operator.get(f"/admin/teach/{id}").text)
     press(f"{id}/again")
-    assert service.lessons.find(id).status == "queued"
+    assert teaching.lessons.find(id).status == "queued"
 
 
 def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
-    operator: FlaskClient, service: Service, settings: Settings, collection: str
+    operator: FlaskClient, teaching: Service, collection: str
 ) -> None:
-    id = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
-    attempts = Attempts(service.lessons.queue, worker="", location="here")
-    attempt = attempts.take()
-    assert attempt is not None
-    pictures = {one.file_name: one.id for one in service.pictures.entries(collection)}
-    report = {"card": CARD, "proof": [PROOF], "pictures": pictures}
-    lost = service.lessons.enqueue(LessonRequest(collection, "nanodet-g", "lost"), "Walls")
-    path = service.lessons.find(id).path
-    open_storage(settings).write(f"{path}/report.json", io.BytesIO(json.dumps(report).encode()))
-    assert attempts.finish(attempt, {})
+    id = teaching.lessons.enqueue(LessonRequest(collection, "nanodet-g", "walls"), "Walls")
+    lost = teaching.lessons.enqueue(LessonRequest(collection, "nanodet-g", "lost"), "Walls")
+    pictures = {one.file_name: one.id for one in teaching.pictures.entries(collection)}
+    assert finish(teaching) == id
 
     page = operator.get(f"/admin/teach/{id}").text
     text = text_of(page)
@@ -219,10 +172,7 @@ def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
     assert operator.get(f"/admin/teach/{id}/model").status_code == 404
     # What a step took here is what one is likely to take: 125 s for 250 of them.
     assert "about 2 minutes" in text_of(operator.get(f"/admin/teach/new?collection={collection}").text)
-    attempt = attempts.take()
-    assert attempt is not None
-    assert attempts.finish(attempt, {})
-    assert service.lessons.find(lost).status == "done"
+    assert finish(teaching, has_report=False) == lost
     assert "about 2 minutes" in text_of(operator.get(f"/admin/teach/new?collection={collection}").text)
 
 

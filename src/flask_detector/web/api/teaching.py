@@ -157,6 +157,19 @@ def stop_run(id: str) -> tuple[str, int]:
 
 
 @post(
+    "/models/teach/<id>/again",
+    responses={202: Success("Queued, if it had failed", RunResponse)},
+    errors=(*_OF_ADMINS, e.UnknownRun),
+    example=f"-X POST {_KEY} $API/models/teach/$RUN/again",
+)
+def teach_again(id: str) -> tuple[Response, int]:
+    """Let a run of teaching that failed go on from its last checkpoint (admin key)."""
+    require_admin()
+    service().lessons.try_again(id)
+    return jsonify(_form(service().lessons.find(id))), 202
+
+
+@post(
     "/models/teach/<id>/add",
     responses={202: Success("Begun", RunResponse)},
     errors=(*_OF_ADMINS, e.UnknownRun, e.ModelConflict, e.ModelError, e.BadParameter),

@@ -162,10 +162,7 @@ def taken_names(service: Service) -> set[str]:
 
 def report(service: Service, run: Run) -> dict[str, Any]:
     """Return what came of a run: its card, the proof by picture, and the pictures' ids by name."""
-    try:
-        found: dict[str, Any] = json.loads(service.storage.read(f"{run.path}/report.json"))
-    except FileNotFoundError as error:
-        raise UnknownRun("Nothing is there that came of this run.") from error
+    found: dict[str, Any] = json.loads(_kept(service, run, "report.json"))
     return found
 
 
@@ -184,8 +181,15 @@ def add(service: Service, run: Run) -> None:
 
 def model(service: Service, run: Run) -> bytes:
     """Return the file of a taught model; raises UnknownRun."""
+    return _kept(service, run, MODEL)
+
+
+def _kept(service: Service, run: Run, name: str) -> bytes:
+    if run.status is not JobStatus.DONE:
+        why = "Nothing came of this run." if run.status.is_final else "This run has not ended."
+        raise UnknownRun(why, hint="")
     try:
-        return service.storage.read(f"{run.path}/{MODEL}")
+        return service.storage.read(f"{run.path}/{name}")
     except FileNotFoundError as error:
         raise UnknownRun("Nothing is there that came of this run.") from error
 
