@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from flask_detector.cli.error_group import ExplainedGroup
+from flask_detector.cli.model_list import Row, form_of, remarks, table
 from flask_detector.cli.progress import ModelProgress
-from flask_detector.detectors import MAIN_MODEL, ModelInfo, ModelState, ModelStore, Stage, model_store
+from flask_detector.detectors import ModelStore, Stage, model_store
 from flask_detector.detectors.zoo import custom
 from flask_detector.detectors.zoo.download import in_words
 from flask_detector.detectors.zoo.registry import Embedded
@@ -25,11 +25,6 @@ from flask_detector.settings import Settings
 from flask_detector.structures.labels import plural
 
 log = logging.getLogger(__name__)
-
-# A model, its state, and the seconds that it takes.
-_Row = tuple[ModelInfo, ModelState, float | None]
-
-_RIGHT_ALIGNED = {"SIZE", "BOX AP", "MASK AP", "SECONDS"}
 
 
 @click.group(cls=ExplainedGroup, invoke_without_command=True)
@@ -48,12 +43,12 @@ def models(ctx: click.Context, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     default = store.default() if settings.model == "auto" else settings.model
-    rows = [(info, store.state(info.name), store.seconds(info.name)) for info in store.known()]
+    rows = [Row(info, store.state(info.name), store.seconds(info.name)) for info in store.known()]
     if as_json:
-        click.echo(json.dumps([_form(*row, default=row[0].name == default) for row in rows], indent=2))
+        click.echo(json.dumps([form_of(row, default) for row in rows], indent=2))
     else:
-        click.echo(_table(rows, default))
-        for line in _remarks(rows, default):
+        click.echo(table(rows, default))
+        for line in remarks(rows, default):
             click.echo(line)
 
 
@@ -85,7 +80,7 @@ def pull(store: ModelStore, names: tuple[str, ...], as_log: bool) -> None:
         except DetectorError as error:
             failures.append(error.message)
     if failures:
-        log.warning("%s %s", " ".join(failures), _next_try())
+        log.warning("%s %s", " ".join(dict.fromkeys(failures)), _next_try())
         raise SystemExit(FAILED_AND_REPORTED)
 
 
@@ -242,77 +237,3 @@ def _report_interrupted(store: ModelStore, name: str) -> None:
     state = store.state(name)
     kept = f" {in_words(state.done)} are kept." if state.stage is Stage.ABSENT and state.done else ""
     click.echo(f"Stopped.{kept} To resume: flask-detector models pull {name}", err=True)
-
-
-def _form(info: ModelInfo, state: ModelState, seconds: float | None, *, default: bool) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "title": info.title,
-        "what": info.what,
-        "architecture": info.architecture,
-        "has_masks": info.has_masks,
-        "box_ap": info.box_ap,
-        "mask_ap": info.mask_ap,
-        "licence": info.licence,
-        "size": info.source.size,
-        "state": state.stage,
-        "done": state.done,
-        "total": state.total,
-        "note": state.note,
-        "seconds": seconds,
-        "default": default,
-    }
-
-
-def _table(rows: list[_Row], default: str) -> str:
-    heads = ["", "NAME", "INSTALLED", "SIZE", "BOX AP", "MASK AP", "LICENCE", "SECONDS"]
-    cells = [
-        [
-            "*" if info.name == default else "",
-            info.name,
-            _installed(state),
-            in_words(info.source.size),
-            _figure(info.box_ap),
-            _figure(info.mask_ap),
-            info.licence,
-            "" if seconds is None else f"{seconds:.2f}",
-        ]
-        for info, state, seconds in rows
-    ]
-    widths = [max(len(row[column]) for row in [heads, *cells]) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if head in _RIGHT_ALIGNED else cell.ljust(width)
-            for cell, width, head in zip(row, widths, heads, strict=True)
-        ).rstrip()
-        for row in [heads, *cells]
-    )
-
-
-def _installed(state: ModelState) -> str:
-    share = "" if state.fraction is None else f" {state.fraction:.0%}"
-    match state.stage:
-        case Stage.INSTALLED:
-            return "yes"
-        case Stage.ABSENT:
-            return f"no, partly{share}" if state.done else "no"
-        case stage:
-            return f"{stage}{share}"
-
-
-def _figure(percent: float | None) -> str:
-    return "-" if percent is None else f"{percent:.1f}"
-
-
-def _remarks(rows: list[_Row], default: str) -> list[str]:
-    states = {info.name: state for info, state, _ in rows}
-    remarks = ["", "* default model"]
-    if default not in states:
-        remarks = ["", f"DETECTOR_MODEL is '{default}', which is not a known model."]
-    elif states[default].stage is Stage.ABSENT:
-        remarks.append(f"It is not installed. To install it: flask-detector models pull {default}")
-    main = states.get(MAIN_MODEL)
-    if main is not None and main.stage is Stage.ABSENT and default != MAIN_MODEL:
-        remarks.append(f"For masks, install the recommended model: flask-detector models pull {MAIN_MODEL}")
-    remarks += [f"{name}: {state.note}" for name, state in states.items() if state.note]
-    return remarks
