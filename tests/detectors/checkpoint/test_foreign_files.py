@@ -31,6 +31,8 @@ def tarred(mode: Literal["w", "w:gz"]) -> bytes:
 
 FILES = {
     "a web page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page", "Download"),
+    "a web page that begins otherwise": (b"\xef\xbb\xbf<!-- 404 --><html>", "web page", "Download"),
+    "zeros": (bytes(4096), "zeros", "Download"),
     "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS", "git lfs pull"),
     "PaddlePaddle": (bytes(4) + b"\x01" + bytes(11) + b"\x05\0\0\0", "PaddlePaddle", "PyTorch checkpoint"),
     "GGUF": (b"GGUF\x03" + bytes(40), "GGUF", "Mask R-CNN"),
@@ -70,6 +72,7 @@ PICKLES = {
     "parts.training Checkpoint": ("a program's own objects", "model.state_dict()"),
     "subprocess Popen": ("names 'subprocess.Popen'", "Nothing was executed"),
     "sklearn.ensemble._forest RandomForestClassifier": ("scikit-learn", "Mask R-CNN"),
+    "torch._utils _rebuild_qtensor": ("quantised, sparse or 8-bit tensors", "float32"),
     "torch.storage _load_from_bytes": ("pickle of PyTorch's tensors", "torch.save"),
     "posix system": ("names 'posix.system'", "Nothing was executed"),
 }

@@ -112,6 +112,23 @@ def entry(start: int, end: int, shape: list[int], kind: str = "F32") -> dict[str
     return {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
 
 
+def test_safetensors_of_shared_arrays_are_read_under_each_name(tmp_path: Path) -> None:
+    header = {"__metadata__": {"b": "a", "format": "pt"}, "a": entry(0, 24, [2, 3])}
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors(header, bytes(24)))
+    found = read_checkpoint(path)
+    assert set(found.tensors) == {"a", "b"}
+    assert found.tensors["b"] is found.tensors["a"]
+
+
+def test_safetensors_of_a_type_that_is_not_read_are_refused_by_it(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors({"a": entry(0, 6, [2, 3], "F8_E4M3")}, bytes(6)))
+    with pytest.raises(CheckpointError, match="F8_E4M3") as caught:
+        read_checkpoint(path)
+    assert "float32" in caught.value.hint
+
+
 def test_safetensors_are_read(tmp_path: Path) -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     path = tmp_path / "weights.safetensors"

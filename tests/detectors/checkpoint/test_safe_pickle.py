@@ -115,6 +115,37 @@ def test_a_tensor_with_attributes_is_a_tensor(write: Write, tmp_path: Path) -> N
     assert read_checkpoint(path).tensors["weight"].shape == (2, 3)
 
 
+CONFIGURATION = (
+    # An object with a state, one made of a value, one that is filled like a list, and a key that is one.
+    b"comegaconf.dictconfig\nDictConfig\n)\x81}b",
+    b"c__main__\nStage\nK\x01\x85R",
+    b"cmine.lists\n_Names\n)R(K\x01K\x02eK\x03a",
+    b"}c__main__\nStage\nK\x01\x85RK\x01s",
+    b"cfunctools\npartial\nctorch.optim.adamw\nAdamW\n\x85R(Ntb",
+)
+
+
+def test_objects_of_a_programs_own_beside_the_weights_are_left_out(write: Write, tmp_path: Path) -> None:
+    weights = [value(f"layer{i}.weight") + tensor((2, 3), (3, 1), 6) + b"s" for i in range(20)]
+    entries = [value(f"config{i}") + one + b"s" for i, one in enumerate(CONFIGURATION)]
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(write(program(b"}", value("model"), b"}", *weights, b"s", *entries), {"0": 6}))
+    found = read_checkpoint(path)
+    assert len(found.tensors) == 20
+    assert found.notes == (
+        "The objects of omegaconf, __main__, mine, torch beside the weights are left out.",
+    )
+
+
+def test_a_pickled_model_is_none_even_if_its_optimizer_has_tensors(write: Write, tmp_path: Path) -> None:
+    saved = [value("model"), b"cmine.models\nDetector\n)\x81}b", b"s"]
+    saved += [value("optimizer"), b"}", value("exp_avg"), tensor((2, 3), (3, 1), 6), b"s", b"s"]
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(write(program(b"}", *saved), {"0": 6}))
+    with pytest.raises(UnsafeCheckpoint, match=r"mine\.models\.Detector"):
+        read_checkpoint(path)
+
+
 def test_a_tensor_that_is_made_by_anything_else_is_refused(write: Write, tmp_path: Path) -> None:
     kind = b"ctorch.nn.parameter\nParameter\n"
     whole = b"ctorch._tensor\n_rebuild_from_type_v2\n(c__builtin__\ngetattr\n%b%b}tR"
@@ -191,7 +222,7 @@ NAMES = [
     "importlib import_module",
     "collections namedtuple",
     "collections OrderedDict.fromkeys",
-    "functools partial",
+    "functools reduce",
     "flask_detector.detectors.checkpoint.read read_checkpoint",
 ]
 

@@ -254,6 +254,8 @@ def test_the_epsilon_is_decided_by_what_the_file_tells_and_the_other_one_is_said
         (("transformer.encoder.layers.0.weight", "class_embed.weight"), "DETR"),
         (("model.0.conv.weight", "model.2.cv1.conv.weight"), "YOLO"),
         (("conv1.weight", "layer4.2.conv3.weight", "fc.weight"), "a ResNet alone"),
+        (("backbone.stem.0.conv.weight", "bbox_head.head_module.rtm_cls.0.weight"), "MMYOLO"),
+        (("backbone.stem.0.conv.weight", "backbone.stage4.2.attention.fc.weight"), "RTMDet's backbone"),
     ],
 )
 def test_another_network_is_called_by_its_name(names: tuple[str, ...], what: str) -> None:

@@ -36,6 +36,12 @@ OPENVINO = rb"\s*(<\?xml[^>]*>\s*)?<net"
 # A PaddlePaddle tensor: its version and the number of its levels, both 0.
 _PADDLE = rb"\x00{4}(\x00{8}|[\x01-\x80]\x00{7})"
 
+# A class of somebody's own, by its qualified name; what reaches the system is none.
+OWN_CLASS = (
+    r"(?!(subprocess|os|posix|nt|builtins|__builtin__|sys|shutil|socket|ctypes|multiprocessing)\.)"
+    r"(\w+\.)+_?[A-Z]\w*"
+)
+
 # Files of which only the name is known, each with its article, and what to do with it; by their first bytes.
 _KINDS = (
     (
@@ -43,9 +49,10 @@ _KINDS = (
         "a pointer of Git LFS, not the file itself",
         "Run 'git lfs pull' where it comes from, and add the file again.",
     ),
-    (rb"(?i)\s*<(!doctype html|html|head)", "a web page, not a download", _FETCH_AGAIN),
-    (rb"\s*<\?xml", "an XML document", _FETCH_AGAIN),
-    (rb"\s*\{", "a JSON document", _FETCH_AGAIN),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|!--)", "a web page, not a download", _FETCH_AGAIN),
+    (rb"(\xef\xbb\xbf)?\s*<\?xml", "an XML document", _FETCH_AGAIN),
+    (rb"(\xef\xbb\xbf)?\s*\{", "a JSON document", _FETCH_AGAIN),
+    (rb"\x00{64}", "zeros at its beginning, as of a download that was not finished", _FETCH_AGAIN),
     (rb"GGUF", "a GGUF file", _OTHER_NETWORKS),
     (rb"\x89HDF\r\n\x1a\n", "a Keras model (HDF5)", _OTHER_NETWORKS),
     (rb"....TFL3", "a TensorFlow Lite model", _OTHER_NETWORKS),
@@ -83,12 +90,11 @@ _PROGRAMS = (
     ),
     (r"(sklearn|joblib|xgboost|lightgbm)\.", "a model of scikit-learn or its like", _OTHER_NETWORKS),
     (r"(paddle|ppdet)\.", "a PaddlePaddle model", _BRING_PYTORCH),
+    (rf"{OWN_CLASS}$", "a pickle of a program's own objects", SAVE_STATE_DICT),
     (
-        # A class of somebody's own; what reaches the system is no model.
-        r"(?!(subprocess|os|posix|nt|builtins|__builtin__|sys|shutil|socket|ctypes|multiprocessing)\.)"
-        r"(\w+\.)+[A-Z]\w*$",
-        "a pickle of a program's own objects",
-        SAVE_STATE_DICT,
+        r"torch\._utils\._rebuild_",
+        "a checkpoint with quantised, sparse or 8-bit tensors",
+        "Save the weights of the trained model itself, in float32, float16 or bfloat16.",
     ),
     (
         r"torch\.storage\._load_from_bytes$",

@@ -12,7 +12,7 @@ import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from flask_detector.detectors.checkpoint import foreign_files, safe_pickle
 from flask_detector.detectors.checkpoint.numpy_arrays import Array
 from flask_detector.detectors.checkpoint.safetensors import read_safetensors
 from flask_detector.detectors.checkpoint.tensors import Bytes, Tensor
-from flask_detector.detectors.checkpoint.torch_globals import BUILDERS, Storages
+from flask_detector.detectors.checkpoint.torch_globals import Names, Storages
 from flask_detector.errors import CheckpointError
 
 
@@ -50,15 +50,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     else the one under a usual name, such as MMDetection's ("state_dict") or torchvision's ("model").
 
     Raises CheckpointError, with the file's name, when the file is missing, damaged or of another kind;
-    UnsafeCheckpoint when it names anything but tensors and plain containers.
+    UnsafeCheckpoint when it names functions or the system, or holds objects of other classes and no state
+    dict; objects next to one are left out.
     """
     try:
         content = _mapped(path)
         if content[:4].tobytes() == b"PK\x03\x04":
-            return _of_object(_read_zip(path, content))
+            return _of_object(*_read_zip(path, content))
         if len(content) > 9 and content[8] == ord("{"):
             return Checkpoint(*read_safetensors(content))
-        return _of_object(_read_pickle(content))
+        return _of_object(*_read_pickle(content))
     except safe_pickle.UnknownName as error:
         explained = foreign_files.other_pickle(error.name)
         raise type(explained)(f"{path.name}: {explained.message}", hint=explained.hint) from error
@@ -89,6 +90,10 @@ AVERAGED = re.compile(r"(^|[_.])(ema|swa|avg|averaged?|teacher)([_.]|$)", re.IGN
 # No honest file has its tensors deeper; it bounds what is looked through.
 _DEEPEST = 6
 
+# Every network has more tensors than that; what lies beside a pickled model, as its optimizer's state, has
+# not.
+_FEW = 20
+
 
 @dataclass(frozen=True, eq=False)
 class _StateDict:
@@ -96,19 +101,22 @@ class _StateDict:
     tensors: dict[str, Tensor]
 
 
-def _of_object(found: Any) -> Checkpoint:
+def _of_object(found: Any, own: Sequence[str]) -> Checkpoint:
+    """Return what a pickle holds, of which objects of its own classes were left out."""
     parts = found if isinstance(found, tuple | list) else [found]
     about = [part.items() for part in parts if isinstance(part, dict)]
     meta = {key: value for items in about for key, value in items if isinstance(key, str)}
     full = list(_state_dicts(found))
     if (other := foreign_files.other_content(meta)) is not None:
         raise other
+    most = max((len(one.tensors) for one in full), default=0)
+    if own and most < _FEW:
+        raise safe_pickle.UnknownName(own[0])
     if not full:
         raise CheckpointError(
             "The file has no state dict.", hint="Save the model's state_dict() and use that."
         )
     # A model beside the state of its optimizer, or parts of one, is far larger than these.
-    most = max(len(one.tensors) for one in full)
     rivals = [one for one in full if 2 * len(one.tensors) > most]
     full.sort(key=lambda one: (one not in rivals, not _is_averaged(one.path, meta), _order_of(one.path)))
     chosen, *others = full
@@ -117,6 +125,9 @@ def _of_object(found: Any) -> Checkpoint:
         which = "the averaged one" if _is_averaged(chosen.path, meta) else "the usual one"
         names = ", ".join(one.path for one in rivals)
         notes = (f"The file holds several sets of weights ({names}); {which}, {chosen.path}, is taken.",)
+    if own:
+        programs = dict.fromkeys(name.partition(".")[0] for name in own)
+        notes += (f"The objects of {', '.join(programs)} beside the weights are left out.",)
     return Checkpoint(chosen.tensors, meta, notes, {one.path: one.tensors for one in others})
 
 
@@ -158,7 +169,7 @@ def _order_of(path: str) -> int:
 _READ_AT_ONCE = 1 << 20
 
 
-def _read_zip(path: Path, content: Bytes) -> Any:
+def _read_zip(path: Path, content: Bytes) -> tuple[Any, Sequence[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             records = {info.filename: info for info in archive.infolist()}
@@ -180,14 +191,14 @@ def _read_zip(path: Path, content: Bytes) -> Any:
 
     if f"{folder}byteorder" in records and record("byteorder").tobytes() != b"little":
         raise CheckpointError("The file was written on a big-endian machine.", hint="Save it on another one.")
-    storages = Storages()
+    storages, names = Storages(), Names()
     stream = _Reader(record("data.pkl"))
-    found = safe_pickle.load(stream, builders=BUILDERS, persistent=storages.refer)
+    found = safe_pickle.load(stream, builders=names, persistent=storages.refer)
     for storage in storages.found.values():
         storage.data = record(f"data/{storage.key}")
         if len(storage.data) < storage.size:
             raise CheckpointError(f"The file is damaged: storage {storage.key} is too short.")
-    return found
+    return found, names.own
 
 
 def _record(path: Path, content: Bytes, info: zipfile.ZipInfo) -> Bytes:
@@ -221,22 +232,24 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_VERSION = 1001
 
 
-def _read_pickle(content: Bytes) -> Any:
+def _read_pickle(content: Bytes) -> tuple[Any, Sequence[str]]:
     if content[:1].tobytes() != b"\x80":
         raise foreign_files.other_file(content[:512].tobytes())
-    stream = _Reader(content)
-    found = safe_pickle.load(stream, builders=BUILDERS)
-    return _read_stream(stream) if isinstance(found, int) and found == _MAGIC else found
+    stream, names = _Reader(content), Names()
+    found = safe_pickle.load(stream, builders=names)
+    if isinstance(found, int) and found == _MAGIC:
+        found = _read_stream(stream, names)
+    return found, names.own
 
 
-def _read_stream(stream: "_Reader") -> Any:
-    version, system = (safe_pickle.load(stream, builders=BUILDERS) for _ in range(2))
+def _read_stream(stream: "_Reader", names: Names) -> Any:
+    version, system = (safe_pickle.load(stream, builders=names) for _ in range(2))
     known = isinstance(version, int) and version == _STREAM_VERSION and isinstance(system, dict)
     if not known or not system.get("little_endian"):
         raise CheckpointError("The checkpoint was written by a version or machine that is not known here.")
     storages = Storages()
-    found = safe_pickle.load(stream, builders=BUILDERS, persistent=storages.refer)
-    keys = safe_pickle.load(stream, builders=BUILDERS)
+    found = safe_pickle.load(stream, builders=names, persistent=storages.refer)
+    keys = safe_pickle.load(stream, builders=names)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise CheckpointError("The file is damaged: its list of storages can't be read.")
     for key in keys:

@@ -80,7 +80,8 @@ def load(
 ) -> Any:
     """Return what the pickle at the stream's place holds.
 
-    builders: by qualified name, what is called where the pickle calls that name.
+    builders: by qualified name, what is called where the pickle calls that name; looked up, not iterated, so
+        that it may make entries as they are asked for.
     persistent: makes objects of the ids by which the pickle refers to what is kept outside of it.
 
     Raises UnknownName where the pickle names anything else, and CheckpointError where it is malformed or
@@ -107,7 +108,7 @@ def hashable(value: Any) -> Any:
     Deeply nested ones are refused: to hash them exhausts the interpreter's stack, and the process dies.
     """
     parts = value if isinstance(value, tuple) else (value,)
-    if not all(part is None or isinstance(part, str | bytes | int | float) for part in parts):
+    if not all(part is None or isinstance(part, str | bytes | int | float | Inert) for part in parts):
         raise TypeError("a key must be a number or a text")
     return value
 
@@ -210,11 +211,14 @@ class _Machine:
 
     def _do_append(self, _: None) -> None:
         item = self.stack.pop()
-        _expect(self.stack[-1], list).append(item)
+        self._extend([item])
 
     def _do_appends(self, _: None) -> None:
-        items = self._above_mark()
-        _expect(self.stack[-1], list).extend(items)
+        self._extend(self._above_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], Inert):
+            _expect(self.stack[-1], list).extend(items)
 
     def _do_additems(self, _: None) -> None:
         items = self._above_mark()
@@ -228,7 +232,7 @@ class _Machine:
         self._set(self._above_mark())
 
     def _set(self, items: list[Any]) -> None:
-        # Dicts of classes that nobody needs are filled like any other.
+        # Dicts and lists of classes that nobody needs are filled like any other.
         if not isinstance(self.stack[-1], Inert):
             _expect(self.stack[-1], dict).update(_FROM_MARK["DICT"](items))
 
@@ -240,9 +244,11 @@ class _Machine:
         self._push_global(f"{_expect(module, str)}.{_expect(name, str)}")
 
     def _push_global(self, name: str) -> None:
-        if name not in self._builders:
-            raise UnknownName(name)
-        self.stack.append(Global(name, self._builders[name]))
+        try:
+            build = self._builders[name]
+        except KeyError:
+            raise UnknownName(name) from None
+        self.stack.append(Global(name, build))
 
     def _do_reduce(self, _: None) -> None:
         arguments = _expect(self.stack.pop(), tuple)

@@ -26,6 +26,9 @@ from flask_detector.errors import CheckpointError
 # A header of Mask R-CNN has about 50 kB; parsed, one can take fifty times its length.
 _LONGEST_HEADER = 4 * 2**20
 
+# Types of the format that no weights are trained in.
+_UNREAD = {"F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "U16", "U32", "U64", "C64"}
+
 _ELEMENT_TYPES = {one.safetensors: name for name, one in ELEMENTS.items()}
 
 
@@ -49,6 +52,11 @@ def read_safetensors(content: Bytes) -> tuple[dict[str, Tensor], dict[str, Any]]
         for name, entry in header.items():
             start, end = entry["data_offsets"]
             shape = checked_shape(entry["shape"])
+            if entry["dtype"] in _UNREAD:
+                raise CheckpointError(
+                    f"The file has tensors of type {entry['dtype']}, which is not read here.",
+                    hint="Save the weights in float32, float16 or bfloat16.",
+                )
             storage = Storage(name, _ELEMENT_TYPES[entry["dtype"]], math.prod(shape))
             if not 0 <= start <= end <= len(data) or end - start != storage.size:
                 raise CheckpointError(f"The file is cut short or damaged at '{name}'.")
@@ -58,7 +66,11 @@ def read_safetensors(content: Bytes) -> tuple[dict[str, Tensor], dict[str, Any]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError("The file is damaged: its header can't be read.") from error
     _check_filled(spans, len(data))
-    return tensors, meta if isinstance(meta, dict) else {}
+    if not isinstance(meta, dict):
+        return tensors, {}
+    # safetensors.torch.save_model writes an array of several names once, and its other names here.
+    shared = {name: tensors[kept] for name, kept in meta.items() if isinstance(kept, str) and kept in tensors}
+    return shared | tensors, meta
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, Floats], meta: Mapping[str, str]) -> None:

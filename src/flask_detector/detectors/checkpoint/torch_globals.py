@@ -3,12 +3,13 @@
 Source: torch/_utils.py and torch/serialization.py.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from flask_detector.detectors.checkpoint import numpy_arrays, safe_pickle
-from flask_detector.detectors.checkpoint.foreign_files import SAVE_STATE_DICT
+from flask_detector.detectors.checkpoint.foreign_files import OWN_CLASS, SAVE_STATE_DICT
 from flask_detector.detectors.checkpoint.safe_pickle import Inert
 from flask_detector.detectors.checkpoint.tensors import ELEMENTS, Storage, Tensor
 from flask_detector.errors import CheckpointError, UnsafeCheckpoint
@@ -75,6 +76,8 @@ def _inert(name: str) -> Callable[..., Inert]:
 # What training leaves in checkpoints beside the weights. Nothing is made of these and nothing is kept: the
 # machine only has to get past them.
 _HISTORY = "mmengine.logging.history_buffer.HistoryBuffer"
+_NUMBERS = ("bool", "int", "long", "float", "complex")
+_BUILT_IN = (*_NUMBERS, "str", "unicode", "bytearray", "tuple", "slice", "range", "xrange", "object")
 _LEFT_BY_TRAINING = (
     _HISTORY,
     "numpy.core.multiarray.scalar",
@@ -83,13 +86,11 @@ _LEFT_BY_TRAINING = (
     "pathlib.WindowsPath",
     "pathlib.PurePosixPath",
     "pathlib.PureWindowsPath",
-    "datetime.datetime",
-    "datetime.timedelta",
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+    "functools.partial",
+    "collections.deque",
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILT_IN),
     "torch.device",
-    "builtins.complex",
-    "__builtin__.complex",
-    "builtins.bytearray",
-    "__builtin__.bytearray",
     "torch.Tensor",
     "torch.nn.parameter.Parameter",
     "torch.strided",
@@ -125,6 +126,8 @@ BUILDERS: dict[str, safe_pickle.Builder] = {
     "__builtin__.list": _inert("list"),
     "builtins.set": _set,
     "__builtin__.set": _set,
+    "builtins.frozenset": _set,
+    "__builtin__.frozenset": _set,
     "_codecs.encode": _encoded,
     "builtins.bytes": _no_bytes,
     "__builtin__.bytes": _no_bytes,
@@ -140,6 +143,24 @@ BUILDERS: dict[str, safe_pickle.Builder] = {
     **{f"torch.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
     **{f"torch.cuda.{name}": _inert(name) for name in _ELEMENT_OF_STORAGE},
 }
+
+
+class Names(dict[str, safe_pickle.Builder]):
+    """The builders for one file. Objects of a program's own classes become inert: they have no contents.
+
+    own: the names of these classes, in the file's order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(BUILDERS)
+        self.own: list[str] = []
+
+    def __missing__(self, name: str) -> safe_pickle.Builder:
+        if not re.fullmatch(OWN_CLASS, name):
+            raise KeyError(name)
+        self.own.append(name)
+        self[name] = build = _inert(name)
+        return build
 
 
 @dataclass(frozen=True)

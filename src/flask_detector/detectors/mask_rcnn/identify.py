@@ -109,6 +109,8 @@ _OTHERS = (
     (r"^model\.\d+\.(conv|cv\d|m)\.", "YOLO"),
     (r"(box_predictor|bbox_head\.fc_cls|bbox_head\.shared_fcs)\.", "Faster R-CNN, which has no masks"),
     (r"^(layer4|backbone\.layer4|res5)\.2\.conv3\.", "a ResNet alone, without a detector"),
+    (r"(^|\.)bbox_head\.head_module\.", "MMYOLO, which names the layers of its networks otherwise"),
+    (r"(^|\.)stage4\.2\.attention\.fc\.", "RTMDet's backbone, alone or with another head"),
 )
 
 
