@@ -50,10 +50,19 @@ class Attempts:
     Each method raises what Redis's client raises.
     """
 
-    def __init__(self, queue: Queue, *, worker: str, location: str, died: Failure = WORKERS_DIED) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        worker: str,
+        location: str,
+        died: Failure = WORKERS_DIED,
+        silence: int = WORKER_SILENCE,
+    ) -> None:
         """worker: its name, "" for one that is not registered. location: of its process, as in `process_id`.
 
         died: why what was tried often enough fails.
+        silence: after so many seconds without `renew` what it has begun may be given back.
         """
         self._queue = queue
         self._running = queue.started_job_registry
@@ -62,6 +71,7 @@ class Attempts:
         self._worker = worker
         self._location = location
         self._died = died
+        self._silence = silence
         self._token = secrets.token_hex(_TOKEN_DIGITS // 2)
         self._begun = 0
 
@@ -77,7 +87,7 @@ class Attempts:
         fields = {"worker_name": self._worker, "started_at": moment, "last_heartbeat": moment}
         own = {name: value for name, value in execution.serialize().items() if name != "job_id"}
         own["place"] = self._location
-        found = self._transitions.begin(self._queue, execution, WORKER_SILENCE, fields, own)
+        found = self._transitions.begin(self._queue, execution, self._silence, fields, own)
         self._begun += 1
         if found is None:
             return None
@@ -186,7 +196,7 @@ class Attempts:
 
     def _tell_location(self, execution: Execution, pipeline: Pipeline) -> None:
         pipeline.hset(execution.key, "place", self._location)
-        pipeline.expire(execution.key, WORKER_SILENCE)
+        pipeline.expire(execution.key, self._silence)
 
     def _count(self, field: str, pipeline: Pipeline) -> None:
         if self._worker:

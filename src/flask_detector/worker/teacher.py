@@ -35,10 +35,9 @@ from flask_detector.settings import Settings
 from flask_detector.storage import open_storage
 from flask_detector.teach.lesson import Lesson, Queued
 from flask_detector.teach.run import teach
-from flask_detector.worker.attempts import Attempt, Attempts
+from flask_detector.worker.attempts import Attempt
 from flask_detector.worker.lesson_data import CollectionData
-from flask_detector.worker.process_id import of_this_process
-from flask_detector.worker.teacher_pulse import LOST, TURN_SECONDS, Pulse
+from flask_detector.worker.teacher_pulse import LOST, SILENCE, Pulse, attempts_of
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Teacher:
         self._storage = open_storage(settings)
         collections = Collections(self._storage, connection, CollectionLimits.of(settings))
         self._pictures = Pictures(collections)
-        self._attempts = Attempts(self._lessons.queue, worker="", location=of_this_process())
+        self._attempts = attempts_of(self._lessons)
         self._unfinished = settings.data_dir / "teach" / ".queued"
         self._is_teaching = self._is_stopped = False
 
@@ -187,7 +186,7 @@ def main(parent: int, folder: str) -> None:
     logs.set_up(os.environ.get("DETECTOR_LOG_FORMAT", ""), "teach")
     settings = Settings.from_environment()
     connection = connect(settings.required_redis_url)
-    turn = connection.lock(TURN_KEY, timeout=TURN_SECONDS, thread_local=False)
+    turn = connection.lock(TURN_KEY, timeout=SILENCE, thread_local=False)
     if turn.acquire(blocking=False):
         try:
             Teacher(settings, connection, turn, folder).work()

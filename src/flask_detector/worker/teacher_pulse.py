@@ -6,6 +6,7 @@ import signal
 import threading
 from typing import Final
 
+from redis.exceptions import LockNotOwnedError
 from redis.lock import Lock
 
 from flask_detector.broker.connection import connect
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 LOST: Final = signal.SIGUSR1
 """Tells the process that its run was cancelled, deleted, or given to another one."""
 
-TURN_SECONDS: Final = 15
+SILENCE: Final = 30
+"""It keeps run and turn for so many seconds without a beat: while others want all of the processor."""
+
 _BEAT_SECONDS = 1.0
 
 # Of the curve of the loss.
@@ -32,7 +35,7 @@ class Pulse(threading.Thread):
     def __init__(self, settings: Settings, attempt: Attempt, turn: Lock) -> None:
         super().__init__(name="pulse", daemon=True)
         self._lessons = Lessons(connect(settings.required_redis_url))
-        self._attempts = Attempts(self._lessons.queue, worker="", location=of_this_process())
+        self._attempts = attempts_of(self._lessons)
         self._attempt, self._turn = attempt, turn
         self._stopped = threading.Event()
         self._progress = self._lessons.find(attempt.job.id).progress
@@ -42,15 +45,19 @@ class Pulse(threading.Thread):
         """Beat until stopped."""
         while not self._stopped.wait(_BEAT_SECONDS):
             try:
-                is_mine = self._attempts.renew(self._attempt.execution)
-                self._turn.reacquire()
+                if not (self._attempts.renew(self._attempt.execution) and self._has_turn()):
+                    os.kill(os.getpid(), LOST)
+                    return
                 self._lessons.report(self._attempt.job.id, self._progress)
             except Exception as error:  # a run without a pulse would be given to another
                 log.warning("could not tell of a run of teaching: %s", type(error).__name__)
-            else:
-                if not is_mine:
-                    os.kill(os.getpid(), LOST)
-                    return
+
+    def _has_turn(self) -> bool:
+        """Keep the turn, or take it again where it has run out and is nobody else's."""
+        try:
+            return bool(self._turn.reacquire())
+        except LockNotOwnedError:
+            return bool(self._turn.acquire(blocking=False))
 
     def stop(self) -> None:
         """End the thread."""
@@ -77,3 +84,8 @@ class Pulse(threading.Thread):
     def proven(self, part: float, loss: float, ap50: float, ap: float) -> None:
         """Keep what the unfinished model reaches."""
         self._progress.proven = [*self._progress.proven, (round(part, 4), round(ap50, 4), round(ap, 4))]
+
+
+def attempts_of(lessons: Lessons) -> Attempts:
+    """Return what this process begins, and what others have begun."""
+    return Attempts(lessons.queue, worker="", location=of_this_process(), silence=SILENCE)
