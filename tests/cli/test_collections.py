@@ -108,3 +108,20 @@ def test_a_collection_is_made_filled_changed_exported_and_deleted(
     run("delete", id, "--yes")
     run("show", id, status=1)
     assert list(tmp_path.glob(".*part")) == []
+
+
+def test_what_a_model_is_least_sure_of_is_listed_first(stack: Stack, pictures: Path, tmp_path: Path) -> None:
+    client = Client(stack.url)
+    id = client.create_collection("Streets")
+    (tmp_path / "grey.png").write_bytes(picture())
+    for path in (tmp_path / "grey.png", pictures / "street.jpg"):
+        client.add_to_collection(id, path.read_bytes(), path.name)
+    arguments = ["collections", "unsure", id, "--state", "unseen", "--server", stack.url]
+    answer = CliRunner().invoke(main, [*arguments, "--json"])
+    assert answer.exit_code == 0, answer.output
+    found = [(one["filename"], one["doubt"]) for one in json.loads(answer.stdout)]
+    assert found[0][0] == "street.jpg"
+    assert found[0][1] > 0.5
+    assert f"{found[0][1]:7.2f}  " in CliRunner().invoke(main, arguments).stdout
+    refused = CliRunner().invoke(main, [*arguments, "--model", "nonsense"])
+    assert (refused.exit_code, "nonsense" in refused.stderr) == (1, True)

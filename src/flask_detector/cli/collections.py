@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from flask_detector.cli.error_group import ExplainedGroup
+from flask_detector.cli.inputs import printable
 from flask_detector.cli.server_options import client_of, save, server_options
 from flask_detector.client import Refused
 from flask_detector.datasets import Remark, open_dataset
@@ -19,6 +21,7 @@ from flask_detector.imaging.limits import Limits
 from flask_detector.settings import Settings
 
 _LISTED: Final = 20
+_SECONDS_BETWEEN_LOOKS: Final = 1.0
 _FINAL: Final = {CollectionFull.code, UnknownCollection.code}  # the next picture would be refused as well
 
 
@@ -220,6 +223,36 @@ def delete(id: str, yes: bool, server: str | None, api_key: str | None) -> None:
         form = client.call("GET", _path(id))
         click.confirm(f"Delete {form['name']} and its {form['pictures']:,} pictures?", abort=True, err=True)
     client.call("DELETE", _path(id))
+
+
+@collections.command()
+@click.argument("id")
+@click.option("--model", help="[default: the newest one taught from the collection, or the server's default]")
+@click.option(
+    "--state", type=click.Choice(["unseen", "edited", "verified"]), help="Only pictures in that state."
+)
+@_AS_JSON
+@server_options
+def unsure(id: str, as_json: bool, server: str | None, api_key: str | None, **choice: str | None) -> None:
+    """List the pictures of a collection that a model is least sure of: what to correct next.
+
+    First has it look at those that it has not looked at, one by one behind all detections of the server.
+    """
+    client = client_of(server, api_key)
+    path = f"{_path(id)}/doubts?{urlencode({key: value for key, value in choice.items() if value})}"
+    form = client.call("POST", path)
+    while form["left"]:
+        if sys.stderr.isatty():
+            click.echo(f"\r{form['left']:,} pictures to go ", err=True, nl=False)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        form = client.call("GET", path)
+    if form["error"] is not None:
+        raise DetectorError(form["error"]["message"], hint=form["error"]["hint"])
+    if as_json:
+        _print(form["pictures"])
+        return
+    for one in form["pictures"]:
+        click.echo(f"{one['doubt']:7.2f}  {one['id']}  {printable(one['filename'])}")
 
 
 @collections.command("import")

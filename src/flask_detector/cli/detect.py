@@ -177,8 +177,7 @@ def _check(out: Path | None, kind: str | None, server: str | None, *, unsure_fir
 def _list_unsure(run: detect_run.Run, found: Sequence[Input], shown_score: float) -> None:
     """Print in how many objects of each picture the model is in doubt, most first."""
     doubts = [
-        (round(doubt(result.scores.tolist(), shown_score), 2), str(picture))
-        for picture, _, result in run.each(found)
+        (doubt(result.scores.tolist(), shown_score), str(picture)) for picture, _, result in run.each(found)
     ]
     for number, name in sorted(doubts, key=lambda one: -one[0]):
         form = {"file": name, "doubt": number}

@@ -171,6 +171,10 @@ class Pictures:
         """Return the path in the storage of a picture as it was sent."""
         return documents.path_of_picture(id, self._file(id, picture))
 
+    def paths(self, id: str, entries: Iterable[Entry]) -> list[str]:
+        """Return the paths in the storage of pictures as they were sent, of those that there still are."""
+        return [documents.path_of_picture(id, its.file) for its in self.details(id, entries).values()]
+
     def thumbnail(self, id: str, picture: str, make: Callable[[bytes], bytes]) -> bytes:
         """Return a picture's small copy, which is made once."""
         file = self._file(id, picture)

@@ -35,6 +35,7 @@ from flask_detector.structures.boxes import Box
 # What RQ keeps as the function's name. Workers don't import by it, so that code may move while records wait.
 TASK = "detect"
 MASK_TASK = "mask"
+DOUBT_TASK = "doubt"
 
 # Somebody waits for a mask with a pointer in their hand: what comes later is of no use.
 MASK_SECONDS = 20
@@ -133,6 +134,34 @@ class Jobs(Lookup):
                 retry=Retry(max=TRIES - 1, enqueue_at_front=True),
                 at_front=True,
             )  # fmt: skip
+
+    def enqueue_doubts(
+        self, id: str, collection: str, model: str, client: str | None, pipeline: Pipeline
+    ) -> None:
+        """Put into a pipeline what queues that a model looks at pictures of a collection, see `jobs.doubts`.
+
+        It counts as one picture of the client's share.
+        """
+        retention, share = self._settings.retention_seconds, share_of(client)
+        self._queue_of(model).enqueue_call(
+            DOUBT_TASK,
+            kwargs={"model": model, "min_score": None, "collection": collection},
+            job_id=id,
+            timeout=self._settings.job_timeout,
+            ttl=retention,
+            result_ttl=retention,
+            failure_ttl=retention,
+            description="doubts",
+            meta={
+                "filename": "",
+                "picture": facts_of(PictureInfo("", "", 0, 0)),
+                "share": share,
+                "request": request_id.get(),
+            },
+            retry=Retry(max=TRIES - 1, enqueue_at_front=True),
+            pipeline=pipeline,
+        )
+        self._admission.take(share, id, pipeline)
 
     def check_room(self, model: str, client: str | None = None, *, more: int = 0) -> None:
         """Raise QueueFull, ShareUsedUp or ServiceError when a model's queue has no room for one more.

@@ -163,6 +163,16 @@ class Attempts:
 
         return JobStatus.QUEUED if self._end(GIVE_BACK, attempt, write) else None
 
+    def put_last(self, attempt: Attempt) -> None:
+        """Put what has more to do at the end of the queue, unless it was cancelled or deleted meanwhile."""
+        job = attempt.job
+
+        def write(pipeline: Pipeline) -> None:
+            pipeline.rpush(self._queue.key, job.id)
+            pipeline.expire(job.key, job.result_ttl or 0)
+
+        self._end(GIVE_BACK, attempt, write)
+
     def running(self) -> list[Execution]:
         """Return those that were begun and have not ended."""
         entries = cast(list[bytes], self._connection.zrange(self._running.key, 0, -1))

@@ -8,6 +8,7 @@ import redis
 from flask_detector.detectors.loaded import DetectorPool
 from flask_detector.imaging.large_pictures import DECODING_BYTES_PER_PIXEL
 from flask_detector.jobs.deletions import Deletions
+from flask_detector.jobs.doubts import Doubts
 from flask_detector.jobs.queue import Jobs
 from flask_detector.jobs.throughput import DetectionTimes
 from flask_detector.process import available_memory, memory
@@ -31,6 +32,7 @@ class WorkerContext:
     jobs: Jobs
     storage: Storage
     deletions: Deletions
+    doubts: Doubts
     detectors: DetectorPool
     detection_times: DetectionTimes
     reporter: Reporter
@@ -44,6 +46,7 @@ class WorkerContext:
             Jobs(connection, settings),
             storage,
             Deletions(connection, settings, storage.delete),
+            Doubts(connection, settings.retention_seconds),
             DetectorPool(settings),
             DetectionTimes(connection),
             Reporter(),

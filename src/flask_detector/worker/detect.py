@@ -1,4 +1,4 @@
-"""The way from a picture's id to the result of its detection, or to the mask of a box in it."""
+"""The way from a picture's id to its result: a detection, the mask of a box, how much a model is in doubt."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -9,11 +9,13 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from flask_detector.detectors.base import BoxOutliner, Detector
-from flask_detector.errors import DetectionExpired, NoMaskHead, StorageUnavailable
+from flask_detector.errors import DetectionExpired, NoMaskHead, PictureError, StorageUnavailable
 from flask_detector.imaging import decode
 from flask_detector.imaging.limits import Limits
 from flask_detector.imaging.pixels import Pixels
 from flask_detector.storage.base import ORIGINAL, Storage
+from flask_detector.structures.detections import Detections
+from flask_detector.structures.doubt import doubt
 from flask_detector.worker.context import WorkerContext
 
 # All instances over this score are kept with the result, so that a user can look below the usual threshold
@@ -50,9 +52,7 @@ def detect(
     pixels = _pixels(context, data, detector)
     decoding = time.perf_counter() - start
     lowest = LOWEST_SCORE if min_score is None else min_score
-    found = detector.detect(pixels, min_score=lowest, on_stage=on_stage)
-    if found.width * found.height > _LARGE_PICTURE:
-        context.detectors.rest()
+    found = _found(context, detector, pixels, lowest, on_stage)
     if classes is not None:
         found = found.without(set(found.labels).difference(classes))
     document: dict[str, Any] = found.to_json()
@@ -88,6 +88,44 @@ def mask_of_box(
     width, height = pixels.width, pixels.height
     (mask,) = detector.masks_for_boxes(pixels, np.array([box], np.float32), [class_id])
     return {"mask": mask.to_rle(width=width, height=height) if mask.area else None}
+
+
+def doubt_of_next(
+    context: WorkerContext,
+    on_stage: Callable[[str], None],
+    *,
+    collection: str,
+    model: str,
+    min_score: None,
+) -> dict[str, Any]:
+    """Find out how much a model is in doubt about the next picture of a collection that is to be looked at.
+
+    Returns how many are left. Raises DetectorError where the model can't be used.
+    """
+    detector, doubts = context.detectors.get(model), context.doubts
+    while (path := doubts.take(collection, model)) is not None:
+        on_stage("decode")
+        try:
+            pixels = _pixels(context, _picture(context.storage, path), detector)
+        except (DetectionExpired, PictureError):  # deleted meanwhile, or damaged
+            continue
+        found = _found(context, detector, pixels, LOWEST_SCORE, on_stage)
+        doubts.write(collection, model, path, doubt(found.scores.tolist(), detector.default_min_score))
+        break
+    return {"left": doubts.left(collection, model)}
+
+
+def _found(
+    context: WorkerContext,
+    detector: Detector,
+    pixels: Pixels,
+    min_score: float,
+    on_stage: Callable[[str], None],
+) -> Detections:
+    found = detector.detect(pixels, min_score=min_score, on_stage=on_stage)
+    if found.width * found.height > _LARGE_PICTURE:
+        context.detectors.rest()
+    return found
 
 
 def _pixels(context: WorkerContext, data: bytes, detector: Detector) -> Pixels:

@@ -27,7 +27,7 @@ from rq.utils import now
 from flask_detector.broker.connection import connect, persevere
 from flask_detector.detectors import AUTO
 from flask_detector.errors import BrokerUnavailable, DetectionFailed, DetectorError
-from flask_detector.jobs.queue import MASK_TASK, Jobs
+from flask_detector.jobs.queue import DOUBT_TASK, MASK_TASK, Jobs
 from flask_detector.jobs.records import Failure
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import TRIES
@@ -38,7 +38,7 @@ from flask_detector.storage.base import Storage
 from flask_detector.structures.doubt import doubt
 from flask_detector.worker.attempts import Attempt, Attempts
 from flask_detector.worker.context import WorkerContext
-from flask_detector.worker.detect import detect, mask_of_box
+from flask_detector.worker.detect import detect, doubt_of_next, mask_of_box
 from flask_detector.worker.heartbeat import INTERRUPT, Heartbeat, TimeIsUp
 from flask_detector.worker.maintenance import Maintenance
 from flask_detector.worker.process_id import of_this_process
@@ -55,6 +55,12 @@ _WAIT_SECONDS = 2
 
 # The interpreter's 5 ms would let the thread that writes a result hold up the detection that has begun.
 _SWITCH_SECONDS = 0.0003
+
+# What is no detection: of it nothing is noted.
+_OTHER_TASKS: dict[str | None, Callable[..., dict[str, Any]]] = {
+    MASK_TASK: mask_of_box,
+    DOUBT_TASK: doubt_of_next,
+}
 
 _T = TypeVar("_T")
 
@@ -177,7 +183,7 @@ class DetectionWorker(SimpleWorker):
         if attempt is None:
             raise RuntimeError("a job is begun before it is done")
         self._heartbeat.begin(attempt)
-        notes = self._begin_notes(job) if job.func_name != MASK_TASK else None
+        notes = None if job.func_name in _OTHER_TASKS else self._begin_notes(job)
         with detecting(self._fifo):
             outcome = self._perform(job, notes)
         self._heartbeat.detected()
@@ -220,16 +226,16 @@ class DetectionWorker(SimpleWorker):
             raise TimeIsUp
 
     def _detect(self, job: Job, notes: Notes | None) -> dict[str, Any]:
-        """Return the result; notes are taken of detections, which all jobs are but those for a mask."""
+        """Return the result; notes are taken of detections alone."""
         if notes is None:
-            return mask_of_box(self._context, self._heartbeat.report_stage, **job.kwargs)
+            return _OTHER_TASKS[job.func_name](self._context, self._heartbeat.report_stage, **job.kwargs)
         document = detect(self._context, job.id, self._heartbeat.report_stage, **job.kwargs)
         self._context.reporter.detected(notes, document["model"], document["timings_ms"])
         self._context.detection_times.record(document["model"], sum(document["timings_ms"].values()) / 1000)
         shown = [one["label"] for one in document["instances"] if one["score"] >= document["shown_score"]]
         job.meta["counts"] = dict(Counter(shown).most_common())
         scores = (one["score"] for one in document["instances"])
-        job.meta["doubt"] = round(doubt(scores, document["shown_score"]), 2)
+        job.meta["doubt"] = doubt(scores, document["shown_score"])
         job.meta["used_model"] = document["model"]
         # A PNG may tell behind its pixels, which the web process does not read, that it lies on its side.
         job.meta["picture"].update(width=document["width"], height=document["height"])
@@ -252,6 +258,8 @@ class DetectionWorker(SimpleWorker):
         if isinstance(outcome, Failure):
             if self._attempts.fail(attempt, outcome) and notes is not None:
                 self._context.reporter.failed(notes, outcome.code)
+        elif outcome.get("left"):
+            self._attempts.put_last(attempt)
         elif self._attempts.finish(attempt, outcome) and notes is not None:
             self._context.reporter.done(notes)
         if attempt.job.meta.get("receiver") is not None:

@@ -5,6 +5,7 @@ from flask_detector.web.api import (
     batches,
     collections,
     detections,
+    doubts,
     files,
     links,
     models,
@@ -15,6 +16,16 @@ from flask_detector.web.api.docs_page import page
 from flask_detector.web.api.operations import blueprint
 
 __all__ = [
-    "annotations", "batches", "blueprint", "collections", "detections", "files", "links", "models", "page",
-    "pictures", "teaching",
+    "annotations",
+    "batches",
+    "blueprint",
+    "collections",
+    "detections",
+    "doubts",
+    "files",
+    "links",
+    "models",
+    "page",
+    "pictures",
+    "teaching",
 ]  # fmt: skip

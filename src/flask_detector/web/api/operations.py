@@ -19,7 +19,8 @@ JSON = "application/json"
 
 # The modules of the operations, in the order of the documentation.
 TAGS = (
-    "Detections", "Annotations", "Files", "Batches", "Links", "Collections", "Pictures", "Models", "Teaching",
+    "Detections", "Annotations", "Files", "Batches", "Links", "Collections", "Pictures", "Doubts",
+    "Models", "Teaching",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from flask_detector.jobs.listing import Listed
 from flask_detector.jobs.states import UNFINISHED, JobStatus
+from flask_detector.structures.doubt import unsure_first
 from flask_detector.structures.labels import plural
 
 # What can be asked for, its name for people, and the states of the detections that are meant.
@@ -61,7 +62,7 @@ class Search:
         words = folded(self.words).split()
         found = [one for one in listed if self._finds(one, words)]
         if self.is_unsure_first:
-            found = sorted((one for one in found if one.doubt), key=lambda one: -one.doubt)
+            found = unsure_first(found, lambda one: one.doubt)
         return found
 
     def _finds(self, one: Listed, words: list[str]) -> bool:

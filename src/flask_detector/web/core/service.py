@@ -34,6 +34,7 @@ from flask_detector.jobs.atomic import collected
 from flask_detector.jobs.batches import Batch, Batches, RefusedPicture
 from flask_detector.jobs.corrections import Corrections
 from flask_detector.jobs.deletions import Deletions
+from flask_detector.jobs.doubts import Doubts
 from flask_detector.jobs.history import History
 from flask_detector.jobs.inspect import Overview
 from flask_detector.jobs.lessons import Lessons
@@ -87,6 +88,7 @@ class Service:
         self.collections = Collections(storage, connection, CollectionLimits.of(settings))
         self.pictures = Pictures(self.collections)
         self.lessons = Lessons(connection)
+        self.doubts = Doubts(connection, settings.retention_seconds)
         self.collected_deletions = CollectedDeletions(self.collections)
         self.deletions = Deletions(connection, settings, storage.delete)
         self.models = model_store(settings)
@@ -172,7 +174,7 @@ class Service:
         """Return the request with its client, where it names none; raises ModelError."""
         if request.model != AUTO:
             self.available.check(request.model)
-        return request if request.client is not None else replace(request, client=_client(request.owner))
+        return request if request.client is not None else replace(request, client=client_of(request.owner))
 
     def _keep(
         self, source: BinaryIO | None, filename: str | None, request: DetectionRequest, *, more: int = 0
@@ -282,7 +284,7 @@ def service() -> Service:
     return cast(Service, current_app.extensions["flask-detector"])
 
 
-def _client(owner: str | None) -> str | None:
+def client_of(owner: str | None) -> str | None:
     """Return whose part of the queue a picture takes: an API key's, or else its IP address's.
 
     A browser's own name is no use here: it gets a new one by forgetting its cookie.

@@ -11,7 +11,6 @@ from flask_detector.collections.documents import Entry
 from flask_detector.errors import BadParameter, NoPicture, PictureError, UnknownPicture
 from flask_detector.formats import FORMATS
 from flask_detector.web.core import annotations, collecting, fetch_url, renditions
-from flask_detector.web.core.collecting import Choice
 from flask_detector.web.core.etags import send_once_of
 from flask_detector.web.core.responses import back_or, go_to, send
 from flask_detector.web.core.service import service
@@ -19,7 +18,9 @@ from flask_detector.web.pages.collection import (
     PAGE,
     blueprint,
     changes,
+    chosen_entries,
     colours_by_label,
+    look_asked_for,
     may_edit,
     shared_query,
 )
@@ -30,11 +31,14 @@ from flask_detector.web.pages.collections import check_number, kept, wanted
 def picture(id: str) -> str:
     """Show a picture in the editor, with the way to those beside it."""
     entry = service().pictures.entry(g.collection.id, id)
-    chosen = Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
+    chosen, look = chosen_entries(), look_asked_for()
+
+    def place(one: Entry) -> tuple[float, str, str]:
+        return 0 if look is None else -look.doubt(one), one.added_at, one.id
+
     # The picture may have left the choice, as the first change of an unseen one has it do.
-    place = (entry.added_at, entry.id)
-    before = [one for one in chosen if (one.added_at, one.id) < place]
-    after = [one for one in chosen if (one.added_at, one.id) > place]
+    before = [one for one in chosen if place(one) < place(entry)]
+    after = [one for one in chosen if place(one) > place(entry)]
     labels = list(classes.counts_of(g.collection, [entry]))
     return render_template(
         "pages/collected.html",
@@ -164,12 +168,8 @@ def export(name: str) -> Response:
     """Send the pictures that the query asks for, or the form selects, as a data set of that format."""
     if name not in FORMATS:
         abort(404)
-    entries = _selected() if request.method == "POST" else _chosen()
+    entries = _selected() if request.method == "POST" else chosen_entries()
     return collecting.export(service(), g.collection, entries, name)
-
-
-def _chosen() -> list[Entry]:
-    return Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
 
 
 def _selected() -> list[Entry]:
@@ -178,7 +178,7 @@ def _selected() -> list[Entry]:
     Raises BadParameter where nothing is named, and UnknownPicture where nothing is left of it.
     """
     if request.form.get("all"):
-        entries = _chosen()
+        entries = chosen_entries()
     else:
         ids = set(request.form.getlist("id"))
         if not ids:

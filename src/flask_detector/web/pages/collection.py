@@ -12,13 +12,14 @@ from flask import Blueprint, g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_detector.collections import classes, deletions, split
-from flask_detector.collections.documents import Rights
+from flask_detector.collections.documents import Entry, Rights
 from flask_detector.collections.pictures import MOST_PICTURES
 from flask_detector.errors import BadParameter, ReadOnly
 from flask_detector.formats import FORMATS
 from flask_detector.visualization.colors import Colour, colours_of
-from flask_detector.web.core import archives, collecting, importing
+from flask_detector.web.core import archives, collecting, doubts, importing
 from flask_detector.web.core.collecting import Choice
+from flask_detector.web.core.doubts import Look
 from flask_detector.web.core.responses import go_to
 from flask_detector.web.core.service import service
 from flask_detector.web.pages.collections import own
@@ -27,6 +28,9 @@ from flask_detector.web.pages.home import refusals
 SHARED = "shared_collection"
 
 blueprint = Blueprint("collection", __name__)
+
+# The parameters of a query that say which pictures are meant.
+_CHOICE = ("state", "class", "split")
 
 PAGE = 60
 """Pictures on one page."""
@@ -84,8 +88,9 @@ def owners(view: View) -> View:
 def show() -> str:
     """Show the pictures that the query asks for, a page of them, and what is counted over all."""
     choice = Choice.of(request.args)
-    everything = service().pictures.entries(g.collection.id)
-    chosen = choice.of_entries(everything)
+    everything, look = service().pictures.entries(g.collection.id), look_asked_for()
+    found = choice.of_entries(everything)
+    chosen = found if look is None else look.unsure_first(found)
     last = max(1, -(-len(chosen) // PAGE))
     page = min(max(request.args.get("page", 1, type=int), 1), last)
     shown = chosen[(page - 1) * PAGE : page * PAGE]
@@ -102,6 +107,10 @@ def show() -> str:
         counts=counts,
         colours=colours_by_label(list(counts)),
         choice_of=choice,
+        look=look,
+        found=len(found),
+        missing=0 if look is None else len(look.missing(found)),
+        models=[] if look is None else service().available.usable(),
         query=shared_query(),
         page=page,
         last=last,
@@ -118,6 +127,40 @@ def show() -> str:
     )
 
 
+def look_asked_for() -> Look | None:
+    """Return whose doubts the query asks for, in whose order pictures are shown then; None in their own."""
+    if request.args.get("order") != "unsure":
+        return None
+    model = request.args.get("model") or doubts.model_for(service(), g.collection.id)
+    return doubts.look_of(service(), g.collection.id, model)
+
+
+def chosen_entries() -> list[Entry]:
+    """Return the pictures that the query asks for, in the order that it asks for."""
+    found, look = _found(), look_asked_for()
+    return found if look is None else look.unsure_first(found)
+
+
+def _found() -> list[Entry]:
+    return Choice.of(request.args).of_entries(service().pictures.entries(g.collection.id))
+
+
+@blueprint.post("/doubts")
+@changes
+def look_at_pictures() -> AnyResponse:
+    """Have a model look at the pictures that the query asks for."""
+    doubts.begin(service(), g.collection, request.args.get("model", ""), _found())
+    return go_to(url_for(".show", **shared_query()))
+
+
+@blueprint.post("/doubts/stop")
+@changes
+def stop_looking() -> AnyResponse:
+    """Have a model look at no more pictures."""
+    doubts.stop(service(), g.collection.id, request.args.get("model", ""))
+    return go_to(url_for(".show", **shared_query()))
+
+
 def colours_by_label(labels: list[str]) -> dict[str, Colour]:
     """Return the colours of classes."""
     by_number = colours_of(range(len(labels)))
@@ -127,7 +170,7 @@ def colours_by_label(labels: list[str]) -> dict[str, Colour]:
 def shared_query() -> dict[str, Any]:
     """Return the parts of the request's query that a collection and its pictures share."""
     return {
-        name: request.args.getlist(name) for name in ("state", "class", "split") if request.args.get(name)
+        name: request.args.getlist(name) for name in (*_CHOICE, "order", "model") if request.args.get(name)
     }
 
 
