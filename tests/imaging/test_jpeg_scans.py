@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from flask_detector.errors import DamagedPicture
 from flask_detector.imaging.decode import decode, load
 from flask_detector.imaging.jpeg_scans import check_whole
 from flask_detector.imaging.limits import Limits
+from flask_detector.imaging.pixels import DecodedPixels
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=1_000_000)
 END = b"\xff\xd9"
@@ -32,6 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "grey": {"mode": "L"},
     "grey, progressive": {"mode": "L", "progressive": True},
     "cmyk": {"mode": "CMYK"},
+    "stored in RGB": {"keep_rgb": True},
 }
 
 
@@ -77,6 +79,22 @@ def test_what_plays_no_part_in_the_pixels_changes_nothing(kind: str) -> None:
     for case, data in odd.items():
         found, _ = decode(data, LIMITS)
         np.testing.assert_array_equal(found, expected, err_msg=case)
+
+
+@pytest.mark.parametrize("max_side", [None, 100, 50, 20])
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pixels_are_those_that_pillow_decodes(kind: str, orientation: int, max_side: int | None) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = jpeg(exif=exif, **KINDS[kind])
+    found, _ = load(data, LIMITS, max_side=max_side)
+    expected = Image.open(io.BytesIO(data))
+    expected.draft(None, (expected.width // found.reduced, expected.height // found.reduced))
+    upright = ImageOps.exif_transpose(expected)
+    np.testing.assert_array_equal(found.array(), np.asarray(upright.convert("RGB")))
+    np.testing.assert_array_equal(found[3:9], found.array()[3:9])
+    assert isinstance(found, DecodedPixels) or kind == "cmyk", "it was decoded twice"
 
 
 def scans(data: bytes) -> list[int]:

@@ -86,10 +86,8 @@ def load(
         needed = decoding_bytes(image, data)
         if max_side is not None and image.format == "JPEG":
             with _room(needed, patience):
-                jpeg_scans.check_whole(data)
                 reduced = _reduce(image, max_side)
-                image.load()
-                return Pixels(image, reduced=reduced, size=(info.width, info.height)), info
+                return jpeg_scans.load(image, data, reduced=reduced, size=(info.width, info.height)), info
         if isolated.is_worth_a_process(image, data):
             with _room(needed + isolated.BYTES_OF_PROCESS, patience):
                 pixels = isolated.decoded_apart(data, limits, width=info.width, height=info.height)

@@ -93,6 +93,8 @@ def decoded(image: Image.Image, data: bytes) -> Pixels:
 
     Raises OSError, among others, where some are missing.
     """
+    if image.format == "JPEG" and not is_large(image):
+        return jpeg_scans.load(image, data)
     if image.format == "JPEG":
         jpeg_scans.check_whole(data)
     elif image.format == "PNG":

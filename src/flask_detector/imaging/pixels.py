@@ -166,6 +166,31 @@ class _OfArray(Pixels):
         """Keep them."""
 
 
+class DecodedPixels(Pixels):
+    """The pixels of an array (H, W, 3), RGB, or (H, W, 1), grey, that lie in it as the file stores them."""
+
+    def __init__(
+        self, image: Image.Image, array: Picture, *, reduced: int, size: tuple[int, int] | None
+    ) -> None:
+        """image: whose pixels they are; it says how they are turned. reduced, size: as in `Pixels`."""
+        self.columns, self.rows = upright_size(image)
+        self.width, self.height = size or (self.columns, self.rows)
+        self.reduced = reduced
+        self._stored = None
+        self._orientation = orientation_of(image)
+        self._array: Picture | None = array
+
+    def forget(self) -> None:
+        """Give their memory back; they can't be read any more."""
+        self._array = None
+
+    def _read(self, first: int, strip: Picture) -> None:
+        if self._array is None:
+            raise RuntimeError(_FORGOTTEN)
+        (left, upper, right, lower), turned = _placed(strip, first, self.rows, self._orientation)
+        turned[:] = self._array[upper:lower, left:right]
+
+
 class StoredPixels(Pixels):
     """The pixels that a file holds, row by row, which is closed when they are forgotten."""
 
