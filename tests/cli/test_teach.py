@@ -1,3 +1,6 @@
+import shlex
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -12,7 +15,8 @@ def test_without_pytorch_it_says_the_one_command_that_installs_it(monkeypatch: p
 
     with pytest.raises(TeachingError, match=r"not installed: torch, kornia\.") as raised:
         require_packages()
-    assert raised.value.hint.startswith("Install them: pip install 'flask-detector[teach]'")
+    command = raised.value.hint.removeprefix("Install them: ")
+    assert shlex.split(command)[:5] == [sys.executable, "-m", "pip", "install", "flask-detector[teach]"]
 
 
 def test_its_help_says_what_it_does_without_importing_pytorch() -> None:

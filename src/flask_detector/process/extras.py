@@ -1,14 +1,17 @@
 """What only teaching needs, and whether it is installed: asked by those who never import it."""
 
+import shlex
+import sys
 from importlib.util import find_spec
 from typing import Final
 
 _TEACHING: Final = ("torch", "kornia", "onnx", "pycocotools")
 
 INSTALL_TEACHING: Final = (
-    "pip install 'flask-detector[teach]' --extra-index-url https://download.pytorch.org/whl/cpu"
+    f"{shlex.quote(sys.executable)} -m pip install 'flask-detector[teach]' "
+    "--extra-index-url https://download.pytorch.org/whl/cpu"
 )
-"""The one command that installs it."""
+"""The one command that installs it, into the environment that this runs in."""
 
 
 def missing_for_teaching() -> list[str]:

@@ -14,6 +14,7 @@ from flask_detector.detectors.nanodet.convert import write_checkpoint
 from flask_detector.detectors.nanodet.layers import embedded_weights
 from flask_detector.jobs.lessons import Progress
 from flask_detector.jobs.records import Failure
+from flask_detector.process.extras import INSTALL_TEACHING
 from flask_detector.web.core.service import Service
 from flask_detector.worker.attempts import Attempts
 from tests.support.collected import add_picture, collection_of
@@ -63,7 +64,7 @@ def test_without_pytorch_the_answer_has_the_command_that_installs_it(
 ) -> None:
     answer = call("POST", form={"collection": collection, "name": "walls"})
     assert code_of(answer) == (409, "teaching_error")
-    assert "pip install 'flask-detector[teach]'" in answer.text
+    assert INSTALL_TEACHING in answer.text
 
 
 @pytest.mark.parametrize(
