@@ -11,6 +11,7 @@ import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -36,17 +37,18 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("size", choices=["tiny", "s"])
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="of the new classes' first weights")
     parser.add_argument("--side", type=int, default=320, help="of the pictures")
     options = parser.parse_args()
-    torch.manual_seed(0)
+    torch.manual_seed(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_safetensors(folder / "base.safetensors", rtmdet_weights(options.shared, options.size))
         convert(folder / "base.safetensors", folder / "base")
         base = RTMDetBase(f"rtmdet-ins-{options.size}", folder / "base")
         pictures = [drawn(seed, options.side) for seed in _SEEDS]
-        pupil = pupil_of(base, base.first_weights(len(_LABELS), seed=0), torch.device("cpu"))
-        _learn(pupil, pictures, options.steps, base.rate)
+        pupil = pupil_of(base, base.first_weights(len(_LABELS), seed=options.seed), torch.device("cpu"))
+        _learn(pupil, pictures, options.steps, base.rate, base.shares)
         print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB at its peak")
         for seed, picture in zip(_SEEDS, pictures, strict=True):
             shares = ", ".join(f"{share:.3f}" for share in _overlaps(pupil.network, picture))
@@ -70,7 +72,7 @@ def _overlaps(network: Network, picture: Drawn) -> list[float]:
     return found
 
 
-def _learn(pupil: Pupil, pictures: list[Drawn], steps: int, rate: float) -> None:
+def _learn(pupil: Pupil, pictures: list[Drawn], steps: int, rate: float, shares: Mapping[str, float]) -> None:
     none, no_ids = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     batch = [
         (
@@ -86,7 +88,7 @@ def _learn(pupil: Pupil, pictures: list[Drawn], steps: int, rate: float) -> None
         )
         for one in pictures
     ]
-    optimizer = optimizer_of(pupil.network.parameters)
+    optimizer = optimizer_of(pupil.network.parameters, shares)
     began = time.process_time()
     for step in range(steps):
         set_rate(optimizer, rate, step / steps)

@@ -80,7 +80,7 @@ CARD = {
 PROOF = {
     "name": "0.png", "width": 160, "height": 120, "mistakes": 1,
     "marked": [{"label": "brick", "box": [10, 10, 60, 60]}], "before": [],
-    "after": [{"label": "<b>", "score": 0.5, "box": [10, 10, 60, 60]}],
+    "after": [{"label": "<b>", "score": 0.5, "box": [10, 10, 60, 60], "mask": "M5 5L9 5L9 9z"}],
 }  # fmt: skip
 
 

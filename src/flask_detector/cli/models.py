@@ -221,8 +221,9 @@ def path(store: ModelStore, name: str) -> None:
 def export(store: ModelStore, name: str, out: Path) -> None:
     """Write the model NAME as NAME.onnx and NAME.safetensors.
 
-    The ONNX has the form of a YOLO's. The other file has the weights in the layout of the model's authors.
-    Models of NanoDet-g and RTMDet-Ins can be exported, also taught ones.
+    The ONNX of NanoDet-g has the form of a YOLO's, that of RTMDet-Ins the one in which MMDeploy exports it,
+    with masks. The other file has the weights in the layout of the model's authors. No other models can be
+    exported; taught ones can.
     """
     from flask_detector.teach.run import require_packages
 

@@ -35,7 +35,11 @@ class NotEnoughMemory(Exception):
 
 def available(system: Path = SYSTEM) -> int | None:
     """Return how many more bytes processes of this container and machine can use; None if unknown."""
-    sizes = [found for found in (_of_machine(system), *_of_groups(system)) if found is not None]
+    sizes = [
+        found
+        for found in (_of_machine(system), _of_process(system), *_of_groups(system))
+        if found is not None
+    ]
     return max(0, min(sizes) - _SPARE_BYTES) if sizes else None
 
 
@@ -85,6 +89,18 @@ def _of_machine(system: Path) -> int | None:
     with suppress(OSError, ValueError, StopIteration):
         lines = (system / "proc/meminfo").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return None
+
+
+def _of_process(system: Path) -> int | None:
+    """Return the memory that the limit of this process's addresses leaves (ulimit -v)."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    with suppress(OSError, ValueError):
+        if limit != resource.RLIM_INFINITY:
+            pages = int((system / "proc/self/statm").read_text().split()[0])
+            return limit - pages * resource.getpagesize()
     return None
 
 

@@ -43,8 +43,7 @@ class Base(ABC):
     picture_side: of the square that a prepared picture lies in.
     side: of the square pictures that it is trained with. batch: how many a step learns from.
     at_once: how many of these are in memory with all that their gradients need.
-    rate: of learning, at its highest, of all but the backbone.
-    memory: what a run takes at its peak, in bytes.
+    rate: of learning, at its highest. shares: of it, for layers whose names begin so.
     class_layers: whose first outputs are the classes. others: how many outputs follow them.
     """
 
@@ -53,7 +52,7 @@ class Base(ABC):
     batch: int
     at_once: int
     rate: float
-    memory: ClassVar[int]
+    shares: ClassVar[Mapping[str, float]] = {"backbone.": 0.1}
     class_layers: ClassVar[tuple[str, ...]]
     others: ClassVar[int]
     has_masks: ClassVar[bool]
@@ -107,7 +106,6 @@ class NanoDetBase(Base):
     picture_side = nanodet_detector.LONG_SIDE
     side, batch, at_once = 416, 8, 8  # as it was trained
     rate = 1e-3
-    memory = 1_800_000_000
     class_layers = tuple(f"head.gfl_cls.{level}" for level in range(LEVELS))
     others = SIDE_CHANNELS
     has_masks = False
@@ -151,8 +149,15 @@ class RTMDetBase(Base):
     picture_side = SIDE
     # At 640, as it was trained, a step would take half as long again; one picture at a time for the memory.
     side, batch, at_once = 512, 4, 1
-    rate = 2e-4
-    memory = 2_000_000_000
+    rate = 5e-4
+    # A mask is the product of three predicted layers. At the rate of the others its logits grow so fast that
+    # the sigmoid has no gradient before the mask is right, and then never will have one.
+    shares: ClassVar[Mapping[str, float]] = {
+        "backbone.": 0.1,
+        "bbox_head.kernel_convs.": 0.3,
+        "bbox_head.rtm_kernel.": 0.3,
+        "bbox_head.mask_head.": 0.3,
+    }
     class_layers = tuple(f"bbox_head.rtm_cls.{level}" for level in range(len(STRIDES)))
     others = 0
     has_masks = True

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from flask_detector.detectors.zoo.registry import PAIR
 
@@ -15,8 +15,24 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE: Final = "nanodet-g"
 
-# By base: how many pictures a step learns from, and about how many seconds of a core it takes.
-_STEPS: Final = {DEFAULT_BASE: (8, 0.96), "rtmdet-ins-tiny": (4, 2.2), "rtmdet-ins-s": (4, 3.6)}
+
+class Cost(NamedTuple):
+    """What teaching a base takes.
+
+    batch: how many pictures a step learns from. seconds: of a core, about, that a step takes.
+    memory: of a run at its peak, in bytes.
+    """
+
+    batch: int
+    seconds: float
+    memory: int
+
+
+_COSTS: Final = {
+    DEFAULT_BASE: Cost(8, 0.96, 1_800_000_000),
+    "rtmdet-ins-tiny": Cost(4, 2.2, 1_700_000_000),
+    "rtmdet-ins-s": Cost(4, 3.6, 2_000_000_000),
+}
 
 TRAINING_SHARE: Final = 0.85
 """Of the time: what reading the pictures, proving and installing take is not for training."""
@@ -66,12 +82,9 @@ def can_be_taught(model: "ModelInfo") -> bool:
     return model.name == DEFAULT_BASE or (model.architecture == "rtmdet-ins" and model.variant != PAIR)
 
 
-def step_of(base: str) -> tuple[int, float]:
-    """Return how many pictures a step of a base learns from, and about how many seconds of a core it takes.
-
-    A user's own RTMDet-Ins is taken for one of size s.
-    """
-    return _STEPS.get(base, _STEPS["rtmdet-ins-s"])
+def cost_of(base: str) -> Cost:
+    """Return what teaching a base takes; a user's own RTMDet-Ins is taken for one of size s."""
+    return _COSTS.get(base, _COSTS["rtmdet-ins-s"])
 
 
 def steps_for(pictures: int, batch: int) -> int:

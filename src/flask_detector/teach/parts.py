@@ -103,6 +103,12 @@ def remarks_on(data: TrainingData, parts: Sequence[Part]) -> list[str]:
     if counts and (most := max(counts.values())) >= _TIMES * (least := min(counts.values())):
         names = [data.classes[n] for n in sorted(counts, key=lambda n: -counts[n])]
         remarks.append(f"{names[0]} is marked {most} times, {names[-1]} {least}: mark more of it.")
+    masks = [mask for one in data.examples for mask in one.masks]
+    if unmasked := masks.count(None):
+        remarks.append(
+            f"{unmasked} of {len(masks)} objects have only a box, which teaches no mask: outline them, or "
+            "let the base do it in the editor."
+        )
     remarks += _listed(
         "looks wrong", [f"{one.name}: {what}" for one in data.examples for what in _odd(one, data)]
     )

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+import numpy as np
+
 from flask_detector.structures.labels import plural
+from flask_detector.structures.outlines import shape_of
 from flask_detector.teach import measure
 from flask_detector.teach.examples import Example, Found, TrainingData
 from flask_detector.teach.measure import Figures
@@ -123,7 +126,7 @@ def proof_of(
 ) -> list[dict[str, Any]]:
     """Return of each picture what is marked, what the base model and the taught one find, the worst first.
 
-    Boxes are xyxy in pixels, of scores from the suggested one on.
+    Boxes are xyxy in pixels, of scores from the suggested one on. Masks are paths on a grid, see `outlines`.
     """
     form = [
         {
@@ -132,26 +135,29 @@ def proof_of(
             "height": example.height,
             "mistakes": measure.mistakes(example, found, classes, min_score=min_score),
             "marked": [
-                {"label": classes[class_id], "box": box.round(1).tolist()}
-                for class_id, box, is_certain in zip(
-                    example.class_ids, example.boxes, example.is_certain, strict=True
-                )
-                if is_certain
+                {"label": classes[example.class_ids[n]]} | _place(example, example, n)
+                for n in np.flatnonzero(example.is_certain).tolist()
             ],
-            "before": _shown(example.found, min_score),
-            "after": _shown(found, min_score),
+            "before": _shown(example, example.found, min_score),
+            "after": _shown(example, found, min_score),
         }
         for example, found in zip(examples, calibrated, strict=True)
     ]
     return sorted(form, key=lambda one: (-one["mistakes"], one["name"]))
 
 
-def _shown(found: Found, min_score: float) -> list[dict[str, Any]]:
+def _shown(example: Example, found: Found, min_score: float) -> list[dict[str, Any]]:
     return [
-        {"label": label, "score": round(float(score), 3), "box": box.round(1).tolist()}
-        for label, score, box in zip(found.labels, found.scores, found.boxes, strict=True)
-        if score >= min_score
+        {"label": found.labels[n], "score": round(float(found.scores[n]), 3)} | _place(example, found, n)
+        for n in np.flatnonzero(found.scores >= min_score).tolist()
     ]
+
+
+def _place(example: Example, objects: Example | Found, number: int) -> dict[str, Any]:
+    """Return where an object of a picture lies."""
+    mask = objects.masks[number] if objects.masks else None
+    shape = {} if mask is None else {"mask": shape_of(mask, example.width, example.height)}
+    return {"box": objects.boxes[number].round(1).tolist()} | shape
 
 
 def _renamed(found: Found, replaces: Mapping[str, list[str]]) -> Found:

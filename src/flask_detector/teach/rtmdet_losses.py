@@ -147,7 +147,7 @@ def mask_logits(features: Tensor, kernels: Tensor, points: Tensor, strides: Tens
     )
     grid = torch.stack([x, y]).flatten(1) * STRIDES[0]
     relative = (points[..., None] - grid) / (strides[:, None, None] * 8)
-    values = torch.cat([relative, features.flatten(1).expand(len(kernels), -1, -1)], 1)
+    values = torch.cat([relative, features.flatten(1).expand(kernels.shape[0], -1, -1)], 1)
     for i, (weights, biases) in enumerate(_convolutions(kernels)):
         values = torch.baddbmm(biases, weights, values.relu() if i else values)
     return values.view(-1, rows, columns)

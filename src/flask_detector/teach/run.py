@@ -38,7 +38,7 @@ from flask_detector.structures.labels import plural
 from flask_detector.teach import measure
 from flask_detector.teach.bases import base_of
 from flask_detector.teach.examples import Example, Found, TrainingData
-from flask_detector.teach.lesson import TRAINING_SHARE, Data, Lesson, Listener, Queued, steps_for
+from flask_detector.teach.lesson import TRAINING_SHARE, Data, Lesson, Listener, Queued, cost_of, steps_for
 from flask_detector.teach.parts import Part, learned_from, parts, remarks_on
 from flask_detector.teach.report import Card, card_of, clock, proof_of
 from flask_detector.teach.taking import take
@@ -103,6 +103,7 @@ class _Run:
 
     def finish(self, *, restart: bool) -> Card:
         """Do what is left to do."""
+        self._require_memory()
         self._begin(restart=restart)
         data = TrainingData.load(self._unfinished / "pictures") or self._take()
         chosen = parts(data)
@@ -190,7 +191,9 @@ class _Run:
             f"{hardware(self._settings)}: at most {clock(seconds / TRAINING_SHARE)}, less if "
             f"{steps_for(training, self._base.batch)} steps take less."
         )
-        takes = self._base.memory
+
+    def _require_memory(self) -> None:
+        takes = cost_of(self._base.name).memory
         if (free := available_memory.available()) is not None and free < takes:
             raise TeachingError(
                 f"Teaching takes about {takes / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are left.",

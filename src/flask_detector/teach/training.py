@@ -26,7 +26,6 @@ from flask_detector.teach.examples import Example
 from flask_detector.teach.lesson import MOST_STEPS, steps_for
 from flask_detector.teach.pupil import pupil_of
 
-_BACKBONE_SHARE: Final = 0.1
 _WEIGHT_DECAY: Final = 0.05
 _WARM_UP: Final = 0.15
 _FIRST_SHARE: Final = 0.04
@@ -76,7 +75,7 @@ class Training:
         self._pupil = pupil_of(base, base.first_weights(classes, seed), self._device)
         self._parameters = self._pupil.network.parameters
         self._average = {name: tensor.detach().clone() for name, tensor in self._parameters.items()}
-        self._optimizer = optimizer_of(self._parameters)
+        self._optimizer = optimizer_of(self._parameters, base.shares)
         self._augment = Augmentation(base)
         self._step, self._seconds, self._loss = 0, 0.0, 0.0
         self._go_on()
@@ -194,11 +193,12 @@ def hardware(settings: Settings) -> str:
     )
 
 
-def optimizer_of(parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
-    """Return the optimizer of a network's parameters; the backbone learns more slowly."""
+def optimizer_of(parameters: Mapping[str, Tensor], shares: Mapping[str, float]) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's parameters; shares: see `Base`."""
     parts: dict[float, list[Tensor]] = {}
     for name, tensor in parameters.items():
-        parts.setdefault(_BACKBONE_SHARE if name.startswith("backbone.") else 1.0, []).append(tensor)
+        share = next((share for prefix, share in shares.items() if name.startswith(prefix)), 1.0)
+        parts.setdefault(share, []).append(tensor)
     return torch.optim.AdamW(
         [{"params": part, "lr": 0.0, "share": share} for share, part in parts.items()],
         weight_decay=_WEIGHT_DECAY,

@@ -165,6 +165,7 @@ def test_what_came_of_a_run_is_shown_with_its_pictures_the_worst_first(
     assert "Where both find brick, it replaces book of nanodet-g" in text
     assert f'href="/collections/{collection}/pictures/{pictures["1.png"]}">1.png</a>' in page
     assert "0.png 1 mistake" in text
+    assert page.count('class="teach-mask"') == 1
     assert "<b> 0.50" not in page
     assert "Add to the models" in text
     small = operator.get(f"/admin/teach/{id}/pictures/{pictures['0.png']}")

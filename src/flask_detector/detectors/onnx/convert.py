@@ -16,7 +16,7 @@ from flask_detector.detectors.example_picture import example_picture
 from flask_detector.detectors.onnx.description import read_description
 from flask_detector.detectors.onnx.exported import Exported
 from flask_detector.detectors.onnx.families import BY_NAME, FAMILIES, Family
-from flask_detector.detectors.onnx.interpretation import Interpretation, written
+from flask_detector.detectors.onnx.interpretation import OPTIONS_KEY, Interpretation, read_options, written
 from flask_detector.detectors.onnx.model import GRAPH, OnnxDetector
 from flask_detector.detectors.onnx.recognise import Match
 from flask_detector.detectors.openvino_runtime import Precision, chosen, save_graph
@@ -111,6 +111,7 @@ class _Conversion:
         asked = replace(self.family.usual, size=signature.size).changed(self.match.options)
         if (stride := str(signature.metadata.get("stride"))) in _STRIDES:
             asked = replace(asked, stride=int(stride))
+        asked = asked.changed(read_options(signature.metadata.get(OPTIONS_KEY)))
         if not signature.is_open and asked.resize in {"whole", "shortest"} and "resize" not in options:
             asked = replace(asked, resize="corner", padding=0)
             notes.append("The network takes pictures of one size alone: they are resized to fit and padded.")

@@ -17,6 +17,9 @@ _CHOICES = {
 _SIDES = (32, 4096)
 _RANGES = {"padding": (0, 255), "stride": (1, 128), "first_class": (0, 1), "iou": (0, 1.0)}
 
+OPTIONS_KEY = "flask_detector.options"
+"""Under which a file's metadata may say options, as `written`."""
+
 
 @dataclass(frozen=True)
 class Interpretation:
@@ -66,6 +69,11 @@ class Interpretation:
 def written(options: Mapping[str, Any]) -> str:
     """Return options as they are written on a command line."""
     return " ".join(f"{name}={_text(name, value)}" for name, value in options.items())
+
+
+def read_options(text: Any) -> dict[str, str]:
+    """Return the options that a text of `written` says; none for another text."""
+    return dict(part.split("=", 1) for part in str(text or "").split() if "=" in part)
 
 
 def _text(name: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from flask_detector.detectors.resize_opencv import opencv_rows
 from flask_detector.detectors.rtmdet.architecture import SIDE
 from flask_detector.imaging.pixels import Picture, Pixels
 
-_PADDING = 114
+PADDING = 114
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Letterboxed:
     def of(cls, content: Picture, width: int, height: int) -> Self:
         """Return the input of which only the resized picture (H, W, 3) is there, of an original's size."""
         rows, columns = content.shape[:2]
-        pixels = np.full((1, SIDE, SIDE, 3), _PADDING, np.uint8)
+        pixels = np.full((1, SIDE, SIDE, 3), PADDING, np.uint8)
         pixels[0, :rows, :columns] = content
         return cls(pixels, (columns / width, rows / height), width, height)
 
@@ -52,7 +52,7 @@ def letterbox(picture: Picture | Pixels) -> Letterboxed:
     scale = SIDE / max(image.height, image.width)
     # Of a picture so narrow that a side would become 0, one row or column stays.
     height, width = (max(int(side * scale + 0.5), 1) for side in (image.height, image.width))
-    pixels = np.full((1, SIDE, SIDE, 3), _PADDING, np.uint8)
+    pixels = np.full((1, SIDE, SIDE, 3), PADDING, np.uint8)
     for start, rows in opencv_rows(image, height, width):
         pixels[0, start : start + len(rows), :width] = rows
     return Letterboxed(pixels, (width / image.width, height / image.height), image.width, image.height)

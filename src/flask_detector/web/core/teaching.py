@@ -24,7 +24,7 @@ from flask_detector.errors import (
 from flask_detector.jobs.lessons import LessonRequest, Run
 from flask_detector.jobs.states import UNFINISHED, JobStatus
 from flask_detector.process.extras import INSTALL_TEACHING
-from flask_detector.teach.lesson import TRAINING_SHARE, can_be_taught, division, step_of, steps_for
+from flask_detector.teach.lesson import TRAINING_SHARE, can_be_taught, cost_of, division, steps_for
 from flask_detector.web.core.service import Service
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Plan:
 
     training, validation: how many pictures. parts: how many prove each other; 1 where some are held out.
     objects: by class. in_doubt: how many pictures there are of which nobody said that everything is marked.
-    steps: of all trainings. seconds: how long they are likely to take.
+    steps: of all trainings. seconds: how long they are likely to take. memory: at their peak, in bytes.
     """
 
     training: int
@@ -51,6 +51,7 @@ class Plan:
     in_doubt: int
     steps: int
     seconds: float
+    memory: int
 
 
 def plan(service: Service, collection: Collection, request: LessonRequest) -> Plan:
@@ -87,7 +88,7 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
     training, validation, parts = division(pictures, held_out)
     if training < 1 or pictures < 2:
         raise BadTrainingData("These pictures are too few to learn and test.")
-    steps = (parts + (parts > 1)) * steps_for(training, step_of(request.base)[0])
+    steps = (parts + (parts > 1)) * steps_for(training, cost_of(request.base).batch)
     seconds = _BEGINNING_SECONDS + steps * _seconds_a_step(service, request.base) / TRAINING_SHARE
     return Plan(
         training,
@@ -97,6 +98,7 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
         sum(entry.state is not State.VERIFIED for entry in entries),
         steps,
         min(seconds, request.minutes * 60),
+        cost_of(request.base).memory,
     )
 
 
@@ -119,7 +121,7 @@ def _seconds_a_step(service: Service, base: str) -> float:
             with suppress(UnknownRun):  # its files may be lost
                 card = report(service, run)["card"]
                 return float(TRAINING_SHARE * card["seconds"] / max(1, card["steps"]))
-    return step_of(base)[1] / usable_cores()
+    return cost_of(base).seconds / usable_cores()
 
 
 def begin(service: Service, collection: Collection, request: LessonRequest) -> str:

@@ -33,9 +33,13 @@ class Chart:
 
 @dataclass(frozen=True)
 class Box:
-    """An object on a small copy of a picture: a path on its grid, and where its name begins."""
+    """An object on a small copy of a picture: paths on its grid, and where its name begins.
+
+    mask: "" where it has none.
+    """
 
     path: str
+    mask: str
     x: int
     y: int
     label: str
@@ -71,6 +75,7 @@ def boxes(picture: Mapping[str, Any], found: str, classes: Sequence[str]) -> lis
     return [
         Box(
             outline_of(one["box"], width, height),
+            one.get("mask", ""),
             round(one["box"][0] * scale),
             round(one["box"][1] * scale),
             one["label"],
