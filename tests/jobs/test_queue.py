@@ -189,6 +189,27 @@ def taken(jobs: Jobs, id: str) -> Attempt:
     return attempt
 
 
+def test_plenty_of_room_is_looked_at_once_in_a_while_and_the_last_of_it_each_time(
+    connection: redis.Redis, settings: Settings
+) -> None:
+    limited = settings.model_copy(update={"max_queue": 60, "max_queue_per_client": 40})
+    jobs = Jobs(connection, limited)
+
+    def looked() -> int:
+        return int(connection.info("commandstats").get("cmdstat_scard", {}).get("calls", 0))
+
+    before = looked()
+    for _ in range(40):
+        enqueued(jobs, "192.0.2.1")
+    assert looked() - before <= 30  # of 40, since the last ten are looked at one by one
+    with pytest.raises(ShareUsedUp):
+        enqueued(jobs, "192.0.2.1")
+    for number in range(20):  # each of another client: the queue's room counts for all of them
+        enqueued(jobs, f"198.51.100.{number}")
+    with pytest.raises(QueueFull):
+        enqueued(jobs, "192.0.2.2")
+
+
 @pytest.mark.parametrize("end", [Jobs.cancel, Jobs.delete, Jobs.drop, finish, fail])
 def test_what_has_ended_leaves_its_clients_room_at_once(
     connection: redis.Redis, settings: Settings, end: Callable[[Jobs, str], None]

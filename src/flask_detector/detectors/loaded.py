@@ -15,8 +15,8 @@ from flask_detector.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Giving memory back and taking it again costs some 30 ms: only where no picture follows at once.
-_PAUSE_SECONDS = 0.05
+# Giving memory back and taking it again costs some 30 ms: only where no picture follows soon.
+_PAUSE_SECONDS = 0.25
 
 # So long the best model is the one that it was; no longer, since a model that was removed must not be used.
 _BEST_SECONDS = 0.5

@@ -18,6 +18,8 @@ _LARGE = 8 << 20
 _KEPT = 16 << 20
 
 _STATUS = Path("/proc/self/status")
+# Seven numbers, proc(5).
+_STATM_BYTES = 200
 
 
 def give_back_large_blocks() -> None:
@@ -74,7 +76,8 @@ def resident_bytes(process: int | None = None) -> int:
     Without /proc, the peak of this process is returned.
     """
     try:
-        pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
+        with Path(f"/proc/{process or 'self'}/statm").open("rb", buffering=0) as file:
+            pages = int(file.read(_STATM_BYTES).split()[1])
     except OSError:
         if process is not None:
             return 0

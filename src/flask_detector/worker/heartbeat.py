@@ -99,7 +99,7 @@ class Heartbeat(threading.Thread):
             self._being_written.remove(attempt)
 
     def report_stage(self, stage: str) -> None:
-        """Report what the detector does, unless it soon does something else."""
+        """Report what the detector does, unless it soon does something else or is done."""
         self._stage = stage
 
     def hurry(self) -> None:
@@ -120,13 +120,15 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Beat until stopped."""
+        attempt: Attempt | None = None
         while not self._stopped.wait(_TICK_SECONDS):
             _end_if_still()
             with self._changing:
-                attempt = self._attempt
+                before, attempt = attempt, self._attempt
                 self._watch()
             try:
-                if attempt is not None and self._stage != self._told:
+                # Of a detection that takes no longer than a tick nobody has time to read what it does.
+                if attempt is not None and attempt is before and self._stage != self._told:
                     self._told = self._stage
                     self._jobs.set_stage(attempt.job.id, self._told or "")
                 if time.monotonic() >= self._next_beat:
