@@ -23,10 +23,10 @@ run: $(VENV)/.run
 	@exec $(BIN)/flask-detector serve
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest -n 3 --dist loadfile -m 'not slow'
 
 test-all: $(VENV)/.test $(VENV)/.readers $(VENV)/.clients $(VENV)/.teach
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check

@@ -10,7 +10,15 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from flask_detector.broker.local_server import LocalRedis
 from flask_detector.settings import Settings
@@ -28,6 +36,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("there is no Chromium on PATH")
+    expect.set_options(timeout=15 * SECONDS)  # as long as a busy machine may need; nobody waits for it else
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -70,7 +79,7 @@ def open_page(
             context = browser.new_context(base_url=stack.url, **options)
         page = context.new_page()
         pages.append(page)
-        page.set_default_timeout(10 * SECONDS)
+        page.set_default_timeout(20 * SECONDS)
         _watch(page, urlsplit(urljoin(stack.url, path)).netloc, complaints)
         page.goto(path)
         return page
@@ -192,7 +201,7 @@ def start_parts(
 @pytest.fixture(scope="session")
 def idle_parts(start_parts: Callable[..., Parts]) -> Parts:
     """A web process and a Redis without a worker, for tests that leave both alone."""
-    return start_parts(job_timeout=2)
+    return start_parts(job_timeout=6)
 
 
 @pytest.fixture(scope="session")

@@ -156,13 +156,14 @@ def test_ctrl_c_asks_whether_the_run_is_to_end_where_somebody_can_answer(
         [sys.executable, "-m", "flask_detector", "runs", "follow", id, *options],
         stderr=subprocess.PIPE, **streams,
     ) as process:  # fmt: skip
-        assert process.stderr is not None
-        said = process.stderr.readline()
-        wait_until(lambda: b"next one in the queue" in process.stderr.readline(), 20)  # type: ignore[union-attr]
+        stderr = process.stderr
+        assert stderr is not None
+        said = stderr.readline()
+        wait_until(lambda: b"next one in the queue" in stderr.readline(), 20)
         process.send_signal(signal.SIGINT)
         if answer is not None:
             os.write(ours, answer)
-        said += process.stderr.read()
+        said += stderr.read()
         assert process.wait(20) == 130
     os.close(ours)
     os.close(theirs)

@@ -16,7 +16,7 @@ FLOODING, CALM = "127.0.0.2", "127.0.0.3"
 SENDERS = 16
 SHARE = 60
 SETTINGS = {"DETECTOR_MAX_QUEUE_PER_CLIENT": str(SHARE)}
-CALM_PICTURES = 12
+CALM_PICTURES = 6
 
 
 def test_under_one_clients_flood_another_is_accepted_at_once_and_waits_for_no_more_than_a_share(

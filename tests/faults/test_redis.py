@@ -27,6 +27,7 @@ def test_a_restarted_redis_has_lost_nothing_and_all_reconnect(
     installation: Installation, recovered: Recovered
 ) -> None:
     workers = [installation.start_worker() for _ in range(2)]
+    installation.wait_for_workers(2)
     flight = installation.in_flight()
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 20, 60)
     done = cast(list[bytes], installation.connection.zrange("rq:finished:detections", 0, -1))
@@ -36,7 +37,7 @@ def test_a_restarted_redis_has_lost_nothing_and_all_reconnect(
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > len(done), 60)
     recovered("Redis killed and started again: next result after", time.monotonic() - start)
     ids = flight.land()
-    assert installation.outcomes(ids) == {"done": 200}
+    assert installation.outcomes(ids) == {"done": 100}
     assert {id.decode() for id in done} <= set(ids)
     assert [worker.poll() for worker in workers] == [None, None]
 
@@ -52,7 +53,7 @@ def test_an_outage_of_redis_is_told_and_work_goes_on_after_it(
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 5, 60)
     installation.stop_redis()
     began = time.monotonic()
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     refused = installation.send(picture())
     assert refused.status == 503
     assert refused.form["error"]["code"] == "broker_unavailable"
@@ -82,7 +83,7 @@ def test_an_outage_of_redis_is_told_and_work_goes_on_after_it(
 def test_a_full_redis_refuses_uploads_and_still_finishes_what_waits(
     installation: Installation, recovered: Recovered
 ) -> None:
-    ids = installation.send_many(200)
+    ids = installation.send_many(100)
     used = installation.connection.info("memory")["used_memory"]
     installation.connection.config_set("maxmemory-policy", "noeviction")
     installation.connection.config_set("maxmemory", int(used * 1.05))
@@ -99,7 +100,7 @@ def test_a_full_redis_refuses_uploads_and_still_finishes_what_waits(
     installation.connection.config_set("maxmemory", 0)
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 0, 60)
     recovered("Redis full: first result after there is room", time.monotonic() - start)
-    assert installation.outcomes(ids) == {"done": 200}
+    assert installation.outcomes(ids) == {"done": 100}
     installation.send_until_accepted(picture())
 
 
@@ -117,7 +118,7 @@ def test_a_redis_that_can_not_write_to_its_disk_loses_nothing(
     wait_until(lambda: installation.connection.info("persistence")["rdb_last_bgsave_status"] == "err", 30)
     refused = installation.send(picture())
     assert refused.status == 503
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     time.sleep(3)
     start = time.monotonic()
     installation.connection.config_set("save", "")

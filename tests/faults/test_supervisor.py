@@ -43,7 +43,7 @@ def test_a_rolling_restart_under_load_refuses_and_fails_nothing(house: Installat
         serving.send_signal(signal.SIGHUP)
         for _ in range(200):
             ids += pool.map(send, range(SENDERS))
-            if len(ids) >= 200 and not before & _family(serving.pid):
+            if len(ids) >= 100 and not before & _family(serving.pid):
                 break
             wait_until(lambda: house.jobs.count() < 100, 60)
     assert not before & _family(serving.pid), "each of them is another process now"
@@ -85,6 +85,7 @@ def test_workers_that_grow_are_started_anew_without_an_error_or_a_growing_pause(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
 def test_a_killed_supervisor_loses_nothing(house: Installation, recovered: Recovered) -> None:
     serving = house.start_serve()
+    house.wait_for_workers(2)
     family = [psutil.Process(pid) for pid in _family(serving.pid)]
     flight = house.in_flight()
     wait_until(lambda: house.connection.zcard("rq:finished:detections") > 10, 60)
@@ -99,7 +100,7 @@ def test_a_killed_supervisor_loses_nothing(house: Installation, recovered: Recov
         wait_until(lambda: house.connection.zcard("rq:finished:detections") > done, 60),
     )
     assert len(gone) == len(family)
-    assert house.outcomes(flight.land()) == {"done": 200}
+    assert house.outcomes(flight.land()) == {"done": 100}
 
 
 def _ends(house: Installation) -> list[dict[str, str]]:

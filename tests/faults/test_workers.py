@@ -23,7 +23,7 @@ def test_what_a_killed_worker_had_in_hand_is_finished_by_another(
     arguments = [where] if where == "elsewhere" else []
     for _ in range(2):
         installation.start_faulty_worker(*arguments)
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     installation.wait_until_running(slow)
     os.kill(installation.holder_of(slow), signal.SIGKILL)
     seconds = wait_until(lambda: installation.record(slow).status == "done", 40) - 3
@@ -37,7 +37,7 @@ def test_a_picture_that_kills_every_worker_fails_and_harms_no_other(
 ) -> None:
     start = time.monotonic()
     deadly = installation.send_until_accepted(picture("die"))
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     workers = [installation.start_faulty_worker() for _ in range(2)]
 
     def has_ended() -> bool:
@@ -78,7 +78,7 @@ def test_a_worker_that_hangs_in_native_code_ends_and_another_does_its_picture(
         id = installation.send_until_accepted(picture(how))
         installation.wait_until_running(id)
         start = time.monotonic()
-        flight = installation.in_flight(100)
+        flight = installation.in_flight()
         installation.start_worker()
         wait_until(lambda: installation.record(id).status == "done", 60)
         recovered(
@@ -100,7 +100,7 @@ def test_a_worker_that_was_thought_dead_and_comes_back_doubles_nothing(
     os.kill(stopped, signal.SIGSTOP)
     installation.start_faulty_worker("elsewhere")
     start = time.monotonic()
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     wait_until(lambda: installation.record(slow).status == "done", 60)
     recovered("worker stopped (as by a debugger or a full machine)", time.monotonic() - start - 2)
     os.kill(stopped, signal.SIGCONT)
@@ -110,7 +110,7 @@ def test_a_worker_that_was_thought_dead_and_comes_back_doubles_nothing(
 def test_two_workers_on_one_picture_give_one_result(installation: Installation) -> None:
     for _ in range(2):
         installation.start_faulty_worker("elsewhere")
-    wait_until(lambda: len(installation.jobs.workers()) == 2, 60)
+    installation.wait_for_workers(2)
     slow = installation.send_until_accepted(picture("wait 3"))
     flight = installation.in_flight(50)
     installation.wait_until_running(slow)
@@ -133,7 +133,7 @@ def test_sigterm_gives_back_what_would_take_too_long_and_loses_nothing(
     slow = installation.send_until_accepted(picture("wait 15"))
     first = installation.start_faulty_worker()
     installation.wait_until_running(slow)
-    flight = installation.in_flight(100)
+    flight = installation.in_flight()
     start = time.monotonic()
     first.terminate()
     assert first.wait(20) == 0
@@ -162,6 +162,7 @@ def test_sigterm_in_the_first_moments_of_a_worker_loses_nothing(installation: In
 
 def test_workers_that_are_replaced_one_by_one_under_load_fail_nothing(installation: Installation) -> None:
     workers = [installation.start_worker() for _ in range(2)]
+    installation.wait_for_workers(2)
     flight = installation.in_flight()
     wait_until(lambda: installation.connection.zcard("rq:finished:detections") > 10, 60)
     for worker in workers:
@@ -169,7 +170,7 @@ def test_workers_that_are_replaced_one_by_one_under_load_fail_nothing(installati
         worker.terminate()
         assert worker.wait(30) == 0
         assert new.poll() is None
-    assert installation.outcomes(flight.land()) == {"done": 200}
+    assert installation.outcomes(flight.land()) == {"done": 100}
 
 
 def test_a_picture_that_is_deleted_while_it_waits_is_done_by_nobody(installation: Installation) -> None:

@@ -197,7 +197,7 @@ class Installation:
             data = picture(comment)
             return list(pool.map(lambda _: self.send_until_accepted(data, refusals), range(number)))
 
-    def in_flight(self, number: int = 200) -> "Flight":
+    def in_flight(self, number: int = 100) -> "Flight":
         """Begin to send so many pictures."""
         return Flight(self, number)
 
@@ -228,6 +228,10 @@ class Installation:
         process = self.connection.hget(f"rq:worker:{name.decode()}", "pid")
         assert process is not None
         return int(process)
+
+    def wait_for_workers(self, number: int) -> None:
+        """Return when so many are there: what is sent from now on is detected while it is being sent."""
+        wait_until(lambda: len(self.jobs.workers()) == number, 60)
 
     def wait_until_running(self, id: str, seconds: float = 60) -> None:
         wait_until(lambda: self.record(id).status == "running", seconds)
