@@ -67,8 +67,9 @@ def start(settings: Settings, redis_url: str) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(steps: int = 2) -> "subprocess.Popen[bytes]":
-        program = ["-m", "tests.support.small_teacher", str(os.getpid()), "here", str(steps)]
+        program = ["-m", "tests.support.small_teacher", str(os.getpid()), "here"]
         environment = {**os.environ, "REDIS_URL": redis_url, "DETECTOR_DATA_DIR": str(settings.data_dir)}
+        environment |= {"LESSON_STEPS": str(steps)}
         running.append(subprocess.Popen([sys.executable, *program], env=environment))
         return running[-1]
 

@@ -1,5 +1,6 @@
 """A worker starts a process that teaches where one is wanted, and gives back what one has left."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,12 +9,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from flask_detector.jobs.lessons import TEACHER_DIED, LessonRequest, Lessons
+from flask_detector.jobs.lessons import TEACHER_DIED, TURN_KEY, LessonRequest, Lessons
 from flask_detector.jobs.queue import Jobs
 from flask_detector.settings import Settings
 from flask_detector.worker import teaching as module
 from flask_detector.worker.attempts import Attempts
-from flask_detector.worker.process_id import of_this_process
+from flask_detector.worker.process_id import of_process, of_this_process
 from flask_detector.worker.teaching import Teaching
 from tests.support.waiting import wait_until
 
@@ -65,6 +66,27 @@ def test_a_process_teaches_only_where_a_run_waits_and_after_a_failure_not_at_onc
     monkeypatch.setattr(time, "monotonic", lambda: now + 31)
     teaching.run()
     wait_until(lambda: started() == 2, 30)
+
+
+def test_a_process_that_lives_keeps_its_run_though_it_has_no_time_to_say_so(
+    teaching: Teaching, lessons: Lessons, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = lessons.enqueue(REQUEST, "Coins")
+    silent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    attempt = Attempts(lessons.queue, worker="", location=of_process(silent.pid)).take()
+    assert attempt is not None
+    connection.set(TURN_KEY, "its", ex=5)
+    connection.expire(attempt.execution.key, 5)
+    teaching._process = silent
+
+    teaching.run()
+    assert connection.ttl(attempt.execution.key) > 5
+    assert connection.ttl(TURN_KEY) > 5
+    assert lessons.find(id).status == "running"
+
+    silent.communicate(b"\n")
+    teaching.run()
+    assert lessons.find(id).status == "queued"
 
 
 def test_without_pytorch_none_is_started(

@@ -190,6 +190,11 @@ class Lessons:
         with reaching_redis():
             return bool(self._connection.exists(TURN_KEY))
 
+    def keep_turn(self, seconds: int) -> None:
+        """Let whoever teaches be the one for so many seconds more."""
+        with reaching_redis():
+            self._connection.expire(TURN_KEY, seconds)
+
     def is_one_for(self, folder: str, workers: Iterable[WorkerInfo]) -> bool:
         """Tell whether the next run is for the machine with that folder, and none is at work.
 

@@ -194,6 +194,14 @@ class Attempts:
                 pipeline.hget(execution.key, "place")
             return [None if found is None else found.decode() for found in pipeline.execute()]
 
+    def keep(self, location: str) -> bool:
+        """Tell in the place of a process that lives that what it does goes on; whether it does anything."""
+        running = self.running()
+        its = [one for one, where in zip(running, self.locations(running), strict=True) if where == location]
+        for execution in its:
+            self._connection.expire(execution.key, self._silence)
+        return bool(its)
+
     def put_back_taken(self) -> None:
         """Put what older versions took from the queue, and died before they began it, at its front again."""
         while self._connection.lmove(self._queue.intermediate_queue_key, self._queue.key, "RIGHT", "LEFT"):

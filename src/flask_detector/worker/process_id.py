@@ -8,8 +8,13 @@ _PROC = Path("/proc")
 
 def of_this_process() -> str:
     """Return where this process runs; empty where the system tells too little (Linux does not)."""
+    return of_process(os.getpid())
+
+
+def of_process(pid: int) -> str:
+    """Return where a process of this machine runs; empty where the system tells too little."""
     try:
-        return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
+        return f"{_machine()} {pid} {_started(pid)}"
     except (OSError, LookupError):
         return ""
 

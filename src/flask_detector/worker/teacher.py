@@ -37,7 +37,7 @@ from flask_detector.teach.lesson import Lesson, Queued
 from flask_detector.teach.run import teach
 from flask_detector.worker.attempts import Attempt
 from flask_detector.worker.lesson_data import CollectionData
-from flask_detector.worker.teacher_pulse import LOST, SILENCE, Pulse, attempts_of
+from flask_detector.worker.teacher_pulse import LOST, SILENCE, Pulse, attempts_of, has_turn
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ class Teacher:
             signal.signal(number, self._interrupt)
         while not self._is_stopped:
             self._delete_left()
-            self._turn.reacquire()
+            if not has_turn(self._turn):
+                return
             if not self._lessons.is_one_for(self._folder, self._jobs.workers()):
                 return
             if (attempt := self._attempts.take()) is not None:

@@ -45,19 +45,12 @@ class Pulse(threading.Thread):
         """Beat until stopped."""
         while not self._stopped.wait(_BEAT_SECONDS):
             try:
-                if not (self._attempts.renew(self._attempt.execution) and self._has_turn()):
+                if not (self._attempts.renew(self._attempt.execution) and has_turn(self._turn)):
                     os.kill(os.getpid(), LOST)
                     return
                 self._lessons.report(self._attempt.job.id, self._progress)
             except Exception as error:  # a run without a pulse would be given to another
                 log.warning("could not tell of a run of teaching: %s", type(error).__name__)
-
-    def _has_turn(self) -> bool:
-        """Keep the turn, or take it again where it has run out and is nobody else's."""
-        try:
-            return bool(self._turn.reacquire())
-        except LockNotOwnedError:
-            return bool(self._turn.acquire(blocking=False))
 
     def stop(self) -> None:
         """End the thread."""
@@ -84,6 +77,14 @@ class Pulse(threading.Thread):
     def proven(self, part: float, loss: float, ap50: float, ap: float) -> None:
         """Keep what the unfinished model reaches."""
         self._progress.proven = [*self._progress.proven, (round(part, 4), round(ap50, 4), round(ap, 4))]
+
+
+def has_turn(turn: Lock) -> bool:
+    """Keep the turn, or take it again where it has run out and is nobody else's; tell whether it is had."""
+    try:
+        return bool(turn.reacquire())
+    except LockNotOwnedError:
+        return bool(turn.acquire(blocking=False))
 
 
 def attempts_of(lessons: Lessons) -> Attempts:

@@ -19,7 +19,9 @@ from flask_detector.process.extras import missing_for_teaching
 from flask_detector.process.logs import facts, short
 from flask_detector.worker.attempts import Attempts
 from flask_detector.worker.left_behind import LeftBehind
+from flask_detector.worker.process_id import of_process
 from flask_detector.worker.teacher_pause import Pauser
+from flask_detector.worker.teacher_pulse import SILENCE
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,11 @@ class Teaching:
         self._folder = folder
         self._fifo = fifo
         self._lessons = Lessons(jobs.queue.connection)
+        self._attempts = Attempts(
+            self._lessons.queue, worker="", location="", died=TEACHER_DIED, silence=SILENCE
+        )
         self._left = LeftBehind(
-            Attempts(self._lessons.queue, worker="", location="", died=TEACHER_DIED),
+            self._attempts,
             on_given_back=lambda id, _: self._log("run %s of teaching was left by a process that died", id),
         )
         self._can_teach = not missing_for_teaching()
@@ -52,6 +57,8 @@ class Teaching:
 
     def run(self) -> None:
         """Give back what dead processes left, and start one that is wanted; raises BrokerUnavailable."""
+        if self._process is not None and self._process.poll() is None:
+            self._keep(self._process.pid)
         self._left.give_back()
         if self._process is not None and self._process.poll() is not None:
             if self._process.returncode > 0:
@@ -71,6 +78,11 @@ class Teaching:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    def _keep(self, pid: int) -> None:
+        """Keep run and turn of our process: it has no time for that while others want the processor."""
+        if self._attempts.keep(of_process(pid)):
+            self._lessons.keep_turn(SILENCE)
 
     def _start(self) -> None:
         # Of a session of its own: Linux shares the processor out among sessions first.
