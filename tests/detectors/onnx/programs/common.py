@@ -62,16 +62,20 @@ def know_pictures(network: Any, run: Run) -> None:
 def rescale(layer: Any, run: Run, mean: Any, std: float) -> None:
     """Change a layer so that each of its outputs has that mean, a number or (outputs,), and deviation."""
     seen: list[Any] = []
-    hook = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+
+    def look(_module: Any, _inputs: Any, output: Any) -> None:
+        seen.append(output.movedim(1 if output.dim() == 4 else -1, -1).flatten(0, -2))
+
+    hook = layer.register_forward_hook(look)
     with torch.no_grad():
         run()
         hook.remove()
         if not seen:
             return
-        dims = [0, 2, 3] if seen[-1].dim() == 4 else list(range(seen[-1].dim() - 1))
-        factor = std / (seen[-1].std(dims) + 1e-6)
+        found = torch.cat(seen)
+        factor = std / (found.std(0) + 1e-6)
         layer.weight.mul_(factor.view((-1,) + (1,) * (layer.weight.dim() - 1)))
-        layer.bias.copy_((layer.bias - seen[-1].mean(dims)) * factor + mean)
+        layer.bias.copy_((layer.bias - found.mean(0)) * factor + mean)
 
 
 def rows_of_anchors(anchors: int, classes: int, coefficients: int = 0) -> tuple[Any, float]:

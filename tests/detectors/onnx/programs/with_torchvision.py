@@ -30,8 +30,19 @@ def main() -> None:
         return model([tensors[0]])
 
     know_pictures(model, run)
-    if "rcnn" in name:
-        rescale(model.roi_heads.box_predictor.cls_score, run, 0, 2.5)
+    for module_name, module in model.named_modules():
+        if "rcnn" in name and module_name.endswith("box_predictor.cls_score"):
+            rescale(module, run, 0, 2.5)
+        elif module_name.endswith("mask_fcn_logits"):
+            rescale(module, run, 0, 2)
+        elif module_name.endswith("cls_logits"):
+            rescale(module, run, -6, 2)
+        elif module_name.endswith("bbox_ctrness"):
+            rescale(module, run, 0, 1)
+            # Else many boxes have no area, and are no objects here.
+            rescale(model.head.regression_head.bbox_reg, run, 2, 0.5)
+        elif "classification_head.module_list" in module_name and getattr(module, "bias", None) is not None:
+            rescale(module, run, 0, 2)
     outputs = ["boxes", "labels", "scores", "masks"] if "mask" in name else ["boxes", "labels", "scores"]
     if "rcnn" not in name:
         outputs = ["boxes", "scores", "labels"]

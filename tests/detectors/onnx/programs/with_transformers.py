@@ -13,7 +13,7 @@ SIDE = 320
 def network_of(name: str) -> tuple[Any, Any]:
     """Return a small network and what prepares pictures for it."""
     resnet: dict[str, Any] = {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32}
-    labels = {"num_labels": 91 if name in {"detr", "conditional_detr"} else 80}
+    labels = {"num_labels": 91 if name == "detr" else 80}
     layers = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 64}
     square = {"size": {"height": SIDE, "width": SIDE}}
     if name in {"detr", "conditional_detr"}:
@@ -39,6 +39,9 @@ def network_of(name: str) -> tuple[Any, Any]:
         downsample_in_bottleneck=False,
     )
     channels = {"encoder_in_channels": resnet["hidden_sizes"][1:]}
+    if name == "d_fine":
+        config = hf.DFineConfig(backbone_config=backbone, **channels, **labels)
+        return hf.DFineForObjectDetection(config), hf.RTDetrImageProcessorPil(**square)
     if name == "rt_detr_v2":
         config = hf.RTDetrV2Config(backbone_config=backbone, **channels, **labels)
         return hf.RTDetrV2ForObjectDetection(config), hf.RTDetrImageProcessorPil(**square)
@@ -82,7 +85,7 @@ def main() -> None:
         if isinstance(module, torch.nn.Linear) and ("class_labels" in name or "class_embed" in name)
     ]
     for head in heads:
-        rescale(head, run, *((0, 3) if is_softmax else (-6, 2)))
+        rescale(head, run, *((0, 3) if is_softmax else (-7, 2)))
     boxes = [
         m.layers[-1]
         for name, m in model.named_modules()
