@@ -78,11 +78,34 @@ def test_the_form_says_before_what_a_run_would_do(
     assert "Only 4 tiles" in page
     assert "In 3 pictures something may be unmarked" in page
 
+    none = operator.get(f"/admin/teach/new?collection={collection}&name=roofs").text
+    assert "No class is chosen" in text_of(none)
+    assert re.search(r'form="teach" disabled', none)
+
     chosen = f"/admin/teach/new?collection={collection}&class=tile&minutes=2&name=roofs"
     page = text_of(operator.get(chosen).text)
     assert "at most 2 minutes" in page
     assert "Only 4 bricks" not in page
     assert 'value="roofs"' in operator.get(chosen).text
+
+
+def test_classes_that_differ_in_capitals_are_one_and_one_example_proves_nothing(
+    operator: FlaskClient, teaching: Service, collection: str
+) -> None:
+    entries = teaching.pictures.entries(collection)
+
+    def rename(document: dict[str, Any]) -> None:
+        first, second = document["objects"]
+        first["label"], second["label"] = "BRICK", "rare"
+
+    teaching.pictures.change(collection, [entries[2].id], rename)
+    page = operator.get(f"/admin/teach/new?collection={collection}").text
+    assert re.findall(r'name="class" value="([^"]*)"', page) == ["brick", "tile", "rare"]
+    assert "Only 4 bricks" in text_of(page)
+    assert "Only 1 rare: nothing tests how well it is found." in text_of(page)
+
+    only_rare = operator.get(f"/admin/teach/new?collection={collection}&class=rare").text
+    assert "Objects are marked in one picture alone" in text_of(only_rare)
 
 
 def test_without_pytorch_the_page_says_the_one_command_that_installs_it(
@@ -114,6 +137,7 @@ def test_a_run_is_begun_shown_and_cancelled(
     assert run.request == LessonRequest(collection, "nanodet-g", "walls", ("tile",), 2.0)
     assert "It is the next one" in text_of(operator.get(address).text)
     assert "A model named walls exists already or is being taught" in text_of(press("new", **form).text)
+    assert "No class is chosen" in text_of(press("new", **{**form, "name": "b", "class": []}).text)
     assert "walls-2" not in operator.get(f"/admin/teach/new?collection={collection}").text
 
     attempts = Attempts(teaching.lessons.queue, worker="", location="here")

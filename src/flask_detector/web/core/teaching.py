@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 MODEL: Final = "model.safetensors"
 
+# Pictures with objects: one to learn from, one to test on.
+_LEAST_MARKED: Final = 2
+
 # Reading the pictures and starting PyTorch.
 _BEGINNING_SECONDS: Final = 10.0
 
@@ -82,6 +85,8 @@ def plan(service: Service, collection: Collection, request: LessonRequest) -> Pl
     wanted = {label.casefold() for label in request.classes} or known
     if not wanted:
         raise BadTrainingData("No object is marked in these pictures.")
+    if sum(any(label.casefold() in wanted for label in entry.counts) for entry in entries) < _LEAST_MARKED:
+        raise BadTrainingData("Objects are marked in one picture alone: on none could it be tested.")
     splits = Counter(entry.split for entry in entries)
     held_out = splits["val"] or splits["test"]
     pictures = len(entries) - (splits["test"] if splits["val"] else 0)
@@ -109,9 +114,16 @@ def bases(service: Service) -> list[str]:
 
 
 def class_counts(service: Service, collection: Collection) -> dict[str, int]:
-    """Return how many objects of each class are marked, of those that have some."""
-    counts = counts_of(collection, service.pictures.entries(collection.id))
-    return {label: number for label, number in counts.items() if number}
+    """Return how many objects of each class are marked, of those that have some.
+
+    Names that differ in capitals are one class, as they are where it is taught.
+    """
+    spelled: dict[str, str] = {}
+    found: Counter[str] = Counter()
+    for label, number in counts_of(collection, service.pictures.entries(collection.id)).items():
+        if number:
+            found[spelled.setdefault(label.casefold(), label)] += number
+    return dict(found)
 
 
 def _seconds_a_step(service: Service, base: str) -> float:

@@ -57,6 +57,7 @@ def new() -> str:
     in_doubt = [entry for entry in entries if entry.state is not State.VERIFIED]
     asked = _request(request.args, collection.id)
     try:
+        _check_classes(request.args)
         plan, refusal = teaching.plan(service(), collection, asked), None
     except (BadTrainingData, ModelNotInstalled) as error:
         plan, refusal = None, error
@@ -84,6 +85,7 @@ def new() -> str:
 def begin() -> AnyResponse:
     """Queue a run."""
     collection = service().collections.find(request.form.get("collection", ""))
+    _check_classes(request.form)
     id = teaching.begin(service(), collection, _request(request.form, collection.id))
     return go_to(url_for(".show", id=id), id=id)
 
@@ -177,6 +179,12 @@ def _request(given: MultiDict[str, str], collection: str) -> LessonRequest:
         tuple(given.getlist("class")),
         _USUAL_MINUTES if minutes is None else min(max(minutes, 0.1), 10_000.0),
     )
+
+
+def _check_classes(given: MultiDict[str, str]) -> None:
+    """Raise BadTrainingData for a form, which has a name as well, in which no class is chosen."""
+    if "name" in given and "class" not in given:
+        raise BadTrainingData("No class is chosen.", hint="Choose at least one that has objects.")
 
 
 def _free_name(collection: str, base: str) -> str:
