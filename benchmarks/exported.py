@@ -95,9 +95,13 @@ def here(file: Path, threads: int) -> Callable[[], Any]:
 
     from flask_detector.detectors.convert import convert
     from flask_detector.detectors.onnx.model import OnnxDetector
+    from flask_detector.errors import BadParameter
 
     with tempfile.TemporaryDirectory() as folder:
-        convert(file, Path(folder) / "model")
+        try:
+            convert(file, Path(folder) / "model", options={"size": SIDE})
+        except BadParameter:  # of a network of one size
+            convert(file, Path(folder) / "model")
         detector = OnnxDetector(Path(folder) / "model", name="here", threads=threads)
     picture = np.random.default_rng(7).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     return lambda: detector.detect(picture)
@@ -113,7 +117,12 @@ def runtime(file: Path, threads: int) -> Callable[[], Any]:
     # Otherwise its threads keep the cores busy while they wait.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+    kinds = {
+        "tensor(float)": np.float32,
+        "tensor(float16)": np.float16,
+        "tensor(uint8)": np.uint8,
+        "tensor(int64)": np.int64,
+    }
     given: dict[str, Any] = {}
     for port in session.get_inputs():
         if port.name == "orig_target_sizes":
@@ -123,7 +132,11 @@ def runtime(file: Path, threads: int) -> Callable[[], Any]:
         shape = [
             side if isinstance(side, int) else SIDE if axis else 1 for axis, side in enumerate(port.shape)
         ]
-        given[port.name] = np.random.default_rng(7).random(shape).astype(kinds[port.type])
+        if port.name == "pixel_mask":
+            given[port.name] = np.ones(shape, np.int64)
+            continue
+        pixels = np.random.default_rng(7).random(shape, np.float32)
+        given[port.name] = (pixels * (255 if port.type == "tensor(uint8)" else 1)).astype(kinds[port.type])
     return lambda: session.run(None, given)
 
 

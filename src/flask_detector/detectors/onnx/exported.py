@@ -1,5 +1,6 @@
 """An exported file as the engine reads it: its graph, its input for pictures, and their size."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,13 @@ class Exported:
             size = _wanted_size(sides, metadata, options)
             inputs, outputs = ports_of(_of_size(graph, picture, size))
         except RuntimeError as error:
+            is_quantised = "QLinear" in str(error)
             raise CheckpointError(
                 f"The engine can't read the model: {_first_line(error)}",
-                hint="Export it again, with another opset or from a newer version of its program.",
+                hint="It is quantised in operators of ONNX Runtime's own. Quantise it as QDQ: "
+                "quantize_static(..., quant_format=QuantFormat.QDQ)."
+                if is_quantised
+                else "Export it again, with another opset or from a newer version of its program.",
             ) from error
         signature = Signature(inputs, outputs, metadata, picture, size, None in sides)
         for port in outputs:
@@ -134,6 +139,8 @@ def _of_size(graph: Graph, picture: int, size: Sequence[int | None]) -> Graph:
 
 
 def _first_line(error: Exception) -> str:
+    if found := re.search(r"Conversion is failed for: (.+)", str(error)):
+        return f"it does not compute {found[1][:300]}"
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     telling = [
         line

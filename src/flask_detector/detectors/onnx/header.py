@@ -7,7 +7,8 @@ over. Source: onnx.proto of ONNX 1.23 and protobuf's wire format.
 import mmap
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,10 @@ from pathlib import Path
 from flask_detector.detectors.checkpoint.foreign_files import OPENVINO
 from flask_detector.errors import CheckpointError
 
-# The largest detectors have some 10,000 nodes.
-MOST_NODES = 100_000
+# The largest detectors have some 3,000 nodes, each of up to 1,000 needing the one before, and quantised ones
+# three times as many. The engine's time grows with the square of such a chain: 4,000 take it ten seconds.
+MOST_NODES = 20_000
+LONGEST_CHAIN = 4_000
 MOST_BYTES = 2_000_000_000
 
 _DEEPEST = 8
@@ -32,25 +35,34 @@ _ONE_FILE = (
 # FunctionProto.
 _GRAPH, _FUNCTIONS = 7, 25
 _NODE, _INITIALIZER = 1, 5
-_OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
+_INPUT, _OUTPUT, _OP_TYPE, _ATTRIBUTE, _DOMAIN = 1, 2, 4, 5, 7
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11
 _EXTERNAL_DATA = 13
 _KEY, _VALUE = 1, 2
-_FUNCTION_NODE, _FUNCTION_DOMAIN = 7, 10
+_FUNCTION_NAME, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 7, 10
+
+
+# Its domain and name.
+Operator = tuple[str, str]
 
 
 @dataclass
 class Header:
     """What is in the file.
 
+    nodes: how many there are, with those that functions become where they are used.
     data_files: the names of files with arrays, as they stand there.
-    operators: domain and name of each. functions: the domains of those that the file itself defines.
+    operators: how often each is used. functions: the same within each that the file itself defines.
+    sizes: how many nodes each of these becomes.
+    chains: of each array between nodes, how many of them at most follow one another up to it.
     """
 
     nodes: int = 0
     data_files: set[str] = field(default_factory=set)
-    operators: set[tuple[str, str]] = field(default_factory=set)
-    functions: set[str] = field(default_factory=set)
+    operators: Counter[Operator] = field(default_factory=Counter)
+    functions: dict[Operator, Counter[Operator]] = field(default_factory=dict)
+    sizes: dict[Operator, int] = field(default_factory=dict)
+    chains: dict[bytes, int] = field(default_factory=dict)
 
 
 def check_header(path: Path) -> None:
@@ -77,10 +89,11 @@ def check_header(path: Path) -> None:
         _read_model(content, header)
     except (IndexError, UnicodeDecodeError) as error:
         raise CheckpointError("The ONNX file is damaged or cut short.") from error
-    if header.nodes == 0:
+    if not header.operators:
         raise CheckpointError("The ONNX file has no graph.", hint="Export the model again.")
-    known = _DOMAINS | header.functions
-    if unknown := sorted(f"{domain}.{name}" for domain, name in header.operators if domain not in known):
+    known = _DOMAINS | {domain for domain, _ in header.functions}
+    used = set(header.operators).union(*header.functions.values())
+    if unknown := sorted(f"{domain}.{name}" for domain, name in used if domain not in known):
         raise CheckpointError(
             f"The model needs operators that are not part of ONNX: {', '.join(unknown[:5])}.",
             hint="Export it for ONNX Runtime instead of another engine, without its suppression if need be.",
@@ -116,65 +129,95 @@ def _check_data_files(path: Path, names: set[str], *, or_else: str = "") -> None
 
 
 def _read_model(content: memoryview, header: Header) -> None:
-    for number, value in _fields(content):
-        if number == _GRAPH and isinstance(value, memoryview):
-            _read_graph(value, header, 0)
-        elif number == _FUNCTIONS and isinstance(value, memoryview):
-            for inner, part in _fields(value):
-                if inner == _FUNCTION_NODE and isinstance(part, memoryview):
-                    _read_node(part, header, 0)
-                elif inner == _FUNCTION_DOMAIN and isinstance(part, memoryview):
-                    header.functions.add(_text(part))
+    messages = list(_messages(content))
+    for _, function in filter(lambda message: message[0] == _FUNCTIONS, messages):
+        parts = list(_messages(function))
+        name = {number: _text(part) for number, part in parts if number != _FUNCTION_NODE}
+        body: Counter[Operator] = Counter()
+        for number, node in parts:
+            if number == _FUNCTION_NODE:
+                _read_node(node, header, body, 0)
+        header.functions[name.get(_FUNCTION_DOMAIN, ""), name.get(_FUNCTION_NAME, "")] = body
+    header.sizes = _sizes(header.functions)
+    for number, graph in messages:
+        if number == _GRAPH:
+            _read_graph(graph, header, header.operators, 0)
 
 
-def _read_graph(content: memoryview, header: Header, depth: int) -> None:
-    for number, value in _fields(content):
-        if not isinstance(value, memoryview):
-            continue
+def _sizes(functions: Mapping[Operator, Counter[Operator]]) -> dict[Operator, int]:
+    """Return how many nodes each function becomes, those in it included."""
+    sizes: dict[Operator, int] = {}
+    for _ in range(_DEEPEST + 2):
+        before = sizes
+        sizes = {
+            name: sum(count * before.get(inner, 1) for inner, count in body.items())
+            for name, body in functions.items()
+        }
+        if sizes == before:
+            return sizes
+    raise CheckpointError(
+        f"The model has functions in themselves, or in more than {_DEEPEST} others.", hint=_EXPORT_AGAIN
+    )
+
+
+def _read_graph(content: memoryview, header: Header, uses: Counter[Operator], depth: int) -> int:
+    """Note what is in a graph; return how many nodes at most follow one another up to its end."""
+    longest = 0
+    for number, value in _messages(content):
         if number == _NODE:
-            _read_node(value, header, depth)
+            longest = max(longest, _read_node(value, header, uses, depth))
         elif number == _INITIALIZER:
             _read_tensor(value, header)
+    return longest
 
 
-def _read_node(content: memoryview, header: Header, depth: int) -> None:
-    header.nodes += 1
-    if header.nodes > MOST_NODES or depth > _DEEPEST:
+def _read_node(content: memoryview, header: Header, uses: Counter[Operator], depth: int) -> int:
+    """Note what is in a node; return how many at most follow one another up to it."""
+    if depth > _DEEPEST:
+        raise CheckpointError(f"The model has graphs in more than {_DEEPEST} others.", hint=_EXPORT_AGAIN)
+    parts: defaultdict[int, list[memoryview]] = defaultdict(list)
+    for number, value in _messages(content):
+        parts[number].append(value)
+    domain, name = (_text(b"".join(parts[number][-1:])) for number in (_DOMAIN, _OP_TYPE))
+    uses[domain, name] += 1
+    size = header.sizes.get((domain, name), 1)
+    header.nodes += max(size, len(parts[_OUTPUT]))
+    if header.nodes > MOST_NODES:
+        raise CheckpointError(f"The model has more than {MOST_NODES} nodes.", hint=_EXPORT_AGAIN)
+    length = max((header.chains.get(bytes(name), 0) for name in parts[_INPUT]), default=0)
+    for kind, part in (message for attribute in parts[_ATTRIBUTE] for message in _messages(attribute)):
+        if kind in {_SUBGRAPH, _SUBGRAPHS}:
+            length = max(length, _read_graph(part, header, uses, depth + 1))
+        elif kind in {_TENSOR, _TENSORS}:
+            _read_tensor(part, header)
+    length += size
+    if length > LONGEST_CHAIN:
         raise CheckpointError(
-            f"The model has more than {MOST_NODES} nodes, or graphs in more than {_DEEPEST} others.",
-            hint=_EXPORT_AGAIN,
+            f"More than {LONGEST_CHAIN} nodes of the model follow one another.", hint=_EXPORT_AGAIN
         )
-    operator = domain = ""
-    for number, value in _fields(content):
-        if not isinstance(value, memoryview):
-            continue
-        if number == _OP_TYPE:
-            operator = _text(value)
-        elif number == _DOMAIN:
-            domain = _text(value)
-        elif number == _ATTRIBUTE:
-            for kind, part in _fields(value):
-                if not isinstance(part, memoryview):
-                    continue
-                if kind in {_SUBGRAPH, _SUBGRAPHS}:
-                    _read_graph(part, header, depth + 1)
-                elif kind in {_TENSOR, _TENSORS}:
-                    _read_tensor(part, header)
-    header.operators.add((domain, operator))
+    header.chains |= {bytes(name): length for name in parts[_OUTPUT]}
+    return length
 
 
 def _read_tensor(content: memoryview, header: Header) -> None:
-    for number, value in _fields(content):
-        if number == _EXTERNAL_DATA and isinstance(value, memoryview):
-            entry = {key: _text(part) for key, part in _fields(value) if isinstance(part, memoryview)}
+    for number, value in _messages(content):
+        if number == _EXTERNAL_DATA:
+            entry = {key: _text(part) for key, part in _messages(value)}
             if entry.get(_KEY) == "location":
                 header.data_files.add(entry.get(_VALUE, ""))
 
 
-def _text(value: memoryview) -> str:
+def _text(value: memoryview | bytes) -> str:
     if len(value) > _LONGEST_TEXT:
         raise IndexError("a name is too long")
     return bytes(value).decode()
+
+
+def _messages(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield those fields of a message that have bytes, and their number."""
+    for number, value in _fields(content):
+        if isinstance(value, memoryview):
+            yield number, value
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:

@@ -25,7 +25,7 @@ from flask_detector.errors import CheckpointError, DetectorError, kind_of
 # Far more than reading and trying takes: of address space, beside some times the file's own size.
 _BYTES = 6 << 30
 _TIMES_THE_FILE = 8
-_SECONDS = 300
+_SECONDS = 120
 
 _SIMPLER = "No detector should need so much; export it again."
 
