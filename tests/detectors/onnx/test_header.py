@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,52 @@ def test_operators_that_the_file_defines_itself_are_let_through(tmp_path: Path) 
     check_header(written(tmp_path / "model.onnx", model))
 
 
+def function(name: str, calls: Sequence[tuple[str, str]]) -> Any:
+    """A function of the domain `mine`, in which one operator follows the other."""
+    nodes = [
+        helper.make_node(operator, [f"x{i}"], [f"x{i + 1}"], domain=domain)
+        for i, (domain, operator) in enumerate(calls)
+    ]
+    return helper.make_function(
+        "mine", name, ["x0"], [f"x{len(calls)}"], nodes, [helper.make_opsetid("", 17)]
+    )
+
+
+def with_functions(*functions: Any) -> Any:
+    model = model_of(ANSWER, nodes=[helper.make_node("f0", ["images"], ["chosen"], domain="mine")])
+    model.functions.extend(functions)
+    return model
+
+
+def test_functions_that_become_too_many_nodes_are_refused(tmp_path: Path) -> None:
+    inner = [function(f"f{i}", [("mine", f"f{i + 1}")] * 100) for i in range(3)]
+    model = with_functions(*inner, function("f3", [("", "Sin")]))
+    assert "more than 20000 nodes" in refusal(written(tmp_path / "model.onnx", model))
+
+
+def test_functions_that_are_in_themselves_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    itself = with_functions(function("f0", [("mine", "f0")]))
+    assert "functions in themselves" in refusal(written(path, itself))
+    mutual = with_functions(function("f0", [("mine", "f1")]), function("f1", [("mine", "f0")]))
+    assert "functions in themselves" in refusal(written(path, mutual))
+    deep = [function(f"f{i}", [("mine", f"f{i + 1}")] * 2) for i in range(30)]
+    assert "in more than 8 others" in refusal(written(path, with_functions(*deep)))
+
+
+def test_a_chain_that_the_engine_would_need_minutes_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    chain = [helper.make_node("Sin", [f"x{i}"], [f"x{i + 1}"]) for i in range(header.LONGEST_CHAIN)]
+    beside = [helper.make_node("Sin", ["images"], [f"y{i}"]) for i in range(header.LONGEST_CHAIN)]
+    check_header(written(path, model_of(ANSWER, nodes=[*chain, *beside])))
+    more = helper.make_node("Sin", [f"x{len(chain)}"], ["end"])
+    assert "nodes of the model follow one another" in refusal(
+        written(path, model_of(ANSWER, nodes=[*chain, more]))
+    )
+    in_calls = with_functions(function("f0", [("", "Sin")] * (header.LONGEST_CHAIN + 1)))
+    assert "follow one another" in refusal(written(path, in_calls))
+
+
 @pytest.mark.slow
 def test_a_graph_of_a_million_nodes_is_refused_at_once(tmp_path: Path) -> None:
     model = model_of(ANSWER)
@@ -114,7 +161,7 @@ def test_a_graph_of_a_million_nodes_is_refused_at_once(tmp_path: Path) -> None:
     path.write_bytes(b"\x08\x09\x3a" + length.rstrip(b"\0") + graph)
     start = time.process_time()
     assert "more than 20000 nodes" in refusal(path)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 5
 
 
 def test_graphs_within_graphs_are_counted(tmp_path: Path) -> None:

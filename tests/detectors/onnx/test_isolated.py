@@ -44,7 +44,7 @@ def test_errors_come_back_as_they_are_with_the_file_s_name(tmp_path: Path) -> No
 
 
 def test_a_loop_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "_SECONDS", 12)
+    monkeypatch.setattr(isolated, "_SECONDS_IN_ALL", 12)
     always = numpy_helper.from_array(np.array(True), "always")
     most = numpy_helper.from_array(np.array(2**62), "most")
     body = helper.make_graph(

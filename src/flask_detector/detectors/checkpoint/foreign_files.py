@@ -31,7 +31,7 @@ _OTHER_NETWORKS = "Bring a checkpoint of Mask R-CNN R-50 FPN, RTMDet or NanoDet-
 
 
 # How exported models begin. ONNX is protobuf: the version of the format, then another field of the model.
-ONNX = rb"\x08[\x01-\x20][\x12\x1a\x22\x28\x32\x3a\x42\x72]"
+ONNX = rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72]"
 OPENVINO = rb"\s*(<\?xml[^>]*>\s*)?<net"
 # A PaddlePaddle tensor: its version and the number of its levels, both 0.
 _PADDLE = rb"\x00{4}(\x00{8}|[\x01-\x80]\x00{7})"
@@ -75,7 +75,11 @@ _ARCHIVES = (
     ),
     (r"(^|/)model\.weights\.h5$", "a Keras model", _OTHER_NETWORKS),
     (r"(^|/)saved_model\.pb$", "a TensorFlow model", _OTHER_NETWORKS),
-    (r"\.onnx$", "an archive with an ONNX model", _BRING_PYTORCH),
+    (
+        r"\.onnx$",
+        "an archive with an ONNX model",
+        "Unpack it, and add what is in it: the .onnx, with the files beside it.",
+    ),
     (r"\.npy$", "an archive of numpy's arrays", _BRING_PYTORCH),
     (r"(?<!/data)\.(pth|pt|pkl|safetensors)$", "an archive that holds checkpoints", _UNPACK),
 )

@@ -165,6 +165,7 @@ class _Conversion:
             is_open=is_open,
             has_masks=reading.has_masks,
             is_in_doubt=self._is_in_doubt,
+            is_openvino=self.exported.is_openvino,
         )
 
 

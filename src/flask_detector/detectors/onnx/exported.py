@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from flask_detector.detectors.onnx.header import check_header
-from flask_detector.detectors.onnx.interpretation import Interpretation
+from flask_detector.detectors.onnx.interpretation import SIDES, Interpretation
 from flask_detector.detectors.onnx.signature import Signature
 from flask_detector.detectors.openvino_runtime import (
     Graph,
@@ -35,6 +35,7 @@ class Exported:
 
     graph: Graph
     signature: Signature
+    is_openvino: bool
 
     @classmethod
     def read(cls, file: Path, options: Mapping[str, Any]) -> Self:
@@ -45,7 +46,7 @@ class Exported:
         Raises CheckpointError for a file that can't be read or is no detector, and BadParameter for a
         size that it does not take.
         """
-        check_header(file)
+        is_openvino = check_header(file)
         try:
             graph = keep_slices(read_graph(file))
             inputs, _ = ports_of(graph)
@@ -64,6 +65,12 @@ class Exported:
                 if is_quantised
                 else "Export it again, with another opset or from a newer version of its program.",
             ) from error
+        if not SIDES[0] <= min(size) <= max(size) <= SIDES[1]:
+            raise CheckpointError(
+                f"The model takes pictures of {size[0]}x{size[1]} pixels; sides of {SIDES[0]} to {SIDES[1]} "
+                "are used here.",
+                hint="Export it with another size.",
+            )
         signature = Signature(inputs, outputs, metadata, picture, size, None in sides)
         for port in outputs:
             if port.shape and np.prod([side or 1 for side in port.shape], dtype=float) > _MOST_NUMBERS:
@@ -71,7 +78,7 @@ class Exported:
                     f"An output of the model has the shape {port.shape}, which no detector needs.",
                     hint="Export it again.",
                 )
-        return cls(graph, signature)
+        return cls(graph, signature, is_openvino)
 
     def of_size(self, size: Sequence[int | None]) -> Graph:
         """Return the graph for one picture of that height and width; None for a side that stays open."""

@@ -65,8 +65,10 @@ class Header:
     chains: dict[bytes, int] = field(default_factory=dict)
 
 
-def check_header(path: Path) -> None:
-    """Raise CheckpointError for a file that the engine shall not see, in words; memory and time are bounded.
+def check_header(path: Path) -> bool:
+    """Return whether a file is OpenVINO's own instead of ONNX; memory and time are bounded.
+
+    Raises CheckpointError for one that the engine shall not see, in words.
 
     That is one that is no ONNX, too large or with too many nodes, one with operators that no standard has,
     and one whose arrays lie outside its folder.
@@ -83,7 +85,7 @@ def check_header(path: Path) -> None:
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     if re.match(OPENVINO, content):
         _check_openvino(path, content)
-        return
+        return True
     header = Header()
     try:
         _read_model(content, header)
@@ -99,6 +101,7 @@ def check_header(path: Path) -> None:
             hint="Export it for ONNX Runtime instead of another engine, without its suppression if need be.",
         )
     _check_data_files(path, header.data_files, or_else=f" {_ONE_FILE}")
+    return False
 
 
 def _check_openvino(path: Path, content: memoryview) -> None:
@@ -150,7 +153,7 @@ def _sizes(functions: Mapping[Operator, Counter[Operator]]) -> dict[Operator, in
     for _ in range(_DEEPEST + 2):
         before = sizes
         sizes = {
-            name: sum(count * before.get(inner, 1) for inner, count in body.items())
+            name: 1 + sum(count * before.get(inner, 1) for inner, count in body.items())
             for name, body in functions.items()
         }
         if sizes == before:
@@ -184,7 +187,7 @@ def _read_node(content: memoryview, header: Header, uses: Counter[Operator], dep
     header.nodes += max(size, len(parts[_OUTPUT]))
     if header.nodes > MOST_NODES:
         raise CheckpointError(f"The model has more than {MOST_NODES} nodes.", hint=_EXPORT_AGAIN)
-    length = max((header.chains.get(bytes(name), 0) for name in parts[_INPUT]), default=0)
+    length = max((header.chains.get(bytes(array), 0) for array in parts[_INPUT]), default=0)
     for kind, part in (message for attribute in parts[_ATTRIBUTE] for message in _messages(attribute)):
         if kind in {_SUBGRAPH, _SUBGRAPHS}:
             length = max(length, _read_graph(part, header, uses, depth + 1))
@@ -195,7 +198,7 @@ def _read_node(content: memoryview, header: Header, uses: Counter[Operator], dep
         raise CheckpointError(
             f"More than {LONGEST_CHAIN} nodes of the model follow one another.", hint=_EXPORT_AGAIN
         )
-    header.chains |= {bytes(name): length for name in parts[_OUTPUT]}
+    header.chains |= {bytes(array): length for array in parts[_OUTPUT]}
     return length
 
 

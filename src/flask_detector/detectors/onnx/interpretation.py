@@ -14,7 +14,7 @@ _CHOICES = {
     "boxes": ("xyxy", "cxcywh", "yxyx", "yolox"),
     "scores": ("plain", "sigmoid", "softmax", "objectness"),
 }
-_SIDES = (32, 4096)
+SIDES = (32, 4096)
 _RANGES = {"padding": (0, 255), "stride": (1, 128), "first_class": (0, 1), "iou": (0, 1.0)}
 
 OPTIONS_KEY = "flask_detector.options"
@@ -99,9 +99,9 @@ def _parsed(name: str, value: Any) -> Any:
         raise _refusal(name, value, "It is true or false.")
     if name == "size":
         sides = _numbers(text.replace("x", ","), int)
-        if len(sides) in {1, 2} and all(_SIDES[0] <= side <= _SIDES[1] for side in sides):
+        if len(sides) in {1, 2} and all(SIDES[0] <= side <= SIDES[1] for side in sides):
             return (sides[0], sides[-1])
-        raise _refusal(name, value, f"It is height x width, 640 or 480x640, from {_SIDES[0]} to {_SIDES[1]}.")
+        raise _refusal(name, value, f"It is height x width, 640 or 480x640, from {SIDES[0]} to {SIDES[1]}.")
     if name in {"mean", "std"}:
         numbers = _numbers(text, float)
         if len(numbers) == 1:

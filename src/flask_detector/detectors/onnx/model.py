@@ -73,6 +73,7 @@ class OnnxDetector:
             network,
             threads=threads or usable_cores(),
             precision=Precision.FLOAT32 if precision is Precision.AUTO else precision,
+            is_openvino_int8=bool(manifest.get("is_openvino")),
         )
         self._one_at_a_time = threading.Lock()
 
