@@ -13,7 +13,9 @@ RUN python3 -m venv /opt/flask-detector
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 # Of the inference engine only what computes on processors and reads ONNX is used.
-RUN /opt/flask-detector/bin/pip install --no-cache-dir --disable-pip-version-check '.[s3]' \
+ARG EXTRAS=s3
+ARG PIP_EXTRA_INDEX_URL
+RUN /opt/flask-detector/bin/pip install --no-cache-dir --disable-pip-version-check ".[${EXTRAS}]" \
     && find /opt/flask-detector -path '*/openvino/libs/*' '(' \
         -name '*_gpu_plugin*' -o -name '*_npu_plugin*' -o -name '*_gguf_*' -o -name '*_paddle_*' \
         -o -name '*_pytorch_*' -o -name '*_tensorflow_*' -o -name cache.json ')' -delete \
