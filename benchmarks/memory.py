@@ -5,13 +5,13 @@ wait for the end, fetch the page's picture, the drawn one at full size, and the 
 photograph of 24 megapixels. The processes are sampled meanwhile; printed is each one's proportional set size
 (PSS) where the sum of all was highest, beside the sum at rest before and after:
 
-    python -m benchmarks.memory ../shared [--number 50] [--model nanodet-g] [--model mask-rcnn]
+    python -m benchmarks.memory ../shared [--number 50] [--model nanodet-g] [--model rtmdet-ins] …
 
 With `--large FORMAT`, once or several times, the photograph comes in those formats, with `--large all` in
 each that there is, and every one in an installation of its own; a table has a line for each.
 
-The argument is the folder with pictures and the synthetic weights that stand in for Mask R-CNN's. Linux only:
-the numbers are those of /proc/*/smaps_rollup.
+The argument is the folder with pictures and the synthetic weights that stand in for those of Mask R-CNN and
+of RTMDet-Ins s. Linux only: the numbers are those of /proc/*/smaps_rollup.
 """
 
 import http.client
@@ -33,9 +33,15 @@ from PIL import ExifTags, Image
 from benchmarks import results
 from benchmarks.installation import fetch, installation
 from tests.support.pictures import encoded
-from tests.support.weights import mask_rcnn_weights, write_safetensors
+from tests.support.weights import Arrays, mask_rcnn_weights, rtmdet_weights, write_safetensors
 
-LIMITS = {"nanodet-g": 256, "mask-rcnn": 512}
+LIMITS = {"nanodet-g": 256, "rtmdet-ins": 512, "mask-rcnn": 512}
+
+# Models that are added, by the synthetic weights that stand in for theirs.
+WEIGHTS: dict[str, Callable[[Path], Arrays]] = {
+    "rtmdet-ins": lambda shared: rtmdet_weights(shared, "s"),
+    "mask-rcnn": lambda shared: mask_rcnn_weights(shared, "torchvision/maskrcnn_resnet50_fpn"),
+}
 
 LARGE = (6000, 4000)
 
@@ -108,8 +114,8 @@ def main() -> None:
         for name in formats:
             pictures = sent_pictures(options.shared, options.number, name)
             with tempfile.TemporaryDirectory() as folder:
-                if model == "mask-rcnn":
-                    add_weights(options.shared, Path(folder))
+                if model in WEIGHTS:
+                    add_weights(model, options.shared, Path(folder))
                 measurement = measured(model, Path(folder), pictures)
             peak = {"peak": total(measurement.peak)}
             if len(formats) > 1:
@@ -136,11 +142,11 @@ def sent_pictures(shared: Path, number: int, large: str) -> list[bytes]:
     return pictures
 
 
-def add_weights(shared: Path, folder: Path) -> None:
+def add_weights(model: str, shared: Path, folder: Path) -> None:
     """Add the synthetic weights as a model of the installation's own."""
     weights = folder / "weights.safetensors"
-    write_safetensors(weights, mask_rcnn_weights(shared, "torchvision/maskrcnn_resnet50_fpn"))
-    command = [sys.executable, "-m", "flask_detector", "models", "add", "mask-rcnn", str(weights)]
+    write_safetensors(weights, WEIGHTS[model](shared))
+    command = [sys.executable, "-m", "flask_detector", "models", "add", model, str(weights)]
     subprocess.run(command, env={**os.environ, "DETECTOR_DATA_DIR": str(folder)}, check=True)
     weights.unlink()
 

@@ -98,6 +98,7 @@ def readme() -> str:
         "memory of the whole installation, at rest and at its peak, embedded model": at.format(
             **memory["nanodet-g"]
         ),
+        "the same with RTMDet-Ins s": at.format(**memory["rtmdet-ins"]),
         "the same with Mask R-CNN": at.format(**memory["mask-rcnn"]),
         "first page": cell(
             "{kb:.0f} kB, usable after {usable_after_0_ms:.2f} s at 1.6 Mbit/s",
