@@ -94,9 +94,11 @@ def hurried(stack: Stack, but: int = 0) -> int:
     """
     wait_until(lambda: bool({*teachers(stack)} - {but}), 120)
     (process,) = {*teachers(stack)} - {but}
-    with suppress(OSError):  # who is not root can't
+    group = Path(f"/proc/{process}/autogroup")
+    with suppress(OSError):  # who is not root can't, and not every system has groups
+        wait_until(lambda: group.read_text().endswith("nice 19\n"), 120)  # it steps back when it begins
         os.sched_setscheduler(process, os.SCHED_OTHER, os.sched_param(0))
-        Path(f"/proc/{process}/autogroup").write_text("0")
+        group.write_text("0")
     return process
 
 

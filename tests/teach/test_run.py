@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from flask_detector.detectors import load_detector, model_store
+from flask_detector.detectors import ModelStore, load_detector, model_store
 from flask_detector.errors import (
     BadParameter,
     BadTrainingData,
@@ -145,6 +146,52 @@ def test_a_run_goes_on_from_wherever_it_was_stopped(tmp_path: Path, settings: Se
     assert (card.folds, card.validation, card.training) == (3, 4, 4)
     assert card.steps == 8
     assert {"walls", "nanodet-g-with-walls"} <= set(model_store(settings).installed())
+
+
+def test_a_run_that_ended_between_its_two_models_adds_the_other_one(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coco(tmp_path / "set" / "train", 2)
+    coco(tmp_path / "set" / "val", 1, first=10)
+
+    def add(store: ModelStore, name: str, file: Path, *, variant: str | None = None) -> None:
+        if variant is not None:
+            raise KeyboardInterrupt
+        before(store, name, file, variant=variant)
+
+    before = ModelStore.add
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelStore, "add", add)
+        with pytest.raises(KeyboardInterrupt):
+            teach(asked(tmp_path / "set"), settings, Listener())
+    assert "walls" in model_store(settings).installed()
+
+    teach(asked(tmp_path / "set"), settings, Listener())
+
+    assert {"walls", "nanodet-g-with-walls"} <= set(model_store(settings).installed())
+
+
+@pytest.mark.parametrize("base", ["nanodet-g", "tiny"])
+def test_a_loss_that_is_no_number_ends_a_run_and_the_next_goes_on_before_it(
+    tmp_path: Path, settings: Settings, shared: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    if base == "tiny":
+        write_safetensors(tmp_path / "tiny.safetensors", rtmdet_weights(shared, "tiny"))
+        model_store(settings).add("tiny", tmp_path / "tiny.safetensors")
+    coco(tmp_path / "set" / "train", 2, outlined=True)
+    coco(tmp_path / "set" / "val", 1, first=10, outlined=True)
+    before = model_store(settings).installed()
+    with monkeypatch.context() as patch:
+        for name in ("_NanoDet", "_RTMDet"):
+            patch.setattr(f"flask_detector.teach.pupil.{name}.loss", lambda *_: torch.tensor(float("nan")))
+        with pytest.raises(TeachingError, match="no finite number at step 0"):
+            teach(replace(asked(tmp_path / "set"), base=base), settings, Listener())
+    assert model_store(settings).installed() == before
+    listener = Listener()
+
+    teach(replace(asked(tmp_path / "set"), base=base), settings, listener)
+
+    assert listener.said[0].startswith("Going on from where the last run was stopped")
 
 
 def test_beginning_again_with_the_name_of_a_model_leaves_what_came_of_it(
