@@ -45,7 +45,7 @@ def test_pictures_are_gone_through_and_verified_at_the_keyboard(
     page = open_page(f"{collection_path}?state=unseen")
     cards = page.locator(".collected")
     number = cards.count()
-    page.get_by_role("link", name="Correct").click()
+    page.get_by_role("link", name="Correct", exact=True).click()
     page.locator(".editor-objects > *").first.wait_for()
     with page.expect_response(lambda response: response.request.method == "PUT"):
         page.keyboard.press("Space")
