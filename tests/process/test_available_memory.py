@@ -145,3 +145,12 @@ def test_who_waits_in_vain_is_told_when_to_come_back(monkeypatch: pytest.MonkeyP
 
 def _gif() -> bytes:
     return bytes.fromhex("47494638396101000100800000ff0000ffffff2c00000000010001000002024401003b")
+
+
+def test_the_limit_of_a_process_s_addresses_counts() -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30,) * 2);"
+        "from flask_detector.process.available_memory import available; print(available())"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+    assert 0 < int(answer.stdout) < 1 << 30
