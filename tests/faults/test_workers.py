@@ -1,6 +1,7 @@
 """Workers that die, hang, stop and come back."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -86,6 +87,22 @@ def test_a_worker_that_hangs_in_native_code_ends_and_another_does_its_picture(
         )
         assert hanging.wait(30) != 0
         assert installation.outcomes([id, *flight.land()]) == {"done": 101}
+    finally:
+        installation.close()
+
+
+def test_a_picture_that_each_worker_hangs_on_fails_with_the_model_s_name(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, DETECTOR_JOB_TIMEOUT="1")
+    try:
+        installation.start_redis()
+        installation.start_web()
+        id = installation.send_until_accepted(picture("hang"))
+        for _ in range(TRIES):
+            assert installation.start_faulty_worker().wait(60) != 0
+        found = installation.record(id)
+        assert found.status == "failed"
+        assert found.failure is not None
+        assert re.search(r"by the model nanodet-g .*longer than 1 seconds", found.failure.message)
     finally:
         installation.close()
 

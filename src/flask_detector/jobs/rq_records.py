@@ -18,6 +18,17 @@ WORKERS_DIED = Failure(
     "Send another picture; the worker's log shows why it stopped.",
 )
 
+
+def out_of_time(seconds: float | None, model: str | None) -> Failure:
+    """Return why a detection with a model, if one is loaded, is stopped after that time."""
+    by_model = f" by the model {model}" if model else ""
+    return Failure(
+        DetectionFailed.code,
+        f"The detection{by_model} was stopped because it took longer than {seconds or 0:g} seconds.",
+        "Send a smaller picture, use another model, or raise DETECTOR_JOB_TIMEOUT.",
+    )
+
+
 RQ_STATUS = {
     JobStatus.QUEUED: RqStatus.QUEUED.value,
     JobStatus.RUNNING: RqStatus.STARTED.value,

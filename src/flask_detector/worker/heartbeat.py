@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from rq.utils import now, utcformat
@@ -17,6 +18,7 @@ from rq.worker import BaseWorker
 from rq.worker_registration import register
 
 from flask_detector.jobs.queue import Jobs
+from flask_detector.jobs.rq_records import out_of_time
 from flask_detector.jobs.workers import WORKER_SILENCE
 from flask_detector.process.extras import missing_for_teaching
 from flask_detector.process.logs import facts, on_behalf_of, short
@@ -57,14 +59,19 @@ class Heartbeat(threading.Thread):
         worker: BaseWorker,
         jobs: Jobs,
         attempts: Attempts,
+        loaded: Callable[[], str | None],
         models: Callable[[], Mapping[str, float | None]],
         models_folder: str,
     ) -> None:
-        """jobs, attempts: on its own connection. models: returns the seconds a picture takes by model."""
+        """jobs, attempts: on its own connection. loaded: returns the name of the model in memory.
+
+        models: returns the seconds a picture takes by model.
+        """
         super().__init__(name="heartbeat", daemon=True)
         self._worker = worker
         self._jobs = jobs
         self._attempts = attempts
+        self._loaded = loaded
         self._models = models
         self._models_folder = models_folder
         self._teaches = "" if missing_for_teaching() else "1"
@@ -150,6 +157,11 @@ class Heartbeat(threading.Thread):
                     id,
                     extra=facts(detection=id),
                 )
+            # Tried often enough, it fails here, where it is known why.
+            if not self._attempt.job.retries_left:
+                with suppress(Exception):
+                    failure = out_of_time(self._attempt.job.timeout, self._loaded())
+                    self._attempts.fail(self._attempt, failure)
             os._exit(HUNG_EXIT_STATUS)
         if self._in_hand and self._give_back_at is not None and time.monotonic() > self._give_back_at:
             self._give_all_back()

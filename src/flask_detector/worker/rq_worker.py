@@ -29,6 +29,7 @@ from flask_detector.detectors import AUTO
 from flask_detector.errors import BrokerUnavailable, DetectionFailed, DetectorError
 from flask_detector.jobs.queue import DOUBT_TASK, MASK_TASK, Jobs
 from flask_detector.jobs.records import Failure
+from flask_detector.jobs.rq_records import out_of_time
 from flask_detector.jobs.serializer import Serializer
 from flask_detector.jobs.states import TRIES
 from flask_detector.process import readiness
@@ -82,6 +83,7 @@ class DetectionWorker(SimpleWorker):
             self,
             jobs,
             Attempts(jobs.queue, worker=self.name, location=location),
+            lambda: context.detectors.loaded,
             context.detectors.available,
             context.detectors.folder_id(),
         )
@@ -269,11 +271,7 @@ class DetectionWorker(SimpleWorker):
         if isinstance(error, DetectorError):
             return Failure.of(error)
         if isinstance(error, TimeIsUp):
-            return Failure(
-                DetectionFailed.code,
-                f"The detection was stopped because it took longer than {job.timeout} seconds.",
-                "Send a smaller picture, or raise DETECTOR_JOB_TIMEOUT.",
-            )
+            return out_of_time(job.timeout, self._context.detectors.loaded)
         if isinstance(error, MemoryError):
             return Failure(
                 DetectionFailed.code,
