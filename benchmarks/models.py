@@ -87,8 +87,9 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
     print(f"\n{'':46}{heads}{'found':>7}")
     for name, answers in rounds.items():
         seconds, last = statistics.median(one["seconds"] for one in answers), answers[-1]
-        few = ask(processes[name], "few")
-        large = ask(processes[name], "large") if CONTESTANTS[name][0] != "torchvision" else None
+        is_ours = CONTESTANTS[name][0] not in {"torchvision", "mmdet"}
+        few = ask(processes[name], "few") if "select" in last["stages"] else None
+        large = ask(processes[name], "large") if is_ours else None
         processes[name].communicate()
         stages = {s: statistics.median(one["stages"][s] for one in answers) for s in last["stages"]}
         figures[name] = {"seconds": seconds, "peak_mb": last["peak"]}
@@ -103,7 +104,7 @@ def contest(options: argparse.Namespace, folder: Path) -> results.Figures:
         row += f"{large['peak']:9.0f}" if large is not None else f"{'':9}"
         print(f"{row}{last['found']:7}")
         print(f"  {told(stages)}")
-        if "select" in stages and large is not None:
+        if few is not None and large is not None:
             print(f"  the best {few['found']}: {told(few['stages'])}; 24 megapixels: {told(large['stages'])}")
     return figures
 
