@@ -1,8 +1,10 @@
 """Whole runs of a few steps: what they leave, and how they go on."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,6 +265,20 @@ def test_pytorch_without_memory_is_said_in_words(
     with pytest.raises(TeachingError, match="There is not enough memory to teach"):
         teach(asked(coco(tmp_path / "set", 4)), settings, Listener())
     assert model_store(settings).installed() == ["nanodet-g"]
+
+
+def test_a_checkpoint_for_which_there_is_no_memory_is_said_in_words(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, *_: object) -> int:
+            raise MemoryError
+
+    monkeypatch.setattr("flask_detector.teach.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("flask_detector.teach.training.io", SimpleNamespace(BytesIO=Full))
+
+    with pytest.raises(TeachingError, match="There is not enough memory to teach"):
+        teach(asked(coco(tmp_path / "set", 4)), settings, Listener())
 
 
 def test_a_model_that_cannot_be_taught_is_refused(tmp_path: Path, settings: Settings) -> None:

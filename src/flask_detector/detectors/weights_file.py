@@ -5,6 +5,7 @@ and ``manifest.json``, which says which array is where, of which variant they ar
 called.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -80,6 +81,8 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError from error  # the files are as they should be
         raise CheckpointError(
             f"The converted weights in {folder} can't be read.", hint="Remove the folder to convert again."
         ) from error

@@ -299,8 +299,9 @@ def _words_for_failures(folder: Path) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # PyTorch says it in words alone.
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        # PyTorch says it in words alone, or of what failed by it.
+        is_of_memory = "memory" in str(error) or isinstance(error.__context__, MemoryError)
+        if isinstance(error, RuntimeError) and not is_of_memory:
             raise
         raise TeachingError(
             "There is not enough memory to teach.",
