@@ -184,6 +184,12 @@ class DecodedPixels(Pixels):
         """Give their memory back; they can't be read any more."""
         self._array = None
 
+    def _whole(self) -> Image.Image:
+        array = self._array
+        if array is not None and array.shape[2] == 3 and self._orientation == 1:
+            return Image.fromarray(array)  # without a copy in between
+        return super()._whole()
+
     def _read(self, first: int, strip: Picture) -> None:
         if self._array is None:
             raise RuntimeError(_FORGOTTEN)
