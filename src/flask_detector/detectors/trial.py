@@ -53,7 +53,9 @@ def outcomes(graphs: Path, picture: Picture, *, min_score: float | None = None) 
     manifest = read_manifest(graphs)
     architecture, used = manifest["architecture"], manifest["variant"]
     if architecture == "onnx":
-        doubts = BY_NAME[used].doubts if manifest["is_in_doubt"] else ()
+        family = BY_NAME[used]
+        asked = family.usual.changed(manifest["options"])
+        doubts = family.other_readings(asked) if manifest["is_in_doubt"] else ()
         for doubt in ({}, *doubts):
             exported = OnnxDetector(graphs, name=used, precision=Precision.FLOAT32, options=doubt)
             reading = " with ".join([used, *filter(None, [written(doubt)])])

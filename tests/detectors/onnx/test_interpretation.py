@@ -1,5 +1,6 @@
 import pytest
 
+from flask_detector.detectors.onnx.families import BY_NAME
 from flask_detector.detectors.onnx.interpretation import Interpretation, written
 from flask_detector.errors import BadParameter
 
@@ -38,3 +39,10 @@ def test_one_number_is_meant_for_all_sides_and_channels() -> None:
 def test_what_can_not_be_is_refused(option: str, value: str) -> None:
     with pytest.raises(BadParameter, match=option):
         Interpretation().changed({option: value})
+
+
+def test_a_reading_that_changes_nothing_is_no_other_one() -> None:
+    family = BY_NAME["yolo"]
+    assert family.other_readings(family.usual) == ({"resize": "stretch"}, {"bgr": True})
+    stretched = family.usual.changed({"resize": "stretch"})
+    assert family.other_readings(stretched) == ({"bgr": True},)

@@ -186,11 +186,9 @@ def _settled(
 
 
 def _doubts(family: Family, asked: Interpretation) -> list[str]:
-    others = "; ".join(written(doubt) for doubt in family.doubts)
-    return [
-        f"Assumed, since the file does not say: {_in_words(asked)}. 'models check NAME PICTURE' shows what "
-        f"it finds so, and with {others}."
-    ]
+    others = "; ".join(written(doubt) for doubt in family.other_readings(asked))
+    shown = f" 'models check NAME PICTURE' shows what it finds so, and with {others}." if others else ""
+    return [f"Assumed, since the file does not say: {_in_words(asked)}.{shown}"]
 
 
 def _in_words(asked: Interpretation) -> str:

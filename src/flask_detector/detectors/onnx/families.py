@@ -33,6 +33,10 @@ class Family:
     min_score: float = 0.3
     doubts: tuple[Mapping[str, Any], ...] = ()
 
+    def other_readings(self, asked: Interpretation) -> tuple[Mapping[str, Any], ...]:
+        """Return those doubts that would read a model otherwise than it is read."""
+        return tuple(doubt for doubt in self.doubts if asked.changed(doubt) != asked)
+
 
 _YOLO = Interpretation(boxes="cxcywh", iou=0.7)
 _STRETCHED = Interpretation(resize="stretch", resample="pillow")
