@@ -71,9 +71,15 @@ def test_the_page_shows_every_operation_with_an_example_and_without_inline_code(
     assert not re.search(r"<script(?![^>]*src)|<style|style=|onclick|https?://(?!localhost)", page)
 
 
+# The first ones end by themselves; each sequence of requests leads to others, so that those end by time.
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_schemathesis_finds_nothing_that_the_description_does_not_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("phases", "seconds", "least"), [("examples,coverage,fuzzing", 240, 200), ("stateful", 40, 1)]
+)
+def test_schemathesis_finds_nothing_that_the_description_does_not_say(
+    tmp_path: Path, phases: str, seconds: int, least: int
+) -> None:
     with running_stack(tmp_path) as stack:
         command = [sys.executable, "-m", "flask_detector", "keys", "create"]
         environment = {"DETECTOR_DATA_DIR": str(stack.data_dir), "PATH": ""}
@@ -85,9 +91,9 @@ def test_schemathesis_finds_nothing_that_the_description_does_not_say(tmp_path: 
                 "run",
                 f"{stack.url}/api/v1/openapi.json",
                 f"--header=Authorization: Bearer {made.stdout.strip()}",
-                "--phases=examples,coverage,fuzzing,stateful",
+                f"--phases={phases}",
                 "--max-examples=3",
-                "--max-time=80",
+                f"--max-time={seconds}",
                 "--seed=1",
                 "--generation-database=none",
                 "--no-color",
@@ -100,4 +106,4 @@ def test_schemathesis_finds_nothing_that_the_description_does_not_say(tmp_path: 
     assert found.returncode == 0, found.stdout[-20_000:]
     generated = re.search(r"(\d+) generated", found.stdout)
     assert generated is not None
-    assert int(generated[1]) > 200
+    assert int(generated[1]) >= least
