@@ -169,6 +169,12 @@ def test_what_rt_detr_and_deim_export(compare: Compare, config: str) -> None:
     compare("rtdetr", {"config": config}, family="target-sizes")
 
 
+def test_what_mmdeploy_exports(compare: Compare) -> None:
+    blue_first = {"bgr": True, "mean": "103.53,116.28,123.675", "std": "57.375,57.12,58.395"}
+    asked = {"options": {**blue_first, "padding": 114}}
+    compare("mmdeploy", {"network": "rtmdet_tiny_8xb32-300e_coco"}, family="mmdeploy", **asked)
+
+
 def test_what_tensorflow_exports(compare: Compare) -> None:
     compare("tensorflow", {}, family="tensorflow", labels=numbered(20))
 

@@ -34,7 +34,7 @@ def main() -> None:
         if "rcnn" in name and module_name.endswith("box_predictor.cls_score"):
             rescale(module, run, 0, 2.5)
         elif module_name.endswith("mask_fcn_logits"):
-            rescale(module, run, 0, 2)
+            rescale(module, run, 1, 2)
         elif module_name.endswith("cls_logits"):
             rescale(module, run, -6, 2)
         elif module_name.endswith("bbox_ctrness"):
