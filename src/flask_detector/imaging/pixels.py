@@ -4,19 +4,18 @@ They are converted strip by strip, when they are asked for: beside the copy that
 second whole picture, unless somebody wants it as one array.
 """
 
-import io
 import struct
 from collections.abc import Callable, Iterator
-from functools import partial
 from io import FileIO
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
+
+from flask_detector.imaging.rgb import conversion_of
 
 Picture = npt.NDArray[np.uint8]
-Strip = Callable[[Image.Image], Image.Image]
 Rows = slice | npt.NDArray[np.int64]
 Box = tuple[int, int, int, int]
 
@@ -79,7 +78,7 @@ class Pixels:
         self.reduced = reduced
         self._stored: Stored | None = stored or image
         self._orientation = orientation_of(image)
-        self._to_rgb = _conversion(like)
+        self._to_rgb = conversion_of(like)
 
     @classmethod
     def of(cls, picture: "Picture | Pixels") -> "Pixels":
@@ -272,63 +271,3 @@ def orientation_of(image: Image.Image) -> int:
     ):
         return 1
     return orientation if isinstance(orientation, int) and orientation in _STORED_IN_UPRIGHT else 1
-
-
-def _conversion(image: Image.Image) -> Strip:
-    """Return what makes a strip of this image an RGB image."""
-    if image.mode == "CMYK":
-        return _from_cmyk(image.info.get("icc_profile"))
-    if image.mode.startswith("I;16"):
-        # A TIFF of 12 bits is opened in 16, unscaled.
-        twelve_bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample) == (12,)
-        return partial(_stretched, black=0.0, white=4095.0 if twelve_bits else 65535.0)
-    if image.mode in {"I", "F"}:
-        black, white = _range(image)
-        return partial(_stretched, black=black, white=white)
-    if image.has_transparency_data and not _has_unused_alpha(image):
-        return _over_white
-    return partial(Image.Image.convert, mode="RGB")
-
-
-def _over_white(strip: Image.Image) -> Image.Image:
-    strip = strip.convert("RGBA")
-    white = Image.new("RGB", strip.size, (255, 255, 255))
-    white.paste(strip, mask=strip.getchannel("A"))
-    return white
-
-
-def _has_unused_alpha(image: Image.Image) -> bool:
-    """Tell whether a BMP has an alpha channel that its writer left at zero: it does not mean invisible."""
-    return image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
-
-
-def _from_cmyk(profile: bytes | None) -> Strip:
-    if profile:
-        try:
-            transform = ImageCms.buildTransform(
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), "CMYK", "RGB"
-            )
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            # The profile is damaged or of another kind of picture.
-            return partial(Image.Image.convert, mode="RGB")
-        return transform.apply
-    return partial(Image.Image.convert, mode="RGB")
-
-
-def _stretched(strip: Image.Image, *, black: float, white: float) -> Image.Image:
-    levels = np.nan_to_num(
-        (np.asarray(strip, np.float32) - np.float32(black)) * np.float32(255 / (white - black))
-    )
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8)).convert("RGB")
-
-
-def _range(image: Image.Image) -> tuple[float, float]:
-    """Return the numbers that become black and white: 0 and 1 if floats lie there, else the extremes."""
-    numbers: npt.NDArray[Any] = np.asarray(image)
-    finite = numbers[np.isfinite(numbers)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    black, white = float(finite.min()), float(finite.max())
-    if image.mode == "F" and black >= 0 and white <= 1:
-        return 0.0, 1.0
-    return (black, white) if white > black else (black - 1, white)
