@@ -1,6 +1,7 @@
 """Collections on a real Redis and in a real folder."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ def storage(folder: Path) -> FolderStorage:
 
 
 @pytest.fixture
-def store(storage: FolderStorage, connection: redis.Redis) -> Collections:
-    return Collections(storage, connection, Limits(total=1_000_000, owner=100_000))
+def store(storage: FolderStorage, connection: redis.Redis) -> Iterator[Collections]:
+    store = Collections(storage, connection, Limits(total=1_000_000, owner=100_000))
+    yield store
+    # What it compares in the background would come into the Redis of the next test.
+    idle = threading.Event()
+    store.comparison._later.do(idle.set)
+    assert idle.wait(10)
 
 
 @pytest.fixture
