@@ -33,6 +33,7 @@ __all__ = [
     "chosen",
     "cpu_has_bfloat16",
     "engine",
+    "keep_rows",
     "keep_slices",
     "metadata_of",
     "opset",
@@ -98,6 +99,31 @@ def keep_slices(graph: ov.Model) -> ov.Model:
         if start.get_data()[0] == 0 and side.is_static:
             first = opset.gather(cut.input_value(0), _ints(*range(side.get_length())), axis)
             node.input(0).replace_source_output(first.output(0))
+    return graph
+
+
+def keep_rows(graph: ov.Model) -> ov.Model:
+    """Have no array to which others are appended be empty: one row more, which is cut off afterwards.
+
+    After an empty array of one column OpenVINO 2026.4.1 appends along the wrong axis, and beyond its memory.
+    """
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() == "Loop":
+            keep_rows(node.get_function())
+        first = node.input_value(0).node if node.get_type_name() == "Concat" else None
+        if first is None or first.get_type_name() != "Broadcast":
+            continue
+        shape = first.output(0).partial_shape
+        if shape.is_static or shape.rank.is_dynamic or len(shape) < 2:
+            continue
+        axis = node.get_attributes()["axis"] % len(shape)
+        one = opset.convert_like(_ints(*(int(i == axis) for i in range(len(shape)))), first.input_value(1))
+        longer = opset.broadcast(first.input_value(0), opset.add(first.input_value(1), one))
+        rest = [port.get_source_output() for port in node.inputs()[1:]]
+        appended = opset.concat([longer, *rest], axis)
+        cut = opset.slice(appended, _ints(1), _ints(np.iinfo(np.int64).max), _ints(1), _ints(axis))
+        for reader in node.output(0).get_target_inputs():
+            reader.replace_source_output(cut.output(0))
     return graph
 
 

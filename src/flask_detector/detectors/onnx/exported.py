@@ -15,6 +15,7 @@ from flask_detector.detectors.openvino_runtime import (
     Graph,
     Port,
     channels_last,
+    keep_rows,
     keep_slices,
     metadata_of,
     ports_of,
@@ -48,7 +49,7 @@ class Exported:
         """
         is_openvino = check_header(file)
         try:
-            graph = keep_slices(read_graph(file))
+            graph = keep_rows(keep_slices(read_graph(file)))
             inputs, _ = ports_of(graph)
             picture = _picture_input(inputs)
             shape = inputs[picture].shape or ()

@@ -45,6 +45,11 @@ def main() -> None:
     torch.onnx.export = functools.partial(torch.onnx.export, dynamo=False)
     from mmdeploy.apis import torch2onnx  # after that
     from mmdet.apis import inference_detector, init_detector  # after that
+    from mmdet.models.task_modules.prior_generators import MlvlPointGenerator  # after that
+
+    # What mmdeploy exports of masks asks for its places on a graphics processor.
+    places = MlvlPointGenerator.single_level_grid_priors
+    MlvlPointGenerator.single_level_grid_priors = functools.partialmethod(places, device="cpu")
 
     torch.manual_seed(7)
     config = Config.fromfile(
@@ -63,11 +68,14 @@ def main() -> None:
 
     know_pictures(model, run)
     head = model.bbox_head
+    has_masks = hasattr(head, "rtm_kernel")
     for layer in head.rtm_cls:
         rescale(layer, run, -8, 2)
     # Small boxes: the export suppresses before they are cut at the picture's borders, MMDetection after it.
     for layer in head.rtm_reg:
         rescale(layer, run, 0.4, 0.1)
+    for layer in getattr(head, "rtm_kernel", []):
+        rescale(layer, run, 0, 1)
     found = []
     for result in inference_detector(model, arrays):
         objects = result.pred_instances
@@ -77,6 +85,7 @@ def main() -> None:
                 "boxes": objects.bboxes,
                 "scores": objects.scores,
                 "classes": objects.labels,
+                "masks": objects.masks if has_masks else None,
             }
         )
     write_found(folder, found)
@@ -90,7 +99,7 @@ def main() -> None:
                 "opset_version": 11,
                 "save_file": "end2end.onnx",
                 "input_names": ["input"],
-                "output_names": ["dets", "labels"],
+                "output_names": ["dets", "labels", *(["masks"] if has_masks else [])],
                 "input_shape": (SIDE, SIDE),
                 "optimize": False,
             },
