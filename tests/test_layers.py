@@ -21,6 +21,7 @@ RULES: dict[str, tuple[str, str]] = {
     "formats": ("atomic_files detectors.coco_labels imaging structures", "PIL numpy supervision"),
     "detectors": ("atomic_files errors imaging process settings structures", "PIL numpy"),
     "detectors.openvino_runtime": ("errors process settings", "numpy openvino"),
+    "detectors.openvino_graphs": ("detectors.openvino_runtime", "numpy"),
     "detectors.zoo": ("_version atomic_files detectors errors process settings structures", "net"),
     "teach": (
         "atomic_files datasets detectors errors evaluation imaging process settings structures",

@@ -19,7 +19,8 @@ from flask_detector.detectors.onnx.families import BY_NAME, FAMILIES, Family
 from flask_detector.detectors.onnx.interpretation import OPTIONS_KEY, Interpretation, read_options, written
 from flask_detector.detectors.onnx.model import GRAPH, OnnxDetector
 from flask_detector.detectors.onnx.recognise import Match
-from flask_detector.detectors.openvino_runtime import Precision, chosen, save_graph
+from flask_detector.detectors.openvino_graphs import chosen
+from flask_detector.detectors.openvino_runtime import Precision, save_graph
 from flask_detector.detectors.reading import Reading
 from flask_detector.detectors.weights_file import write_manifest
 from flask_detector.errors import BadParameter, ForeignCheckpoint

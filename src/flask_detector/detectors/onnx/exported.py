@@ -11,17 +11,16 @@ import numpy as np
 from flask_detector.detectors.onnx.header import check_header
 from flask_detector.detectors.onnx.interpretation import SIDES, Interpretation
 from flask_detector.detectors.onnx.signature import Signature
-from flask_detector.detectors.openvino_runtime import (
-    Graph,
+from flask_detector.detectors.openvino_graphs import (
     Port,
     channels_last,
     keep_rows,
     keep_slices,
     metadata_of,
     ports_of,
-    read_graph,
     reshaped,
 )
+from flask_detector.detectors.openvino_runtime import Graph, read_graph
 from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
 
 _USUAL_SIDE = 640

@@ -12,7 +12,8 @@ from flask_detector.detectors.onnx.decode import Candidates, Question
 from flask_detector.detectors.onnx.families import BY_NAME
 from flask_detector.detectors.onnx.fit import Fitted, fit
 from flask_detector.detectors.onnx.masks import paste
-from flask_detector.detectors.openvino_runtime import Precision, Session, read_graph, taking_pixels
+from flask_detector.detectors.openvino_graphs import taking_pixels
+from flask_detector.detectors.openvino_runtime import Precision, Session, read_graph
 from flask_detector.detectors.weights_file import read_manifest
 from flask_detector.errors import CheckpointError
 from flask_detector.imaging.pixels import Picture, Pixels

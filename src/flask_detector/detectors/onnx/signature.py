@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flask_detector.detectors.openvino_runtime import Port
+    from flask_detector.detectors.openvino_graphs import Port
 
 # Rows of objects; cells are more, even of small pictures.
 _LONGEST_LIST = 1000
