@@ -199,7 +199,9 @@ def taught_file(id: str) -> Response:
 
 
 def _form(run: Run, *, with_card: bool = True) -> RunResponse:
-    request, now, models = run.request, run.progress, service().models.installed()
+    request, now = run.request, run.progress
+    # Not before the workers have found them: until then a picture for them would be refused.
+    models = {*service().models.installed()} - service().model_changes.at_work().keys()
     return {
         "id": run.id,
         "status": run.status.value,
