@@ -11,9 +11,15 @@ export function connectStatus(editor, saver) {
     const { status: now, isKept } = saver;
     status.dataset.state = now.kind;
     status.textContent = { saved: "Saved", unsaved: "Saving…", saving: "Saving…", waiting: "Not saved", refused: "Not saved", conflict: "Not saved" }[now.kind];
-    const isTrouble = now.kind === "waiting" || now.kind === "refused";
-    trouble.hidden = !isTrouble;
-    if (isTrouble) {
+    if (editor.matches(":active")) {
+      // Not while something is drawn: the picture would move under the pointer.
+      addEventListener("pointerup", () => setTimeout(show), { once: true });
+      return;
+    }
+    if (now.kind === "saved" || now.kind === "conflict") {
+      trouble.hidden = true;
+    } else if (now.kind === "waiting" || now.kind === "refused") {
+      trouble.hidden = false;
       const kept = isKept ? "Your changes are kept in this browser" : "This browser can’t keep your changes: leave this page open";
       const message = `${now.message.replace(/\.?$/, ".")} ${kept}${now.kind === "waiting" ? " and saved as soon as that works." : "."}`;
       if (words.textContent !== message) {
