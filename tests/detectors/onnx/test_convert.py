@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from flask_detector.detectors.onnx.convert import convert
 from flask_detector.detectors.onnx.model import OnnxDetector
 from flask_detector.detectors.reading import Reading
 from flask_detector.errors import BadParameter, CheckpointError, ForeignCheckpoint
 from flask_detector.structures.detections import Detections
-from tests.support.exported_models import ULTRALYTICS, Array, write_model, yolo_channels
+from tests.support.exported_models import ULTRALYTICS, Array, model_of, write_model, yolo_channels
 
 BOX = [16.0, 24.0, 48.0, 40.0]
 CENTRED = [32.0, 32.0, 32.0, 16.0]
@@ -57,6 +58,11 @@ FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "channels": ("yolo", {"output0": channels()}, {}),
     "rows with objectness": ("yolov5", {"output": rows([*CENTRED, 0.9, 0.1, 1.0], 252, 7)}, {}),
     "finished rows": ("yolo-finished", {"output0": rows([*BOX, 0.9, 1], 20)}, {"labels": ("bolt", "nut")}),
+    "effdet": (
+        "effdet",
+        {"detections": rows([*BOX, 0.9, 2], 20)},
+        {"labels": ("bolt", "nut"), "variant": "effdet"},
+    ),
     "finished rows of a batch": (
         "yolo-batch",
         {"output": np.array([[0, *BOX, 1, 0.9]], FLOATS)},
@@ -141,6 +147,37 @@ def test_boxes_come_back_from_a_letterbox_as_yolov5_counts(tmp_path: Path) -> No
     # 1024x683 becomes 64x42.69, which is 64x43 with 10 rows of grey above, but counts as 10.66 of them.
     found = found_in(tmp_path, height=683, width=1024).boxes
     np.testing.assert_allclose(found, [[256, 213.5, 768, 469.5]], atol=0.01)
+
+
+def test_an_open_number_of_rows_in_a_fixed_size_tells_effdet(tmp_path: Path) -> None:
+    # Those rows are taken whose numbers sum to something, and no shape tells how many.
+    taken = [
+        helper.make_node("Exp", ["nothing"], ["one"]),
+        helper.make_node("Mul", ["detections_numbers", "one"], ["found"]),
+        helper.make_node("ReduceMean", ["found"], ["means"], axes=[0, 2], keepdims=0),
+        helper.make_node("NonZero", ["means"], ["places"]),
+        helper.make_node("Constant", [], ["flat"], value_ints=[-1]),
+        helper.make_node("Reshape", ["places", "flat"], ["numbers"]),
+        helper.make_node("Gather", ["found", "numbers"], ["rows"], axis=1),
+    ]
+    path = tmp_path / "model.onnx"
+    model = model_of({"detections": rows([*BOX, 0.9, 2], 20)}, nodes=taken)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("rows", TensorProto.FLOAT, (1, None, 6)))
+    onnx.save(model, path)
+    (tmp_path / "converted").mkdir()
+    reading = convert(path, tmp_path / "converted", variant=None, labels=("bolt", "nut"), options={})
+    assert reading.variant == "effdet"
+    assert found_in(tmp_path).class_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize(("classes", "resize"), [(80, "stretch"), (91, "shortest")])
+def test_cocos_numbers_tell_queries_of_the_short_side_from_those_of_a_square(
+    tmp_path: Path, classes: int, resize: str
+) -> None:
+    answers = {"logits": np.zeros((1, 300, classes), FLOATS), "pred_boxes": np.full((1, 300, 4), 0.5, FLOATS)}
+    reading = read(tmp_path, answers, inputs={"pixel_values": (1, 3, "height", "width")})
+    assert reading.options.get("resize", "stretch") == resize
+    assert ("mean" in reading.options) == (classes == 91)
 
 
 def test_metadata_tell_names_licence_and_that_nothing_is_in_doubt(tmp_path: Path) -> None:

@@ -195,6 +195,11 @@ def test_what_mmdeploy_exports(compare: Compare, network: str) -> None:
     compare("mmdeploy", export, family="mmdeploy", same_scales=same_scales, **asked)
 
 
+def test_what_effdet_exports(compare: Compare) -> None:
+    export = {"network": "tf_efficientdet_d0"}
+    compare("effdet", export, family="effdet", labels=numbered(90))
+
+
 def test_what_tensorflow_exports(compare: Compare) -> None:
     compare("tensorflow", {}, family="tensorflow", labels=numbered(20))
 
@@ -209,9 +214,10 @@ def test_what_transformers_exports(compare: Compare, network: str) -> None:
     compare("transformers", {"network": network}, family="detr")
 
 
-def test_what_transformers_exports_of_detr(compare: Compare) -> None:
+@pytest.mark.parametrize("network", ["detr", "conditional_detr"])
+def test_what_transformers_exports_of_detr_and_conditional_detr(compare: Compare, network: str) -> None:
     asked = {"labels": numbered(91), "options": {"first_class": 0, "size": (320, 533)}}
-    compare("transformers", {"network": "detr", "open": True}, family="detr", **asked)
+    compare("transformers", {"network": network, "open": True}, family="detr", **asked)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 
 from flask_detector.detectors.onnx.families import BY_NAME
+from flask_detector.detectors.onnx.fit import fit
 from flask_detector.detectors.onnx.interpretation import Interpretation, written
 from flask_detector.errors import BadParameter
+from flask_detector.imaging.pixels import Pixels
 
 
 def test_options_are_read_as_they_are_written() -> None:
@@ -19,6 +22,15 @@ def test_one_number_is_meant_for_all_sides_and_channels() -> None:
     )
 
 
+def test_padding_is_a_grey_or_a_colour() -> None:
+    assert Interpretation().changed({"padding": "0"}).padding == 0
+    colour = Interpretation().changed({"padding": "124,116,104"})
+    assert colour.padding == (124, 116, 104)
+    assert Interpretation().changed(colour.differences(Interpretation())) == colour
+    pixels = fit(Pixels.of(np.zeros((32, 64, 3), np.uint8)), colour, is_open=False).pixels
+    assert pixels[0, 0, 0].tolist() == [124, 116, 104]
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -32,6 +44,7 @@ def test_one_number_is_meant_for_all_sides_and_channels() -> None:
         ("iou", "1.5"),
         ("first_class", "2"),
         ("padding", "-1"),
+        ("padding", "1,2"),
         ("bgr", "perhaps"),
         ("min_size", "640"),
     ],

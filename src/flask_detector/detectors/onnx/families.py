@@ -40,6 +40,10 @@ class Family:
 
 _YOLO = Interpretation(boxes="cxcywh", iou=0.7)
 _STRETCHED = Interpretation(resize="stretch", resample="pillow")
+# Source: effdet 0.4.1, data.transforms.transforms_coco_eval and anchors.generate_detections.
+_EFFDET = Interpretation(
+    resize="yolox", resample="pillow", padding=(124, 116, 104), first_class=1, **IMAGENET
+)
 _SWAPPED = {"bgr": True}
 
 # The first that finds a model as its own has it.
@@ -102,6 +106,14 @@ FAMILIES: Final = (
         Interpretation(),
         min_score=0.25,
         doubts=({"resize": "stretch"},),
+    ),
+    Family(
+        "effdet",
+        "EfficientDet of effdet",
+        recognise.effdet,
+        decode.finished_rows,
+        _EFFDET,
+        doubts=({"resize": "stretch"}, {"first_class": 0}),
     ),
     Family(
         "yolo-batch",

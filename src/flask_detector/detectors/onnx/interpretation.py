@@ -15,7 +15,7 @@ _CHOICES = {
     "scores": ("plain", "sigmoid", "softmax", "objectness"),
 }
 SIDES = (32, 4096)
-_RANGES = {"padding": (0, 255), "stride": (1, 128), "first_class": (0, 1), "iou": (0, 1.0)}
+_RANGES = {"stride": (1, 128), "first_class": (0, 1), "iou": (0, 1.0)}
 
 OPTIONS_KEY = "flask_detector.options"
 """Under which a file's metadata may say options, as `written`."""
@@ -29,7 +29,8 @@ class Interpretation:
     resize: how a picture gets that size: whole with padding around it (`letterbox`; `yolov5` with its
         rounding) or right and below (`corner`; `yolox` with its), stretched, by its short side, or not at all
         (`whole`).
-    padding: the grey of the padding. stride: open sides become whole numbers of it.
+    padding: the grey of the padding, or its red, green and blue.
+    stride: open sides become whole numbers of it.
     resample: whose bilinear filter; PyTorch's does not round.
     bgr: the network takes the channels as blue, green, red.
     mean, std: of the channels in that order, of numbers in 0..255.
@@ -41,7 +42,7 @@ class Interpretation:
 
     size: tuple[int, int] = (640, 640)
     resize: str = "letterbox"
-    padding: int = 114
+    padding: int | tuple[int, ...] = 114
     stride: int = 32
     resample: str = "opencv"
     bgr: bool = False
@@ -102,18 +103,27 @@ def _parsed(name: str, value: Any) -> Any:
         if len(sides) in {1, 2} and all(SIDES[0] <= side <= SIDES[1] for side in sides):
             return (sides[0], sides[-1])
         raise _refusal(name, value, f"It is height x width, 640 or 480x640, from {SIDES[0]} to {SIDES[1]}.")
-    if name in {"mean", "std"}:
-        numbers = _numbers(text, float)
-        if len(numbers) == 1:
-            numbers *= 3
-        if len(numbers) == 3 and all(abs(one) <= 1000 and (name == "mean" or one > 0) for one in numbers):
-            return numbers
-        raise _refusal(name, value, "It is three numbers of pixels in 0..255, for example 123.7,116.3,103.5.")
+    if name in {"mean", "std", "padding"}:
+        return _of_channels(name, value, text)
     least, most = _RANGES[name]
     found = _numbers(text, type(most))
     if len(found) == 1 and least <= found[0] <= most:
         return found[0]
     raise _refusal(name, value, f"It is a number from {least} to {most:g}.")
+
+
+def _of_channels(name: str, value: Any, text: str) -> Any:
+    if name == "padding":
+        colour = _numbers(text, int)
+        if len(colour) in {1, 3} and all(0 <= one <= 255 for one in colour):
+            return colour if len(colour) == 3 else colour[0]
+        raise _refusal(name, value, "It is a grey from 0 to 255, or red, green and blue: 124,116,104.")
+    numbers = _numbers(text, float)
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) == 3 and all(abs(one) <= 1000 and (name == "mean" or one > 0) for one in numbers):
+        return numbers
+    raise _refusal(name, value, "It is three numbers of pixels in 0..255, for example 123.7,116.3,103.5.")
 
 
 def _numbers(text: str, kind: type) -> tuple[Any, ...]:

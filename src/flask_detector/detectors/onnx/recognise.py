@@ -56,6 +56,15 @@ def finished_yolo(model: Signature) -> Match | None:
     return None
 
 
+def effdet(model: Signature) -> Match | None:
+    """Find rows (1, N, 6) of chosen objects, whose number follows from no size of the input."""
+    for number in model.of_rank(3):
+        _, rows, columns = model.shape(number)
+        if columns == 6 and (model.is_list(number) or (rows == -1 and not model.is_open)):
+            return Match((number,))
+    return None
+
+
 def yolo_channels(model: Signature) -> Match | None:
     """Find channels (1, 4 + classes + coefficients, cells)."""
     prototypes, coefficients = _coefficients(model)
@@ -141,7 +150,7 @@ def _queries(model: Signature) -> Match | None:
     return Match((logits[0], boxes[0]), model.shape(logits[0])[2]) if logits else None
 
 
-def _coco_numbers(classes: int) -> dict[str, int]:
+def _coco_numbers(classes: int) -> dict[str, Any]:
     """Return the options of networks whose outputs are COCO's category ids, 0 to 90."""
     return {"first_class": 1} if classes == 91 else {}
 
@@ -163,13 +172,16 @@ def detr(model: Signature) -> Match | None:
     count = model.shape(found.outputs[0])[1]
     said = _said_classes(model)
     has_none = found.classes == said + 1 if said else count <= 100 or found.classes == 92
-    if not has_none:
-        return Match(found.outputs, found.classes, _coco_numbers(found.classes))
-    classes = found.classes - 1
-    options = {"scores": "softmax", "resize": "shortest", "size": (800, 1333), **IMAGENET}
-    if not model.is_open:
-        options |= {"resize": "stretch", "size": model.size}
-    return Match(found.outputs, classes, {**options, **_coco_numbers(classes)})
+    classes = found.classes - has_none
+    options = _coco_numbers(classes)
+    # With sigmoid, RT-DETR and D-FINE have 80 of COCO's; Conditional DETR and its kin all numbers, as DETR.
+    if has_none or options:
+        options |= {"resize": "shortest", "size": (800, 1333), **IMAGENET}
+        if not model.is_open:
+            options |= {"resize": "stretch", "size": model.size}
+    if has_none:
+        options["scores"] = "softmax"
+    return Match(found.outputs, classes, options)
 
 
 def mmdeploy(model: Signature) -> Match | None:

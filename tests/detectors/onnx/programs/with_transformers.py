@@ -9,29 +9,31 @@ from tests.detectors.onnx.programs.common import arguments, export, know_picture
 
 SIDE = 320
 
+# Those of open sizes and COCO's numbers, by what their classes' names begin with.
+DETRS = {"detr": "Detr", "conditional_detr": "ConditionalDetr"}
+
 
 def network_of(name: str) -> tuple[Any, Any]:
     """Return a small network and what prepares pictures for it."""
     resnet: dict[str, Any] = {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 96, 128], "embedding_size": 32}
-    labels = {"num_labels": 91 if name == "detr" else 80}
+    labels = {"num_labels": 91 if name in DETRS else 80}
     layers = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 64}
     square = {"size": {"height": SIDE, "width": SIDE}}
-    if name in {"detr", "conditional_detr"}:
+    if name in DETRS:
         heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
         backbone = hf.ResNetConfig(**resnet, out_features=["stage4"], layer_type="basic")
-        kind = hf.DetrConfig if name == "detr" else hf.ConditionalDetrConfig
-        config = kind(
-            use_timm_backbone=False, backbone=None, backbone_config=backbone, **layers, **heads, **labels
+        config = getattr(hf, f"{DETRS[name]}Config")(
+            use_timm_backbone=False,
+            backbone=None,
+            backbone_config=backbone,
+            **layers,
+            **heads,
+            **labels,
         )
-        model = (hf.DetrForObjectDetection if name == "detr" else hf.ConditionalDetrForObjectDetection)(
-            config
+        processor = getattr(hf, f"{DETRS[name]}ImageProcessorPil")
+        return getattr(hf, f"{DETRS[name]}ForObjectDetection")(config), processor(
+            size={"shortest_edge": SIDE, "longest_edge": 533}
         )
-        size = {"size": {"shortest_edge": SIDE, "longest_edge": 533}}
-        processors = {
-            "detr": hf.DetrImageProcessorPil,
-            "conditional_detr": hf.ConditionalDetrImageProcessorPil,
-        }
-        return model, processors[name](**size)
     backbone = hf.RTDetrResNetConfig(
         **resnet,
         layer_type="basic",
@@ -67,15 +69,21 @@ def main() -> None:
     folder, pictures, asked = arguments()
     torch.manual_seed(7)
     model, processor = network_of(asked["network"])
+    is_conditional = asked["network"] == "conditional_detr"
     vary(model)
-    if asked["network"] == "detr":
+    if asked["network"] in DETRS:
         # Fresh ones are alike to four digits, and so is what is found by them.
         model.model.query_position_embeddings.weight.data.mul_(50)
+    if is_conditional:
+        for name, module in model.model.decoder.named_modules():
+            if ".q_" in name or ".k_" in name:
+                module.weight.data.mul_(5)
     model.eval()
     batches = [processor(images=picture, return_tensors="pt")["pixel_values"] for picture in pictures]
 
     def run() -> None:
-        model(pixel_values=batches[0])
+        for batch in batches if is_conditional else batches[:1]:
+            model(pixel_values=batch)
 
     know_pictures(model, run)
     is_softmax = asked["network"] == "detr"
@@ -85,7 +93,7 @@ def main() -> None:
         if isinstance(module, torch.nn.Linear) and ("class_labels" in name or "class_embed" in name)
     ]
     for head in heads:
-        rescale(head, run, *((0, 3) if is_softmax else (-7, 2)))
+        rescale(head, run, *((0, 3) if is_softmax else (-6.5 if is_conditional else -7, 2)))
     boxes = [
         m.layers[-1]
         for name, m in model.named_modules()
