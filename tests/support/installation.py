@@ -180,7 +180,7 @@ class Installation:
             except (OSError, http.client.HTTPException):
                 time.sleep(0.2)
                 continue
-            if answer.status == 202:
+            if answer.status in {200, 202}:  # it may have ended by the time of the answer
                 return str(answer.form["id"])
             assert answer.status in {429, 503}, answer
             assert int(answer.headers["Retry-After"]) > 0
