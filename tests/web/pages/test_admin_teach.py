@@ -2,6 +2,7 @@
 
 import html
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,7 @@ def test_without_pytorch_the_page_says_the_one_command_that_installs_it(
 ) -> None:
     for path in ("", f"/new?collection={collection}"):
         page = text_of(operator.get(f"/admin/teach{path}").text)
-        assert f"{sys.executable} -m pip install 'flask-detector[teach]'" in page
+        assert f"{shlex.quote(sys.executable)} -m pip install 'flask-detector[teach]'" in page
 
 
 def test_that_everything_is_marked_is_asked_of_each_picture_once(
