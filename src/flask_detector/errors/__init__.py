@@ -72,12 +72,12 @@ first line of each class's docstring, which OpenAPI and docs/api.md show as the 
 
 # All of them are in here, whichever file has them.
 from flask_detector.errors.base import DetectorError as DetectorError
-from flask_detector.errors.collections import *  # noqa: F403
-from flask_detector.errors.detections import *  # noqa: F403
-from flask_detector.errors.models import *  # noqa: F403
-from flask_detector.errors.pictures import *  # noqa: F403
-from flask_detector.errors.requests import *  # noqa: F403
-from flask_detector.errors.service import *  # noqa: F403
+from flask_detector.errors.collections import *  # noqa: F403  # the tree's names
+from flask_detector.errors.detections import *  # noqa: F403  # the tree's names
+from flask_detector.errors.models import *  # noqa: F403  # the tree's names
+from flask_detector.errors.pictures import *  # noqa: F403  # the tree's names
+from flask_detector.errors.requests import *  # noqa: F403  # the tree's names
+from flask_detector.errors.service import *  # noqa: F403  # the tree's names
 
 
 def codes() -> list[str]:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,8 @@ class Teaching:
             env={**os.environ, "OMP_NUM_THREADS": str(usable_cores())},
             start_new_session=True,
         )
-        Pauser(self._process, self._fifo).start()
+        with suppress(OSError):  # a folder shared by SMB, for example, has no FIFOs: nothing is paused there
+            Pauser(self._process, self._fifo).start()
 
     @staticmethod
     def _log(line: str, id: str) -> None:

@@ -60,9 +60,9 @@ def grey(shade: int = 128) -> bytes:
 def test_a_model_looks_at_the_chosen_pictures_and_those_in_doubt_come_first(
     client: FlaskClient, collection: str, look_to_the_end: Callable[[], None], token: Callable[[], str]
 ) -> None:
-    assert client.get(f"{collection}/doubts").json["missing"] == 4  # type: ignore[index]
+    assert client.get(f"{collection}/doubts").json["missing"] == 4  # type: ignore[index]  # it is JSON
     asked = client.post(f"{collection}/doubts?state=unseen")
-    assert (asked.status_code, asked.json["left"], asked.json["missing"]) == (202, 3, 3)  # type: ignore[index]
+    assert (asked.status_code, asked.json["left"], asked.json["missing"]) == (202, 3, 3)  # type: ignore[index]  # it is JSON
     again = client.post(f"{collection}/doubts?state=unseen")
     assert again.json == asked.json
 
@@ -126,8 +126,8 @@ def test_a_look_goes_behind_what_waits_after_each_picture(
 ) -> None:
     order: list[str] = []
     write, finish = Doubts.write, Attempts.finish
-    monkeypatch.setattr(Doubts, "write", lambda *given: order.append("looked") or write(*given))  # type: ignore[func-returns-value]
-    monkeypatch.setattr(Attempts, "finish", lambda *given: order.append("ended") or finish(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Doubts, "write", lambda *given: order.append("looked") or write(*given))  # type: ignore[func-returns-value]  # for `or`
+    monkeypatch.setattr(Attempts, "finish", lambda *given: order.append("ended") or finish(*given))  # type: ignore[func-returns-value]  # for `or`
     client.post(f"{collection}/doubts?state=unseen")
     upload(jpeg)
     look_to_the_end()
