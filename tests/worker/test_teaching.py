@@ -68,6 +68,22 @@ def test_a_process_teaches_only_where_a_run_waits_and_after_a_failure_not_at_onc
     wait_until(lambda: started() == 2, 30)
 
 
+def test_a_process_teaches_where_no_fifo_can_be_made(
+    settings: Settings,
+    connection: redis.Redis,
+    lessons: Lessons,
+    started: Callable[[], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "missing_for_teaching", list)
+    teaching = Teaching(Jobs(connection, settings), "here", tmp_path / "stand_in.py" / "fifo")
+    lessons.enqueue(REQUEST, "Coins")
+    teaching.run()
+    wait_until(lambda: started() == 1, 30)
+    teaching.stop()
+
+
 def test_a_process_that_lives_keeps_its_run_though_it_has_no_time_to_say_so(
     teaching: Teaching, lessons: Lessons, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
